@@ -1,0 +1,53 @@
+# Everything a person does with gexlake. `make` alone lists it.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+SERVICES := intake fetcher importer janitor
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo sql test test-integration lint fmt lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "gexlake needs Python 3.11 or newer; '$(PYTHON)' is older. Name another: make PYTHON=python3.13 …"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+run: $(VENV)/.ready ## Start nats-server and the four services in this terminal (Ctrl-C stops them)
+	@$(BIN)/python -m deploy.preflight
+	@$(BIN)/honcho start
+
+demo: $(VENV)/.ready ## Bring one generated trading day through the whole system and show what landed
+	@$(BIN)/python -m bench.demo
+
+sql: $(VENV)/.ready ## Ask the lake: make sql Q="SELECT ..." [FORMAT=json]
+	@$(BIN)/gexlake sql --format "$(or $(FORMAT),table)" "$(Q)"
+
+test: $(VENV)/.ready ## Run the unit tests and those on a real nats-server (no Docker)
+	$(BIN)/pytest
+
+test-integration: $(VENV)/.ready ## Run the container tests: the main job, replay and the loss tests on compose.yaml
+	$(BIN)/pytest tests/e2e
+
+lint: $(VENV)/.ready ## Check style, types and the walls between services; rewrites nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(VENV)/.ready ## Rewrite the code in the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.ready ## Recompile the pinned requirements, with hashes and without index addresses
+	@for extra in $(SERVICES) cli dev; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+			--no-header --extra $$extra --output-file requirements/$$extra.txt pyproject.toml; done
+
+clean: ## Remove the virtual environment and caches (never data/)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -1,0 +1,219 @@
+"""The connection to NATS: connect, publish with ack, read a job's last facts, close.
+
+Errors of nats-py are translated here: callers see ``BrokerUnavailable`` and ``StreamFull``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+from uuid import UUID
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import PubAck
+from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import Error as JetStreamError
+
+from shared import streams, subjects
+from shared.errors import BrokerUnavailable, StreamFull
+from shared.messages import Command, Envelope, Event, decode
+from shared.settings import Settings
+from shared.subjects import What
+
+PUBLISH_TIMEOUT_S: Final = 3.0
+REPLAY_HEADER: Final = "Gex-Replay-Of"
+_STREAM_FULL: Final = 10077
+"""JetStream's error code for a publish over the stream's byte cap."""
+
+log = structlog.get_logger(__name__)
+E = TypeVar("E", bound=Event)
+
+
+def utc_now() -> datetime:
+    """Return the present moment; the clock that services are wired with."""
+    return datetime.now(UTC)
+
+
+class Bus:
+    """One connection to NATS, and JetStream on it."""
+
+    def __init__(self, client: Client, clock: Callable[[], datetime] = utc_now) -> None:
+        self.client = client
+        self.clock = clock
+        self.closed = asyncio.Event()
+        """Set once the connection is gone for good: the service then exits."""
+        self._on_reconnect: list[Callable[[], object]] = []
+
+    @property
+    def js(self) -> JetStreamContext:
+        """JetStream, with the timeout that requests of ours have."""
+        return self.client.jetstream(timeout=PUBLISH_TIMEOUT_S)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker is reachable as far as the client knows."""
+        return bool(self.client.is_connected)
+
+    @classmethod
+    async def connect(cls, settings: Settings, name: str) -> Bus:
+        """Connect, waiting for the broker as long as it takes."""
+        bus = cls(Client())
+        waiting = asyncio.create_task(_say_if_waiting(settings.broker_url))
+        try:
+            await bus.client.connect(
+                settings.broker_url,
+                name=name,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=1,
+                ping_interval=5,
+                max_outstanding_pings=2,
+                connect_timeout=3,
+                error_cb=_on_error,
+                disconnected_cb=_on_disconnect,
+                reconnected_cb=bus._reconnected,
+                closed_cb=bus._closed,
+            )
+        finally:
+            waiting.cancel()
+        return bus
+
+    def on_reconnect(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` whenever the connection is back after a loss."""
+        self._on_reconnect.append(callback)
+
+    def forget(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` no more."""
+        self._on_reconnect.remove(callback)
+
+    async def apply_streams(self, replicas: int) -> None:
+        """Bring the broker's streams and durables up to date.
+
+        Raises:
+            BrokerUnavailable: no answer in time.
+        """
+        with translated("apply the stream definitions"):
+            await streams.apply(self.js, replicas)
+
+    async def send(self, command: Command, replay_of: str | None = None) -> PubAck:
+        """Publish a command and await its ack.
+
+        Raises:
+            BrokerUnavailable: no ack in time.
+            StreamFull: JOBS is at its byte cap.
+        """
+        headers = {REPLAY_HEADER: replay_of} if replay_of else {}
+        sealed = Envelope.seal(command, self.clock())
+        return await self.publish(command.subject, sealed.encode(), subjects.JOBS, command.msg_id, headers)
+
+    async def announce(self, event: Event) -> PubAck:
+        """Publish a fact and await its ack; a second copy within the dedupe window is dropped.
+
+        Raises:
+            BrokerUnavailable: no ack in time.
+        """
+        sealed = Envelope.seal(event, self.clock())
+        return await self.publish(event.subject, sealed.encode(), subjects.EVENTS, event.msg_id)
+
+    async def publish(
+        self, subject: str, data: bytes, stream: str, msg_id: str, headers: dict[str, str] | None = None
+    ) -> PubAck:
+        """Publish to a stream and await its ack.
+
+        Raises:
+            BrokerUnavailable: no ack in time.
+            StreamFull: the stream is at its byte cap.
+        """
+        if not self.is_connected:
+            raise BrokerUnavailable(f"publish to {stream}")
+        with translated(f"publish to {stream}", stream):
+            return await self.js.publish(
+                subject, data, stream=stream, headers={"Nats-Msg-Id": msg_id, **(headers or {})}
+            )
+
+    async def last(self, event_type: type[E], job_id: UUID) -> E | None:
+        """Return the newest fact of one kind about a job, or None.
+
+        Raises:
+            BrokerUnavailable: no answer in time.
+        """
+        what: What = event_type.WHAT
+        subject = subjects.event(what, job_id)
+        with translated(f"read {subjects.EVENTS}"):
+            try:
+                message = await self.js.get_last_msg(subjects.EVENTS, subject)
+            except NotFoundError:
+                return None
+        payload = decode(subject, message.data or b"").open(subject)
+        return payload if isinstance(payload, event_type) else None
+
+    async def close(self) -> None:
+        """Flush what is under way and disconnect."""
+        with contextlib.suppress(NatsError, asyncio.TimeoutError):
+            if self.is_connected:
+                await asyncio.wait_for(self.client.drain(), timeout=5)
+        if not self.client.is_closed:
+            await self.client.close()
+
+    async def _reconnected(self) -> None:
+        log.info("broker_reconnected")
+        for callback in tuple(self._on_reconnect):
+            callback()
+
+    async def _closed(self) -> None:
+        self.closed.set()
+
+
+@contextlib.asynccontextmanager
+async def connected(settings: Settings, name: str) -> AsyncIterator[Bus]:
+    """Connect, bring the streams up to date, and close in the end."""
+    bus = await Bus.connect(settings, name)
+    try:
+        while True:
+            try:
+                await bus.apply_streams(settings.stream_replicas)
+                break
+            except BrokerUnavailable:
+                log.warning("streams_not_applied", retry_in_s=1)
+                await asyncio.sleep(1)
+        yield bus
+    finally:
+        await bus.close()
+
+
+@contextlib.contextmanager
+def translated(doing: str, stream: str = "") -> Iterator[None]:
+    """Turn errors of nats-py into ours.
+
+    Args:
+        doing: what is being done, as a phrase.
+        stream: the stream that may be full.
+    """
+    try:
+        yield
+    except NotFoundError:
+        raise
+    except APIError as error:
+        if error.err_code == _STREAM_FULL:
+            raise StreamFull(stream) from error
+        raise BrokerUnavailable(f"{doing}: {error.description}") from error
+    except (TimeoutError, NatsError, JetStreamError, OSError) as error:
+        raise BrokerUnavailable(doing) from error
+
+
+async def _on_error(error: Exception) -> None:
+    log.debug("broker_error", error=str(error) or type(error).__name__)
+
+
+async def _on_disconnect() -> None:
+    log.warning("broker_disconnected")
+
+
+async def _say_if_waiting(url: str) -> None:
+    await asyncio.sleep(2)
+    log.warning("waiting_for_broker", url=url)

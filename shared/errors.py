@@ -1,0 +1,72 @@
+"""The errors of gexlake.
+
+    GexlakeError
+    ├── Terminal            doing it again cannot help: the message becomes a dead letter
+    │   └── MalformedMessage    bytes on the bus that are no message of ours
+    ├── Transient           doing it again later may help: the message comes back after a delay
+    │   ├── BrokerUnavailable   no answer from NATS in time
+    │   └── StreamFull          a stream refused a message because of its byte cap
+    └── CannotStart         a service that cannot run says why in one line and exits
+
+Every service derives its own errors from Terminal and Transient, beside its work. The consumer loop in
+``shared.worker`` is the only place that turns the type into a decision.
+"""
+
+from __future__ import annotations
+
+
+class GexlakeError(Exception):
+    """Base of all errors that gexlake raises on purpose; ``str()`` is fit for the person who reads it."""
+
+    field: str | None = None
+    """The field of the input that is wrong, where there is one."""
+
+
+class Terminal(GexlakeError):
+    """Doing the same work again cannot succeed."""
+
+
+class Transient(GexlakeError):
+    """Doing the same work again later may succeed."""
+
+
+class MalformedMessage(Terminal):
+    """A message that cannot be read.
+
+    Args:
+        subject: where it came from.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, subject: str, reason: str) -> None:
+        super().__init__(f"the message on {subject} cannot be read: {reason}")
+
+
+class BrokerUnavailable(Transient):
+    """NATS gave no answer in time.
+
+    Args:
+        doing: what was being done, as a phrase ("publish to gex.job.fetch…").
+    """
+
+    def __init__(self, doing: str) -> None:
+        super().__init__(
+            f"the broker did not answer in time ({doing}); nothing is known to be stored, try again"
+        )
+
+
+class StreamFull(Transient):
+    """A stream is at its byte cap and refuses new messages.
+
+    Args:
+        stream: its name.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(
+            f"the stream {stream} is full and refuses new messages; try again when it has drained"
+        )
+
+
+class CannotStart(GexlakeError):
+    """A service cannot run as configured; its message is the one line that the operator sees."""

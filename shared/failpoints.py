@@ -1,0 +1,32 @@
+"""Named points between durable steps at which the fault tests stop a real process.
+
+``GEXLAKE_FAILPOINT=<name>`` kills the process there, as ``kill -9`` would; ``<name>=hold:<file>`` creates the
+file and waits until it is gone, so that a test can kill something else meanwhile. Unset, it costs a look-up.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+_VARIABLE = "GEXLAKE_FAILPOINT"
+_POLL_S = 0.02
+
+
+def failpoint(name: str) -> None:
+    """Stop here if the environment asks for it."""
+    wanted, _, action = os.environ.get(_VARIABLE, "").partition("=")
+    if wanted != name:
+        return
+    if action.startswith("hold:"):
+        _hold(Path(action.removeprefix("hold:")))
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _hold(marker: Path) -> None:
+    marker.touch()
+    while marker.exists():
+        time.sleep(_POLL_S)

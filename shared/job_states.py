@@ -1,0 +1,275 @@
+"""The live state of jobs, as a projection of EVENTS: values in, values out.
+
+Statuses are the ledger's words: ``pending``, ``started``, ``staged``, ``completed``, ``skipped``, ``failed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from enum import StrEnum
+from functools import singledispatch
+from typing import Any, Final
+from uuid import UUID
+
+from shared.errors import MalformedMessage
+from shared.messages import (
+    Event,
+    FileStaged,
+    Job,
+    JobFailed,
+    JobReplayed,
+    JobRequested,
+    JobSkipped,
+    JobStarted,
+    PartitionImported,
+    decode,
+)
+from shared.subjects import Stage
+
+
+class Status(StrEnum):
+    """Where a job is."""
+
+    PENDING = "pending"
+    STARTED = "started"
+    STAGED = "staged"
+    COMMITTED = "committed"
+    """In the table but not yet in Parquet; only the ledger sees this."""
+    COMPLETED = "completed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+FINISHED: Final = frozenset({Status.COMPLETED, Status.SKIPPED, Status.FAILED})
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A status that the job's newest generation came to, and when (UTC)."""
+
+    state: Status
+    at: datetime
+
+
+@dataclass(frozen=True)
+class JobState:
+    """All that EVENTS tells about the newest generation of a job."""
+
+    job: Job
+    status: Status
+    stage: Stage
+    """The stage that the job is in or ended in."""
+    created_at: datetime
+    """When the job was first heard of."""
+    updated_at: datetime
+    transitions: tuple[Transition, ...] = ()
+    fetch_command_seq: int = 0
+    """Where in JOBS the newest fetch command stands; 0 when there is none."""
+    import_command_seq: int = 0
+    url_sha256: str | None = None
+    attempts: int = 0
+    """How many times the present stage was started."""
+    failures: int = 0
+    error: str | None = None
+    error_field: str | None = None
+    dead_letter_seq: int | None = None
+    size_bytes: int | None = None
+    sha256: str | None = None
+    replaced_sha256: str | None = None
+    trading_day: date | None = None
+    snapshots: int | None = None
+    strike_rows: int | None = None
+    parquet_path: str | None = None
+    parquet_bytes: int | None = None
+    staged_path: str | None = None
+    replay_of: str | None = None
+
+    @property
+    def command_seq(self) -> int:
+        """Where in JOBS the command stands that moves the job on."""
+        return self.import_command_seq if self.stage is Stage.IMPORT else self.fetch_command_seq
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no message is to move the job on."""
+        return self.status in FINISHED
+
+
+@dataclass
+class JobStates:
+    """Every job that EVENTS remembers."""
+
+    by_id: dict[UUID, JobState] = field(default_factory=dict)
+
+    def apply(self, event: Event, at: datetime) -> JobState:
+        """Take in a fact; telling it twice, or late, changes nothing."""
+        state = advance(self.by_id.get(event.job.job_id), event, at)
+        self.by_id[event.job.job_id] = state
+        return state
+
+    def apply_message(self, subject: str, data: bytes) -> Event | None:
+        """Take in a message of EVENTS; one that this version cannot read is passed over."""
+        try:
+            envelope = decode(subject, data)
+            payload = envelope.open(subject)
+        except MalformedMessage:
+            return None
+        if not isinstance(payload, Event):
+            return None
+        self.apply(payload, envelope.occurred_at)
+        return payload
+
+    def __iter__(self) -> Iterator[JobState]:
+        return iter(self.by_id.values())
+
+
+_RANK: Final = {
+    Status.PENDING: 0,
+    Status.STARTED: 1,
+    Status.STAGED: 2,
+    Status.COMPLETED: 3,
+    Status.SKIPPED: 3,
+    Status.FAILED: 3,
+}
+
+
+def advance(state: JobState | None, event: Event, at: datetime) -> JobState:
+    """Return the state of a job after a fact about it.
+
+    Facts about an older generation, and facts that the job is already past, change nothing: they are late.
+    """
+    if state is None:
+        state = _first_heard_of(event.job, at)
+    elif state.job.is_older_than(event.job):
+        state = _next_generation(state, event.job, at)
+    elif event.job.is_older_than(state.job):
+        return state
+    return _take_in(event, state, at)
+
+
+@singledispatch
+def _take_in(event: Event, state: JobState, at: datetime) -> JobState:
+    raise TypeError(f"no rule for {event.TYPE} received at {at} in status {state.status}")
+
+
+@_take_in.register
+def _requested(event: JobRequested, state: JobState, _at: datetime) -> JobState:
+    return replace(state, job=event.job, url_sha256=event.url_sha256, fetch_command_seq=event.command_seq)
+
+
+@_take_in.register
+def _replayed(event: JobReplayed, state: JobState, at: datetime) -> JobState:
+    state = replace(state, replay_of=event.replay_of)
+    if event.stage is Stage.FETCH:
+        return replace(state, fetch_command_seq=event.command_seq)
+    state = replace(state, import_command_seq=event.command_seq)
+    return _moved(state, Status.STAGED, at, stage=Stage.IMPORT)
+
+
+@_take_in.register
+def _started(event: JobStarted, state: JobState, at: datetime) -> JobState:
+    if state.is_finished or (event.stage is Stage.FETCH and state.status is Status.STAGED):
+        return state
+    state = replace(state, stage=event.stage, attempts=event.start, updated_at=at)
+    return _moved(state, Status.STARTED, at) if event.stage is Stage.FETCH else state
+
+
+@_take_in.register
+def _staged(event: FileStaged, state: JobState, at: datetime) -> JobState:
+    return _moved(
+        state,
+        Status.STAGED,
+        at,
+        stage=Stage.IMPORT,
+        attempts=0,
+        failures=0,
+        import_command_seq=event.command_seq,
+        size_bytes=event.size_bytes,
+        sha256=event.sha256,
+        staged_path=event.staged_path,
+    )
+
+
+@_take_in.register
+def _imported(event: PartitionImported, state: JobState, at: datetime) -> JobState:
+    return _moved(
+        state,
+        Status.COMPLETED,
+        at,
+        stage=Stage.IMPORT,
+        trading_day=event.trading_day,
+        sha256=event.sha256,
+        replaced_sha256=event.replaced_sha256,
+        snapshots=event.snapshots,
+        strike_rows=event.strike_rows,
+        parquet_path=event.parquet_path,
+        parquet_bytes=event.parquet_bytes,
+        error=None,
+        error_field=None,
+    )
+
+
+@_take_in.register
+def _skipped(event: JobSkipped, state: JobState, at: datetime) -> JobState:
+    return _moved(
+        state,
+        Status.SKIPPED,
+        at,
+        stage=Stage.IMPORT,
+        sha256=event.sha256,
+        snapshots=event.snapshots,
+        strike_rows=event.strike_rows,
+        error=None,
+        error_field=None,
+    )
+
+
+@_take_in.register
+def _failed(event: JobFailed, state: JobState, at: datetime) -> JobState:
+    if state.is_finished:
+        return state
+    state = replace(
+        state,
+        stage=event.stage,
+        failures=event.failures,
+        error=event.error,
+        error_field=event.field,
+        dead_letter_seq=event.dead_letter_seq,
+        updated_at=at,
+    )
+    return _moved(state, Status.FAILED, at) if event.final else state
+
+
+def _first_heard_of(job: Job, at: datetime) -> JobState:
+    return JobState(
+        job=job,
+        status=Status.PENDING,
+        stage=Stage.FETCH,
+        created_at=at,
+        updated_at=at,
+        transitions=(Transition(Status.PENDING, at),),
+        trading_day=job.trading_day,
+    )
+
+
+def _next_generation(state: JobState, job: Job, at: datetime) -> JobState:
+    """Start over, but keep what the old generation knew of the staged file and where its commands stand."""
+    return replace(
+        _first_heard_of(job, at),
+        created_at=state.created_at,
+        fetch_command_seq=state.fetch_command_seq,
+        import_command_seq=state.import_command_seq,
+        url_sha256=state.url_sha256,
+        staged_path=state.staged_path,
+        size_bytes=state.size_bytes,
+        sha256=state.sha256,
+    )
+
+
+def _moved(state: JobState, status: Status, at: datetime, **changes: Any) -> JobState:
+    if _RANK[status] <= _RANK[state.status]:
+        return state
+    transitions = (*state.transitions, Transition(status, at))
+    return replace(state, status=status, updated_at=at, transitions=transitions, **changes)

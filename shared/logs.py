@@ -1,0 +1,91 @@
+"""Logs: an event name and key-values, JSON unless on a terminal, with secrets taken out in one processor."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from shared.redaction import HIDDEN, SECRET_FIELDS, redact
+
+_QUIET = ("httpx", "httpcore", "apscheduler", "nats", "uvicorn.access")
+_LOG_FILE_BYTES = 20_000_000
+
+
+def configure(service: str, level: str = "INFO", log_dir: Path | None = None) -> None:
+    """Send structlog's and the standard library's logs through one redacting pipeline.
+
+    Args:
+        service: bound to every line.
+        level: a level name of the standard library.
+        log_dir: also write ``<service>.log`` there, rotated at 20 MB, as JSON.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _hide_secrets,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+    console = logging.StreamHandler(sys.stderr)
+    console.setFormatter(_formatter(shared, terminal=sys.stderr.isatty()))
+    handlers: list[logging.Handler] = [console]
+    if log_dir is not None:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        rotating = logging.handlers.RotatingFileHandler(
+            log_dir / f"{service}.log", maxBytes=_LOG_FILE_BYTES, backupCount=5
+        )
+        rotating.setFormatter(_formatter(shared, terminal=False))
+        handlers.append(rotating)
+    logging.basicConfig(handlers=handlers, level=level.upper(), force=True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _formatter(shared: list[Processor], *, terminal: bool) -> logging.Formatter:
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if terminal
+        else structlog.processors.JSONRenderer(default=str)
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+    )
+
+
+def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: HIDDEN if key.lower() in SECRET_FIELDS else _clean(value) for key, value in event.items()}
+
+
+def _clean(value: Any) -> Any:
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {
+                key: HIDDEN if str(key).lower() in SECRET_FIELDS else _clean(item)
+                for key, item in value.items()
+            }
+        case list() | tuple():
+            return [_clean(item) for item in value]
+        case BaseException():
+            return redact(str(value))
+        case _:
+            return value

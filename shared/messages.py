@@ -1,0 +1,307 @@
+"""The messages on the bus: imperative commands, past-tense events, one envelope around both.
+
+Within v1 only optional fields are added, and readers ignore fields that they do not know. A golden JSON of
+every type stands in ``tests/golden/``.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar, Final, Self
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, ValidationError
+
+from shared.errors import MalformedMessage
+from shared.partition import Partition
+from shared.subjects import CommandSubject, Priority, Stage, What, event
+
+SignedUrl = Annotated[SecretStr, PlainSerializer(lambda url: url.get_secret_value(), when_used="json")]
+"""A URL whose query is a secret: plain in JSON on the bus, hidden wherever Python would print it."""
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Frozen(BaseModel):
+    """A value on the bus."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Job(Frozen):
+    """One source file to bring into the lake; every message about it carries this."""
+
+    job_id: UUID
+    generation: int = Field(ge=1)
+    ticker: str
+    endpoint: str
+    trading_day: date | None
+    """None when the file's name does not tell; the importer then takes it from the records."""
+    base_url: str
+    """The source URL without its query."""
+    priority: Priority = Priority.MEDIUM
+    requested_at: AwareDatetime
+    """When this generation was asked for (UTC)."""
+
+    def is_older_than(self, other: Job) -> bool:
+        """Tell whether ``other`` is a later request for the same file.
+
+        The time is compared as well: the counter starts again when EVENTS has forgotten the job.
+        """
+        return self.generation < other.generation and self.requested_at <= other.requested_at
+
+
+def job_id_of(ticker: str, endpoint: str, base_url: str) -> UUID:
+    """Return the natural identity of a job: the UUIDv5 of ticker, endpoint and the URL without its query."""
+    return uuid5(NAMESPACE_URL, f"{ticker}\n{endpoint}\n{base_url}")
+
+
+class Payload(Frozen):
+    """The content of an envelope."""
+
+    TYPE: ClassVar[str]
+    job: Job
+
+    @property
+    def subject(self) -> str:
+        """Where the message is published."""
+        raise NotImplementedError
+
+    @property
+    def msg_id(self) -> str:
+        """The ``Nats-Msg-Id`` by which JetStream recognises a second copy."""
+        raise NotImplementedError
+
+
+class Command(Payload):
+    """One piece of work for the workers of a stage."""
+
+    STAGE: ClassVar[Stage]
+    force: bool = False
+    """Replace the partition even by worse data; needs a reason."""
+    reason: str | None = None
+
+    @property
+    def subject(self) -> str:
+        return str(CommandSubject(self.STAGE, self.job.priority, self.job.ticker))
+
+
+class FetchFile(Command):
+    """Download the source file and stage it."""
+
+    TYPE = "gex.job.v1.fetch"
+    STAGE = Stage.FETCH
+    url: SignedUrl
+
+    @property
+    def msg_id(self) -> str:
+        return f"{self.job.job_id}:{self.job.generation}"
+
+
+class ImportFile(Command):
+    """Replace a partition by what the staged file holds."""
+
+    TYPE = "gex.job.v1.import"
+    STAGE = Stage.IMPORT
+    staged_path: str
+    """Relative to the staging folder, with forward slashes."""
+    size_bytes: int = Field(ge=0)
+    sha256: Sha256
+    modified_ns: int
+    """The staged file's modification time: tells whether another download has replaced it since."""
+
+    @property
+    def msg_id(self) -> str:
+        # Both stages share the stream JOBS and so its dedupe window: see docs/adr/0006.
+        return f"{self.job.job_id}:{self.job.generation}:import"
+
+
+class Event(Payload):
+    """A fact about a job."""
+
+    WHAT: ClassVar[What]
+
+    @property
+    def subject(self) -> str:
+        return event(self.WHAT, self.job.job_id)
+
+    @property
+    def msg_id(self) -> str:
+        return f"{self.job.job_id}:{self.job.generation}:{self.WHAT}"
+
+
+class JobRequested(Event):
+    """A client asked for the file, for the first time, again, or with a fresh signature."""
+
+    TYPE = "gex.event.v1.requested"
+    WHAT = What.REQUESTED
+    command_seq: int
+    """Where in JOBS the fetch command stands."""
+    url_sha256: Sha256
+    """Of the whole URL: tells a fresh signature from a repeated request without keeping it."""
+
+
+class JobStarted(Event):
+    """A worker took up a stage of the job."""
+
+    TYPE = "gex.event.v1.started"
+    WHAT = What.STARTED
+    stage: Stage
+    start: int = Field(ge=1)
+    """How many times this stage of this generation has been taken up, this one included."""
+
+    @property
+    def msg_id(self) -> str:
+        return f"{super().msg_id}:{self.stage}:{self.start}"
+
+
+class FileStaged(Event):
+    """The source file is complete on disk and its import is asked for."""
+
+    TYPE = "gex.event.v1.staged"
+    WHAT = What.STAGED
+    staged_path: str
+    size_bytes: int
+    sha256: Sha256
+    command_seq: int
+    """Where in JOBS the import command stands."""
+
+
+class PartitionImported(Event):
+    """The partition holds what the file says, in DuckDB and in Parquet."""
+
+    TYPE = "gex.event.v1.imported"
+    WHAT = What.IMPORTED
+    trading_day: date
+    sha256: Sha256
+    snapshots: int
+    strike_rows: int
+    parquet_path: str
+    """Relative to the Parquet folder, with forward slashes."""
+    parquet_bytes: int
+    parquet_sha256: Sha256
+    replaced_sha256: Sha256 | None = None
+    """Checksum of the file that the partition came from before."""
+
+    @property
+    def partition(self) -> Partition:
+        """The partition that was replaced."""
+        return Partition(self.job.ticker, self.job.endpoint, self.trading_day)
+
+
+class JobSkipped(Event):
+    """The partition already holds this very file."""
+
+    TYPE = "gex.event.v1.skipped"
+    WHAT = What.SKIPPED
+    sha256: Sha256
+    snapshots: int
+    strike_rows: int
+
+
+class JobFailed(Event):
+    """An attempt failed; the last one (``final``) leaves a dead letter."""
+
+    TYPE = "gex.event.v1.failed"
+    WHAT = What.FAILED
+    stage: Stage
+    failures: int = Field(ge=1)
+    """How many attempts of this stage of this generation have failed, this one included."""
+    final: bool
+    error: str
+    field: str | None = None
+    dead_letter_seq: int | None = None
+    """Where in DEAD the dead letter stands."""
+
+    @property
+    def msg_id(self) -> str:
+        return f"{super().msg_id}:{self.stage}:{self.failures}"
+
+
+class JobReplayed(Event):
+    """The job's command was published again, as a new generation."""
+
+    TYPE = "gex.event.v1.replayed"
+    WHAT = What.REPLAYED
+    stage: Stage
+    replay_of: str
+    """What was replayed: ``job``, ``JOBS:<seq>`` or ``DEAD:<seq>``."""
+    command_seq: int
+    url_sha256: Sha256 | None = None
+
+
+COMMANDS: Final[dict[Stage, type[FetchFile | ImportFile]]] = {
+    Stage.FETCH: FetchFile,
+    Stage.IMPORT: ImportFile,
+}
+PAYLOADS: Final[dict[str, type[Payload]]] = {
+    payload.TYPE: payload
+    for payload in (
+        FetchFile,
+        ImportFile,
+        JobRequested,
+        JobStarted,
+        FileStaged,
+        PartitionImported,
+        JobSkipped,
+        JobFailed,
+        JobReplayed,
+    )
+}
+
+
+class Envelope(Frozen):
+    """What every message on the bus has in common."""
+
+    type: str
+    id: UUID
+    occurred_at: AwareDatetime
+    job_id: UUID
+    payload: dict[str, Any]
+
+    @classmethod
+    def seal(cls, payload: Payload, occurred_at: datetime, message_id: UUID | None = None) -> Self:
+        """Wrap a payload."""
+        return cls(
+            type=payload.TYPE,
+            id=message_id or uuid4(),
+            occurred_at=occurred_at,
+            job_id=payload.job.job_id,
+            payload=payload.model_dump(mode="json"),
+        )
+
+    def encode(self) -> bytes:
+        """Return the bytes that go over the wire."""
+        return self.model_dump_json().encode()
+
+    def open(self, subject: str) -> Payload:
+        """Return the payload.
+
+        Raises:
+            MalformedMessage: its type is unknown, or it does not fit its type.
+        """
+        payload_type = PAYLOADS.get(self.type)
+        if payload_type is None:
+            raise MalformedMessage(subject, f"type {self.type!r} is unknown to this version")
+        try:
+            return payload_type.model_validate(self.payload)
+        except ValidationError as error:
+            raise MalformedMessage(subject, _first(error)) from error
+
+
+def decode(subject: str, data: bytes) -> Envelope:
+    """Read an envelope.
+
+    Raises:
+        MalformedMessage: the bytes are not one.
+    """
+    try:
+        return Envelope.model_validate_json(data)
+    except ValidationError as error:
+        raise MalformedMessage(subject, _first(error)) from error
+
+
+def _first(error: ValidationError) -> str:
+    # Without the input: it may hold a signed URL.
+    problem = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"

@@ -1,0 +1,118 @@
+"""The grammar of the data folder: every path is built and parsed here, and none leaves its root."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Self
+
+from shared.partition import Partition, normalize_endpoint, normalize_ticker
+
+PARQUET_SUFFIX: Final = ".strikes.parquet"
+PARTIAL_SUFFIX: Final = ".part"
+"""Ending of hidden names under which a file is written before it is renamed into place."""
+
+_DAY_FILE = re.compile(r"(\d{8})" + re.escape(PARQUET_SUFFIX))
+_VENDOR_FOLDER = "gexbot"
+
+
+@dataclass(frozen=True)
+class LakePaths:
+    """The folders and files of one lake; all absolute.
+
+    Layout: ``gex_data.db``, ``source/gexbot/<TICKER>/<endpoint>/<original name>`` and
+    ``parquet/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.strikes.parquet``.
+    """
+
+    data_dir: Path
+    staging_root: Path
+    parquet_root: Path
+
+    @classmethod
+    def under(cls, data_dir: Path, staging: Path | None = None, parquet: Path | None = None) -> Self:
+        """Return the paths below a data folder, with the folders of the first system's settings if given."""
+        root = Path(os.path.abspath(data_dir))  # noqa: PTH100 (resolve() would follow links)
+        return cls(
+            data_dir=root,
+            staging_root=Path(os.path.abspath(staging or root / "source")) / _VENDOR_FOLDER,  # noqa: PTH100
+            parquet_root=Path(os.path.abspath(parquet or root / "parquet")) / _VENDOR_FOLDER,  # noqa: PTH100
+        )
+
+    @property
+    def database(self) -> Path:
+        """The DuckDB file: the importer's alone."""
+        return self.data_dir / "gex_data.db"
+
+    @property
+    def scratch(self) -> Path:
+        """Where DuckDB spills what does not fit in memory."""
+        return self.data_dir / ".scratch"
+
+    def staged(self, ticker: str, endpoint: str, name: str) -> Path:
+        """Return where a source file is staged.
+
+        Raises:
+            ValueError: a part is unfit, or the path would leave the staging folder.
+        """
+        return _inside(self.staging_root, normalize_ticker(ticker), normalize_endpoint(endpoint), name)
+
+    def staged_from_relative(self, relative: str) -> Path:
+        """Return the staged file that a message names relative to the staging folder.
+
+        Raises:
+            ValueError: it is not of the form ``<TICKER>/<endpoint>/<name>``.
+        """
+        parts = relative.split("/")
+        if len(parts) != 3:
+            raise ValueError(f"{relative!r} is not the path of a staged file")
+        return self.staged(*parts)
+
+    def relative_to_staging(self, path: Path) -> str:
+        """Return the form in which messages name a staged file."""
+        return path.relative_to(self.staging_root).as_posix()
+
+    def parquet(self, partition: Partition) -> Path:
+        """Return a partition's Parquet file."""
+        name = f"{partition.trading_day:%Y%m%d}{PARQUET_SUFFIX}"
+        return _inside(
+            self.parquet_root,
+            normalize_ticker(partition.ticker),
+            normalize_endpoint(partition.endpoint),
+            name,
+        )
+
+    def relative_to_parquet(self, path: Path) -> str:
+        """Return the form in which messages and the ledger name a Parquet file."""
+        return path.relative_to(self.parquet_root).as_posix()
+
+    def parse_parquet(self, path: Path) -> Partition:
+        """Return the partition whose Parquet file ``path`` is.
+
+        Raises:
+            ValueError: it is not one.
+        """
+        ticker, endpoint, name = path.relative_to(self.parquet_root).parts
+        match = _DAY_FILE.fullmatch(name)
+        if not match:
+            raise ValueError(f"{path} is not the Parquet file of a partition")
+        return Partition(ticker, endpoint, datetime.strptime(match[1], "%Y%m%d").date())  # noqa: DTZ007 (a date)
+
+
+def partial(path: Path, owner: str) -> Path:
+    """Return the hidden name, beside ``path``, under which ``owner`` writes it before the rename."""
+    return path.with_name(f".{path.name}.{owner}{PARTIAL_SUFFIX}")
+
+
+def is_partial(path: Path) -> bool:
+    """Tell whether a path is a hidden name made by ``partial``."""
+    return path.name.startswith(".") and path.name.endswith(PARTIAL_SUFFIX)
+
+
+def _inside(root: Path, *parts: str) -> Path:
+    for part in parts:
+        if not part or part in {".", ".."} or "/" in part or "\\" in part or "\0" in part:
+            raise ValueError(f"{part!r} is unfit as the name of a file or folder")
+    return root.joinpath(*parts)

@@ -1,0 +1,55 @@
+"""Progress of a job, told over core NATS several times a second: nothing is lost when nobody listens."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import Final
+from uuid import UUID
+
+from shared import subjects
+from shared.bus import Bus, translated
+from shared.errors import BrokerUnavailable
+from shared.messages import Frozen, Job
+from shared.subjects import Stage
+
+INTERVAL_S: Final = 0.2
+
+
+class Progress(Frozen):
+    """How far a stage of a job has come."""
+
+    job_id: UUID
+    generation: int
+    stage: Stage
+    done_bytes: int
+    total_bytes: int | None
+    """None when the source does not say."""
+
+
+class ProgressReporter:
+    """Tells the progress of one stage of one job, at most every 0.2 s."""
+
+    def __init__(self, bus: Bus, job: Job, stage: Stage) -> None:
+        self._bus = bus
+        self._job = job
+        self._stage = stage
+        self._told_at = 0.0
+
+    async def tell(self, done_bytes: int, total_bytes: int | None, *, always: bool = False) -> None:
+        """Publish the progress, unless the last time was just now."""
+        now = time.monotonic()
+        if not always and now - self._told_at < INTERVAL_S:
+            return
+        self._told_at = now
+        progress = Progress(
+            job_id=self._job.job_id,
+            generation=self._job.generation,
+            stage=self._stage,
+            done_bytes=done_bytes,
+            total_bytes=total_bytes,
+        )
+        with suppress(BrokerUnavailable), translated("tell progress"):
+            await self._bus.client.publish(
+                subjects.progress(self._job.job_id), progress.model_dump_json().encode()
+            )

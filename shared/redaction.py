@@ -1,0 +1,31 @@
+"""The one place where secrets are taken out of text: URL queries, userinfo and API keys."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+HIDDEN: Final = "[redacted]"
+
+_URL_SECRETS = re.compile(r"(?i)\b(https?://)(?:[^\s/?#\"'<>@]*@)?([^\s?#\"'<>]*)([?#][^\s\"'<>]*)?")
+_KEYS = re.compile(r"(?i)\b(bearer\s+|gexbot_custom_)[A-Za-z0-9._~+/=-]+")
+_QUERY_SECRETS = re.compile(r"(?i)\b(sig|signature|token|x-amz-[a-z-]+|api_?key)=[^\s&\"'<>]+")
+SECRET_FIELDS: Final = frozenset({"authorization", "x-api-key", "api_key", "api_keys", "password", "token"})
+
+
+def base_url(url: str) -> str:
+    """Return a URL without its userinfo, query and fragment: fit to be stored and shown."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def redact(text: str) -> str:
+    """Return ``text`` with every secret that is known by its shape taken out."""
+    text = _URL_SECRETS.sub(_hide_query, text)
+    text = _KEYS.sub(rf"\1{HIDDEN}", text)
+    return _QUERY_SECRETS.sub(rf"\1={HIDDEN}", text)
+
+
+def _hide_query(match: re.Match[str]) -> str:
+    return f"{match[1]}{match[2]}{'?' + HIDDEN if match[3] else ''}"

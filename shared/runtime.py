@@ -1,0 +1,77 @@
+"""How every service runs: until SIGTERM or Ctrl-C, then it drains; a second signal exits at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+import shared
+from shared.bus import Bus
+from shared.errors import CannotStart
+
+log = structlog.get_logger(__name__)
+Serve = Callable[[asyncio.Event], Awaitable[None]]
+
+
+class BrokerGone(CannotStart):
+    """The connection was closed for good; the supervisor starts the service again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the connection to the broker was closed for good; the service must be started again"
+        )
+
+
+def run(serve: Serve) -> None:
+    """Run a service; ``serve`` gets the event that tells it to stop, and returns when it has drained.
+
+    Exits with status 1 and one line on standard error when it cannot start or go on.
+    """
+    try:
+        asyncio.run(_until_stopped(serve))
+    except CannotStart as error:
+        fail(error)
+
+
+def fail(error: CannotStart) -> None:
+    """Print why a service cannot run, as one line, and exit with status 1."""
+    print(f"gexlake: {error}", file=sys.stderr)  # noqa: T201 (the line the operator sees)
+    sys.exit(1)
+
+
+async def stop_when_closed(bus: Bus, stop: asyncio.Event) -> None:
+    """Wait for ``stop``.
+
+    Raises:
+        BrokerGone: the connection was closed before that.
+    """
+    closed = asyncio.create_task(bus.closed.wait())
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({closed, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        closed.cancel()
+        stopped.cancel()
+    if not stop.is_set():
+        raise BrokerGone
+
+
+async def _until_stopped(serve: Serve) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, stop, number)
+    log.info("service_started", version=shared.__version__)
+    await serve(stop)
+    log.info("service_stopped")
+
+
+def _on_signal(stop: asyncio.Event, number: signal.Signals) -> None:
+    if stop.is_set():
+        os._exit(128 + number)
+    stop.set()

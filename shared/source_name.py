@@ -1,0 +1,63 @@
+"""The grammar of the vendor's file names, ``<day>_<TICKER>_<package>[_<category>].json[.gz]``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from shared.partition import ENDPOINTS, normalize_ticker
+
+PACKAGES: Final = ("classic", "state", "orderflow")
+IMPORTABLE_PACKAGES: Final = ("classic",)
+MAX_NAME_LENGTH: Final = 200
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._^-]*\.jsonl?(\.gz)?")
+_VENDOR = re.compile(
+    r"(?P<day>\d{4}-\d{2}-\d{2})_(?P<ticker>[A-Za-z0-9_.^-]+?)"
+    rf"(?:_(?P<package>{'|'.join(PACKAGES)})(?:_(?P<category>[a-z_]+))?)?\.jsonl?(?:\.gz)?"
+)
+
+
+@dataclass(frozen=True)
+class SourceName:
+    """What a source file's name tells; a part that it does not tell is None."""
+
+    name: str
+    trading_day: date | None = None
+    ticker: str | None = None
+    package: str | None = None
+    endpoint: str | None = None
+
+
+def parse_source_name(name: str) -> SourceName:
+    """Read the last segment of a source URL's path.
+
+    A name outside the vendor's grammar is fine, it just tells nothing.
+
+    Raises:
+        ValueError: the name is unfit for a staged file (its characters, its length, its ending), or it
+            names a day that does not exist.
+    """
+    if len(name) > MAX_NAME_LENGTH or not _SAFE.fullmatch(name):
+        raise ValueError(
+            f"the URL must end in a plain file name with .json, .jsonl or either and .gz, not {name[:80]!r}"
+        )
+    match = _VENDOR.fullmatch(name)
+    if not match:
+        return SourceName(name)
+    category = match["category"]
+    return SourceName(
+        name=name,
+        trading_day=_day(match["day"]),
+        ticker=normalize_ticker(match["ticker"]),
+        package=match["package"],
+        endpoint=category if category in ENDPOINTS else None,
+    )
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"the file name starts with {text}, which is not a day of the calendar") from None

@@ -1,0 +1,138 @@
+"""The streams and durable consumers, as data, and the one step that applies them.
+
+``apply`` is idempotent: it creates what is missing, updates what differs, and leaves the rest alone. Nothing
+else creates a stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+from nats.js.errors import NotFoundError
+
+from shared import subjects
+from shared.subjects import Priority, Stage
+
+_MIB: Final = 1024 * 1024
+_HOUR_S: Final = 3600.0
+_DAY_S: Final = 24 * _HOUR_S
+
+ACK_WAIT_S: Final = 30.0
+"""After this long without a sign of work, the broker gives a message to another worker."""
+
+MAX_ACK_PENDING: Final = 256
+"""What all workers of one consumer may have in hand together."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream: what it takes, how much, and for how long."""
+
+    name: str
+    subjects: tuple[str, ...]
+    max_age_s: float
+    max_bytes: int
+    duplicate_window_s: float
+    refuses_when_full: bool = False
+    """Whether a full stream refuses new messages, so that the sender hears of it, or drops its oldest."""
+
+    def config(self, replicas: int) -> StreamConfig:
+        """Return what JetStream is told."""
+        return StreamConfig(
+            name=self.name,
+            subjects=list(self.subjects),
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.NEW if self.refuses_when_full else DiscardPolicy.OLD,
+            max_age=self.max_age_s,
+            max_bytes=self.max_bytes,
+            duplicate_window=self.duplicate_window_s,
+            num_replicas=replicas,
+            allow_direct=True,
+        )
+
+
+STREAMS: Final = (
+    Stream(subjects.JOBS, ("gex.job.>",), 14 * _DAY_S, 256 * _MIB, _DAY_S, refuses_when_full=True),
+    Stream(subjects.EVENTS, (subjects.ALL_EVENTS,), 30 * _DAY_S, 512 * _MIB, _DAY_S),
+    Stream(subjects.FEED, ("gex.feed.>",), 2 * _DAY_S, 1024 * _MIB, _HOUR_S / 6, refuses_when_full=True),
+    Stream(subjects.DEAD, ("gex.dead.>",), 90 * _DAY_S, 256 * _MIB, _DAY_S),
+    Stream(
+        subjects.ADVISORIES,
+        (
+            f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{subjects.JOBS}.>",
+            f"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.{subjects.JOBS}.>",
+        ),
+        14 * _DAY_S,
+        32 * _MIB,
+        120.0,
+    ),
+)
+
+
+def job_consumer(stage: Stage, priority: Priority) -> ConsumerConfig:
+    """Return the durable pull consumer of a stage and priority.
+
+    The broker never gives a message up by itself (``max_deliver`` -1): workers count attempts.
+    """
+    return ConsumerConfig(
+        durable_name=subjects.durable(stage, priority),
+        filter_subject=subjects.commands(stage, priority),
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ACK_WAIT_S,
+        max_deliver=-1,
+        max_ack_pending=MAX_ACK_PENDING,
+    )
+
+
+def ledger_consumer() -> ConsumerConfig:
+    """Return the durable by which the importer writes every job's facts into the ledger."""
+    return ConsumerConfig(
+        durable_name=subjects.LEDGER_DURABLE,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ACK_WAIT_S,
+        max_deliver=-1,
+        max_ack_pending=4 * MAX_ACK_PENDING,
+    )
+
+
+async def apply(js: JetStreamContext, replicas: int = 1) -> None:
+    """Make the broker's streams and durables those that are defined here."""
+    for stream in STREAMS:
+        await _apply_stream(js, stream.config(replicas))
+    for stage in Stage:
+        for priority in Priority:
+            await js.add_consumer(subjects.JOBS, job_consumer(stage, priority))
+    await js.add_consumer(subjects.EVENTS, ledger_consumer())
+
+
+async def _apply_stream(js: JetStreamContext, wanted: StreamConfig) -> None:
+    assert wanted.name is not None  # noqa: S101 (for the type checker: StreamConfig's fields are optional)
+    try:
+        current = (await js.stream_info(wanted.name)).config
+    except NotFoundError:
+        await js.add_stream(wanted)
+        return
+    if any(getattr(current, field) != getattr(wanted, field) for field in _COMPARED):
+        await js.update_stream(wanted)
+
+
+_COMPARED: Final = (
+    "subjects",
+    "discard",
+    "max_age",
+    "max_bytes",
+    "duplicate_window",
+    "num_replicas",
+    "allow_direct",
+)

@@ -1,0 +1,90 @@
+"""Follow a stream from its first message, forever, whatever happens to the connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from nats.aio.msg import Msg
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from shared.bus import Bus, translated
+from shared.errors import BrokerUnavailable
+
+_BATCH: Final = 500
+_WAIT_S: Final = 30.0
+_RETRY_S: Final = 0.5
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Tailed:
+    """A message of the stream, or (``data`` None) the news that its end was reached for the first time."""
+
+    sequence: int
+    subject: str
+    data: bytes | None
+
+
+async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Tailed]:
+    """Yield every message of ``stream`` under ``subject``, the oldest first, then new ones as they come.
+
+    When all that was there at the start has been told, one item with ``data`` None is told, once.
+    """
+    next_sequence, caught_up = 1, False
+    while True:
+        try:
+            with translated(f"follow {stream}"):
+                subscription, pending = await _subscribe(bus, stream, subject, next_sequence)
+                if pending == 0 and not caught_up:
+                    caught_up = True
+                    yield Tailed(next_sequence - 1, "", None)
+                while True:
+                    for message in await _fetch(bus, subscription):
+                        at = message.metadata
+                        yield Tailed(at.sequence.stream, message.subject, message.data)
+                        next_sequence = at.sequence.stream + 1
+                        if at.num_pending == 0 and not caught_up:
+                            caught_up = True
+                            yield Tailed(at.sequence.stream, "", None)
+        except BrokerUnavailable as error:
+            log.debug("tail_interrupted", stream=stream, error=str(error))
+            await asyncio.sleep(_RETRY_S)
+
+
+async def _subscribe(
+    bus: Bus, stream: str, subject: str, start: int
+) -> tuple[JetStreamContext.PullSubscription, int]:
+    config = ConsumerConfig(
+        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+        opt_start_seq=start,
+        ack_policy=AckPolicy.NONE,
+        filter_subject=subject,
+        inactive_threshold=2 * _WAIT_S,
+        mem_storage=True,
+        num_replicas=1,
+    )
+    created = await bus.js.add_consumer(stream, config)
+    return await bus.js.pull_subscribe_bind(created.name, stream), created.num_pending or 0
+
+
+async def _fetch(bus: Bus, subscription: JetStreamContext.PullSubscription) -> list[Msg]:
+    """Wait for messages; a fetch that is pending when the connection comes back is given up at once."""
+    fetching = asyncio.ensure_future(subscription.fetch(_BATCH, timeout=_WAIT_S, heartbeat=_WAIT_S / 6))
+    bus.on_reconnect(fetching.cancel)
+    try:
+        return await fetching
+    except NatsTimeoutError:
+        return []
+    except asyncio.CancelledError:
+        if fetching.cancelled() and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
+            raise BrokerUnavailable("follow a stream across a reconnect") from None
+        raise
+    finally:
+        fetching.cancel()
+        bus.forget(fetching.cancel)

@@ -1,0 +1,310 @@
+"""The one consumer loop: takes a stage's commands by priority and turns outcomes into acks.
+
+Ack only after the handler returned, that is, after its effect is durable. While it runs, the broker hears
+every 10 s that work goes on. ``Transient`` brings the message back after a growing delay; ``Terminal`` and
+the last attempt leave a dead letter. Attempts are counted in EVENTS, because the broker's own delivery
+count starts again when it crashes.
+
+Pulls are immediate (``no_wait``) and never linger: a core subscription to the stage's subjects rings when a
+command is published, and a slow poll finds redeliveries. So a lost connection leaves no pull to wait out, and
+a worker holds no more than its free slots.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from nats.aio.msg import Msg
+from nats.errors import NoRespondersError
+
+from shared import dead_letters, subjects, turns
+from shared.bus import Bus, translated
+from shared.errors import BrokerUnavailable, GexlakeError, MalformedMessage, Terminal, Transient
+from shared.messages import COMMANDS, Command, Job, JobFailed, JobReplayed, JobRequested, JobStarted, decode
+from shared.redaction import redact
+from shared.streams import job_consumer
+from shared.subjects import Priority, Stage
+
+HEARTBEAT_S: Final = 10.0
+POLL_S: Final = 1.0
+PULL_TIMEOUT_S: Final = 2.0
+MAX_STARTS: Final = 30
+"""A message whose worker died this often without an error is given up on."""
+MAX_ERROR_LENGTH: Final = 1024
+
+log = structlog.get_logger(__name__)
+Handler = Callable[[Any], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Retries:
+    """When to try again and when to give up."""
+
+    max_attempts: int
+    delay_s: float
+
+    def after(self, failures: int) -> float | None:
+        """Return the pause in seconds after the ``failures``-th failed attempt, or None to give up."""
+        return None if failures >= self.max_attempts else self.delay_s * 2.0 ** (failures - 1)
+
+
+class GaveUp(Terminal):
+    """The workers of a stage died again and again over one message.
+
+    Args:
+        stage: which stage.
+        starts: how often it was taken up.
+    """
+
+    def __init__(self, stage: Stage, starts: int) -> None:
+        super().__init__(
+            f"the {stage} was started {starts} times and its worker died each time; look at its logs"
+        )
+
+
+class Worker:
+    """Does the commands of one stage, several at a time.
+
+    Args:
+        bus: the connection.
+        stage: whose commands.
+        handle: does one command; it returns once the effect is durable.
+        slots: how many at once.
+        retries: when to try again.
+    """
+
+    def __init__(self, bus: Bus, stage: Stage, handle: Handler, *, slots: int, retries: Retries) -> None:
+        self._bus = bus
+        self._stage = stage
+        self._handle = handle
+        self._slots = slots
+        self._retries = retries
+        self._in_hand: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._turn = 0
+
+    @property
+    def busy(self) -> int:
+        """How many messages are in hand."""
+        return len(self._in_hand)
+
+    async def run(self, stop: asyncio.Event, drain_timeout_s: float) -> None:
+        """Work until ``stop`` is set, then finish what is in hand or give it back to the broker."""
+        self._bus.on_reconnect(self._wake.set)
+        doorbell = await self._bus.client.subscribe(subjects.commands(self._stage), cb=self._ring)
+        stopping = asyncio.create_task(stop.wait())
+        stopping.add_done_callback(lambda _: self._wake.set())
+        try:
+            while not stop.is_set():
+                self._wake.clear()
+                await self._take_what_is_there(stop)
+                if not stop.is_set():
+                    await self._sleep_until_woken()
+        finally:
+            stopping.cancel()
+            if self._bus.is_connected:
+                await doorbell.unsubscribe()
+            await self._drain(drain_timeout_s)
+
+    async def _ring(self, _: Msg) -> None:
+        self._wake.set()
+
+    async def _sleep_until_woken(self) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), POLL_S)
+        except TimeoutError:
+            return
+
+    async def _take_what_is_there(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            message = await self._next_message()
+            if message is None:
+                return
+            task = asyncio.create_task(self._work_on(message))
+            self._in_hand.add(task)
+            task.add_done_callback(self._put_down)
+
+    def _put_down(self, task: asyncio.Task[None]) -> None:
+        self._in_hand.discard(task)
+        self._wake.set()
+
+    async def _next_message(self) -> Msg | None:
+        may = turns.allowed(self._slots - len(self._in_hand), self._slots)
+        for priority in turns.order(self._turn):
+            if priority in may and (message := await self._pull(priority)) is not None:
+                self._turn += 1
+                return message
+        return None
+
+    async def _pull(self, priority: Priority) -> Msg | None:
+        durable = subjects.durable(self._stage, priority)
+        request = json.dumps({"batch": 1, "no_wait": True}).encode()
+        try:
+            with translated(f"pull from {durable}"):
+                # A pulled message keeps its own subject: the new style could not tell whose reply it is.
+                message = await self._bus.client.request(
+                    f"$JS.API.CONSUMER.MSG.NEXT.{subjects.JOBS}.{durable}",
+                    request,
+                    timeout=PULL_TIMEOUT_S,
+                    old_style=True,
+                )
+        except BrokerUnavailable as error:
+            if isinstance(error.__cause__, NoRespondersError) and self._bus.is_connected:
+                await self._restore_consumer(priority)
+            return None
+        return None if (message.headers or {}).get("Status") else message
+
+    async def _restore_consumer(self, priority: Priority) -> None:
+        log.warning("consumer_missing", consumer=subjects.durable(self._stage, priority))
+        try:
+            with translated("restore a consumer"):
+                await self._bus.js.add_consumer(subjects.JOBS, job_consumer(self._stage, priority))
+        except BrokerUnavailable as error:
+            log.warning("consumer_not_restored", error=str(error))
+
+    async def _work_on(self, message: Msg) -> None:
+        heartbeat = asyncio.create_task(_say_in_progress(message))
+        try:
+            await self._decide(message)
+        except BrokerUnavailable as error:
+            # Unacknowledged, the message comes back by itself once the broker does.
+            log.warning("outcome_not_recorded", subject=message.subject, error=str(error))
+        except asyncio.CancelledError:
+            await _settle(message, "nak")
+            raise
+        finally:
+            heartbeat.cancel()
+
+    async def _decide(self, message: Msg) -> None:
+        try:
+            command = self._read(message)
+        except MalformedMessage as error:
+            await dead_letters.bury(self._bus, message, error)
+            log.warning("message_malformed", subject=message.subject, error=str(error))
+            await _settle(message, "term")
+            return
+        with structlog.contextvars.bound_contextvars(
+            job_id=str(command.job.job_id), generation=command.job.generation
+        ):
+            await self._attempt(message, command)
+
+    def _read(self, message: Msg) -> Command:
+        payload = decode(message.subject, message.data).open(message.subject)
+        if not isinstance(payload, COMMANDS[self._stage]):
+            raise MalformedMessage(
+                message.subject, f"{payload.TYPE} is no command of the {self._stage} stage"
+            )
+        return payload
+
+    async def _attempt(self, message: Msg, command: Command) -> None:
+        if await self._is_superseded(command.job):
+            log.info("job_superseded")
+            await _settle(message, "ack")
+            return
+        try:
+            await self._start(command)
+            await self._handle(command)
+        except BrokerUnavailable:
+            raise
+        except Terminal as error:
+            await self._give_up(message, command, error, await self._failures(command))
+        except Transient as error:
+            await self._try_again(message, command, error)
+        except Exception as error:
+            log.exception("unexpected_error")
+            await self._try_again(message, command, error)
+        else:
+            await _settle(message, "ack")
+
+    async def _is_superseded(self, job: Job) -> bool:
+        asked_again = [await self._bus.last(kind, job.job_id) for kind in (JobRequested, JobReplayed)]
+        return any(fact is not None and job.is_older_than(fact.job) for fact in asked_again)
+
+    async def _start(self, command: Command) -> None:
+        last = await self._bus.last(JobStarted, command.job.job_id)
+        again = (
+            last is not None and last.stage is self._stage and last.job.generation == command.job.generation
+        )
+        start = last.start + 1 if last is not None and again else 1
+        if start > MAX_STARTS:
+            raise GaveUp(self._stage, start - 1)
+        await self._bus.announce(JobStarted(job=command.job, stage=self._stage, start=start))
+
+    async def _failures(self, command: Command) -> int:
+        """Count this failed attempt and those before it."""
+        last = await self._bus.last(JobFailed, command.job.job_id)
+        again = (
+            last is not None and last.stage is self._stage and last.job.generation == command.job.generation
+        )
+        return last.failures + 1 if last is not None and again else 1
+
+    async def _try_again(self, message: Msg, command: Command, error: Exception) -> None:
+        failures = await self._failures(command)
+        delay_s = self._retries.after(failures)
+        if delay_s is None:
+            await self._give_up(message, command, error, failures)
+            return
+        await self._bus.announce(self._failed(command, error, failures, final=False))
+        log.warning("attempt_failed", error=_text(error), failures=failures, retry_in_s=delay_s)
+        await _settle(message, "nak", delay_s)
+
+    async def _give_up(self, message: Msg, command: Command, error: Exception, failures: int) -> None:
+        letter = await dead_letters.bury(self._bus, message, error)
+        failed = self._failed(command, error, failures, final=True)
+        await self._bus.announce(failed.model_copy(update={"dead_letter_seq": letter.seq}))
+        log.error("job_failed", error=_text(error), failures=failures, dead_letter=letter.seq)
+        await _settle(message, "term")
+
+    def _failed(self, command: Command, error: Exception, failures: int, *, final: bool) -> JobFailed:
+        field = error.field if isinstance(error, GexlakeError) else None
+        return JobFailed(
+            job=command.job,
+            stage=self._stage,
+            failures=failures,
+            final=final,
+            error=_text(error),
+            field=field,
+        )
+
+    async def _drain(self, timeout_s: float) -> None:
+        if not self._in_hand:
+            return
+        _, late = await asyncio.wait(self._in_hand, timeout=timeout_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, GexlakeError):
+        return redact(str(error))[:MAX_ERROR_LENGTH]
+    return redact(f"unexpected {type(error).__name__}: {error}")[:MAX_ERROR_LENGTH]
+
+
+async def _say_in_progress(message: Msg) -> None:
+    while True:
+        await asyncio.sleep(HEARTBEAT_S)
+        try:
+            with translated("say that work goes on"):
+                await message.in_progress()
+        except BrokerUnavailable as error:
+            log.debug("heartbeat_lost", error=str(error))
+
+
+async def _settle(message: Msg, verdict: str, delay_s: float = 0) -> None:
+    """Tell the broker the outcome. An ack that is lost only brings back a message whose work is done."""
+    try:
+        with translated(f"{verdict} a message"):
+            if verdict == "ack":
+                await message.ack_sync(timeout=PULL_TIMEOUT_S)
+            elif verdict == "nak":
+                await message.nak(delay=delay_s)
+            else:
+                await message.term()
+    except BrokerUnavailable as error:
+        log.warning("outcome_not_heard", verdict=verdict, error=str(error))

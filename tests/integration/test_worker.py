@@ -1,0 +1,215 @@
+"""The consumer loop on a real nats-server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bench.nats_server import NatsServer
+from shared import dead_letters, subjects
+from shared.bus import Bus
+from shared.errors import BrokerUnavailable, Terminal, Transient
+from shared.messages import FetchFile, JobFailed, JobRequested
+from shared.subjects import Priority, Stage
+from shared.worker import Handler, Retries, Worker
+from tests.support.poll import eventually
+from tests.support.values import NOON, a_fetch, a_job
+
+
+@contextlib.asynccontextmanager
+async def working(bus: Bus, handle: Handler, slots: int = 1) -> AsyncIterator[Worker]:
+    worker = Worker(bus, Stage.FETCH, handle, slots=slots, retries=Retries(max_attempts=3, delay_s=0.05))
+    stop = asyncio.Event()
+    task = asyncio.create_task(worker.run(stop, drain_timeout_s=1))
+    try:
+        yield worker
+    finally:
+        stop.set()
+        await task
+
+
+async def outstanding(bus: Bus, priority: Priority = Priority.MEDIUM) -> int:
+    info = await bus.js.consumer_info(subjects.JOBS, subjects.durable(Stage.FETCH, priority))
+    return (info.num_ack_pending or 0) + (info.num_pending or 0)
+
+
+async def dead_letter_count(bus: Bus) -> int:
+    return (await bus.js.stream_info(subjects.DEAD)).state.messages
+
+
+async def test_a_command_is_handled_once_and_acknowledged(bus: Bus) -> None:
+    seen: list[FetchFile] = []
+
+    async def handle(command: FetchFile) -> None:
+        seen.append(command)
+
+    async with working(bus, handle):
+        await bus.send(a_fetch())
+        await bus.send(a_fetch())  # the same message id: the broker drops it
+        await eventually(lambda: seen)
+
+        async def acknowledged() -> bool:
+            return await outstanding(bus) == 0
+
+        await eventually(acknowledged)
+    assert [command.url.get_secret_value() for command in seen] == [a_fetch().url.get_secret_value()]
+
+
+async def test_a_terminal_error_becomes_one_dead_letter_that_names_the_field(bus: Bus) -> None:
+    async def handle(_: FetchFile) -> None:
+        error = Terminal("record 3 has no timestamp in https://h/f.json?sig=secret")
+        error.field = "timestamp"
+        raise error
+
+    async with working(bus, handle):
+        await bus.send(a_fetch())
+
+        async def letter() -> bool:
+            return await dead_letter_count(bus) == 1 and await outstanding(bus) == 0
+
+        await eventually(letter)
+    message = await bus.js.get_msg(subjects.DEAD, seq=1)
+    failed = await bus.last(JobFailed, a_job().job_id)
+    assert message.headers is not None
+    assert message.headers[dead_letters.FIELD] == "timestamp"
+    assert "secret" not in message.headers[dead_letters.REASON]
+    assert failed is not None
+    assert (failed.final, failed.field, failed.dead_letter_seq, failed.failures) == (True, "timestamp", 1, 1)
+
+
+@pytest.mark.parametrize("error", [Transient("later"), RuntimeError("a bug")])
+async def test_the_third_failure_of_a_transient_error_is_a_dead_letter(bus: Bus, error: Exception) -> None:
+    attempts = 0
+
+    async def handle(_: FetchFile) -> None:
+        nonlocal attempts
+        attempts += 1
+        raise error
+
+    async with working(bus, handle):
+        await bus.send(a_fetch())
+
+        async def letter() -> bool:
+            return await dead_letter_count(bus) == 1
+
+        await eventually(letter)
+    failed = await bus.last(JobFailed, a_job().job_id)
+    assert failed is not None
+    assert (attempts, failed.failures, failed.final) == (3, 3, True)
+
+
+async def test_an_older_generation_is_let_go(bus: Bus) -> None:
+    seen: list[int] = []
+
+    async def handle(command: FetchFile) -> None:
+        seen.append(command.job.generation)
+
+    newer = a_job(generation=2)
+    await bus.send(a_fetch(a_job(generation=1)))
+    await bus.send(a_fetch(newer))
+    await bus.announce(JobRequested(job=newer, command_seq=2, url_sha256="0" * 64))
+    async with working(bus, handle):
+
+        async def acknowledged() -> bool:
+            return await outstanding(bus) == 0
+
+        await eventually(acknowledged)
+    assert seen == [2]
+
+
+async def test_bytes_that_are_no_message_become_a_dead_letter_and_hold_up_nobody(bus: Bus) -> None:
+    seen: list[FetchFile] = []
+
+    async def handle(command: FetchFile) -> None:
+        seen.append(command)
+
+    await bus.js.publish("gex.job.fetch.medium.NQ_NDX", b"not json")
+    await bus.send(a_fetch())
+    async with working(bus, handle):
+        await eventually(lambda: seen)
+
+        async def letter() -> bool:
+            return await dead_letter_count(bus) == 1
+
+        await eventually(letter)
+
+
+async def test_urgent_work_goes_first_and_the_last_slot_is_kept_for_critical(bus: Bus) -> None:
+    order: list[str] = []
+    release = asyncio.Event()
+
+    async def handle(command: FetchFile) -> None:
+        order.append(command.job.ticker)
+        await release.wait()
+
+    for name, priority in (("LOW", Priority.LOW), ("MEDIUM", Priority.MEDIUM), ("HIGH", Priority.HIGH)):
+        await bus.send(a_fetch(a_job(ticker=name, priority=priority)))
+    async with working(bus, handle, slots=2) as worker:
+        await eventually(lambda: order == ["HIGH"])
+        await bus.send(a_fetch(a_job(ticker="CRITICAL", priority=Priority.CRITICAL)))
+        await eventually(lambda: order == ["HIGH", "CRITICAL"])
+        assert worker.busy == 2
+        release.set()
+        await eventually(lambda: order == ["HIGH", "CRITICAL", "MEDIUM", "LOW"])
+
+
+async def test_work_goes_on_after_the_broker_was_killed(bus: Bus, nats_server: NatsServer) -> None:
+    seen: list[str] = []
+
+    async def handle(command: FetchFile) -> None:
+        seen.append(command.job.ticker)
+
+    async with working(bus, handle):
+        await bus.send(a_fetch(a_job(ticker="BEFORE")))
+        await eventually(lambda: "BEFORE" in seen)
+        nats_server.kill()
+        nats_server.start()
+
+        async def sent() -> bool:
+            with contextlib.suppress(
+                BrokerUnavailable
+            ):  # the loss of the connection shows only after a moment
+                return bool(await bus.send(a_fetch(a_job(ticker="AFTER"))))
+            return False
+
+        await eventually(sent)
+        await eventually(lambda: "AFTER" in seen)
+
+
+async def test_an_operator_may_delete_a_consumer(bus: Bus) -> None:
+    seen: list[FetchFile] = []
+
+    async def handle(command: FetchFile) -> None:
+        seen.append(command)
+
+    async with working(bus, handle):
+        await bus.js.delete_consumer(subjects.JOBS, subjects.durable(Stage.FETCH, Priority.MEDIUM))
+        await bus.send(a_fetch())
+        await eventually(lambda: seen)
+
+
+async def test_work_that_outlasts_the_drain_is_given_back(bus: Bus) -> None:
+    started = asyncio.Event()
+    jobs = a_fetch(a_job(generation=1, requested_at=NOON))
+
+    async def never_ends(_: FetchFile) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    worker = Worker(bus, Stage.FETCH, never_ends, slots=1, retries=Retries(3, 0.05))
+    stop = asyncio.Event()
+    task = asyncio.create_task(worker.run(stop, drain_timeout_s=0.05))
+    await bus.send(jobs)
+    await asyncio.wait_for(started.wait(), 10)
+    stop.set()
+    await task
+    done: list[FetchFile] = []
+
+    async def handle(command: FetchFile) -> None:
+        done.append(command)
+
+    async with working(bus, handle):
+        await eventually(lambda: done, within_s=10)

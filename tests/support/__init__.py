@@ -1,0 +1,1 @@
+"""Servers, stacks and values that the tests share."""

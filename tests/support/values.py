@@ -1,0 +1,49 @@
+"""Small values that tests start from."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from pydantic import SecretStr
+
+from shared.messages import FetchFile, ImportFile, Job, job_id_of
+from shared.subjects import Priority
+
+NOON = datetime(2025, 11, 14, 17, 0, tzinfo=UTC)
+BASE_URL = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"
+
+
+def a_job(**changes: Any) -> Job:
+    """Return a job of one NQ_NDX day, with ``changes``."""
+    values: dict[str, Any] = {
+        "ticker": "NQ_NDX",
+        "endpoint": "gex_zero",
+        "base_url": BASE_URL,
+        "generation": 1,
+        "trading_day": date(2025, 11, 14),
+        "priority": Priority.MEDIUM,
+        "requested_at": NOON,
+        **changes,
+    }
+    identity = job_id_of(values["ticker"], values["endpoint"], values["base_url"])
+    return Job(**{"job_id": identity, **values})
+
+
+def a_fetch(job: Job | None = None, **changes: Any) -> FetchFile:
+    """Return a fetch command."""
+    job = job or a_job()
+    return FetchFile(**{"job": job, "url": SecretStr(f"{job.base_url}?sig=secret"), **changes})
+
+
+def an_import(job: Job | None = None, **changes: Any) -> ImportFile:
+    """Return an import command."""
+    values: dict[str, Any] = {
+        "job": job or a_job(),
+        "staged_path": "NQ_NDX/gex_zero/2025-11-14_NQ_NDX_classic_gex_zero.json",
+        "size_bytes": 10,
+        "sha256": "0" * 64,
+        "modified_ns": 1,
+        **changes,
+    }
+    return ImportFile(**values)
