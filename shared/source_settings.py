@@ -1,0 +1,34 @@
+"""Settings that intake and fetcher share: where a source file may come from."""
+
+from __future__ import annotations
+
+from pydantic import field_validator
+
+from shared.settings import CommaList, Settings
+from shared.sources import SourceGate
+
+
+class SourceSettings(Settings):
+    """The allow-list of source URLs; an entry that is unfit stops the start."""
+
+    allowed_sources: CommaList = ("https://hist.gex.bot/",)
+    """Starts of allowed URLs: https, or plain http on a loopback host."""
+    local_source_dirs: CommaList = ()
+    """Absolute folders under which ``file://`` URLs may point."""
+
+    @field_validator("allowed_sources")
+    @classmethod
+    def _fit_prefixes(cls, prefixes: tuple[str, ...]) -> tuple[str, ...]:
+        SourceGate.parse(prefixes)
+        return prefixes
+
+    @field_validator("local_source_dirs")
+    @classmethod
+    def _fit_folders(cls, folders: tuple[str, ...]) -> tuple[str, ...]:
+        SourceGate.parse((), folders)
+        return folders
+
+    @property
+    def gate(self) -> SourceGate:
+        """The gate that every source URL passes, or not."""
+        return SourceGate.parse(self.allowed_sources, self.local_source_dirs)

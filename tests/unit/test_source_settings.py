@@ -1,0 +1,40 @@
+"""The two source settings: read from the environment, refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import CannotStart
+from shared.settings import load
+from shared.source_settings import SourceSettings
+
+
+def test_the_vendor_is_allowed_by_default_and_no_local_folder_is() -> None:
+    gate = load(SourceSettings).gate
+    gate.check("https://hist.gex.bot/a.json?sig=x")
+    with pytest.raises(ValueError, match="outside the allowed folders"):
+        gate.check("file:///srv/a.json")
+
+
+def test_both_settings_are_comma_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEXLAKE_ALLOWED_SOURCES", "https://hist.gex.bot/, http://127.0.0.1:9/x")
+    monkeypatch.setenv("GEXLAKE_LOCAL_SOURCE_DIRS", "/srv/gex")
+    gate = load(SourceSettings).gate
+    gate.check("http://127.0.0.1:9/x/a.json")
+    gate.check("file:///srv/gex/a.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("GEXLAKE_ALLOWED_SOURCES", "http://hist.gex.bot/", "plain http"),
+        ("GEXLAKE_ALLOWED_SOURCES", "ftp://hist.gex.bot/", "not the start of an http"),
+        ("GEXLAKE_LOCAL_SOURCE_DIRS", "relative/folder", "not an absolute folder"),
+    ],
+)
+def test_an_unfit_entry_stops_the_start_and_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, rule: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(CannotStart, match=f"{name}.*{rule}"):
+        load(SourceSettings)
