@@ -1,0 +1,243 @@
+"""A local stand-in of the vendor: serves files over HTTP, can be told to misbehave, remembers who asked.
+
+    with Vendor(folder) as vendor:
+        vendor.misbehave("day.json", Misbehaviour(status=503, times=1))
+        url = vendor.url_of("day.json")
+
+Only the loopback by default. ``python -m bench.vendor --folder DIR --port N`` runs it as a program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Self
+from urllib.parse import quote, unquote, urlsplit
+
+_CHUNK_BYTES: Final = 256 * 1024
+_STOP_POLL_S: Final = 0.02
+
+
+@dataclass(frozen=True)
+class Misbehaviour:
+    """How the answers for one name go wrong; what is not set goes right."""
+
+    status: int | None = None
+    """Answer this instead of 200, with a short text as the body."""
+    redirect_to: str | None = None
+    """Answer ``status`` (302 by default) with this URL as ``Location``."""
+    cut_after_bytes: int | None = None
+    """Close the connection after so many bytes of the body."""
+    hold_after_bytes: int | None = None
+    """Send so many bytes of the body, then nothing more until ``Vendor.release()``."""
+    bytes_per_s: float | None = None
+    content_type: str = "application/json"
+    content_length: bool = True
+    """False: the end of the body shows only by the end of the connection."""
+    times: int | None = None
+    """Only the first so many requests go wrong; None: all of them."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that came in; ``path`` is without the query, header names are lower case."""
+
+    path: str
+    headers: dict[str, str]
+    has_query: bool
+
+
+@dataclass
+class Requests:
+    """What came in so far; safe to read while the server runs."""
+
+    seen: list[Request] = field(default_factory=list)
+    peak: int = 0
+    """How many were answered at the same time, at most."""
+    _under_way: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, name: str) -> int:
+        """Return how often a name was asked for."""
+        with self._lock:
+            return sum(request.path == f"/{quote(name)}" for request in self.seen)
+
+    def _begin(self, request: Request) -> int:
+        """Note a request; return which one of its path it is, from 1."""
+        with self._lock:
+            self.seen.append(request)
+            self._under_way += 1
+            self.peak = max(self.peak, self._under_way)
+            return sum(other.path == request.path for other in self.seen)
+
+    def _end(self) -> None:
+        with self._lock:
+            self._under_way -= 1
+
+
+class Vendor:
+    """A threaded HTTP server over the files of ``folder``; ``port`` 0 takes a free one."""
+
+    def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.folder = folder
+        self.requests = Requests()
+        self._behaviours: dict[str, Misbehaviour] = {}
+        self._released = threading.Event()
+        self._server = _Server((host, port), _Handler)
+        self._server.vendor = self
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_STOP_POLL_S,), name="vendor", daemon=True
+        )
+
+    @property
+    def base_url(self) -> str:
+        """The start of every URL, with a slash at its end: an entry of ``GEXLAKE_ALLOWED_SOURCES``."""
+        return f"http://127.0.0.1:{self._server.server_port}/"
+
+    def url_of(self, name: str, query: str = "sig=secret-signature") -> str:
+        """Return the signed URL of a file."""
+        return self.base_url + quote(name) + (f"?{query}" if query else "")
+
+    def misbehave(self, name: str, behaviour: Misbehaviour) -> None:
+        """Answer wrongly for a name from now on."""
+        self._behaviours[name] = behaviour
+
+    def behave(self, name: str) -> None:
+        """Answer rightly for a name from now on."""
+        self._behaviours.pop(name, None)
+
+    def release(self) -> None:
+        """Let every answer go on that is or will be held by ``hold_after_bytes``."""
+        self._released.set()
+
+    def start(self) -> None:
+        """Accept connections."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let held answers go and close."""
+        self.release()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _behaviour(self, name: str, request_number: int) -> Misbehaviour:
+        behaviour = self._behaviours.get(name, Misbehaviour())
+        is_over = behaviour.times is not None and request_number > behaviour.times
+        return Misbehaviour() if is_over else behaviour
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+    vendor: Vendor
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        vendor, parts = self.server.vendor, urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        number = vendor.requests._begin(Request(parts.path, headers, bool(parts.query)))  # noqa: SLF001
+        try:
+            name = unquote(parts.path).lstrip("/")
+            self._answer(name, vendor._behaviour(name, number))  # noqa: SLF001
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+        finally:
+            vendor.requests._end()  # noqa: SLF001
+
+    def _answer(self, name: str, behaviour: Misbehaviour) -> None:
+        path = self.server.vendor.folder / name
+        if behaviour.redirect_to is not None:
+            self._say(behaviour.status or HTTPStatus.FOUND, {"Location": behaviour.redirect_to})
+        elif behaviour.status is not None:
+            self._say(behaviour.status, {})
+        elif ".." in path.parts or not path.is_file():
+            self._say(HTTPStatus.NOT_FOUND, {})
+        else:
+            self._send_file(path, behaviour)
+
+    def _say(self, status: int, headers: dict[str, str]) -> None:
+        body = f"{status}\n".encode()
+        self.send_response(status)
+        for name, value in {
+            **headers,
+            "Content-Type": "text/plain",
+            "Content-Length": str(len(body)),
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _send_file(self, path: Path, behaviour: Misbehaviour) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", behaviour.content_type)
+        if behaviour.content_length:
+            self.send_header("Content-Length", str(path.stat().st_size))
+        else:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self._send_body(path, behaviour)
+
+    def _send_body(self, path: Path, behaviour: Misbehaviour) -> None:
+        with path.open("rb") as file:
+            if behaviour.hold_after_bytes is not None:
+                self._copy(file, behaviour.hold_after_bytes, behaviour.bytes_per_s)
+                self.server.vendor._released.wait()  # noqa: SLF001
+            if behaviour.cut_after_bytes is None:
+                self._copy(file, sys.maxsize, behaviour.bytes_per_s)
+            else:
+                self._copy(file, behaviour.cut_after_bytes - file.tell(), behaviour.bytes_per_s)
+                self.close_connection = True
+
+    def _copy(self, file: BinaryIO, count: int, bytes_per_s: float | None) -> None:
+        """Send the next ``count`` bytes, or what is left."""
+        step = _CHUNK_BYTES if bytes_per_s is None else max(1, int(bytes_per_s / 20))
+        sent, started = 0, time.monotonic()
+        while chunk := file.read(max(0, min(step, count - sent))):
+            self.wfile.write(chunk)
+            sent += len(chunk)
+            if bytes_per_s is not None:
+                time.sleep(max(0.0, started + sent / bytes_per_s - time.monotonic()))
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it)
+        """Keep quiet: the request line holds the signed query."""
+
+
+def main() -> None:
+    """Serve a folder until SIGTERM or Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m bench.vendor", description=main.__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    options = parser.parse_args()
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with Vendor(options.folder, options.host, options.port) as vendor:
+        print(f"serving {options.folder} on {vendor.base_url}", flush=True)
+        stopped.wait()
+
+
+if __name__ == "__main__":
+    main()
