@@ -1,0 +1,212 @@
+"""A deterministic trading day in the vendor's format, for tests, the demo and measurements.
+
+``python -m bench.generator --ticker NQ_NDX --endpoint gex_zero --day 2025-11-14 --out FILE`` writes one; the
+suffix of FILE chooses the form: ``.json`` (an array), ``.jsonl`` (one record a line), either with ``.gz``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from itertools import accumulate, islice, pairwise
+from operator import sub
+from pathlib import Path
+from random import Random
+from typing import Any, BinaryIO, Final
+
+from bench.market import Profile, profiles, strikes_around
+from shared.partition import normalize_endpoint, normalize_ticker
+from shared.trading_day import NEW_YORK
+
+LAGS_S: Final = (60, 300, 600, 900, 1800)
+"""How long ago the priors are: 1, 5, 10, 15 and 30 minutes."""
+OPEN: Final = time(9, 30)
+MAX_SNAPSHOTS: Final = 52_200
+"""Seconds from the open to midnight: a day's records stay inside the trading day."""
+_FRIDAY: Final = 4
+
+
+@dataclass(frozen=True)
+class DayFacts:
+    """What a written file holds, and what it is."""
+
+    snapshots: int
+    strike_rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Day:
+    """One ticker's trading day, one snapshot a second from 09:30:00 New York.
+
+    Raises:
+        ValueError: a field is no ticker, no endpoint, or out of range.
+    """
+
+    ticker: str = "NQ_NDX"
+    endpoint: str = "gex_zero"
+    day: date = date(2025, 11, 14)
+    snapshots: int = 23_400
+    strikes: int = 100
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        normalize_ticker(self.ticker)
+        normalize_endpoint(self.endpoint)
+        if not 1 <= self.snapshots <= MAX_SNAPSHOTS:
+            raise ValueError(f"a day has 1 to {MAX_SNAPSHOTS} snapshots, not {self.snapshots}")
+        if not 1 <= self.strikes <= 1000:
+            raise ValueError(f"a snapshot has 1 to 1000 strikes, not {self.strikes}")
+
+    @property
+    def file_name(self) -> str:
+        """The vendor's name of the file."""
+        return file_name(self.day, self.ticker, self.endpoint)
+
+    @property
+    def first_timestamp_s(self) -> int:
+        """The open, in UTC epoch seconds."""
+        return int(datetime.combine(self.day, OPEN, tzinfo=NEW_YORK).timestamp())
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield the records, parsed from the very text that ``write`` puts into the file."""
+        return (json.loads(text) for text in self._texts())
+
+    def write(self, path: Path, on_record: Callable[[], object] | None = None) -> DayFacts:
+        """Write the file, a record at a time.
+
+        Args:
+            path: where; its suffix chooses the form.
+            on_record: called after each record.
+        """
+        is_array = ".jsonl" not in path.suffixes
+        with ExitStack() as closing:
+            out: Any = closing.enter_context(path.open("wb"))
+            if path.suffix == ".gz":
+                # Neither name nor time in the header: the same day is the same bytes.
+                out = closing.enter_context(gzip.GzipFile("", "wb", 6, out, mtime=0))
+            _write_records(out, self._texts(), is_array, on_record)
+        with path.open("rb") as written:
+            sha256 = hashlib.file_digest(written, "sha256").hexdigest()
+        return DayFacts(self.snapshots, self.snapshots * self.strikes, path.stat().st_size, sha256)
+
+    def _texts(self) -> Iterator[str]:
+        source = Random(f"{self.seed} {self.ticker} {self.endpoint} {self.day}")
+        strikes = strikes_around(self.ticker, self.strikes)
+        session = islice(profiles(self.ticker, strikes, source), self.snapshots)
+        calendar = f'"min_dte":0,"sec_min_dte":{3 if self.day.weekday() == _FRIDAY else 1}'
+        past = _Past(self.strikes)
+        for second, profile in enumerate(session):
+            past.add(profile.by_volume)
+            head = f'{{"timestamp":{self.first_timestamp_s + second},"ticker":"{self.ticker}",{calendar},'
+            yield head + _figures(strikes, profile, past)
+
+
+class _Past:
+    """The figures by volume of the last half hour, as numbers and as text."""
+
+    def __init__(self, strikes: int) -> None:
+        before_the_open = ([0] * strikes, ["0"] * strikes)
+        # Before the session has that much history, a prior is 0.
+        self._seconds = deque([before_the_open] * (LAGS_S[-1] + 1), maxlen=LAGS_S[-1] + 1)
+
+    def add(self, by_volume: list[int]) -> None:
+        """Take in the next second."""
+        self._seconds.append((by_volume, [_text(figure) for figure in by_volume]))
+
+    def texts(self, lag_s: int) -> list[str]:
+        """Return the figures of ``lag_s`` seconds ago as they stand in the file."""
+        return self._seconds[-1 - lag_s][1]
+
+    def largest_change(self, lag_s: int) -> tuple[int, int]:
+        """Return which strike has changed most in ``lag_s`` seconds, and by how much."""
+        changes = list(map(sub, self._seconds[-1][0], self._seconds[-1 - lag_s][0]))
+        largest = max(max(changes), min(changes), key=abs)
+        return changes.index(largest), largest
+
+
+def _figures(strikes: list[int], profile: Profile, past: _Past) -> str:
+    volume, interest = profile.by_volume, profile.by_open_interest
+    columns = [past.texts(0), [_text(figure) for figure in interest], *(past.texts(lag) for lag in LAGS_S)]
+    rows = ",".join(
+        [
+            f"[{strike},{vol},{oi},[{p1},{p5},{p10},{p15},{p30}]]"
+            for strike, vol, oi, p1, p5, p10, p15, p30 in zip(strikes, *columns, strict=True)
+        ]
+    )
+    changes = [past.largest_change(lag) for lag in (1, *LAGS_S)]
+    max_priors = ",".join(f"[{strikes[index]},{_text(change)}]" for index, change in changes)
+    return (
+        f'"spot":{_text(round(profile.spot * 100))},"zero_gamma":{_text(_zero_gamma(strikes, volume))},'
+        f'"major_pos_vol":{strikes[volume.index(max(volume))]},'
+        f'"major_pos_oi":{strikes[interest.index(max(interest))]},'
+        f'"major_neg_vol":{strikes[volume.index(min(volume))]},'
+        f'"major_neg_oi":{strikes[interest.index(min(interest))]},"strikes":[{rows}],'
+        f'"sum_gex_vol":{_text(sum(volume))},"sum_gex_oi":{_text(sum(interest))},'
+        f'"delta_risk_reversal":{profile.risk_reversal},"max_priors":[{max_priors}]}}'
+    )
+
+
+def _zero_gamma(strikes: list[int], volume: list[int]) -> int:
+    """Return where the running sum over strikes last turns positive, in hundredths; 0 if nowhere."""
+    crossing = 0
+    for (strike, before), (following, after) in pairwise(zip(strikes, accumulate(volume), strict=True)):
+        if before < 0 < after:
+            crossing = 100 * strike + 100 * (following - strike) * -before // (after - before)
+    return crossing
+
+
+def _text(hundredths: int) -> str:
+    """Write a figure as the vendor does: whole numbers as integers, the others with one or two decimals."""
+    whole, rest = divmod(hundredths, 100)
+    return repr(hundredths / 100) if rest else str(whole)
+
+
+def _write_records(
+    out: BinaryIO, texts: Iterator[str], is_array: bool, on_record: Callable[[], object] | None
+) -> None:
+    between = "," if is_array else "\n"
+    out.write(b"[" if is_array else b"")
+    for number, text in enumerate(texts):
+        out.write(f"{between if number else ''}{text}".encode())
+        if on_record is not None:
+            on_record()
+    out.write(b"]" if is_array else b"\n")
+
+
+def file_name(day: date, ticker: str, endpoint: str, suffix: str = ".json") -> str:
+    """Return the vendor's name of a day's file."""
+    return f"{day}_{ticker}_classic_{endpoint}{suffix}"
+
+
+def main() -> None:
+    """Write one day as the arguments say."""
+    parser = argparse.ArgumentParser(prog="python -m bench.generator", description="Write one trading day.")
+    parser.add_argument("--ticker", default=Day.ticker)
+    parser.add_argument("--endpoint", default=Day.endpoint)
+    parser.add_argument("--day", type=date.fromisoformat, default=Day.day)
+    parser.add_argument("--snapshots", type=int, default=Day.snapshots)
+    parser.add_argument("--strikes", type=int, default=Day.strikes)
+    parser.add_argument("--seed", type=int, default=Day.seed)
+    parser.add_argument("--out", type=Path, help="the file; by default the vendor's name, in this folder")
+    wanted = vars(parser.parse_args())
+    out = wanted.pop("out")
+    try:
+        day = Day(**wanted)
+        path = out or Path(day.file_name)
+        facts = day.write(path)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    print(f"{path}: {facts.snapshots} snapshots, {facts.strike_rows} strike rows, {facts.bytes} bytes")
+
+
+if __name__ == "__main__":
+    main()
