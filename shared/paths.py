@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,6 @@ PARQUET_SUFFIX: Final = ".strikes.parquet"
 PARTIAL_SUFFIX: Final = ".part"
 """Ending of hidden names under which a file is written before it is renamed into place."""
 
-_DAY_FILE = re.compile(r"(\d{8})" + re.escape(PARQUET_SUFFIX))
 _VENDOR_FOLDER = "gexbot"
 
 
@@ -94,11 +92,15 @@ class LakePaths:
         Raises:
             ValueError: it is not one.
         """
-        ticker, endpoint, name = path.relative_to(self.parquet_root).parts
-        match = _DAY_FILE.fullmatch(name)
-        if not match:
-            raise ValueError(f"{path} is not the Parquet file of a partition")
-        return Partition(ticker, endpoint, datetime.strptime(match[1], "%Y%m%d").date())  # noqa: DTZ007 (a date)
+        try:
+            ticker, endpoint, name = path.relative_to(self.parquet_root).parts
+            day = datetime.strptime(name, f"%Y%m%d{PARQUET_SUFFIX}").date()  # noqa: DTZ007 (a date)
+            partition = Partition(ticker, endpoint, day)
+            if self.parquet(partition) == path:
+                return partition
+        except ValueError:
+            pass
+        raise ValueError(f"{path} is not the Parquet file of a partition")
 
 
 def partial(path: Path, owner: str) -> Path:

@@ -10,7 +10,8 @@ from typing import Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
-_SUSPECT = re.compile(r"[\x00-\x20\x7f\\]")
+_SUSPECT = re.compile(r"[^\x21-\x7e]|[\\\"<>]")
+"""What no URL has: readers would disagree on its host, or redaction on its end."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Prefix:
         return (
             parts.scheme == self.scheme
             and (parts.hostname or "") == self.host
-            and (parts.port or _DEFAULT_PORTS[self.scheme]) == self.port
+            and (_DEFAULT_PORTS[self.scheme] if parts.port is None else parts.port) == self.port
             and parts.path.startswith(self.path)
         )
 
@@ -85,7 +86,9 @@ class SourceGate:
             ValueError: it is not allowed; the message says by which rule and holds no secret.
         """
         if _SUSPECT.search(url):
-            raise ValueError("the URL has blanks, control characters or backslashes in it")
+            raise ValueError(
+                "the URL has blanks, control characters, backslashes or other characters that no URL has"
+            )
         try:
             parts = urlsplit(url)
             _ = parts.port

@@ -130,7 +130,10 @@ def decode_token(token: str) -> str:
         ValueError: the token is not an encoding.
     """
     raw = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), token)
-    text = raw.encode("latin-1").decode()
-    if encode_token(text) != token:
+    try:
+        text = raw.encode("latin-1").decode()
+    except UnicodeError:
+        text = ""
+    if not token or encode_token(text) != token:
         raise ValueError(f"{token!r} is not an encoded token")
     return text

@@ -1,0 +1,114 @@
+"""The grammar of the data folder."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from functools import partial as bound
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.partition import ENDPOINTS, Partition
+from shared.paths import LakePaths, is_partial, partial
+
+PATHS = LakePaths.under(Path("/lake"))
+NAME = "2025-11-14_NQ_NDX_classic_gex_zero.json"
+tickers = st.from_regex(r"[A-Z0-9^][A-Z0-9_^-]{0,20}", fullmatch=True)
+partitions = st.builds(
+    Partition, tickers, st.sampled_from(ENDPOINTS), st.dates(date(1990, 1, 1), date(2090, 12, 31))
+)
+evil = st.lists(
+    st.sampled_from(["..", ".", "/", "\\", "\0", "%2f", "a", "NQ", "gex_zero", " ", "~", "C:"]), max_size=6
+).map("".join) | st.text(max_size=12)
+
+
+def test_the_layout_is_that_of_the_design() -> None:
+    partition = Partition("NQ_NDX", "gex_zero", date(2025, 11, 14))
+    assert PATHS.database == Path("/lake/gex_data.db")
+    assert PATHS.staged("NQ_NDX", "gex_zero", NAME) == Path("/lake/source/gexbot/NQ_NDX/gex_zero") / NAME
+    assert PATHS.parquet(partition) == Path("/lake/parquet/gexbot/NQ_NDX/gex_zero/20251114.strikes.parquet")
+
+
+def test_the_first_systems_folders_may_stand_elsewhere() -> None:
+    paths = LakePaths.under(Path("data"), staging=Path("/staged"), parquet=Path("/columns"))
+    assert paths.database == Path.cwd() / "data/gex_data.db"
+    assert paths.staging_root == Path("/staged/gexbot")
+    assert paths.parquet_root == Path("/columns/gexbot")
+
+
+@given(partitions)
+def test_a_parquet_path_is_parsed_as_it_was_built(partition: Partition) -> None:
+    assert PATHS.parse_parquet(PATHS.parquet(partition)) == partition
+
+
+@given(tickers, st.sampled_from(ENDPOINTS))
+def test_a_staged_path_survives_the_form_in_which_messages_name_it(ticker: str, endpoint: str) -> None:
+    path = PATHS.staged(ticker, endpoint, NAME)
+    assert PATHS.staged_from_relative(PATHS.relative_to_staging(path)) == path
+
+
+@given(evil, evil, evil)
+def test_no_name_leaves_the_staging_folder(ticker: str, endpoint: str, name: str) -> None:
+    for build in (
+        bound(PATHS.staged, ticker, endpoint, name),
+        bound(PATHS.staged, "NQ", "gex_zero", name),
+        bound(PATHS.staged_from_relative, f"NQ/gex_zero/{name}"),
+        bound(PATHS.staged_from_relative, name),
+    ):
+        try:
+            path = build()
+        except ValueError:
+            continue
+        assert Path(os.path.normpath(path)) == path
+        assert path.relative_to(PATHS.staging_root).parts[2:] == (path.name,)
+
+
+@given(evil, evil)
+def test_no_partition_leaves_the_parquet_folder(ticker: str, endpoint: str) -> None:
+    try:
+        path = PATHS.parquet(Partition(ticker, endpoint, date(2025, 11, 14)))
+    except ValueError:
+        return
+    assert len(path.relative_to(PATHS.parquet_root).parts) == 3
+
+
+@pytest.mark.parametrize(
+    "relative", ["", "x", "NQ/gex_zero", "NQ/gex_zero/", "NQ/gex_zero/a/b", "/etc/passwd/x"]
+)
+def test_a_message_that_names_no_staged_file_is_refused(relative: str) -> None:
+    with pytest.raises(ValueError, match=r"is (not|unfit)"):
+        PATHS.staged_from_relative(relative)
+
+
+@pytest.mark.parametrize(
+    "relative",
+    [
+        "NQ/gex_zero/2025-11-14.strikes.parquet",
+        "NQ/gex_zero/20251341.strikes.parquet",
+        "NQ/gex_zero/20251114.parquet",
+        "NQ/20251114.strikes.parquet",
+        "NQ/gex_two/20251114.strikes.parquet",
+        "nq/gex_zero/20251114.strikes.parquet",
+        "../gex_zero/20251114.strikes.parquet",
+        "NQ/gex_zero/٢٠٢٥١١١٤.strikes.parquet",
+    ],
+)
+def test_a_file_that_is_no_partitions_is_refused(relative: str) -> None:
+    with pytest.raises(ValueError, match="is not the Parquet file of a partition"):
+        PATHS.parse_parquet(PATHS.parquet_root / relative)
+
+
+def test_a_parquet_file_elsewhere_is_refused() -> None:
+    with pytest.raises(ValueError, match="is not the Parquet file of a partition"):
+        PATHS.parse_parquet(Path("/elsewhere/NQ/gex_zero/20251114.strikes.parquet"))
+
+
+def test_a_partial_is_hidden_beside_its_file_and_told_apart() -> None:
+    path = PATHS.staged("NQ", "gex_zero", NAME)
+    assert partial(path, "worker1") == path.parent / f".{NAME}.worker1.part"
+    assert is_partial(partial(path, "worker1"))
+    assert not is_partial(path)
+    assert not is_partial(path.with_name("x.part"))

@@ -1,0 +1,91 @@
+"""The grammar of the vendor's file names."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.partition import ENDPOINTS
+from shared.source_name import MAX_NAME_LENGTH, SourceName, parse_source_name
+
+DAY = date(2025, 11, 14)
+tickers = st.from_regex(r"[A-Z0-9^][A-Z0-9_^-]{0,20}", fullmatch=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "ticker", "package", "endpoint"),
+    [
+        ("2025-11-14_NQ_NDX_classic_gex_zero.json", "NQ_NDX", "classic", "gex_zero"),
+        ("2025-11-14_SPX_classic_gex_full.json.gz", "SPX", "classic", "gex_full"),
+        ("2025-11-14_SPX_classic_gex_one.jsonl", "SPX", "classic", "gex_one"),
+        ("2025-11-14_SPX_classic_gex_one.jsonl.gz", "SPX", "classic", "gex_one"),
+        ("2025-11-14_ES_SPX_classic.json", "ES_SPX", "classic", None),
+        ("2025-11-14_SPX_classic_gex_two.json", "SPX", "classic", None),
+        ("2025-11-14_spx_state_gex_zero.json", "SPX", "state", "gex_zero"),
+        ("2025-11-14_SPX_orderflow_orderflow.json", "SPX", "orderflow", None),
+        ("2025-11-14_NQ_NDX.json", "NQ_NDX", None, None),
+        ("2025-11-14_BRK.B_classic_gex_zero.json", "BRK.B", "classic", "gex_zero"),
+    ],
+)
+def test_a_vendor_name_is_taken_apart(
+    name: str, ticker: str, package: str | None, endpoint: str | None
+) -> None:
+    assert parse_source_name(name) == SourceName(name, DAY, ticker, package, endpoint)
+
+
+@given(
+    st.dates(date(2000, 1, 1), date(2099, 12, 31)),
+    tickers.filter(lambda ticker: ticker.strip("_") == ticker),
+    st.sampled_from(ENDPOINTS),
+    st.sampled_from([".json", ".jsonl", ".json.gz", ".jsonl.gz"]),
+)
+def test_every_full_vendor_name_tells_all_its_parts(
+    day: date, ticker: str, endpoint: str, ending: str
+) -> None:
+    told = parse_source_name(f"{day}_{ticker}_classic_{endpoint}{ending}")
+    assert (told.trading_day, told.ticker, told.package, told.endpoint) == (day, ticker, "classic", endpoint)
+
+
+@pytest.mark.parametrize("name", ["export.json", "a-b_c.jsonl.gz", "2025-11-14.json", "14-11-2025_SPX.json"])
+def test_a_name_outside_the_grammar_tells_nothing(name: str) -> None:
+    assert parse_source_name(name) == SourceName(name)
+
+
+@pytest.mark.parametrize("day", ["2025-02-29", "2025-13-01", "2025-00-10", "2025-11-31", "0000-01-01"])
+def test_a_day_that_does_not_exist_is_refused(day: str) -> None:
+    with pytest.raises(ValueError, match=f"{day}, which is not a day of the calendar"):
+        parse_source_name(f"{day}_SPX_classic_gex_zero.json")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "file",
+        "file.csv",
+        "file.json.bz2",
+        "file.json.gz.gz",
+        ".json",
+        ".hidden.json",
+        "..json",
+        "a/b.json",
+        "a\\b.json",
+        "a b.json",
+        "a%2fb.json",
+        "a\0.json",
+        "a.json\n",
+        "é.json",
+        "a" * MAX_NAME_LENGTH + ".json",
+    ],
+)
+def test_a_name_unfit_for_a_staged_file_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="the URL must end in a plain file name"):
+        parse_source_name(name)
+
+
+def test_a_ticker_too_long_in_the_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="at most 32"):
+        parse_source_name(f"2025-11-14_{'A' * 33}_classic_gex_zero.json")

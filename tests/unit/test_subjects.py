@@ -1,0 +1,80 @@
+"""Subjects, durables and stream names."""
+
+from __future__ import annotations
+
+import re
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import subjects
+from shared.subjects import CommandSubject, Priority, Stage, What
+
+any_text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+@given(any_text)
+def test_any_text_becomes_one_token_and_back(text: str) -> None:
+    token = subjects.encode_token(text)
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", token)
+    assert subjects.decode_token(token) == text
+
+
+@given(any_text, any_text)
+def test_two_texts_never_share_a_token(one: str, other: str) -> None:
+    assert (subjects.encode_token(one) == subjects.encode_token(other)) == (one == other)
+
+
+@given(st.sampled_from(Stage), st.sampled_from(Priority), any_text)
+def test_a_command_subject_is_parsed_as_it_was_built(stage: Stage, priority: Priority, ticker: str) -> None:
+    built = CommandSubject(stage, priority, ticker)
+    assert subjects.parse_command(str(built)) == built
+    assert str(built).count(".") == 4
+
+
+@pytest.mark.parametrize(
+    ("ticker", "token"), [("NQ_NDX", "NQ_NDX"), ("BRK.B", "BRK-2EB"), ("^SPX", "-5ESPX"), ("A-B", "A-2DB")]
+)
+def test_a_ticker_keeps_its_letters_in_its_token(ticker: str, token: str) -> None:
+    assert subjects.encode_token(ticker) == token
+
+
+@pytest.mark.parametrize("token", ["A.B", "A-2d", "-4", "A*", "-41", "-FF", "é", "日"])
+def test_a_token_that_is_no_encoding_is_refused(token: str) -> None:
+    with pytest.raises(ValueError, match="is not an encoded token"):
+        subjects.decode_token(token)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "",
+        "gex.job.fetch.medium",
+        "gex.job.fetch.medium.NQ.NDX",
+        "gex.job.paint.medium.NQ",
+        "gex.job.fetch.urgent.NQ",
+        "gex.event.job.started.x",
+        "gex.dead.gex.job.fetch.medium.NQ",
+    ],
+)
+def test_a_subject_of_something_else_is_no_command(subject: str) -> None:
+    with pytest.raises(ValueError, match=r"is not (the subject of a command|a valid (Stage|Priority))"):
+        subjects.parse_command(subject)
+
+
+def test_names_are_those_of_the_design() -> None:
+    job_id = uuid4()
+    assert subjects.commands(Stage.FETCH) == "gex.job.fetch.>"
+    assert subjects.commands(Stage.IMPORT, Priority.LOW) == "gex.job.import.low.>"
+    assert subjects.durable(Stage.IMPORT, Priority.CRITICAL) == "import_critical"
+    assert subjects.event(What.STAGED, job_id) == f"gex.event.job.staged.{job_id}"
+    assert subjects.dead("gex.job.fetch.low.SPX") == "gex.dead.gex.job.fetch.low.SPX"
+    assert subjects.heartbeat("fetcher") == "gex.heartbeat.fetcher"
+    assert subjects.progress(job_id) == f"gex.progress.{job_id}"
+    assert subjects.lake("sql") == "gex.svc.lake.sql"
+
+
+def test_priorities_are_declared_most_urgent_first() -> None:
+    assert [str(priority) for priority in Priority] == ["critical", "high", "medium", "low"]
