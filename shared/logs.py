@@ -54,6 +54,7 @@ def configure(service: str, level: str = "INFO", log_dir: Path | None = None) ->
         rotating.setFormatter(_formatter(shared, terminal=False))
         handlers.append(rotating)
     logging.basicConfig(handlers=handlers, level=level.upper(), force=True)
+    logging.raiseExceptions = False  # a line that cannot be written would be printed with its secrets
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -62,7 +63,7 @@ def _formatter(shared: list[Processor], *, terminal: bool) -> logging.Formatter:
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if terminal
-        else structlog.processors.JSONRenderer(default=str)
+        else structlog.processors.JSONRenderer()
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
@@ -71,21 +72,21 @@ def _formatter(shared: list[Processor], *, terminal: bool) -> logging.Formatter:
 
 
 def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {key: HIDDEN if key.lower() in SECRET_FIELDS else _clean(value) for key, value in event.items()}
+    # The formatter's own keys start with an underscore and are taken out before a line is written.
+    return {key: value if key.startswith("_") else _clean_field(key, value) for key, value in event.items()}
+
+
+def _clean_field(key: str, value: Any) -> Any:
+    return HIDDEN if key.lower() in SECRET_FIELDS else _clean(value)
 
 
 def _clean(value: Any) -> Any:
     match value:
-        case str():
-            return redact(value)
-        case dict():
-            return {
-                key: HIDDEN if str(key).lower() in SECRET_FIELDS else _clean(item)
-                for key, item in value.items()
-            }
-        case list() | tuple():
-            return [_clean(item) for item in value]
-        case BaseException():
-            return redact(str(value))
-        case _:
+        case None | bool() | int() | float():
             return value
+        case dict():
+            return {redact(str(key)): _clean_field(str(key), item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_clean(item) for item in value]
+        case _:
+            return redact(str(value))

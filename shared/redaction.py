@@ -8,9 +8,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 HIDDEN: Final = "[redacted]"
 
-_URL_SECRETS = re.compile(r"(?i)\b(https?://)(?:[^\s/?#\"'<>@]*@)?([^\s?#\"'<>]*)([?#][^\s\"'<>]*)?")
-_KEYS = re.compile(r"(?i)\b(bearer\s+|gexbot_custom_)[A-Za-z0-9._~+/=-]+")
+# A query may hold an apostrophe, so the one that closes a quoted URL is hidden with it.
+_URL_SECRETS = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)(?:[^\s/?#\"'<>]*@)?([^\s?#\"'<>]*)([?#][^\s\"<>]*)?")
+_KEYS = re.compile(r"(?i)(\bbearer\s+|gexbot_custom_)[A-Za-z0-9._~+/=-]+")
 _QUERY_SECRETS = re.compile(r"(?i)\b(sig|signature|token|x-amz-[a-z-]+|api_?key)=[^\s&\"'<>]+")
+_KEY_HEADERS = re.compile(r"(?i)\b(x-api-key['\"]?:\s*['\"]?)[^\s,'\"<>]+")
 SECRET_FIELDS: Final = frozenset({"authorization", "x-api-key", "api_key", "api_keys", "password", "token"})
 
 
@@ -24,6 +26,7 @@ def redact(text: str) -> str:
     """Return ``text`` with every secret that is known by its shape taken out."""
     text = _URL_SECRETS.sub(_hide_query, text)
     text = _KEYS.sub(rf"\1{HIDDEN}", text)
+    text = _KEY_HEADERS.sub(rf"\1{HIDDEN}", text)
     return _QUERY_SECRETS.sub(rf"\1={HIDDEN}", text)
 
 

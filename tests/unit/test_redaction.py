@@ -1,0 +1,72 @@
+"""Secrets are taken out of text in one place."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.redaction import HIDDEN, base_url, redact
+
+URL = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"
+secrets = st.text(
+    st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters='\\"<>'), min_size=8, max_size=60
+).filter(lambda text: text not in URL and text not in HIDDEN)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"{URL}?sig=abc&e=1", f"{URL}?{HIDDEN}"),
+        (f"GET {URL}?sig=abc failed", f"GET {URL}?{HIDDEN} failed"),
+        (f"{URL}#abc", f"{URL}?{HIDDEN}"),
+        (f'"{URL}?sig=abc", "{URL}?sig=def"', f'"{URL}?{HIDDEN}", "{URL}?{HIDDEN}"'),
+        (f"<{URL}?sig=abc>", f"<{URL}?{HIDDEN}>"),
+        (URL, URL),
+        ("HTTPS://h/f?sig=abc", f"HTTPS://h/f?{HIDDEN}"),
+        ("http://127.0.0.1:9000/f.json?x", f"http://127.0.0.1:9000/f.json?{HIDDEN}"),
+        ("https://h?sig=abc", f"https://h?{HIDDEN}"),
+        ("https://me:abc@h/f", "https://h/f"),
+        ("https://me:a@bc@h/f", "https://h/f"),
+        ("nats://me:abc@broker:4222", "nats://broker:4222"),
+        ("Authorization: Bearer abc.def-ghi", f"Authorization: Bearer {HIDDEN}"),
+        ("bearer gexbot_custom_abc123", f"bearer {HIDDEN}"),
+        ("key gexbot_custom_abc123 is wrong", f"key gexbot_custom_{HIDDEN} is wrong"),
+        ("/f.json?sig=abc&e=1", f"/f.json?sig={HIDDEN}&e=1"),
+        ("?X-Amz-Signature=abc&X-Amz-Date=1", f"?X-Amz-Signature={HIDDEN}&X-Amz-Date={HIDDEN}"),
+        ("token=abc, api_key=def", f"token={HIDDEN} api_key={HIDDEN}"),
+        ("X-API-Key: abc", f"X-API-Key: {HIDDEN}"),
+        ("{'x-api-key': 'abc'}", f"{{'x-api-key': '{HIDDEN}'}}"),
+        ("unexpected token: }", "unexpected token: }"),
+        ("ratio 3?4 at NQ_NDX gex_zero", "ratio 3?4 at NQ_NDX gex_zero"),
+    ],
+)
+def test_what_is_secret_is_hidden_and_the_rest_stays(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+@given(secrets, st.sampled_from(["", "x=1&", "sig="]), st.sampled_from(["", " and more", '"', "\n"]))
+def test_a_secret_in_a_urls_query_never_survives(secret: str, before: str, after: str) -> None:
+    assert secret not in redact(f"fetching {URL}?{before}{secret}{after}")
+    assert secret not in redact(repr(f"{URL}?{before}{secret}") + after)
+    assert secret not in base_url(f"{URL}?{before}{secret}")
+
+
+@given(st.from_regex(r"[A-Za-z0-9:@!$&*+,;=._~-]{8,40}", fullmatch=True))
+def test_a_password_in_a_url_never_survives(password: str) -> None:
+    for scheme in ("https", "nats", "tls", "ftp"):
+        assert password not in redact(f"connecting to {scheme}://someone:{password}@host/path")
+    assert password not in base_url(f"https://someone:{password}@host/path")
+
+
+@given(st.text())
+def test_redacting_twice_changes_nothing(text: str) -> None:
+    assert redact(redact(text)) == redact(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [(f"{URL}?sig=abc#x", URL), (URL, URL), ("https://u:p@h:8443/f.json?x", "https://h:8443/f.json")],
+)
+def test_the_base_of_a_url_has_neither_query_nor_user(url: str, base: str) -> None:
+    assert base_url(url) == base
