@@ -6,7 +6,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, NoReturn
 
 import structlog
 
@@ -38,7 +39,7 @@ def run(serve: Serve) -> None:
         fail(error)
 
 
-def fail(error: CannotStart) -> None:
+def fail(error: CannotStart) -> NoReturn:
     """Print why a service cannot run, as one line, and exit with status 1."""
     print(f"gexlake: {error}", file=sys.stderr)  # noqa: T201 (the line the operator sees)
     sys.exit(1)
@@ -59,6 +60,40 @@ async def stop_when_closed(bus: Bus, stop: asyncio.Event) -> None:
         stopped.cancel()
     if not stop.is_set():
         raise BrokerGone
+
+
+async def supervise(
+    bus: Bus,
+    stop: asyncio.Event,
+    *,
+    working: Sequence[Coroutine[Any, Any, None]] = (),
+    background: Sequence[Coroutine[Any, Any, None]] = (),
+) -> None:
+    """Run the parts of a service until ``stop`` is set, the connection is gone, or a part fails.
+
+    Args:
+        bus: the connection that the service needs.
+        stop: set here too when the service has to end by itself.
+        working: parts that end when ``stop`` is set, after they have drained.
+        background: parts that go on for ever; they are cancelled when the others have ended.
+
+    Raises:
+        BrokerGone: the connection was closed for good.
+    """
+    workers = [asyncio.create_task(part) for part in working]
+    endless = [asyncio.create_task(part) for part in background]
+    watch = asyncio.create_task(stop_when_closed(bus, stop))
+    try:
+        ended, _ = await asyncio.wait({watch, *workers, *endless}, return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        await asyncio.gather(*workers)
+        for part in ended:
+            part.result()
+    finally:
+        leftover = [watch, *workers, *endless]
+        for part in leftover:
+            part.cancel()
+        await asyncio.gather(*leftover, return_exceptions=True)
 
 
 async def _until_stopped(serve: Serve) -> None:

@@ -45,7 +45,7 @@ async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Tailed]:
                     caught_up = True
                     yield Tailed(next_sequence - 1, "", None)
                 while True:
-                    for message in await _fetch(bus, subscription):
+                    for message in await fetch(bus, subscription, _BATCH, _WAIT_S):
                         at = message.metadata
                         yield Tailed(at.sequence.stream, message.subject, message.data)
                         next_sequence = at.sequence.stream + 1
@@ -73,9 +73,17 @@ async def _subscribe(
     return await bus.js.pull_subscribe_bind(created.name, stream), created.num_pending or 0
 
 
-async def _fetch(bus: Bus, subscription: JetStreamContext.PullSubscription) -> list[Msg]:
-    """Wait for messages; a fetch that is pending when the connection comes back is given up at once."""
-    fetching = asyncio.ensure_future(subscription.fetch(_BATCH, timeout=_WAIT_S, heartbeat=_WAIT_S / 6))
+async def fetch(
+    bus: Bus, subscription: JetStreamContext.PullSubscription, batch: int, wait_s: float
+) -> list[Msg]:
+    """Return the next messages of a pull consumer, none if none came within ``wait_s``.
+
+    A fetch that is pending when the connection comes back is given up at once: it would wait out its time.
+
+    Raises:
+        BrokerUnavailable: that has happened.
+    """
+    fetching = asyncio.ensure_future(subscription.fetch(batch, timeout=wait_s, heartbeat=wait_s / 6))
     bus.on_reconnect(fetching.cancel)
     try:
         return await fetching

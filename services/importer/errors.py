@@ -1,0 +1,139 @@
+"""Errors of the importer.
+
+Terminal
+├── BadRecord           a record breaks a rule; names its number and its field
+├── UnreadableFile      the file is no JSON that a day of history can be
+├── NoRecords           there is nothing in it
+├── StagedFileMissing   it is not where the message says, or not what the message says
+└── WorseData           it would replace a partition by fewer snapshots
+Transient
+├── StorageTrouble      disk full, input/output errors
+└── ImportTimedOut      it took too long
+CannotStart
+└── LakeLocked          another process has the DuckDB file open
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.errors import CannotStart, Terminal, Transient
+from shared.partition import Partition
+
+
+class BadRecord(Terminal):
+    """A record breaks a rule.
+
+    Args:
+        name: the staged file's name.
+        number: which record, the first being 1.
+        field: which field of it, as the vendor names it.
+        problem: what is wrong with it, as the end of a sentence ("is missing").
+    """
+
+    def __init__(self, name: str, number: int, field: str, problem: str) -> None:
+        super().__init__(f"{name}: record {number}: {field} {problem}; the file was not imported")
+        self.number = number
+        self.field = field
+
+
+class UnreadableFile(Terminal):
+    """The file is not JSON of the vendor's form.
+
+    Args:
+        name: the staged file's name.
+        problem: what is wrong with it.
+    """
+
+    field = "file"
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name}: {problem}; the file was not imported")
+
+
+class NoRecords(UnreadableFile):
+    """The file has no records."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "the file holds no records")
+
+
+class StagedFileMissing(Terminal):
+    """The staged file is not the one that the message speaks of.
+
+    Args:
+        path: where it should be.
+        problem: what was found instead.
+    """
+
+    field = "staged_path"
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"the staged file {path} {problem}; post its URL again")
+
+
+class WorseData(Terminal):
+    """A file with too few snapshots would replace better data.
+
+    Args:
+        partition: what it would replace.
+        new: snapshots in the file.
+        held: snapshots in the partition.
+        share: the least share that is accepted.
+    """
+
+    field = "snapshots"
+
+    def __init__(self, partition: Partition, new: int, held: int, share: float) -> None:
+        super().__init__(
+            f"{partition}: the file has {new} snapshots, the partition holds {held}; less than {share:.0%} "
+            "is refused and nothing was changed (to replace it all the same, post force: true and a reason)"
+        )
+
+
+class StorageTrouble(Transient):
+    """The disk is full or fails.
+
+    Args:
+        doing: what was being done.
+        cause: what the system said.
+    """
+
+    def __init__(self, doing: str, cause: Exception) -> None:
+        super().__init__(f"{doing} failed: {cause}; what was there before is unchanged")
+
+
+class ImportTimedOut(Transient):
+    """An import took longer than allowed.
+
+    Args:
+        seconds: the limit.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the import took longer than {seconds:g} s (IMPORT_TIMEOUT) and was interrupted")
+
+
+class LakeLocked(CannotStart):
+    """Another process has the DuckDB file open.
+
+    Args:
+        path: the file.
+        holder: what is known of the process.
+    """
+
+    def __init__(self, path: Path, holder: str) -> None:
+        super().__init__(f"another process holds {path}{holder}: only one importer may run on a lake")
+
+
+class QueryRefused(Terminal):
+    """A query that cannot be answered.
+
+    Args:
+        problem: why.
+        code: as HTTP has it: 400 refused, 408 too slow, 500 failed.
+    """
+
+    def __init__(self, problem: str, code: int = 400) -> None:
+        super().__init__(problem)
+        self.code = code

@@ -1,0 +1,85 @@
+"""Write a partition's strike rows to Parquet, so that readers see the old file or the whole new one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from services.importer.errors import StorageTrouble
+from services.importer.lake_duckdb import quoted
+from shared.durable_files import make_folder, publish, sync_file
+from shared.failpoints import failpoint
+from shared.paths import is_partial, partial
+
+
+@dataclass(frozen=True)
+class ParquetFile:
+    """A complete Parquet file, under its hidden or its final name."""
+
+    path: Path
+    rows: int
+    size_bytes: int
+    sha256: str
+
+
+@contextmanager
+def hidden_parquet(
+    connection: duckdb.DuckDBPyConnection, query: str, final: Path, owner: str
+) -> Iterator[ParquetFile]:
+    """Write the rows of ``query`` beside ``final`` under a hidden name, flushed and checked.
+
+    ``put_in_place`` renames it within the context; whatever is left under the hidden name at the end goes.
+
+    Raises:
+        StorageTrouble: the file on disk is not what was written.
+    """
+    make_folder(final.parent)
+    hidden = partial(final, owner)
+    try:
+        written = connection.execute(
+            f"COPY ({query}) TO {quoted(str(hidden))} (FORMAT parquet, COMPRESSION zstd)"
+        ).fetchone()
+        sync_file(hidden)
+        rows = _rows_in_footer(connection, hidden)
+        if written is None or rows != written[0]:
+            raise StorageTrouble(f"writing {hidden}", ValueError(f"its footer tells {rows} rows"))
+        failpoint("importer.parquet_written")
+        yield ParquetFile(hidden, rows, hidden.stat().st_size, sha256_of(hidden))
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+def put_in_place(file: ParquetFile, final: Path) -> None:
+    """Rename a hidden file over the partition's Parquet file, durably."""
+    publish(file.path, final)
+
+
+def is_there(path: Path, sha256: str) -> bool:
+    """Tell whether a Parquet file exists with the bytes that were written."""
+    return path.is_file() and sha256_of(path) == sha256
+
+
+def sweep(root: Path) -> int:
+    """Remove hidden files that a dead process left behind; return how many."""
+    left = [path for path in root.rglob(".*") if is_partial(path)]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the checksum of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _rows_in_footer(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
+    row = connection.execute(
+        f"SELECT sum(num_rows) FROM parquet_file_metadata({quoted(str(path))})"  # noqa: S608 (quoted)
+    ).fetchone()
+    return int(row[0] or 0) if row else 0

@@ -1,0 +1,84 @@
+"""The table ``partitions``: what each partition holds, where it came from, and its Parquet file."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass, fields
+from datetime import date, datetime
+from typing import Any, Final
+
+import duckdb
+
+from shared.partition import Partition
+
+
+@dataclass(frozen=True)
+class PartitionRow:
+    """One row, its fields named and ordered as the table's columns; paths are below the Parquet folder."""
+
+    ticker: str
+    endpoint: str
+    trading_day: date
+    job_id: str
+    generation: int
+    checksum: str
+    replaced_checksum: str | None
+    source_bytes: int
+    snapshots: int
+    strike_rows: int
+    first_timestamp: int
+    last_timestamp: int
+    parquet_path: str
+    parquet_bytes: int
+    parquet_checksum: str
+    published: bool
+    """Whether the Parquet file has been renamed into place since the rows were committed."""
+    updated_at: datetime
+
+    @property
+    def partition(self) -> Partition:
+        """Its key."""
+        return Partition(self.ticker, self.endpoint, self.trading_day)
+
+
+COLUMNS: Final = ", ".join(field.name for field in fields(PartitionRow))
+_PLACES: Final = ", ".join("?" for _ in fields(PartitionRow))
+_KEY: Final = "ticker = ? AND endpoint = ? AND trading_day = ?"
+
+
+def read(connection: duckdb.DuckDBPyConnection, partition: Partition) -> PartitionRow | None:
+    """Return what a partition holds, or None if it does not exist."""
+    return next(iter(_select(connection, f"WHERE {_KEY}", list(astuple(partition)))), None)
+
+
+def of_job(connection: duckdb.DuckDBPyConnection, job_id: str, generation: int) -> PartitionRow | None:
+    """Return the partition that a generation of a job has written, if it still stands."""
+    found = _select(connection, "WHERE job_id = ? AND generation = ?", [job_id, generation])
+    return next(iter(found), None)
+
+
+def of_checksum(
+    connection: duckdb.DuckDBPyConnection, ticker: str, endpoint: str, checksum: str
+) -> list[PartitionRow]:
+    """Return the partitions of a ticker and endpoint that hold the file with a checksum."""
+    return _select(
+        connection, "WHERE ticker = ? AND endpoint = ? AND checksum = ?", [ticker, endpoint, checksum]
+    )
+
+
+def unpublished(connection: duckdb.DuckDBPyConnection) -> list[PartitionRow]:
+    """Return the partitions whose rows are committed and whose Parquet file may be the old one."""
+    return _select(connection, "WHERE NOT published", [])
+
+
+def write(connection: duckdb.DuckDBPyConnection, row: PartitionRow) -> None:
+    """Write a row in place of the one of the same partition; call it within a transaction."""
+    connection.execute(f"DELETE FROM partitions WHERE {_KEY}", list(astuple(row.partition)))  # noqa: S608
+    connection.execute(
+        f"INSERT INTO partitions ({COLUMNS}) VALUES ({_PLACES})",  # noqa: S608 (constants)
+        list(astuple(row)),
+    )
+
+
+def _select(connection: duckdb.DuckDBPyConnection, where: str, values: list[Any]) -> list[PartitionRow]:
+    found = connection.execute(f"SELECT {COLUMNS} FROM partitions {where}", values).fetchall()  # noqa: S608
+    return [PartitionRow(*row) for row in found]

@@ -1,0 +1,153 @@
+"""The importer's read-only endpoints: ``gex.svc.lake.ledger``, ``.coverage`` and ``.sql``.
+
+Requests and replies are JSON. A request that is refused is answered with the error headers of NATS micro
+services (``Nats-Service-Error``, ``Nats-Service-Error-Code``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Final, TypeVar
+
+import duckdb
+import structlog
+from nats.micro.request import Request
+from nats.micro.service import Service
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.importer.errors import QueryRefused
+from services.importer.lake_duckdb import Lake, quoted
+from services.importer.query_duckdb import Answer, answer
+from services.importer.settings import ImporterSettings
+from shared.subjects import lake as lake_subject
+
+_AT_ONCE: Final = 4
+log = structlog.get_logger(__name__)
+
+
+class Strict(BaseModel):
+    """A request; a field that is not known is an error of the sender."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+R = TypeVar("R", bound=Strict)
+
+
+class SqlRequest(Strict):
+    """One query that reads."""
+
+    query: str = Field(min_length=1)
+    max_rows: int = Field(1000, ge=1)
+    timeout_s: float = Field(10.0, gt=0)
+
+
+class LedgerRequest(Strict):
+    """Which ledger rows; the newest first."""
+
+    job_id: str | None = None
+    ticker: str | None = None
+    endpoint: str | None = None
+    status: str | None = None
+    limit: int = Field(100, ge=1, le=1000)
+
+
+class CoverageRequest(Strict):
+    """Which partitions."""
+
+    ticker: str | None = None
+    endpoint: str | None = None
+    limit: int = Field(1000, ge=1, le=10_000)
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Answers requests from one lake."""
+
+    lake: Lake
+    settings: ImporterSettings
+
+    def sql(self, data: bytes) -> dict[str, Any]:
+        """Answer a query as ``{columns, rows, truncated, seconds}``."""
+        request = _parse(SqlRequest, data)
+        return asdict(self._run(request.query, request.max_rows, request.timeout_s))
+
+    def ledger(self, data: bytes) -> dict[str, Any]:
+        """Answer ledger rows as ``{rows: [{column: value}]}``."""
+        request = _parse(LedgerRequest, data)
+        where = _where(
+            id=request.job_id, ticker=request.ticker, endpoint=request.endpoint, status=request.status
+        )
+        query = f"SELECT * FROM gex_history_queue{where} ORDER BY created_at DESC, id"  # noqa: S608 (quoted)
+        return {"rows": self._objects(query, request.limit)}
+
+    def coverage(self, data: bytes) -> dict[str, Any]:
+        """Answer partitions with rows, bytes and checksums as ``{partitions: [{column: value}]}``."""
+        request = _parse(CoverageRequest, data)
+        where = _where(ticker=request.ticker, endpoint=request.endpoint)
+        query = f"SELECT * FROM partitions{where} ORDER BY ticker, endpoint, trading_day"  # noqa: S608 (quoted)
+        return {"partitions": self._objects(query, request.limit)}
+
+    def _objects(self, query: str, limit: int) -> list[dict[str, Any]]:
+        found = self._run(query, limit, self.settings.sql_timeout_s)
+        names = [column["name"] for column in found.columns]
+        return [dict(zip(names, row, strict=True)) for row in found.rows]
+
+    def _run(self, query: str, max_rows: int, timeout_s: float) -> Answer:
+        return answer(
+            self.lake,
+            query,
+            max_rows=min(max_rows, self.settings.sql_max_rows),
+            timeout_s=min(timeout_s, self.settings.sql_timeout_s),
+        )
+
+
+async def serve_queries(service: Service, queries: Queries) -> None:
+    """Add the endpoints to the importer's micro service."""
+    free = asyncio.Semaphore(_AT_ONCE)
+    under_way: set[asyncio.Task[None]] = set()
+    for name, answer_to in (("sql", queries.sql), ("ledger", queries.ledger), ("coverage", queries.coverage)):
+
+        async def start(request: Request, answer_to: Callable[[bytes], dict[str, Any]] = answer_to) -> None:
+            task = asyncio.create_task(_respond(request, answer_to, free))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+
+        await service.add_endpoint(name=name, subject=lake_subject(name), handler=start)
+
+
+async def _respond(
+    request: Request, answer_to: Callable[[bytes], dict[str, Any]], free: asyncio.Semaphore
+) -> None:
+    try:
+        async with free:
+            found = await asyncio.to_thread(answer_to, request.data)
+        await request.respond(json.dumps(found).encode())
+    except QueryRefused as error:
+        await _refuse(request, error.code, str(error))
+    except (duckdb.Error, OSError) as error:
+        log.warning("query_failed", error=str(error))
+        await _refuse(request, 500, str(error))
+
+
+async def _refuse(request: Request, code: int, problem: str) -> None:
+    # A header is one line; the whole text is in the body.
+    body = json.dumps({"error": {"message": problem}}).encode()
+    await request.respond_error(str(code), " ".join(problem.split()), body)
+
+
+def _parse(kind: type[R], data: bytes) -> R:
+    try:
+        return kind.model_validate_json(data or b"{}")
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in problem["loc"]) or "request"
+        raise QueryRefused(f"{place}: {problem['msg']}") from error
+
+
+def _where(**wanted: str | None) -> str:
+    conditions = [f"{name} = {quoted(value)}" for name, value in wanted.items() if value is not None]
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""

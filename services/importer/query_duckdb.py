@@ -1,0 +1,124 @@
+"""Answer one read-only query, with a limit of rows, bytes and time."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+
+from services.importer.errors import QueryRefused
+from services.importer.lake_duckdb import Lake
+
+MAX_ANSWER_BYTES: Final = 900_000
+"""A NATS message holds 1 MiB; the rest is room for names and braces."""
+_BATCH_ROWS: Final = 500
+_READS: Final = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The rows of a query, as far as the limits let them through."""
+
+    columns: list[dict[str, str]]
+    rows: list[list[Any]]
+    truncated: bool
+    seconds: float
+
+
+def answer(lake: Lake, query: str, *, max_rows: int, timeout_s: float) -> Answer:
+    """Run one SELECT on what is committed.
+
+    Args:
+        lake: where.
+        query: one statement that reads.
+        max_rows: how many rows to answer at most.
+        timeout_s: how long it may take.
+
+    Raises:
+        QueryRefused: it is not one reading statement, it fails, or it takes too long.
+    """
+    started = time.monotonic()
+    with lake.reading() as connection:
+        _check(query)
+        try:
+            with _time_limit(connection, timeout_s), _read_only(connection):
+                connection.execute(query)
+                columns = [
+                    {"name": name, "type": str(kind)} for name, kind, *_ in connection.description or ()
+                ]
+                rows, truncated = _rows(connection, max_rows)
+        except duckdb.InterruptException as error:
+            raise QueryRefused(
+                f"the query took longer than {timeout_s:g} s and was interrupted", 408
+            ) from error
+        except duckdb.Error as error:
+            raise QueryRefused(str(error).strip()) from error
+    return Answer(columns, rows, truncated, round(time.monotonic() - started, 6))
+
+
+def _check(query: str) -> None:
+    try:
+        statements = duckdb.extract_statements(query)
+    except duckdb.Error as error:
+        raise QueryRefused(str(error).strip()) from error
+    if len(statements) != 1:
+        raise QueryRefused(f"send one statement, not {len(statements)}")
+    if statements[0].type not in _READS:
+        raise QueryRefused(f"only queries that read are answered, not {statements[0].type.name}")
+
+
+@contextmanager
+def _read_only(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.execute("BEGIN TRANSACTION READ ONLY")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+@contextmanager
+def _time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    timer = threading.Timer(seconds, connection.interrupt)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, max_rows: int) -> tuple[list[list[Any]], bool]:
+    rows: list[list[Any]] = []
+    size = 0
+    while batch := connection.fetchmany(_BATCH_ROWS):
+        for values in batch:
+            row = [_plain(value) for value in values]
+            size += len(json.dumps(row, default=str))
+            if len(rows) == max_rows or size > MAX_ANSWER_BYTES:
+                return rows, True
+            rows.append(row)
+    return rows, False
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON can hold: NaN and infinities become null, dates and the like their text."""
+    match value:
+        case None | bool() | int() | str():
+            plain: Any = value
+        case float():
+            plain = value if math.isfinite(value) else None
+        case bytes():
+            plain = value.hex()
+        case list() | tuple():
+            plain = [_plain(item) for item in value]
+        case dict():
+            plain = {str(key): _plain(item) for key, item in value.items()}
+        case _:
+            plain = value.isoformat() if hasattr(value, "isoformat") else str(value)
+    return plain

@@ -1,0 +1,89 @@
+"""Put the importer's parts together; tests pass their own lake or bus through here."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from uuid import UUID
+
+import structlog
+
+from services.importer import ledger_duckdb as ledger
+from services.importer.handlers import import_file, imported
+from services.importer.lake_duckdb import Lake
+from services.importer.ledger_events import keep_ledger
+from services.importer.partitions_duckdb import PartitionRow
+from services.importer.queries_nats import Queries, serve_queries
+from services.importer.recovery import recover
+from services.importer.replacement_duckdb import Replacer
+from services.importer.settings import ImporterSettings
+from shared.bus import Bus, connected
+from shared.errors import BrokerUnavailable, CannotStart, Transient
+from shared.messages import Job
+from shared.presence import present
+from shared.runtime import supervise
+from shared.subjects import Stage
+from shared.worker import Retries, Worker
+
+log = structlog.get_logger(__name__)
+
+
+async def serve(settings: ImporterSettings, stop: asyncio.Event) -> None:
+    """Run the importer until ``stop`` is set.
+
+    Raises:
+        CannotStart: another importer holds the lake, or it cannot be opened.
+    """
+    lake = await asyncio.to_thread(Lake.open, settings)
+    try:
+        async with connected(settings, "importer") as bus:
+            await serve_on(bus, lake, settings, stop)
+    finally:
+        await asyncio.to_thread(lake.close)
+
+
+async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: asyncio.Event) -> None:
+    """Import and answer queries over an open bus and lake."""
+    replacer = Replacer(lake, bus.clock, settings.min_snapshot_share)
+    await _finish_what_was_committed(bus, lake)
+    handler = partial(import_file, bus=bus, lake=lake, replacer=replacer, timeout_s=settings.import_timeout_s)
+    retries = Retries(settings.max_attempts, settings.retry_delay_s)
+    worker = Worker(bus, Stage.IMPORT, handler, slots=1, retries=retries)
+    async with present(
+        bus, "importer", "Imports staged files and answers queries on the lake", worker
+    ) as service:
+        await serve_queries(service, Queries(lake, settings))
+        await supervise(
+            bus,
+            stop,
+            working=[worker.run(stop, settings.drain_timeout_s)],
+            background=[keep_ledger(bus, lake)],
+        )
+
+
+async def _finish_what_was_committed(bus: Bus, lake: Lake) -> None:
+    """Publish the partitions of a dead process, and tell of them: their message may be long gone."""
+    try:
+        for row in await asyncio.to_thread(recover, lake, bus.clock):
+            await _tell(bus, lake, row)
+    except BrokerUnavailable as error:
+        log.warning("recovery_not_announced", error=str(error))
+    except Transient as error:
+        raise CannotStart(f"the last run's work cannot be finished: {error}") from error
+
+
+async def _tell(bus: Bus, lake: Lake, row: PartitionRow) -> None:
+    with lake.reading() as connection:
+        known = ledger.read(connection, [row.job_id]).get(row.job_id)
+    if known is None or known.generation != row.generation:
+        return
+    job = Job(
+        job_id=UUID(row.job_id),
+        generation=row.generation,
+        ticker=row.ticker,
+        endpoint=row.endpoint,
+        trading_day=row.trading_day,
+        base_url=known.base_url,
+        requested_at=known.requested_at,
+    )
+    await bus.announce(imported(job, row))
