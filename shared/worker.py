@@ -202,7 +202,7 @@ class Worker:
         return payload
 
     async def _attempt(self, message: Msg, command: Command) -> None:
-        if await self._is_superseded(command.job):
+        if await is_superseded(self._bus, command.job):
             log.info("job_superseded")
             await _settle(message, "ack")
             return
@@ -220,10 +220,6 @@ class Worker:
             await self._try_again(message, command, error)
         else:
             await _settle(message, "ack")
-
-    async def _is_superseded(self, job: Job) -> bool:
-        asked_again = [await self._bus.last(kind, job.job_id) for kind in (JobRequested, JobReplayed)]
-        return any(fact is not None and job.is_older_than(fact.job) for fact in asked_again)
 
     async def _start(self, command: Command) -> None:
         last = await self._bus.last(JobStarted, command.job.job_id)
@@ -278,6 +274,16 @@ class Worker:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+
+
+async def is_superseded(bus: Bus, job: Job) -> bool:
+    """Tell whether the job was asked for again, so that this generation of it is not wanted any more.
+
+    Raises:
+        BrokerUnavailable: no answer in time.
+    """
+    asked_again = [await bus.last(kind, job.job_id) for kind in (JobRequested, JobReplayed)]
+    return any(fact is not None and job.is_older_than(fact.job) for fact in asked_again)
 
 
 def _text(error: Exception) -> str:
