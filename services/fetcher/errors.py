@@ -1,0 +1,128 @@
+"""The errors of the fetcher.
+
+    Terminal
+    ├── SourceRefused       the URL, or where it redirects to, is not allowed or cannot be used
+    ├── SignatureRejected   401, 403
+    ├── SourceMissing       404, 410, no such local file
+    ├── UnusableAnswer      another status, or an answer that is no file
+    ├── FileTooLarge        over GEXLAKE_MAX_FILE_BYTES
+    └── NotAHistoryFile     empty, a web page, or compressed otherwise than its name says
+    Transient
+    ├── SourceUnavailable   no connection, a timeout, a connection that broke
+    ├── SourceBusy          408, 425, 429, 5xx
+    ├── FileIncomplete      fewer or more bytes than the source announced
+    └── StagingFailed       the disk refused to take the file
+
+Messages name the host, never a query.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.errors import Terminal, Transient
+
+
+class SourceRefused(Terminal):
+    """The URL is not one that the fetcher may or can ask.
+
+    Args:
+        reason: by which rule.
+    """
+
+    field = "url"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the file is not fetched: {reason}")
+
+
+class SignatureRejected(Terminal):
+    """The source does not accept the URL's signature."""
+
+    field = "url"
+
+    def __init__(self, host: str, status: int) -> None:
+        super().__init__(
+            f"{host} answered {status}: the signature has expired or is not valid: post a fresh URL"
+        )
+
+
+class SourceMissing(Terminal):
+    """There is no such file at the source.
+
+    Args:
+        source: the host or the local path.
+        answer: how the source says so.
+    """
+
+    field = "url"
+
+    def __init__(self, source: str, answer: str) -> None:
+        super().__init__(
+            f"{source} has no such file ({answer}): check ticker, endpoint and day, then post the right URL"
+        )
+
+
+class UnusableAnswer(Terminal):
+    """The source answered with something that asking again will not turn into a file."""
+
+    def __init__(self, source: str, answer: str) -> None:
+        super().__init__(f"{source} {answer}, which is no file: check the URL, then post it again")
+
+
+class FileTooLarge(Terminal):
+    """The file is larger than the fetcher may take."""
+
+    def __init__(self, source: str, size_bytes: int, max_bytes: int) -> None:
+        super().__init__(
+            f"the file of {source} has at least {size_bytes} bytes and only {max_bytes} are allowed: "
+            "raise GEXLAKE_MAX_FILE_BYTES if it is right"
+        )
+
+
+class NotAHistoryFile(Terminal):
+    """The bytes are not what the file's name promises."""
+
+    def __init__(self, source: str, name: str, what: str) -> None:
+        super().__init__(f"what {source} sent as {name} {what}: open the URL by hand and look")
+
+
+class SourceUnavailable(Transient):
+    """The source could not be asked, or broke off."""
+
+    def __init__(self, source: str, what: str) -> None:
+        super().__init__(f"{source} {what}: the fetch is tried again")
+
+
+class SourceBusy(Transient):
+    """The source asks to come back later."""
+
+    def __init__(self, host: str, status: int) -> None:
+        super().__init__(
+            f"{host} answered {status}, so it is busy or broken for now: the fetch is tried again"
+        )
+
+
+class FileIncomplete(Transient):
+    """The body has another size than the source announced."""
+
+    def __init__(self, source: str, size_bytes: int, announced_bytes: int) -> None:
+        super().__init__(
+            f"{source} sent {size_bytes} bytes of the {announced_bytes} that it announced: "
+            "the fetch is tried again"
+        )
+
+
+class StagingFailed(Transient):
+    """The file could not be written.
+
+    Args:
+        path: where it was to go.
+        cause: what the operating system said.
+    """
+
+    def __init__(self, path: Path, cause: OSError) -> None:
+        super().__init__(
+            f"{path} cannot be written: {cause.strerror or cause}: free space or mend the folder; "
+            "the fetch is tried again"
+        )

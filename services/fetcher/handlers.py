@@ -1,0 +1,114 @@
+"""What the fetcher does with its one command."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+
+from services.fetcher.download import Limits, blocking, download, partial_of
+from services.fetcher.errors import SourceRefused
+from services.fetcher.partial_files import StagedFile, find
+from services.fetcher.source import Source
+from shared.bus import Bus
+from shared.failpoints import failpoint
+from shared.messages import FetchFile, FileStaged, ImportFile, Job
+from shared.paths import LakePaths
+from shared.progress import ProgressReporter
+from shared.source_name import parse_source_name
+from shared.subjects import Stage
+from shared.worker import is_superseded
+
+log = structlog.get_logger(__name__)
+
+
+async def fetch_file(
+    command: FetchFile, *, bus: Bus, source: Source, paths: LakePaths, limits: Limits
+) -> None:
+    """Stage the source file, ask for its import and announce it.
+
+    A redelivered command finds its work done: a file that was announced is not fetched again, and one that
+    was not is replaced only if its content differs.
+
+    Raises:
+        Terminal: the source will not give the file, or it is none.
+        Transient: trying again may help.
+    """
+    failpoint("fetcher.started")
+    done = await _staged_before(bus, paths, command.job)
+    if done is not None:
+        await bus.send(_import_of(command, done, paths))
+        log.info("file_already_staged", bytes=done.size_bytes, sha256=done.sha256)
+        return
+    started = time.monotonic()
+    staged = await _stage(command, bus, source, paths, limits)
+    if staged is None:
+        log.info("job_superseded")
+        return
+    await _hand_on(command, staged, bus, paths)
+    seconds = round(time.monotonic() - started, 3)
+    log.info("file_staged", bytes=staged.size_bytes, seconds=seconds, sha256=staged.sha256)
+
+
+async def _stage(
+    command: FetchFile, bus: Bus, source: Source, paths: LakePaths, limits: Limits
+) -> StagedFile | None:
+    """Put the file in its place; None if a later request came in meanwhile, whose file must stay."""
+    url = command.url.get_secret_value()
+    final = _place(paths, command.job, url)
+    progress = ProgressReporter(bus, command.job, Stage.FETCH)
+    async with partial_of(final, command.job) as partial:
+        await download(source, url, partial, tell=progress.tell, limits=limits)
+        if await is_superseded(bus, command.job):
+            return None
+        staged = await blocking(final, partial.publish)
+    await progress.tell(staged.size_bytes, staged.size_bytes, always=True)
+    failpoint("fetcher.file_staged")
+    return staged
+
+
+async def _hand_on(command: FetchFile, staged: StagedFile, bus: Bus, paths: LakePaths) -> None:
+    importing = _import_of(command, staged, paths)
+    ack = await bus.send(importing)
+    failpoint("fetcher.command_published")
+    await bus.announce(
+        FileStaged(
+            job=command.job,
+            staged_path=importing.staged_path,
+            size_bytes=staged.size_bytes,
+            sha256=staged.sha256,
+            command_seq=ack.seq,
+        )
+    )
+    failpoint("fetcher.event_published")
+
+
+async def _staged_before(bus: Bus, paths: LakePaths, job: Job) -> StagedFile | None:
+    """Return the file that this generation of the job staged, if it is still there, byte for byte."""
+    last = await bus.last(FileStaged, job.job_id)
+    if last is None or last.job.generation != job.generation:
+        return None
+    path = paths.staged_from_relative(last.staged_path)
+    return await blocking(path, find, path, last.size_bytes, last.sha256)
+
+
+def _place(paths: LakePaths, job: Job, url: str) -> Path:
+    try:
+        name = parse_source_name(urlsplit(url).path.rpartition("/")[2]).name
+        return paths.staged(job.ticker, job.endpoint, name)
+    except ValueError as error:
+        raise SourceRefused(str(error)) from error
+
+
+def _import_of(command: FetchFile, staged: StagedFile, paths: LakePaths) -> ImportFile:
+    return ImportFile(
+        job=command.job,
+        force=command.force,
+        reason=command.reason,
+        staged_path=paths.relative_to_staging(staged.path),
+        size_bytes=staged.size_bytes,
+        sha256=staged.sha256,
+        modified_ns=staged.modified_ns,
+    )

@@ -1,0 +1,157 @@
+"""Files over HTTP, by httpx: streamed as they are, redirects only through the gate, errors translated."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+import httpx
+
+import shared
+from services.fetcher.answers import (
+    MAX_REDIRECTS,
+    REDIRECTS,
+    check_source,
+    host_of,
+    redirect_target,
+    refusal,
+)
+from services.fetcher.errors import SourceRefused, SourceUnavailable, UnusableAnswer
+from services.fetcher.source import Body
+from shared.errors import GexlakeError
+from shared.sources import SourceGate
+
+UNAVAILABLE: Final[dict[type[Exception], str]] = {
+    httpx.TransportError: "could not be reached",
+    httpx.NetworkError: "could not be reached",
+    httpx.ConnectError: "could not be reached",
+    httpx.ProxyError: "could not be reached",
+    httpx.ReadError: "broke off the connection",
+    httpx.WriteError: "broke off the connection",
+    httpx.CloseError: "broke off the connection",
+    httpx.ProtocolError: "broke off the connection or did not speak HTTP",
+    httpx.RemoteProtocolError: "broke off the connection or did not speak HTTP",
+    httpx.TimeoutException: "did not answer in time",
+    httpx.ConnectTimeout: "did not accept a connection in time",
+    httpx.ReadTimeout: "sent nothing for too long",
+    httpx.WriteTimeout: "did not take the request in time",
+    httpx.PoolTimeout: "had no free connection in time",
+}
+"""Errors of httpx after which asking again may help, and what they say about the source."""
+
+UNUSABLE: Final[dict[type[Exception], str]] = {
+    httpx.HTTPError: "gave an answer that cannot be used",
+    httpx.RequestError: "gave an answer that cannot be used",
+    httpx.HTTPStatusError: "gave an answer that cannot be used",
+    httpx.DecodingError: "gave an answer that cannot be decoded",
+    httpx.TooManyRedirects: "redirects again and again",
+    httpx.CookieConflict: "sent cookies that contradict one another",
+}
+"""Errors of httpx after which asking again cannot help."""
+
+REFUSED: Final[dict[type[Exception], str]] = {
+    httpx.InvalidURL: "the URL is malformed",
+    httpx.UnsupportedProtocol: "the URL's scheme is not supported",
+    httpx.LocalProtocolError: "the URL cannot be put into a request",
+}
+"""Errors of httpx that the URL is to blame for."""
+
+MISUSE: Final = frozenset(
+    {
+        httpx.StreamError,
+        httpx.StreamConsumed,
+        httpx.StreamClosed,
+        httpx.ResponseNotRead,
+        httpx.RequestNotRead,
+    }
+)
+"""Errors of httpx that only a mistake in this file could cause: they are passed on as they are."""
+
+
+def new_client(connect_timeout_s: float, read_timeout_s: float) -> httpx.AsyncClient:
+    """Return the client that a fetcher asks with: no proxies, no redirects by itself, nothing compressed."""
+    return httpx.AsyncClient(
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s),
+        headers={
+            "User-Agent": f"gexlake/{shared.__version__}",
+            "Accept": "application/json, application/gzip, */*",
+            "Accept-Encoding": "identity",
+        },
+    )
+
+
+class HttpxSource:
+    """Asks for files over HTTP.
+
+    Args:
+        client: from ``new_client``.
+        gate: says which URLs may be asked, redirects included.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, gate: SourceGate) -> None:
+        self._client = client
+        self._gate = gate
+
+    @asynccontextmanager
+    async def open(self, url: str) -> AsyncIterator[Body]:
+        """Ask for a file, and again where up to three redirects lead."""
+        check_source(self._gate, url)
+        response = await self._follow(url)
+        host = host_of(str(response.url))
+        try:
+            if error := refusal(host, response.status_code):
+                raise error
+            yield Body(host, _length(response), _chunks(response, host))
+        finally:
+            await response.aclose()
+
+    async def _follow(self, url: str) -> httpx.Response:
+        first_host = host_of(url)
+        for _ in range(MAX_REDIRECTS + 1):
+            with _translated(host_of(url)):
+                response = await self._client.send(self._client.build_request("GET", url), stream=True)
+            if response.status_code not in REDIRECTS:
+                return response
+            await response.aclose()
+            url = redirect_target(self._gate, url, response.headers.get("Location"))
+        raise UnusableAnswer(first_host, f"redirects more than {MAX_REDIRECTS} times")
+
+
+async def _chunks(response: httpx.Response, host: str) -> AsyncGenerator[bytes, None]:
+    with _translated(host):
+        async for chunk in response.aiter_raw():
+            yield chunk
+
+
+def _length(response: httpx.Response) -> int | None:
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isdecimal() else None
+
+
+@contextmanager
+def _translated(host: str) -> Iterator[None]:
+    try:
+        yield
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict) as error:
+        raise translate(error, host) from error
+
+
+def translate(error: Exception, host: str) -> GexlakeError:
+    """Return our error for one of httpx; of its text only the operating system's words are kept."""
+    for kind in type(error).__mro__:
+        if kind in UNAVAILABLE:
+            return SourceUnavailable(host, f"{UNAVAILABLE[kind]}{_cause(error)}")
+        if kind in REFUSED:
+            return SourceRefused(REFUSED[kind])
+        if kind in UNUSABLE:
+            return UnusableAnswer(host, UNUSABLE[kind])
+    raise TypeError(f"{type(error).__name__} is no error of a request") from error
+
+
+def _cause(error: Exception) -> str:
+    """Return the reason below httpx in brackets, for a failed connection; it knows no URL."""
+    text = str(error) if isinstance(error, httpx.ConnectError) else ""
+    return f" ({text})" if text else ""

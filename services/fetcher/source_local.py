@@ -1,0 +1,77 @@
+"""Files of local folders, by ``file://`` URLs: read as they are, never changed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+from urllib.parse import unquote
+
+from services.fetcher.answers import check_source
+from services.fetcher.errors import SourceMissing, SourceRefused, SourceUnavailable
+from services.fetcher.source import Body
+from shared.sources import SourceGate
+
+_CHUNK_BYTES: Final = 256 * 1024
+
+
+class LocalSource:
+    """Opens files below the gate's local folders.
+
+    Args:
+        gate: says which ``file://`` URLs may be asked.
+    """
+
+    def __init__(self, gate: SourceGate) -> None:
+        self._gate = gate
+
+    @asynccontextmanager
+    async def open(self, url: str) -> AsyncIterator[Body]:
+        """Open a regular file whose real path lies in an allowed folder."""
+        path = Path(unquote(check_source(self._gate, url).path))
+        file = await asyncio.to_thread(self._open, path)
+        try:
+            yield Body(str(path), os.fstat(file.fileno()).st_size, _chunks(file, path))
+        finally:
+            file.close()
+
+    def _open(self, path: Path) -> BinaryIO:
+        try:
+            real = path.resolve(strict=True)
+            self._check_inside(path, real)
+            # O_NONBLOCK: opening a pipe must not wait for its writer.
+            descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError as error:
+            raise SourceMissing(str(path), "the folder does not have it") from error
+        except (PermissionError, NotADirectoryError, RuntimeError) as error:
+            raise SourceRefused(f"{path} cannot be opened ({_words(error)})") from error
+        except OSError as error:
+            raise SourceUnavailable(str(path), f"cannot be opened ({_words(error)})") from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise SourceRefused(f"{path} is not a regular file")
+        return os.fdopen(descriptor, "rb", buffering=0)
+
+    def _check_inside(self, path: Path, real: Path) -> None:
+        folders = (Path(folder).resolve() for folder in self._gate.local_dirs)
+        if not any(real.is_relative_to(folder) for folder in folders):
+            raise SourceRefused(f"{path} leads out of the allowed folders by a symbolic link")
+
+
+async def _chunks(file: BinaryIO, path: Path) -> AsyncGenerator[bytes, None]:
+    while True:
+        try:
+            chunk = await asyncio.to_thread(file.read, _CHUNK_BYTES)
+        except OSError as error:
+            raise SourceUnavailable(str(path), f"cannot be read ({_words(error)})") from error
+        if not chunk:
+            return
+        yield chunk
+
+
+def _words(error: Exception) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "a loop of links"

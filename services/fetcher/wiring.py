@@ -1,0 +1,93 @@
+"""How the fetcher's parts are wired together; tests pass their fakes through here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+
+import structlog
+
+from services.fetcher.download import Limits
+from services.fetcher.handlers import fetch_file
+from services.fetcher.partial_files import sweep_tree
+from services.fetcher.settings import FetcherSettings
+from services.fetcher.source import Body, Source
+from services.fetcher.source_httpx import HttpxSource, new_client
+from services.fetcher.source_local import LocalSource
+from shared.bus import Bus, connected
+from shared.durable_files import make_folder
+from shared.errors import CannotStart
+from shared.paths import LakePaths
+from shared.presence import present
+from shared.runtime import stop_when_closed
+from shared.subjects import Stage
+from shared.worker import Retries, Worker
+
+log = structlog.get_logger(__name__)
+
+
+class AnySource:
+    """Asks the source that a URL's scheme names."""
+
+    def __init__(self, web: Source, local: Source) -> None:
+        self._web = web
+        self._local = local
+
+    def open(self, url: str) -> AbstractAsyncContextManager[Body]:
+        """Ask for a file."""
+        return (self._local if url[:5].lower() == "file:" else self._web).open(url)
+
+
+@asynccontextmanager
+async def sources(settings: FetcherSettings) -> AsyncIterator[Source]:
+    """Yield what the settings allow to fetch from."""
+    async with new_client(settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s) as client:
+        yield AnySource(HttpxSource(client, settings.gate), LocalSource(settings.gate))
+
+
+def new_worker(bus: Bus, settings: FetcherSettings, source: Source) -> Worker:
+    """Return the worker that does the fetch commands."""
+    limits = Limits(max_bytes=settings.max_file_bytes, timeout_s=settings.fetch_timeout_s)
+    handle = partial(fetch_file, bus=bus, source=source, paths=settings.paths, limits=limits)
+    retries = Retries(settings.max_attempts, settings.retry_delay_s)
+    return Worker(bus, Stage.FETCH, handle, slots=settings.fetch_slots, retries=retries)
+
+
+async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
+    """Fetch until ``stop`` is set, then finish or give back what is in hand.
+
+    Raises:
+        CannotStart: the staging folder is unusable, or the connection was closed for good.
+    """
+    await asyncio.to_thread(prepare, settings.paths)
+    async with connected(settings, "fetcher") as bus, sources(settings) as source:
+        worker = new_worker(bus, settings, source)
+        async with present(bus, "fetcher", "Downloads source files and stages them.", worker):
+            await _work(bus, worker, stop, settings.drain_timeout_s)
+
+
+def prepare(paths: LakePaths) -> None:
+    """Create the staging folder and sweep it of the partial files of dead processes.
+
+    Raises:
+        CannotStart: it cannot be written.
+    """
+    try:
+        make_folder(paths.staging_root)
+        swept = sweep_tree(paths.staging_root)
+    except OSError as error:
+        raise CannotStart(
+            f"the staging folder {paths.staging_root} is unusable: {error.strerror or error}"
+        ) from error
+    if swept:
+        log.info("partial_files_swept", count=swept)
+
+
+async def _work(bus: Bus, worker: Worker, stop: asyncio.Event, drain_timeout_s: float) -> None:
+    working = asyncio.create_task(worker.run(stop, drain_timeout_s))
+    watching = asyncio.create_task(stop_when_closed(bus, stop))
+    await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    await asyncio.gather(working, watching)

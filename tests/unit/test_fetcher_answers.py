@@ -1,0 +1,131 @@
+"""What statuses, redirects and first bytes mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.fetcher import errors
+from services.fetcher.answers import check_first_bytes, check_source, host_of, redirect_target, refusal
+from shared.errors import Terminal, Transient
+from shared.sources import SourceGate
+
+HOST = "https://hist.gex.bot"
+URL = "https://hist.gex.bot/a/day.json?sig=secret"
+GATE = SourceGate.parse(("https://hist.gex.bot/", "https://blob.test/gex/"), ("/srv/history",))
+
+
+def test_200_is_a_file() -> None:
+    assert refusal(HOST, 200) is None
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 599])
+def test_a_busy_source_is_asked_again(status: int) -> None:
+    assert isinstance(refusal(HOST, status), errors.SourceBusy)
+    assert issubclass(errors.SourceBusy, Transient)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, errors.SignatureRejected),
+        (403, errors.SignatureRejected),
+        (404, errors.SourceMissing),
+        (410, errors.SourceMissing),
+        (204, errors.UnusableAnswer),
+        (206, errors.UnusableAnswer),
+        (304, errors.UnusableAnswer),
+        (400, errors.UnusableAnswer),
+        (418, errors.UnusableAnswer),
+    ],
+)
+def test_other_statuses_are_final_and_say_so(status: int, kind: type[Terminal]) -> None:
+    error = refusal(HOST, status)
+    assert type(error) is kind
+    assert isinstance(error, Terminal)
+    assert HOST in str(error)
+    assert str(status) in str(error)
+
+
+def test_a_rejected_signature_asks_for_a_fresh_url() -> None:
+    assert "the signature has expired or is not valid: post a fresh URL" in str(refusal(HOST, 403))
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/b/day.json?sig=other", "https://hist.gex.bot/b/day.json?sig=other"),
+        ("day2.json", "https://hist.gex.bot/a/day2.json"),
+        ("https://blob.test/gex/day.json?sv=1", "https://blob.test/gex/day.json?sv=1"),
+    ],
+)
+def test_a_redirect_to_an_allowed_source_is_followed(location: str, target: str) -> None:
+    assert redirect_target(GATE, URL, location) == target
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://hist.gex.bot.evil.test/day.json?sig=secret",
+        "http://hist.gex.bot/day.json?sig=secret",
+        "//169.254.169.254/latest?sig=secret",
+        "https://blob.test/other/day.json?sig=secret",
+        "https://user:secret@hist.gex.bot/day.json",
+        "file:///srv/history/day.json",
+        "ftp://hist.gex.bot/day.json?sig=secret",
+        "https://[broken/day.json?sig=secret",
+    ],
+)
+def test_a_redirect_elsewhere_is_refused_without_telling_its_query(location: str) -> None:
+    with pytest.raises(errors.SourceRefused, match="redirects") as raised:
+        redirect_target(GATE, URL, location)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("location", [None, ""])
+def test_a_redirect_to_nowhere_is_unusable(location: str | None) -> None:
+    with pytest.raises(errors.UnusableAnswer, match="without saying where"):
+        redirect_target(GATE, URL, location)
+
+
+def test_a_url_outside_the_allow_list_is_refused() -> None:
+    with pytest.raises(errors.SourceRefused, match="GEXLAKE_ALLOWED_SOURCES") as raised:
+        check_source(GATE, "https://elsewhere.test/day.json?sig=secret")
+    assert "secret" not in str(raised.value)
+    assert check_source(GATE, URL).path == "/a/day.json"
+
+
+def test_the_name_of_a_source_has_no_query_and_no_user() -> None:
+    assert host_of("https://user:pw@hist.gex.bot:443/day.json?sig=secret") == HOST
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("a.json", b"[{"),
+        ("a.json", b" \r\n\t{"),
+        ("a.jsonl", b'{"ticker"'),
+        ("a.json.gz", b"\x1f\x8b\x08"),
+        ("a.jsonl.gz", b"\x1f\x8b"),
+    ],
+)
+def test_bytes_that_fit_the_name_pass(name: str, first: bytes) -> None:
+    check_first_bytes(HOST, name, first)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "words"),
+    [
+        ("a.json", b"\n<!DOCTYPE html><p>sig=secret", "web page"),
+        ("a.json.gz", b"<?xml?><Error>sig=secret", "web page"),
+        ("a.json", b"\x1f\x8b\x08", "lacks .gz"),
+        ("a.json.gz", b"[{}]", "ends in .gz"),
+        ("a.json", b"timestamp,spot", "neither"),
+        ("a.json", b"   \n", "neither"),
+    ],
+)
+def test_bytes_that_belie_the_name_are_refused_without_being_told(
+    name: str, first: bytes, words: str
+) -> None:
+    with pytest.raises(errors.NotAHistoryFile, match=words) as raised:
+        check_first_bytes(HOST, name, first)
+    assert "secret" not in str(raised.value)
