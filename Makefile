@@ -1,6 +1,7 @@
 # Everything a person does with gexlake. `make` alone lists it.
 VENV ?= .venv
-PYTHON ?= python3
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 BIN := $(VENV)/bin
 SERVICES := intake fetcher importer janitor
 
@@ -11,22 +12,24 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 
 $(VENV)/.ready: requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "gexlake needs Python 3.11 or newer; '$(PYTHON)' is older. Name another: make PYTHON=python3.13 …"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "gexlake needs Python 3.11 or newer: install it, or say where it is: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || \
+		{ echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: python3-venv)"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 run: $(VENV)/.ready ## Start nats-server and the four services in this terminal (Ctrl-C stops them)
-	@$(BIN)/python -m deploy.preflight
-	@$(BIN)/honcho start
+	@$(BIN)/python -m deploy.preflight $(BIN)/honcho start --env /dev/null
 
 demo: $(VENV)/.ready ## Bring one generated trading day through the whole system and show what landed
 	@$(BIN)/python -m bench.demo
 
+# By way of the environment: whatever quotes and dollars the query has, no shell reads them.
+sql: export QUERY := $(value Q)
 sql: $(VENV)/.ready ## Ask the lake: make sql Q="SELECT ..." [FORMAT=json]
-	@$(BIN)/gexlake sql --format "$(or $(FORMAT),table)" "$(Q)"
+	@$(BIN)/gexlake sql --format "$(or $(FORMAT),table)" -- "$$QUERY"
 
 test: $(VENV)/.ready ## Run the unit tests and those on a real nats-server (no Docker)
 	$(BIN)/pytest

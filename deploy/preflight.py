@@ -1,0 +1,149 @@
+"""Check that the system can start on this machine, before anything is started.
+
+``python -m deploy.preflight`` checks and exits with status 1 and one line when something is in the way.
+``python -m deploy.preflight honcho start`` checks and then becomes that command, with the ports and the
+folder that the settings name in its environment, so that every process reads the same ones.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+
+from bench.nats_server import binary
+from shared.errors import CannotStart
+from shared.runtime import fail
+from shared.settings import Settings, legacy, load
+
+PACKAGES: Final = {
+    "intake": ("fastapi", "uvicorn", "prometheus_client", "limits"),
+    "fetcher": ("httpx",),
+    "importer": ("duckdb",),
+    "janitor": ("apscheduler",),
+}
+"""What each service imports beside what all of them do."""
+
+_LOOPBACK: Final = "127.0.0.1"
+
+
+class RunSettings(Settings):
+    """What decides where the processes listen and write."""
+
+    host: str = Field(_LOOPBACK, validation_alias=legacy("HOST"))
+    port: int = Field(8877, ge=1, le=65535, validation_alias=legacy("PORT"))
+
+
+def check(settings: RunSettings) -> None:
+    """Check ports, programs, packages and the data folder.
+
+    Raises:
+        CannotStart: something is in the way; the message says what to do.
+    """
+    if settings.nats_url:
+        raise CannotStart("GEXLAKE_NATS_URL is set, but a nats-server of its own is to be started: unset it")
+    if settings.port == settings.nats_port:
+        raise CannotStart(f"GEXLAKE_PORT and GEXLAKE_NATS_PORT are both {settings.port}: set another")
+    check_components()
+    check_port(settings.host, settings.port, "GEXLAKE_PORT")
+    check_port(_LOOPBACK, settings.nats_port, "GEXLAKE_NATS_PORT")
+    check_folder(settings.data_dir)
+
+
+def check_components() -> None:
+    """Check that nats-server, the services and what they import are installed.
+
+    Raises:
+        CannotStart: one is missing.
+    """
+    try:
+        binary()
+    except FileNotFoundError as error:
+        raise CannotStart(str(error)) from error
+    for service, packages in PACKAGES.items():
+        if not _is_there(f"services.{service}.__main__"):
+            raise CannotStart(f"the service {service} is missing from this copy of gexlake")
+        for name in packages:
+            if not _is_there(name):
+                raise CannotStart(
+                    f"the package {name}, which {service} needs, is missing: remove .venv and run make again"
+                )
+
+
+def check_port(host: str, port: int, setting: str) -> None:
+    """Check that a port can be listened on.
+
+    Raises:
+        CannotStart: it cannot; the message names the setting.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except PermissionError as error:
+            raise CannotStart(
+                f"port {port} needs rights that you have not ({setting}): set another"
+            ) from error
+        except OSError as error:
+            raise CannotStart(
+                f"port {port} is in use ({setting}): stop what listens there or set another"
+            ) from error
+
+
+def check_folder(folder: Path) -> None:
+    """Create the data folder when it is missing and check that files can be made in it.
+
+    Raises:
+        CannotStart: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CannotStart(
+            f"the data folder {folder} cannot be written (GEXLAKE_DATA_DIR): {error.strerror}"
+        ) from error
+
+
+def environment(settings: RunSettings) -> dict[str, str]:
+    """Return the environment for the processes: this Python's programs first, and what was checked."""
+    here = str(Path(sys.executable).parent)
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join((here, os.environ.get("PATH", os.defpath))),
+        "GEXLAKE_HOST": settings.host,
+        "GEXLAKE_PORT": str(settings.port),
+        "GEXLAKE_NATS_PORT": str(settings.nats_port),
+        "GEXLAKE_DATA_DIR": str(settings.data_dir),
+    }
+
+
+def main() -> None:
+    """Check, then become the command that is given, if one is."""
+    try:
+        settings = load(RunSettings)
+        check(settings)
+    except CannotStart as error:
+        fail(error)
+    if command := sys.argv[1:]:
+        sys.stdout.flush()
+        os.execvpe(command[0], command, environment(settings))  # noqa: S606 (the Makefile's words)
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+if __name__ == "__main__":
+    main()
