@@ -13,11 +13,13 @@ _STEP_S = 0.02
 
 
 @overload
-async def eventually(look: Callable[[], Awaitable[T]], *, within_s: float = ..., what: str = ...) -> T: ...
-@overload
-async def eventually(look: Callable[[], T], *, within_s: float = ..., what: str = ...) -> T: ...
 async def eventually(
-    look: Callable[[], Awaitable[T] | T], *, within_s: float = DEADLINE_S, what: str = ""
+    look: Callable[[], Awaitable[T | None]], *, within_s: float = ..., what: str = ...
+) -> T: ...
+@overload
+async def eventually(look: Callable[[], T | None], *, within_s: float = ..., what: str = ...) -> T: ...
+async def eventually(
+    look: Callable[[], Awaitable[T | None] | T | None], *, within_s: float = DEADLINE_S, what: str = ""
 ) -> T:
     """Return the first truthy thing that ``look`` gives.
 
@@ -27,7 +29,7 @@ async def eventually(
     deadline = time.monotonic() + within_s
     while True:
         value = look()
-        seen: T = await value if isinstance(value, Awaitable) else value
+        seen = await value if isinstance(value, Awaitable) else value
         if seen:
             return seen
         if time.monotonic() > deadline:
