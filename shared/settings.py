@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import CannotStart
@@ -13,8 +14,9 @@ from shared.paths import LakePaths
 
 
 def legacy(name: str, *more: str) -> AliasChoices:
-    """Accept a setting under its ``GEXLAKE_`` name and under names of the first system."""
-    return AliasChoices(f"GEXLAKE_{name}", name, *more)
+    """Accept a setting under its ``GEXLAKE_`` names, which win, and under names of the first system."""
+    names = (*(other for other in more if other.startswith("GEXLAKE_")), f"GEXLAKE_{name}", name, *more)
+    return AliasChoices(*dict.fromkeys(names))
 
 
 def _split(value: Any) -> Any:
@@ -29,7 +31,13 @@ class Settings(BaseSettings):
     """What every service needs to know."""
 
     model_config = SettingsConfigDict(
-        env_prefix="GEXLAKE_", env_file=".env", extra="ignore", frozen=True, validate_by_name=True
+        env_prefix="GEXLAKE_",
+        env_file=".env",
+        # compose.yaml passes settings on as ${NAME:-}: an empty one means "not set".
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_by_name=True,
     )
 
     nats_port: int = Field(4222, ge=1, le=65535)
@@ -50,12 +58,6 @@ class Settings(BaseSettings):
     """Pause before the second attempt; it doubles with each one."""
     drain_timeout_s: float = Field(25.0, ge=0)
     """How long work in hand may go on after SIGTERM before it is given back to the broker."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_empty(cls, values: dict[str, Any]) -> dict[str, Any]:
-        # compose.yaml passes settings on as ${NAME:-}: an empty one means "not set".
-        return {key: value for key, value in values.items() if value != ""}
 
     @property
     def broker_url(self) -> str:
@@ -86,5 +88,13 @@ def load(settings_type: type[S], **overrides: Any) -> S:
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in problem["loc"][:1])
-        shown = name if name.isupper() else f"GEXLAKE_{name.upper()}"
+        shown = _as_the_environment_spells(name, settings_type)
         raise CannotStart(f"the setting {shown} is unusable: {problem['msg']}") from error
+
+
+def _as_the_environment_spells(name: str, settings_type: type[Settings]) -> str:
+    for field in settings_type.model_fields.values():
+        alias = field.validation_alias
+        if isinstance(alias, AliasChoices) and name in alias.choices:
+            return str(next((choice for choice in alias.choices if os.environ.get(str(choice))), name))
+    return name if name.isupper() else f"GEXLAKE_{name.upper()}"
