@@ -6,7 +6,7 @@ every type stands in ``tests/golden/``.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final, Self
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
@@ -18,6 +18,8 @@ from shared.subjects import CommandSubject, Priority, Stage, What, event
 
 SignedUrl = Annotated[SecretStr, PlainSerializer(lambda url: url.get_secret_value(), when_used="json")]
 """A URL whose query is a secret: plain in JSON on the bus, hidden wherever Python would print it."""
+
+_CLOCKS_AGREE_WITHIN: Final = timedelta(days=1)
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -46,9 +48,13 @@ class Job(Frozen):
     def is_older_than(self, other: Job) -> bool:
         """Tell whether ``other`` is a later request for the same file.
 
-        The time is compared as well: the counter starts again when EVENTS has forgotten the job.
+        The counter decides. It starts again once EVENTS has forgotten the job, so over more than a day (the
+        window in which JetStream drops a repeated message id, and more than clocks disagree) the time does.
         """
-        return self.generation < other.generation and self.requested_at <= other.requested_at
+        later_by = other.requested_at - self.requested_at
+        if abs(later_by) > _CLOCKS_AGREE_WITHIN:
+            return later_by > timedelta(0)
+        return self.generation < other.generation
 
 
 def job_id_of(ticker: str, endpoint: str, base_url: str) -> UUID:
