@@ -1,0 +1,58 @@
+"""Whose turn it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.subjects import Priority
+from shared.turns import allowed, order
+
+some_waiting = st.sets(st.sampled_from(Priority), min_size=1)
+
+
+def served(turn: int, waiting: set[Priority]) -> Priority:
+    return next(priority for priority in order(turn) if priority in waiting)
+
+
+@given(st.integers(0, 10_000))
+def test_every_turn_asks_every_priority_once(turn: int) -> None:
+    assert sorted(order(turn)) == sorted(Priority)
+
+
+@given(st.integers(0, 1000), some_waiting)
+def test_nothing_starves_however_much_of_the_rest_is_waiting(start: int, waiting: set[Priority]) -> None:
+    taken = Counter(served(turn, waiting) for turn in range(start, start + 15))
+    assert set(taken) == waiting
+
+
+@given(st.integers(0, 1000))
+def test_with_all_queues_full_the_most_urgent_gets_most(start: int) -> None:
+    taken = Counter(served(turn, set(Priority)) for turn in range(start, start + 60))
+    assert taken[Priority.CRITICAL] == 48
+    assert taken[Priority.HIGH] == taken[Priority.MEDIUM] == taken[Priority.LOW] == 4
+
+
+@given(st.integers(0, 1000), some_waiting)
+def test_between_two_priorities_the_more_urgent_gets_more(start: int, waiting: set[Priority]) -> None:
+    taken = Counter(served(turn, waiting) for turn in range(start, start + 60))
+    ranked = [taken[priority] for priority in Priority if priority in waiting]
+    assert ranked == sorted(ranked, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("free", "slots", "may"),
+    [
+        (0, 4, set()),
+        (1, 4, {Priority.CRITICAL}),
+        (2, 4, set(Priority)),
+        (4, 4, set(Priority)),
+        (1, 1, set(Priority)),
+        (0, 1, set()),
+    ],
+)
+def test_the_last_free_slot_is_kept_for_critical_work(free: int, slots: int, may: set[Priority]) -> None:
+    assert allowed(free, slots) == may
