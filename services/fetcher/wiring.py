@@ -90,4 +90,6 @@ async def _work(bus: Bus, worker: Worker, stop: asyncio.Event, drain_timeout_s: 
     watching = asyncio.create_task(stop_when_closed(bus, stop))
     await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
-    await asyncio.gather(working, watching)
+    await asyncio.wait({working, watching})
+    working.result()
+    watching.result()

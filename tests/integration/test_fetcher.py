@@ -1,0 +1,397 @@
+"""The fetcher on a real nats-server, with the stand-in of the vendor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import hashlib
+import stat
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.nats_server import NatsServer
+from bench.vendor import Misbehaviour, Vendor
+from services.fetcher.settings import FetcherSettings
+from services.fetcher.wiring import new_worker, sources
+from shared import dead_letters, subjects
+from shared.bus import Bus
+from shared.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed, JobRequested, decode
+from shared.paths import is_partial
+from shared.progress import Progress
+from shared.subjects import Priority, Stage
+from shared.worker import Worker
+from tests.support.poll import eventually
+from tests.support.values import a_fetch, a_job
+
+NAME = "2025-11-14_NQ_NDX_classic_gex_zero.json"
+CONTENT = b"[" + b'{"timestamp": 1763130600},' * 50_000 + b"{}]"
+SECRET = "secret-signature"
+
+
+@pytest.fixture
+def vendor(tmp_path: Path) -> Iterator[Vendor]:
+    folder = tmp_path / "vendor"
+    folder.mkdir()
+    (folder / NAME).write_bytes(CONTENT)
+    with Vendor(folder) as vendor:
+        yield vendor
+
+
+@pytest.fixture
+def settings(nats_server: NatsServer, tmp_path: Path, vendor: Vendor) -> FetcherSettings:
+    return FetcherSettings(
+        nats_url=nats_server.url,
+        data_dir=tmp_path / "data",
+        retry_delay_s=0.05,
+        allowed_sources=(vendor.base_url,),
+        local_source_dirs=(str(tmp_path / "history"),),
+    )
+
+
+@contextlib.asynccontextmanager
+async def fetching(bus: Bus, settings: FetcherSettings) -> AsyncIterator[Worker]:
+    stop = asyncio.Event()
+    async with sources(settings) as source:
+        worker = new_worker(bus, settings, source)
+        task = asyncio.create_task(worker.run(stop, drain_timeout_s=1))
+        try:
+            yield worker
+        finally:
+            stop.set()
+            await task
+
+
+def a_day(vendor: Vendor, name: str = NAME, **changes: object) -> FetchFile:
+    job = a_job(base_url=vendor.url_of(name, query=""), **changes)
+    return a_fetch(job, url=vendor.url_of(name, query=f"sig={SECRET}"))
+
+
+async def staged(bus: Bus, job: Job) -> FileStaged:
+    async def announced() -> FileStaged | None:
+        return await bus.last(FileStaged, job.job_id)
+
+    return await eventually(announced, what="the file is staged")
+
+
+async def given_up(bus: Bus, job: Job) -> JobFailed:
+    async def failed() -> JobFailed | None:
+        last = await bus.last(JobFailed, job.job_id)
+        return last if last is not None and last.final else None
+
+    return await eventually(failed, what="the job is given up")
+
+
+async def imports(bus: Bus) -> list[ImportFile]:
+    """Return every import command that JOBS holds."""
+    state = (await bus.js.stream_info(subjects.JOBS)).state
+    found = []
+    for sequence in range(state.first_seq, state.last_seq + 1):
+        message = await bus.js.get_msg(subjects.JOBS, seq=sequence)
+        payload = decode(message.subject or "", message.data or b"").open(message.subject or "")
+        if isinstance(payload, ImportFile):
+            found.append(payload)
+    return found
+
+
+def left_over(settings: FetcherSettings) -> list[Path]:
+    return [path for path in settings.paths.staging_root.rglob("*") if is_partial(path)]
+
+
+async def settled(bus: Bus, priority: Priority = Priority.MEDIUM) -> bool:
+    info = await bus.js.consumer_info(subjects.JOBS, subjects.durable(Stage.FETCH, priority))
+    return not info.num_ack_pending and not info.num_pending
+
+
+async def test_a_day_is_staged_read_only_and_its_import_asked_for(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    command = a_day(vendor).model_copy(update={"force": True, "reason": "the vendor corrected it"})
+    async with fetching(bus, settings):
+        await bus.send(command)
+        event = await staged(bus, command.job)
+    path = settings.paths.staging_root / "NQ_NDX" / "gex_zero" / NAME
+    assert path.read_bytes() == CONTENT
+    assert stat.S_IMODE(path.stat().st_mode) == 0o444
+    (importing,) = await imports(bus)
+    assert importing == ImportFile(
+        job=command.job,
+        force=True,
+        reason="the vendor corrected it",
+        staged_path=f"NQ_NDX/gex_zero/{NAME}",
+        size_bytes=len(CONTENT),
+        sha256=hashlib.sha256(CONTENT).hexdigest(),
+        modified_ns=path.stat().st_mtime_ns,
+    )
+    assert (event.staged_path, event.size_bytes, event.sha256) == (
+        importing.staged_path,
+        importing.size_bytes,
+        importing.sha256,
+    )
+    original = await bus.js.get_msg(subjects.JOBS, seq=event.command_seq)
+    assert original.subject == importing.subject
+    assert left_over(settings) == []
+    (request,) = vendor.requests.seen
+    assert request.headers["accept-encoding"] == "identity"
+    assert request.headers["user-agent"].startswith("gexlake/")
+
+
+async def test_progress_is_told_to_its_end(bus: Bus, settings: FetcherSettings, vendor: Vendor) -> None:
+    command = a_day(vendor)
+    vendor.misbehave(NAME, Misbehaviour(hold_after_bytes=1000))
+    told: list[Progress] = []
+    subscription = await bus.client.subscribe(subjects.progress(command.job.job_id))
+    async with fetching(bus, settings):
+        await bus.send(command)
+        told.append(Progress.model_validate_json((await subscription.next_msg(timeout=10)).data))
+        vendor.release()
+        while told[-1].done_bytes < len(CONTENT):
+            told.append(Progress.model_validate_json((await subscription.next_msg(timeout=10)).data))
+        await staged(bus, command.job)
+    assert told[0].done_bytes == 1000
+    assert {progress.total_bytes for progress in told} == {len(CONTENT)}
+    assert {progress.stage for progress in told} == {Stage.FETCH}
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Misbehaviour(cut_after_bytes=700_000, times=1),
+        Misbehaviour(cut_after_bytes=0, times=1),
+        Misbehaviour(status=503, times=2),
+        Misbehaviour(status=429, times=1),
+    ],
+    ids=["cut", "cut-at-once", "503-twice", "429"],
+)
+async def test_a_passing_trouble_is_overcome(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, trouble: Misbehaviour
+) -> None:
+    command = a_day(vendor)
+    vendor.misbehave(NAME, trouble)
+    async with fetching(bus, settings):
+        await bus.send(command)
+        event = await staged(bus, command.job)
+    failed = await bus.last(JobFailed, command.job.job_id)
+    assert failed is not None
+    assert (failed.final, failed.failures) == (False, trouble.times)
+    assert "127.0.0.1" in failed.error
+    assert event.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert left_over(settings) == []
+
+
+async def test_a_source_that_stays_silent_is_given_up_after_three_attempts(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    command = a_day(vendor)
+    vendor.misbehave(NAME, Misbehaviour(hold_after_bytes=10))
+    impatient = settings.model_copy(update={"fetch_read_timeout_s": 0.1})
+    async with fetching(bus, impatient):
+        await bus.send(command)
+        failed = await given_up(bus, command.job)
+    assert (failed.failures, vendor.requests.count(NAME)) == (3, 3)
+    assert "sent nothing for too long" in failed.error
+    assert left_over(settings) == []
+
+
+async def test_a_source_that_nobody_listens_at_is_told_by_name(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    command = a_day(vendor)
+    vendor.stop()
+    async with fetching(bus, settings.model_copy(update={"max_attempts": 1})):
+        await bus.send(command)
+        failed = await given_up(bus, command.job)
+    assert failed.error.startswith("http://127.0.0.1 could not be reached")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        (Misbehaviour(status=403), "the signature has expired or is not valid: post a fresh URL"),
+        (Misbehaviour(status=404), "has no such file"),
+        (Misbehaviour(redirect_to="https://elsewhere.test/day.json?sig=other-secret"), "not allowed"),
+        (Misbehaviour(redirect_to="file:///etc/day.json"), "not allowed"),
+    ],
+    ids=["403", "404", "redirect-elsewhere", "redirect-to-file"],
+)
+async def test_a_final_answer_is_a_dead_letter_at_once_that_says_why(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, trouble: Misbehaviour, words: str
+) -> None:
+    command = a_day(vendor)
+    vendor.misbehave(NAME, trouble)
+    async with fetching(bus, settings):
+        await bus.send(command)
+        failed = await given_up(bus, command.job)
+        await eventually(lambda: settled(bus))
+    letter = await bus.js.get_msg(subjects.DEAD, seq=failed.dead_letter_seq)
+    assert letter.headers is not None
+    assert words in letter.headers[dead_letters.REASON]
+    assert vendor.requests.count(NAME) == 1
+    assert "secret" not in str(letter.headers) + failed.model_dump_json()
+    assert await imports(bus) == []
+
+
+async def test_a_file_that_is_empty_or_a_web_page_or_too_large_is_refused(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    files = {"empty.json": b"", "page.json": b"<html>expired</html>", "large.json": b"[" * 1001}
+    for name, content in files.items():
+        (vendor.folder / name).write_bytes(content)
+    async with fetching(bus, settings.model_copy(update={"max_file_bytes": 1000})):
+        errors = {}
+        for name in files:
+            command = a_day(vendor, name)
+            await bus.send(command)
+            errors[name] = (await given_up(bus, command.job)).error
+    assert "is empty" in errors["empty.json"]
+    assert "web page" in errors["page.json"]
+    assert "GEXLAKE_MAX_FILE_BYTES" in errors["large.json"]
+    assert not list(settings.paths.staging_root.rglob("*.json"))
+
+
+async def test_a_redirect_to_an_allowed_source_is_followed_up_to_three_times(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    for hop in range(4):
+        target = vendor.url_of(f"hop{hop + 1}.json") if hop < 3 else vendor.url_of(NAME)
+        vendor.misbehave(f"hop{hop}.json", Misbehaviour(redirect_to=target, status=307))
+    allowed, too_long = a_day(vendor, "hop1.json"), a_day(vendor, "hop0.json")
+    async with fetching(bus, settings):
+        await bus.send(allowed)
+        await bus.send(too_long)
+        event = await staged(bus, allowed.job)
+        failed = await given_up(bus, too_long.job)
+    assert event.staged_path == "NQ_NDX/gex_zero/hop1.json"
+    assert event.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert "redirects more than 3 times" in failed.error
+
+
+async def test_a_compressed_file_is_kept_as_it_is(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    compressed = gzip.compress(CONTENT)
+    (vendor.folder / f"{NAME}.gz").write_bytes(compressed)
+    vendor.misbehave(f"{NAME}.gz", Misbehaviour(content_type="application/gzip", content_length=False))
+    command = a_day(vendor, f"{NAME}.gz")
+    async with fetching(bus, settings):
+        await bus.send(command)
+        event = await staged(bus, command.job)
+    assert settings.paths.staged_from_relative(event.staged_path).read_bytes() == compressed
+
+
+async def test_a_local_file_is_copied_and_kept_and_a_link_out_refused(
+    bus: Bus, settings: FetcherSettings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "history"
+    folder.mkdir()
+    (folder / NAME).write_bytes(CONTENT)
+    (tmp_path / "outside.json").write_bytes(b"[]")
+    (folder / "escape.json").symlink_to(tmp_path / "outside.json")
+    good, bad = (
+        a_fetch(a_job(base_url=(folder / name).as_uri()), url=(folder / name).as_uri())
+        for name in (NAME, "escape.json")
+    )
+    async with fetching(bus, settings):
+        await bus.send(good)
+        await bus.send(bad)
+        event = await staged(bus, good.job)
+        failed = await given_up(bus, bad.job)
+    assert settings.paths.staged_from_relative(event.staged_path).read_bytes() == CONTENT
+    assert (folder / NAME).read_bytes() == CONTENT
+    assert "symbolic link" in failed.error
+
+
+async def test_a_generation_that_is_staged_is_not_fetched_again(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    command = a_day(vendor)
+    async with fetching(bus, settings):
+        await bus.send(command)
+        event = await staged(bus, command.job)
+        await eventually(lambda: settled(bus))
+        modified_ns = settings.paths.staged_from_relative(event.staged_path).stat().st_mtime_ns
+        await bus.js.publish(command.subject, await command_bytes(bus))
+        await eventually(lambda: settled(bus))
+    assert vendor.requests.count(NAME) == 1
+    assert [importing.modified_ns for importing in await imports(bus)] == [modified_ns]
+
+
+async def test_a_staged_file_that_was_lost_is_fetched_again(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    command = a_day(vendor)
+    async with fetching(bus, settings):
+        await bus.send(command)
+        path = settings.paths.staged_from_relative((await staged(bus, command.job)).staged_path)
+        await eventually(lambda: settled(bus))
+        path.unlink()
+        await bus.js.publish(command.subject, await command_bytes(bus))
+        await eventually(path.exists)
+    assert path.read_bytes() == CONTENT
+
+
+async def command_bytes(bus: Bus) -> bytes:
+    """Return the first command as JOBS holds it, to be delivered once more."""
+    return (await bus.js.get_msg(subjects.JOBS, seq=1)).data or b""
+
+
+async def test_a_fetch_that_was_overtaken_leaves_the_newer_file(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    command = a_day(vendor)
+    newer = command.job.model_copy(update={"generation": 2})
+    place = settings.paths.staged("NQ_NDX", "gex_zero", NAME)
+    vendor.misbehave(NAME, Misbehaviour(hold_after_bytes=10))
+    async with fetching(bus, settings):
+        await bus.send(command)
+        await eventually(lambda: vendor.requests.count(NAME))
+        await bus.announce(JobRequested(job=newer, command_seq=2, url_sha256="0" * 64))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(b"[]")
+        vendor.release()
+        await eventually(lambda: settled(bus))
+    assert place.read_bytes() == b"[]"
+    assert await imports(bus) == []
+    assert left_over(settings) == []
+
+
+async def test_four_slots_fetch_at_once_the_last_for_critical_work(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    names = [f"{index}.json" for index in range(5)]
+    for name in (*names, "urgent.json"):
+        (vendor.folder / name).write_bytes(CONTENT)
+        vendor.misbehave(name, Misbehaviour(hold_after_bytes=10))
+    commands = [a_day(vendor, name) for name in names]
+    urgent = a_day(vendor, "urgent.json", priority=Priority.CRITICAL)
+    async with fetching(bus, settings) as worker:
+        for command in (*commands, urgent):
+            await bus.send(command)
+        await eventually(lambda: vendor.requests.peak == 4)
+        assert (worker.busy, vendor.requests.count("urgent.json")) == (4, 1)
+        vendor.release()
+        for command in (*commands, urgent):
+            await staged(bus, command.job)
+    assert vendor.requests.peak == 4
+
+
+async def test_a_large_file_is_never_in_memory(bus: Bus, settings: FetcherSettings, vendor: Vendor) -> None:
+    """64 MiB pass through; this process, vendor included, holds a few MiB of them at its peak."""
+    mib = 1024 * 1024
+    with (vendor.folder / "large.json").open("wb") as file:
+        for _ in range(64):
+            file.write(b"[" * mib)
+    command = a_day(vendor, "large.json")
+    async with fetching(bus, settings):
+        tracemalloc.start()
+        try:
+            await bus.send(command)
+            event = await staged(bus, command.job)
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert event.size_bytes == 64 * mib
+    assert peak_bytes < 8 * mib

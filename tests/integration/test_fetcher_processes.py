@@ -1,0 +1,243 @@
+"""Fetchers as processes: side by side on one folder, killed at every durable step, and what they let out."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.nats_server import NatsServer
+from bench.vendor import Misbehaviour, Vendor
+from shared import subjects
+from shared.bus import Bus
+from shared.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed, decode
+from shared.paths import LakePaths, is_partial, partial
+from shared.settings import Settings
+from shared.subjects import Stage
+from tests.support.poll import eventually
+from tests.support.values import a_fetch, a_job
+
+CONTENT = b"[" + b'{"timestamp": 1763130600},' * 100_000 + b"{}]"
+SECRET = "secret-signature"
+FAILPOINTS = (
+    "fetcher.started",
+    "fetcher.downloading",
+    "fetcher.file_synced",
+    "fetcher.file_staged",
+    "fetcher.command_published",
+    "fetcher.event_published",
+)
+PROGRAM = "import shared.streams as s; s.ACK_WAIT_S = 1.0; from services.fetcher.__main__ import main; main()"
+"""The fetcher, but what a killed one had in hand comes back after a second instead of thirty."""
+
+
+class Fetchers:
+    """Fetcher processes on one broker and one data folder."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self._environment = environment
+        self._log = log
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, failpoint: str = "") -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM],
+                env={**self._environment, "GEXLAKE_FAILPOINT": failpoint},
+                stdout=log,
+                stderr=log,
+            )
+        self._running.append(process)
+        return process
+
+    def stop(self) -> list[int]:
+        """End those that still run as a supervisor would; return their exit codes."""
+        running = [process for process in self._running if process.poll() is None]
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        return [process.wait(timeout=20) for process in running]
+
+    def output(self) -> str:
+        return self._log.read_text()
+
+
+@pytest.fixture
+def vendor(tmp_path: Path) -> Iterator[Vendor]:
+    folder = tmp_path / "vendor"
+    folder.mkdir()
+    with Vendor(folder) as vendor:
+        yield vendor
+
+
+@pytest.fixture
+def fetchers(nats_server: NatsServer, vendor: Vendor, tmp_path: Path) -> Iterator[Fetchers]:
+    environment = {
+        **os.environ,
+        "GEXLAKE_NATS_URL": nats_server.url,
+        "GEXLAKE_DATA_DIR": str(tmp_path / "data"),
+        "GEXLAKE_ALLOWED_SOURCES": vendor.base_url,
+        "GEXLAKE_RETRY_DELAY_S": "0.05",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    fetchers = Fetchers(environment, tmp_path / "fetchers.log")
+    yield fetchers
+    fetchers.stop()
+
+
+@pytest.fixture
+def paths(settings: Settings) -> LakePaths:
+    return settings.paths
+
+
+def a_file(vendor: Vendor, name: str) -> FetchFile:
+    (vendor.folder / name).write_bytes(CONTENT)
+    job = a_job(base_url=vendor.url_of(name, query=""))
+    return a_fetch(job, url=vendor.url_of(name, query=f"sig={SECRET}"))
+
+
+async def staged(bus: Bus, job: Job) -> FileStaged:
+    async def announced() -> FileStaged | None:
+        return await bus.last(FileStaged, job.job_id)
+
+    return await eventually(announced, what=f"{job.base_url} is staged")
+
+
+async def messages(bus: Bus, stream: str) -> list[tuple[str, bytes, dict[str, str]]]:
+    state = (await bus.js.stream_info(stream)).state
+    found = []
+    for sequence in range(state.first_seq, state.last_seq + 1):
+        message = await bus.js.get_msg(stream, seq=sequence)
+        found.append((message.subject or "", message.data or b"", dict(message.headers or {})))
+    return found
+
+
+async def imports(bus: Bus) -> list[ImportFile]:
+    payloads = [
+        decode(subject, data).open(subject) for subject, data, _ in await messages(bus, subjects.JOBS)
+    ]
+    return [payload for payload in payloads if isinstance(payload, ImportFile)]
+
+
+async def all_acknowledged(bus: Bus) -> bool:
+    info = await bus.js.consumer_info(subjects.JOBS, subjects.durable(Stage.FETCH, a_job().priority))
+    return not info.num_ack_pending and not info.num_pending
+
+
+def left_over(paths: LakePaths) -> list[Path]:
+    return [path for path in paths.staging_root.rglob("*") if is_partial(path)]
+
+
+async def test_two_fetchers_side_by_side_do_each_job_once(
+    bus: Bus, fetchers: Fetchers, vendor: Vendor, paths: LakePaths
+) -> None:
+    commands = [a_file(vendor, f"{index}.json") for index in range(10)]
+    for index in range(10):
+        vendor.misbehave(f"{index}.json", Misbehaviour(hold_after_bytes=10))
+    for command in commands:
+        await bus.send(command)
+    fetchers.start()
+    fetchers.start()
+    await eventually(lambda: vendor.requests.peak == 6, what="three ordinary slots of both are busy")
+    vendor.release()
+    for command in commands:
+        event = await staged(bus, command.job)
+        assert paths.staged_from_relative(event.staged_path).read_bytes() == CONTENT
+    await eventually(lambda: all_acknowledged(bus))
+    assert [vendor.requests.count(f"{index}.json") for index in range(10)] == [1] * 10
+    assert sorted(importing.job.base_url for importing in await imports(bus)) == sorted(
+        command.job.base_url for command in commands
+    )
+    assert fetchers.stop() == [0, 0]
+    assert left_over(paths) == []
+
+
+async def test_a_fetcher_killed_at_every_step_loses_nothing_and_does_nothing_twice(
+    bus: Bus, fetchers: Fetchers, vendor: Vendor, paths: LakePaths
+) -> None:
+    commands = [a_file(vendor, f"{index}.json") for index, _ in enumerate(FAILPOINTS)]
+    for command, failpoint in zip(commands, FAILPOINTS, strict=True):
+        await bus.send(command)
+        assert await asyncio.to_thread(fetchers.start(failpoint).wait, 20) == -signal.SIGKILL
+    fetchers.start()
+    for command in commands:
+        event = await staged(bus, command.job)
+        assert event.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    await eventually(lambda: all_acknowledged(bus))
+    asked_for = await imports(bus)
+    assert len(asked_for) == len(commands)
+    for importing in asked_for:
+        found = paths.staged_from_relative(importing.staged_path).stat()
+        assert (found.st_size, found.st_mtime_ns) == (importing.size_bytes, importing.modified_ns)
+    assert fetchers.stop() == [0]
+    assert left_over(paths) == []
+    assert (await bus.js.stream_info(subjects.DEAD)).state.messages == 0
+
+
+async def test_a_start_sweeps_what_a_killed_fetcher_left_and_spares_a_live_one(
+    bus: Bus, fetchers: Fetchers, vendor: Vendor, paths: LakePaths
+) -> None:
+    command = a_file(vendor, "live.json")
+    vendor.misbehave("live.json", Misbehaviour(hold_after_bytes=2 * 1024 * 1024))
+    await bus.send(command)
+    fetchers.start()
+    (live,) = await eventually(lambda: left_over(paths))
+    dead = partial(paths.staged("SPX", "gex_one", "dead.json"), "0-1-0")
+    dead.parent.mkdir(parents=True)
+    dead.write_bytes(b"[")
+    fetchers.start()
+    await eventually(lambda: not dead.exists())
+    assert left_over(paths) == [live]
+    vendor.release()
+    assert (await staged(bus, command.job)).size_bytes == len(CONTENT)
+    assert vendor.requests.count("live.json") == 1
+
+
+async def test_no_signed_query_is_let_out(bus: Bus, fetchers: Fetchers, vendor: Vendor) -> None:
+    """Commands and dead letters carry the URL, or nobody could replay them; nothing else does."""
+    good, refused, cut, moved = (
+        a_file(vendor, name) for name in ("good.json", "refused.json", "cut.json", "moved.json")
+    )
+    vendor.misbehave("refused.json", Misbehaviour(status=403))
+    vendor.misbehave("cut.json", Misbehaviour(cut_after_bytes=10))
+    vendor.misbehave("moved.json", Misbehaviour(redirect_to=f"https://elsewhere.test/?sig={SECRET}"))
+    for command in (good, refused, cut, moved):
+        await bus.send(command)
+    fetchers.start()
+    await staged(bus, good.job)
+
+    async def given_up() -> bool:
+        failed = [await bus.last(JobFailed, command.job.job_id) for command in (refused, cut, moved)]
+        return all(fact is not None and fact.final for fact in failed)
+
+    await eventually(given_up)
+    fetchers.stop()
+    events = await messages(bus, subjects.EVENTS)
+    assert not [subject for subject, data, headers in events if SECRET in f"{data!r}{headers}"]
+    letters = await messages(bus, subjects.DEAD)
+    assert len(letters) == 3
+    assert not [subject for subject, _, headers in letters if SECRET in str(headers)]
+    output = fetchers.output()
+    assert "file_staged" in output
+    assert output.count("job_failed") == 3
+    assert SECRET not in output
+
+
+async def test_an_unusable_setting_or_folder_stops_the_start_with_one_line(
+    fetchers: Fetchers, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "source").write_text("not a folder")
+    assert fetchers.start().wait(timeout=20) == 1
+    fetchers._environment["GEXLAKE_ALLOWED_SOURCES"] = "http://hist.gex.bot/"
+    assert fetchers.start().wait(timeout=20) == 1
+    lines = [line for line in fetchers.output().splitlines() if line.startswith("gexlake: ")]
+    assert "the staging folder" in lines[0]
+    assert "GEXLAKE_ALLOWED_SOURCES" in lines[1]
+    assert "Traceback" not in fetchers.output()
