@@ -50,9 +50,10 @@ STRIKE_COLUMNS: Final = {
     "timestamp": "timestamp_ms",
     "ticker": "$ticker",
     "endpoint": "$endpoint",
-    "strike": "CAST(strike[1] AS DOUBLE)",
-    "gamma": "CAST(strike[2] AS DOUBLE)",
-    "oi_gamma": "CAST(strike[3] AS DOUBLE)",
+    "strike": "CAST(CAST(strike[1] AS VARCHAR) AS DOUBLE)",
+    "gamma": "CAST(CAST(strike[2] AS VARCHAR) AS DOUBLE)",
+    "oi_gamma": "CAST(CAST(strike[3] AS VARCHAR) AS DOUBLE)",
     "priors": "CAST(strike[4] AS VARCHAR)",
 }
-"""Column of ``gex_strikes`` and of the Parquet file to its expression over one element of ``strikes``."""
+"""Column of ``gex_strikes`` and of the Parquet file to its expression over one element of ``strikes``.
+By way of their JSON text, numbers in quotes and booleans fail to become numbers."""

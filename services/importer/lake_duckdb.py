@@ -109,8 +109,13 @@ class Lake:
         pattern = self.paths.parquet_root / "*" / "*" / f"*{PARQUET_SUFFIX}"
         found = next(self.paths.parquet_root.glob(f"*/*/*{PARQUET_SUFFIX}"), None)
         query = f"SELECT * FROM read_parquet({quoted(str(pattern))})" if found else _EMPTY_VIEW  # noqa: S608
-        with self.writing() as connection:
-            connection.execute(f"CREATE OR REPLACE VIEW parquet_gex_strikes AS {query}")
+        try:
+            with self.writing() as connection:
+                connection.execute(f"CREATE OR REPLACE VIEW parquet_gex_strikes AS {query}")
+        except duckdb.InvalidInputException as error:
+            # A damaged file must not stop the importer, which is what mends it.
+            log.warning("parquet_view_not_refreshed", error=str(error).splitlines()[0])
+            return
         self._view_is_empty = found is None
 
 

@@ -23,7 +23,7 @@ from services.importer.history_format import SNAPSHOT_COLUMNS, STRIKE_COLUMNS
 from services.importer.lake_duckdb import Lake, quoted, transaction
 from services.importer.parquet_duckdb import ParquetFile, hidden_parquet, put_in_place
 from services.importer.partitions_duckdb import PartitionRow
-from services.importer.staging_duckdb import TABLE, Staged, staged_records
+from services.importer.staging_duckdb import TABLE, Staged, fault, staged_records
 from shared.failpoints import failpoint
 from shared.job_states import Status
 from shared.messages import ImportFile
@@ -62,6 +62,8 @@ class Replacer:
             with hidden_parquet(
                 connection, _strikes_query(job.ticker, job.endpoint), final, str(job.job_id)
             ) as file:
+                if _has_bad_numbers(connection, file):
+                    raise fault(path, job.ticker, staged.trading_day)
                 row = self._row(connection, command, partition, staged, file)
                 self._commit(connection, command, row, file, held)
                 put_in_place(file, final)
@@ -192,6 +194,16 @@ def export_query(partition: Partition) -> str:
 def _strikes_query(ticker: str, endpoint: str) -> str:
     columns = _expressions(STRIKE_COLUMNS, ticker=ticker, endpoint=endpoint)
     return f"SELECT {columns} FROM (SELECT timestamp_ms, unnest(strikes) AS strike FROM {TABLE})"  # noqa: S608
+
+
+def _has_bad_numbers(connection: duckdb.DuckDBPyConnection, file: ParquetFile) -> bool:
+    """Tell whether a strike is null, or a figure is no finite number."""
+    finite = " AND ".join(f"coalesce(isfinite({name}), true)" for name in ("gamma", "oi_gamma"))
+    found = connection.execute(
+        f"SELECT 1 FROM read_parquet({quoted(str(file.path))}) "  # noqa: S608 (quoted)
+        f"WHERE strike IS NULL OR NOT isfinite(strike) OR NOT ({finite}) LIMIT 1"
+    ).fetchone()
+    return found is not None
 
 
 def _insert_snapshots(row: PartitionRow) -> str:

@@ -1,0 +1,125 @@
+"""Read-only queries: what is answered, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from services.importer.errors import QueryRefused
+from services.importer.queries_nats import Queries
+from tests.support.lake import LakeOnDisk, records
+from tests.support.values import a_job
+
+
+def ask(lake: LakeOnDisk, query: str, **limits: Any) -> dict[str, Any]:
+    return Queries(lake.lake, lake.settings).sql(json.dumps({"query": query, **limits}).encode())
+
+
+def test_a_query_is_answered_with_names_types_and_plain_values(lake: LakeOnDisk) -> None:
+    answer = ask(
+        lake,
+        "SELECT 1 AS a, 'x' AS b, DATE '2025-11-14' AS c, 'nan'::DOUBLE AS d, [1, NULL] AS e, "
+        "{'k': 1.5::DOUBLE} AS f, "
+        "TIMESTAMPTZ '2025-11-14 14:30:00+00' AS g, 1.25::DECIMAL(5,2) AS h, 'a'::BLOB AS i, NULL AS j",
+    )
+    assert answer["columns"][:2] == [{"name": "a", "type": "INTEGER"}, {"name": "b", "type": "VARCHAR"}]
+    assert answer["rows"] == [
+        [1, "x", "2025-11-14", None, [1, None], {"k": 1.5}, "2025-11-14T14:30:00+00:00", "1.25", "61", None]
+    ]
+    assert answer["truncated"] is False
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "WITH t AS (SELECT 1) SELECT * FROM t",
+        "FROM gex_snapshots",
+        "DESCRIBE gex_strikes",
+        "SHOW TABLES",
+        "EXPLAIN SELECT 1",
+        "SUMMARIZE gex_snapshots",
+        "SELECT * FROM parquet_gex_strikes",
+        "FROM import_jobs",
+    ],
+)
+def test_every_kind_of_reading_is_answered(lake: LakeOnDisk, query: str) -> None:
+    assert "columns" in ask(lake, query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM gex_strikes",
+        "INSERT INTO gex_strikes SELECT * FROM gex_strikes",
+        "CREATE TABLE t AS SELECT 1",
+        "DROP VIEW import_jobs",
+        "COPY gex_strikes TO '/tmp/x.csv'",
+        "ATTACH '/tmp/x.db'",
+        "SET memory_limit = '1GB'",
+        "PRAGMA database_list",
+        "INSTALL httpfs",
+        "CHECKPOINT",
+        "EXPLAIN ANALYZE DELETE FROM gex_strikes",
+        "SELECT 1; DELETE FROM gex_strikes",
+        "SELECT 1; SELECT 2",
+        "",
+        "SELEC 1",
+        "SELECT * FROM nothing",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM glob('/etc/*')",
+        "SELECT * FROM read_parquet('https://example.test/x.parquet')",
+    ],
+)
+def test_what_does_not_read_the_lake_is_refused_and_changes_nothing(lake: LakeOnDisk, query: str) -> None:
+    lake.bring_in(lake.stage(records(3)))
+    with pytest.raises(QueryRefused):
+        ask(lake, query)
+    assert lake.rows("SELECT count(*) FROM gex_strikes") == [(6,)]
+    assert lake.differences() == 0
+
+
+def test_rows_beyond_the_limit_are_left_out_and_it_says_so(lake: LakeOnDisk) -> None:
+    answer = ask(lake, "SELECT * FROM range(100)", max_rows=7)
+    assert (len(answer["rows"]), answer["truncated"]) == (7, True)
+    assert ask(lake, "SELECT * FROM range(7)", max_rows=7)["truncated"] is False
+
+
+def test_an_answer_fits_into_one_message(lake: LakeOnDisk) -> None:
+    answer = ask(lake, "SELECT repeat('x', 1000) FROM range(5000)", max_rows=5000)
+    assert answer["truncated"] is True
+    assert 500_000 < len(json.dumps(answer)) < 1_000_000
+
+
+def test_a_query_that_takes_too_long_is_interrupted(lake: LakeOnDisk) -> None:
+    slow = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range % 7 = 3"
+    with pytest.raises(QueryRefused, match=r"took longer than 0\.2 s") as caught:
+        ask(lake, slow, timeout_s=0.2)
+    assert caught.value.code == 408
+    assert ask(lake, "SELECT 1")["rows"] == [[1]]
+
+
+@pytest.mark.parametrize(
+    "request_body", [b"not json", b"[]", b'{"query": 5}', b'{"query": "SELECT 1", "rows": 5}']
+)
+def test_a_malformed_request_is_refused(lake: LakeOnDisk, request_body: bytes) -> None:
+    with pytest.raises(QueryRefused):
+        Queries(lake.lake, lake.settings).sql(request_body)
+
+
+def test_ledger_and_coverage_are_answered_as_objects(lake: LakeOnDisk) -> None:
+    command = lake.stage(records(3))
+    lake.bring_in(command)
+    lake.bring_in(lake.stage(records(2), a_job(endpoint="gex_full")))
+    queries = Queries(lake.lake, lake.settings)
+    (row,) = queries.ledger(json.dumps({"job_id": str(command.job.job_id)}).encode())["rows"]
+    assert (row["status"], row["checksum"], row["records_processed"]) == ("completed", command.sha256, 3)
+    partitions = queries.coverage(b"")["partitions"]
+    assert [(found["endpoint"], found["snapshots"], found["strike_rows"]) for found in partitions] == [
+        ("gex_full", 2, 4),
+        ("gex_zero", 3, 6),
+    ]
+    assert queries.coverage(b'{"endpoint": "gex_full\' OR 1=1 --"}')["partitions"] == []

@@ -1,0 +1,110 @@
+"""What the importer finds at start after it died, and how it keeps others off its file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.importer.errors import StorageTrouble
+from services.importer.lake_duckdb import Lake
+from services.importer.parquet_duckdb import sha256_of
+from services.importer.recovery import recover
+from shared.errors import CannotStart
+from shared.messages import PartitionImported
+from shared.paths import partial
+from tests.support.lake import LakeOnDisk, records
+from tests.support.values import NOON, a_job
+
+
+def died_before_the_rename(lake: LakeOnDisk) -> Path:
+    """Leave the lake as a process that dies after the commit does: new rows, old Parquet, ``committed``."""
+    command = lake.stage(records(5))
+    lake.bring_in(command)
+    (parquet,) = lake.settings.paths.parquet_root.rglob("*.parquet")
+    parquet.write_bytes(b"the old file")
+    with lake.lake.writing() as connection:
+        connection.execute("UPDATE partitions SET published = false")
+        connection.execute("UPDATE gex_history_queue SET status = 'committed'")
+    return parquet
+
+
+def test_what_was_committed_only_is_finished(lake: LakeOnDisk) -> None:
+    parquet = died_before_the_rename(lake)
+    hidden = partial(parquet, "someone")
+    hidden.write_bytes(b"half a file")
+    lake.reopen()
+    (row,) = recover(lake.lake, lambda: NOON)
+    assert (row.published, row.parquet_checksum) == (True, sha256_of(parquet))
+    assert lake.rows("SELECT status, parquet_checksum FROM gex_history_queue") == [
+        ("completed", row.parquet_checksum)
+    ]
+    assert lake.differences() == 0
+    assert lake.leftovers() == []
+    assert recover(lake.lake, lambda: NOON) == []
+
+
+def test_a_redelivered_import_finds_its_work_done(lake: LakeOnDisk) -> None:
+    command = lake.stage(records(5))
+    first = lake.bring_in(command)
+    written = lake.rows("SELECT updated_at FROM partitions")
+    lake.settings.paths.staged_from_relative(command.staged_path).unlink()
+    assert lake.bring_in(command) == first
+    assert isinstance(first, PartitionImported)
+    assert lake.rows("SELECT updated_at FROM partitions") == written
+
+
+def test_a_failed_parquet_write_leaves_the_old_partition(lake: LakeOnDisk) -> None:
+    lake.bring_in(lake.stage(records(5)))
+    folder = next(lake.settings.paths.parquet_root.rglob("*.parquet")).parent
+    blocked = partial(folder / "20251114.strikes.parquet", str(a_job().job_id))
+    blocked.mkdir()  # as good as a full disk: COPY cannot write there
+    with pytest.raises((StorageTrouble, OSError)):
+        lake.bring_in(lake.stage(records(6), a_job(generation=2)))
+    assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(5,)]
+    blocked.rmdir()
+    lake.bring_in(lake.stage(records(6), a_job(generation=2)))
+    assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(6,)]
+    assert lake.differences() == 0
+
+
+def test_a_second_importer_on_the_same_file_is_told_in_one_line_and_the_first_goes_on(
+    lake: LakeOnDisk,
+) -> None:
+    second = subprocess.run(
+        [sys.executable, "-m", "services.importer"],
+        env={"GEXLAKE_DATA_DIR": str(lake.settings.data_dir), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert second.returncode == 1
+    said = [line for line in second.stderr.splitlines() if "service_started" not in line]
+    assert len(said) == 1, second.stderr
+    assert "another process holds" in said[0]
+    assert "only one importer" in said[0]
+    lake.bring_in(lake.stage(records(5)))
+    assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(5,)]
+
+
+def test_a_lake_of_a_newer_version_is_left_alone(lake: LakeOnDisk) -> None:
+    with lake.lake.writing() as connection:
+        connection.execute("INSERT INTO schema_migrations VALUES ('9999_future.sql', now())")
+    lake.close()
+    with pytest.raises(CannotStart, match=r"9999_future\.sql"):
+        Lake.open(lake.settings)
+    with lake.lake._reopen() as connection:
+        connection.execute("DELETE FROM schema_migrations WHERE name = '9999_future.sql'")
+    lake.reopen()
+
+
+def test_opening_again_applies_no_migration_twice_and_keeps_the_storage_version(lake: LakeOnDisk) -> None:
+    before = lake.rows("FROM schema_migrations")
+    lake.reopen()
+    assert lake.rows("FROM schema_migrations") == before
+    assert lake.rows("SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal") == [
+        ("v1.4.0+",)
+    ]

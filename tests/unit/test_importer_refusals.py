@@ -1,0 +1,232 @@
+"""A bad file is refused with a message that names the record and the field, and nothing changes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import date
+from typing import Any
+
+import pytest
+
+from services.importer.errors import BadRecord, NoRecords, StagedFileMissing, UnreadableFile, WorseData
+from shared.errors import Terminal
+from shared.messages import ImportFile, JobSkipped
+from tests.support.lake import LakeOnDisk, a_record, records
+from tests.support.values import a_job
+
+DAY = json.dumps(records(5))
+
+
+def refusal(lake: LakeOnDisk, command: ImportFile) -> Terminal:
+    """Import over a good partition; return the error after checking that the partition stands untouched."""
+    good = a_job(generation=1, base_url="https://hist.gex.bot/good.json")
+    lake.bring_in(lake.stage(records(3), good))
+    before = lake.rows("FROM gex_strikes"), lake.rows("FROM gex_snapshots"), lake.rows("FROM partitions")
+    with pytest.raises(Terminal) as caught:
+        lake.bring_in(command)
+    after = lake.rows("FROM gex_strikes"), lake.rows("FROM gex_snapshots"), lake.rows("FROM partitions")
+    assert after == before
+    assert lake.differences() == 0
+    assert lake.leftovers() == []
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "says"),
+    [
+        ({"timestamp": None}, "timestamp", "is null"),
+        ({"timestamp": "1763130603"}, "timestamp", "is '1763130603', not a number"),
+        ({"timestamp": True}, "timestamp", "is True, not a number"),
+        ({"timestamp": 1763130603000}, "timestamp", "outside the trading day 2025-11-14"),
+        ({"timestamp": 1763044200}, "timestamp", "(2025-11-13 14:30:00 UTC), outside the trading day"),
+        ({"timestamp": 1e300}, "timestamp", "outside the trading day"),
+        ({"ticker": "SPX"}, "ticker", "is 'SPX', but the job is for NQ_NDX"),
+        ({"ticker": None}, "ticker", "is null"),
+        ({"ticker": 5}, "ticker", "is 5, but"),
+        ({"spot": None}, "spot", "is null"),
+        ({"spot": "25000.5"}, "spot", "not a number"),
+        ({"spot": float("nan")}, "spot", "not a finite number"),
+        ({"spot": float("-inf")}, "spot", "not a finite number"),
+        ({"zero_gamma": "high"}, "zero_gamma", "not a number"),
+        ({"sum_gex_oi": float("inf")}, "sum_gex_oi", "not a finite number"),
+        ({"min_dte": 1.5}, "min_dte", "not a whole number"),
+        ({"min_dte": 99999999999}, "min_dte", "not a whole number"),
+        ({"strikes": "none"}, "strikes", "not an array"),
+        ({"strikes": [5]}, "strikes[0]", "is 5, not an array"),
+        ({"strikes": [[1, 2, 3], [None, 1, 2]]}, "strikes[1]", "has a strike that is None"),
+        ({"strikes": [[1, float("nan"), 3]]}, "strikes[0]", "has a gex_by_volume that is nan"),
+        ({"strikes": [[1, 2, "3"]]}, "strikes[0]", "has a gex_by_open_interest that is '3'"),
+        ({"strikes": [["1", 2, 3]]}, "strikes[0]", "has a strike that is '1'"),
+    ],
+)
+def test_a_record_that_breaks_a_rule_is_named(
+    lake: LakeOnDisk, changes: dict[str, Any], field: str, says: str
+) -> None:
+    document = [*records(3), a_record(3, **changes), a_record(4)]
+    error = refusal(lake, lake.stage(document))
+    assert isinstance(error, BadRecord)
+    assert (error.number, error.field) == (4, field)
+    assert f"record 4: {field}" in str(error)
+    assert says in str(error)
+
+
+@pytest.mark.parametrize("field", ["timestamp", "ticker", "spot"])
+def test_a_missing_field_is_named(lake: LakeOnDisk, field: str) -> None:
+    document = records(3)
+    del document[1][field]
+    error = refusal(lake, lake.stage(document))
+    assert isinstance(error, BadRecord)
+    assert str(error).endswith(f"record 2: {field} is missing; the file was not imported")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "the file is empty"),
+        (b" \n", "the file is empty"),
+        (b"[]", "the file holds no records"),
+        (DAY[: DAY.rindex('"spot"')].encode(), "the file is cut off in record 5"),
+        (DAY[: DAY.rindex(', {"timestamp"')].encode(), "the file is cut off after record 4"),
+        (DAY.encode() + b"xyz", "something after the end of the array (record 5)"),
+        (DAY.encode() + DAY.encode(), "something after the end of the array (record 5)"),
+        (b"<html><body>403</body></html>", "HTML or XML instead of JSON"),
+        (b'{"error": "expired"}', "record 1: timestamp is missing"),
+        (b'"text"', "neither an array of records nor one record a line"),
+        (b"17", "neither an array of records nor one record a line"),
+        (b"[1, 2]", "record 1: record is 1, not an object"),
+        (b"[[1]]", "record 1: record is [1], not an object"),
+        (b"[null]", "record 1: record is None, not an object"),
+        (DAY.replace(", {", " {", 1).encode(), "no comma between records 1 and 2"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'[{"timestamp": 1763130600, "ticker": "\xff"}]', "not UTF-8"),
+        (b'[{"timestamp": 1763130600, "spot": }]', "record 1 is not JSON"),
+    ],
+)
+def test_a_file_that_is_no_day_of_history_says_what_it_is(
+    lake: LakeOnDisk, content: bytes, says: str
+) -> None:
+    error = refusal(lake, lake.stage(content))
+    assert isinstance(error, UnreadableFile | BadRecord)
+    assert says in str(error)
+
+
+def test_an_empty_array_has_no_records(lake: LakeOnDisk) -> None:
+    assert isinstance(refusal(lake, lake.stage([])), NoRecords)
+
+
+def test_gzip_that_is_cut_off_is_refused(lake: LakeOnDisk) -> None:
+    job = a_job(base_url="https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json.gz")
+    packed = gzip.compress(json.dumps(records(500)).encode())
+    for content in (packed[:-20], b"plain text", b""):
+        error = refusal(lake, lake.stage(content, job))
+        assert isinstance(error, UnreadableFile)
+
+
+def test_a_file_with_a_tenth_of_the_records_is_refused_unless_forced_with_a_reason(lake: LakeOnDisk) -> None:
+    lake.bring_in(lake.stage(records(100)))
+    with pytest.raises(WorseData, match="has 10 snapshots, the partition holds 100"):
+        lake.bring_in(lake.stage(records(10), a_job(generation=2)))
+    assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(100,)]
+    forced = lake.stage(records(10), a_job(generation=3), force=True, reason="the vendor withdrew the rest")
+    lake.bring_in(forced)
+    ledger = lake.rows(
+        "SELECT status, records_processed, replaced_records, replaced_strike_rows, reason, checksum, "
+        "replaced_checksum IS NOT NULL, correction_of FROM gex_history_queue"
+    )
+    assert ledger == [
+        (
+            "completed",
+            10,
+            100,
+            200,
+            "the vendor withdrew the rest",
+            forced.sha256,
+            True,
+            str(forced.job.job_id),
+        )
+    ]
+    assert lake.differences() == 0
+
+
+def test_ninety_percent_of_the_records_are_enough(lake: LakeOnDisk) -> None:
+    lake.bring_in(lake.stage(records(100)))
+    lake.bring_in(lake.stage(records(90), a_job(generation=2)))
+    assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(90,)]
+
+
+def test_a_changed_file_replaces_the_partition_and_the_ledger_tells_old_and_new_checksum(
+    lake: LakeOnDisk,
+) -> None:
+    old = lake.stage(records(10))
+    lake.bring_in(old)
+    new = lake.stage(records(11, spot=1.5), a_job(generation=2))
+    lake.bring_in(new)
+    assert lake.rows("SELECT DISTINCT spot_price FROM gex_snapshots") == [(1.5,)]
+    assert lake.rows("SELECT checksum, replaced_checksum FROM gex_history_queue") == [
+        (new.sha256, old.sha256)
+    ]
+    assert lake.rows("SELECT count(*) FROM gex_strikes") == [(22,)]
+    assert lake.differences() == 0
+
+
+def test_an_unchanged_file_is_skipped_without_reading_it(lake: LakeOnDisk) -> None:
+    first = lake.stage(records(10))
+    lake.bring_in(first)
+    lake.settings.paths.staged_from_relative(first.staged_path).unlink()
+    fact = lake.bring_in(first.model_copy(update={"job": a_job(generation=2)}))
+    assert isinstance(fact, JobSkipped)
+    assert (fact.snapshots, fact.strike_rows) == (10, 20)
+    assert lake.rows("SELECT status, checksum, records_processed FROM gex_history_queue") == [
+        ("skipped", first.sha256, 10)
+    ]
+
+
+@pytest.mark.parametrize("harm", ["missing", "damaged"])
+def test_an_unchanged_file_is_imported_again_when_its_parquet_is_not_whole(
+    lake: LakeOnDisk, harm: str
+) -> None:
+    first = lake.stage(records(10))
+    lake.bring_in(first)
+    (parquet,) = lake.settings.paths.parquet_root.rglob("*.parquet")
+    if harm == "missing":
+        parquet.unlink()
+    else:
+        parquet.write_bytes(parquet.read_bytes()[:-1] + b"?")
+    fact = lake.bring_in(first.model_copy(update={"job": a_job(generation=2)}))
+    assert not isinstance(fact, JobSkipped)
+    assert lake.differences() == 0
+
+
+def test_gex_full_after_gex_zero_of_the_same_day_leaves_both(lake: LakeOnDisk) -> None:
+    lake.bring_in(lake.stage(records(10)))
+    lake.bring_in(lake.stage(records(5), a_job(endpoint="gex_full")))
+    counts = lake.rows("SELECT endpoint, count(*) FROM gex_snapshots GROUP BY ALL ORDER BY ALL")
+    assert counts == [("gex_full", 5), ("gex_zero", 10)]
+    assert lake.differences() == 0
+
+
+def test_a_neighbouring_day_is_left_alone(lake: LakeOnDisk) -> None:
+    lake.bring_in(lake.stage(records(4)))
+    next_day = [{**record, "timestamp": record["timestamp"] + 86_400 * 3} for record in records(6)]
+    job = a_job(
+        trading_day=date(2025, 11, 17), base_url="https://hist.gex.bot/2025-11-17_NQ_NDX_classic.json"
+    )
+    lake.bring_in(lake.stage(next_day, job))
+    lake.bring_in(lake.stage(records(5), a_job(generation=2)))
+    assert lake.rows("SELECT trading_day, snapshots FROM partitions ORDER BY 1") == [
+        (date(2025, 11, 14), 5),
+        (date(2025, 11, 17), 6),
+    ]
+    assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(11,)]
+
+
+def test_a_staged_file_that_is_gone_or_another_is_refused(lake: LakeOnDisk) -> None:
+    command = lake.stage(records(2))
+    path = lake.settings.paths.staged_from_relative(command.staged_path)
+    path.write_text(json.dumps(records(3)))
+    assert isinstance(refusal(lake, command), StagedFileMissing)
+    path.unlink()
+    assert "is gone" in str(refusal(lake, command))
+    outside = command.model_copy(update={"staged_path": "../../etc/passwd"})
+    assert isinstance(refusal(lake, outside), StagedFileMissing)
