@@ -1,0 +1,22 @@
+"""The console script ``gexlake``: an error of ours is one line on standard error and exit status 1."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cli.commands import app
+from shared.errors import GexlakeError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; without ``arguments``, the one that the program was called with."""
+    try:
+        app(arguments, prog_name="gexlake")
+    except GexlakeError as error:
+        print(f"gexlake: {error}", file=sys.stderr)  # noqa: T201 (the line the user sees)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

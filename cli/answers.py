@@ -1,0 +1,89 @@
+"""What intake answers about jobs, as the command line reads it; fields that it does not know are let be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from cli.errors import UnexpectedAnswer
+from shared.job_states import FINISHED, Status
+from shared.subjects import Stage
+
+
+class Step(BaseModel):
+    """A state that a job came to, and when (UTC)."""
+
+    state: Status
+    at: AwareDatetime
+
+
+class StageProgress(BaseModel):
+    """How far the stage that is being done has come."""
+
+    stage: Stage
+    done_bytes: int
+    total_bytes: int | None = None
+
+
+class JobAnswer(BaseModel):
+    """One job."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    state: Status
+    ticker: str
+    endpoint: str
+    generation: int = 1
+    trading_day: str | None = None
+    transitions: tuple[Step, ...] = ()
+    bytes_fetched: int | None = None
+    bytes_expected: int | None = None
+    progress: StageProgress | None = None
+    snapshots: int | None = None
+    strike_rows: int | None = None
+    checksum: str | None = None
+    skipped: bool = False
+    error: str | None = None
+    error_field: str | None = None
+    dead_letter_seq: int | None = None
+    parquet_path: str | None = None
+    parquet_bytes: int | None = None
+    created_at: AwareDatetime | None = None
+
+    @classmethod
+    def read(cls, answer: dict[str, Any]) -> JobAnswer:
+        """Read a job of intake's.
+
+        Raises:
+            UnexpectedAnswer: it is not one.
+        """
+        try:
+            return cls.model_validate(answer)
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in problem["loc"])
+            raise UnexpectedAnswer("intake", f"a job's {where}: {problem['msg']}") from error
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the job is done, well or badly."""
+        return self.state in FINISHED
+
+    @property
+    def went_well(self) -> bool:
+        """Whether the lake holds what the file says."""
+        return self.state in {Status.COMPLETED, Status.SKIPPED}
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Return how long each stage took: ``wait``, ``fetch``, ``import`` (those that are over)."""
+        at = {step.state: step.at for step in self.transitions}
+        done = next((at[state] for state in FINISHED if state in at), None)
+        ends = (at.get(Status.PENDING), at.get(Status.STARTED), at.get(Status.STAGED), done)
+        return {
+            name: (end - start).total_seconds()
+            for name, start, end in zip(("wait", "fetch", "import"), ends, ends[1:], strict=False)
+            if start is not None and end is not None
+        }

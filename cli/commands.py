@@ -1,0 +1,198 @@
+"""The commands of ``gexlake``: each reads its options, asks a service, and shows the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+import shared
+from cli.answers import JobAnswer
+from cli.errors import UnexpectedAnswer
+from cli.intake_httpx import Intake
+from cli.lake_nats import Rows, query
+from cli.settings import CliSettings
+from cli.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
+from cli.watch import follow, shown_on, summary
+from shared.job_states import Status
+from shared.settings import load
+from shared.subjects import Priority, Stage
+
+app = typer.Typer(
+    name="gexlake",
+    help="Bring GEX history into the lake, follow it, and ask the lake.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
+
+
+class Format(StrEnum):
+    """How the rows of a query are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gexlake {shared.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def submit(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The signed URL of a history file.")],
+    endpoint: Annotated[str | None, typer.Option(help="gex_zero, gex_one or gex_full.")] = None,
+    ticker: Annotated[str | None, typer.Option(help="When the file's name does not tell.")] = None,
+    priority: Annotated[Priority | None, typer.Option(help="How urgent it is.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace even by worse data.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Why; needed with --force.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the job to its end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have a history file brought into the lake."""
+    if force and not reason:
+        raise typer.BadParameter("--force needs a --reason, which the ledger keeps")
+    given = {"url": url, "endpoint": endpoint, "ticker": ticker, "priority": priority, "reason": reason}
+    body = {name: value for name, value in given.items() if value is not None}
+    with _intake() as intake:
+        answer = intake.submit({**body, "force": True} if force else body)
+        job_id = str(answer.get("id", ""))
+        if watch:
+            _watch(intake, job_id, as_json)
+        elif as_json:
+            _print_json(answer)
+        else:
+            typer.echo(f"{answer.get('status')}: job {job_id}")
+
+
+@app.command()
+def jobs(
+    status: Annotated[Status | None, typer.Option(help="Only jobs in this state.")] = None,
+    ticker: Annotated[str | None, typer.Option(help="Only jobs of this ticker.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Only jobs of this endpoint.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, the newest first."""
+    with _intake() as intake:
+        answer = intake.jobs({"status": status, "ticker": ticker, "endpoint": endpoint, "limit": limit})
+    found = answer.get("jobs")
+    if not isinstance(found, list):
+        raise UnexpectedAnswer("intake", "no list of jobs")
+    if as_json:
+        _print_json(found)
+    elif found:
+        console(sys.stdout).print(jobs_table(JobAnswer.read(each) for each in found))
+    else:
+        typer.echo("no jobs")
+
+
+@app.command()
+def job(
+    job_id: JobId,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the job to its end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a job. With --watch, the exit status is 1 when it fails."""
+    with _intake() as intake:
+        if watch:
+            _watch(intake, job_id, as_json)
+            return
+        answer = intake.job(job_id)
+    if as_json:
+        _print_json(answer)
+    else:
+        console(sys.stdout).print(job_card(JobAnswer.read(answer)))
+
+
+@app.command()
+def replay(
+    job_id: JobId,
+    stage: Annotated[Stage | None, typer.Option(help="From where; by default the last one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have a job done again."""
+    with _intake() as intake:
+        answer = intake.replay(job_id, stage)
+    if as_json:
+        _print_json(answer)
+    else:
+        typer.echo(f"{answer.get('status', 'replayed')}: job {job_id}")
+
+
+@app.command()
+def sql(
+    statement: Annotated[
+        str, typer.Argument(metavar="QUERY", help="One SELECT, or - to read it from stdin.")
+    ],
+    form: Annotated[Format, typer.Option("--format", help="How to print the rows.")] = Format.TABLE,
+    max_rows: Annotated[int, typer.Option(min=1, help="How many rows at most.")] = 1000,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that it may take.")] = 10.0,
+) -> None:
+    """Ask the lake, by way of the importer."""
+    text = sys.stdin.read() if statement == "-" else statement
+    rows = asyncio.run(query(load(CliSettings), text, max_rows, timeout))
+    _print_rows(rows, form)
+    if rows.truncated:
+        typer.echo(f"gexlake: only the first {len(rows.rows)} rows are shown (--max-rows)", err=True)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Show queues, jobs and services."""
+    with _intake() as intake:
+        answer = intake.status()
+    if as_json:
+        _print_json(answer)
+    else:
+        console(sys.stdout).print(*status_tables(answer), sep="\n")
+
+
+def _intake() -> Intake:
+    return Intake(load(CliSettings))
+
+
+def _watch(intake: Intake, job_id: str, as_json: bool) -> None:
+    # The bar goes to stderr when stdout is for the answer.
+    with shown_on(console(sys.stderr if as_json else sys.stdout)) as show:
+        ended = follow(lambda: JobAnswer.read(intake.job(job_id)), show)
+    if as_json:
+        _print_json(intake.job(job_id))
+    else:
+        typer.echo(summary(ended))
+    if not ended.went_well:
+        raise typer.Exit(1)
+
+
+def _print_json(answer: Any) -> None:
+    typer.echo(json.dumps(answer, indent=2))
+
+
+def _print_rows(rows: Rows, form: Format) -> None:
+    match form:
+        case Format.TABLE:
+            console(sys.stdout).print(rows_table(rows))
+        case Format.JSON:
+            typer.echo(json.dumps(rows.objects()))
+        case Format.CSV:
+            write_csv(rows, sys.stdout)

@@ -1,0 +1,98 @@
+"""Why a command could not be done; each message is the one line that the user sees.
+
+    CommandFailed
+    ├── IntakeUnreachable    nothing answers at intake's address, or not in time
+    ├── UnexpectedAnswer     something answers there, but not gexlake
+    ├── RequestRefused       intake said no
+    ├── BrokerUnreachable    no connection to NATS
+    ├── LakeUnreachable      the broker is there, the importer does not answer
+    └── QueryRefused         the importer said no
+
+``cli.__main__`` prints the message and exits with status 1.
+"""
+
+from __future__ import annotations
+
+from shared.errors import GexlakeError
+
+
+class CommandFailed(GexlakeError):
+    """Base of the errors of the command line."""
+
+
+class IntakeUnreachable(CommandFailed):
+    """No answer from intake.
+
+    Args:
+        url: its address.
+        why: the lower library's words.
+    """
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(
+            f"intake does not answer at {url} ({why}): start the system with 'make run' or "
+            "'docker compose up', or set GEXLAKE_URL"
+        )
+
+
+class UnexpectedAnswer(CommandFailed):
+    """An answer that gexlake does not give.
+
+    Args:
+        url: where it came from.
+        what: what is odd about it.
+    """
+
+    def __init__(self, url: str, what: str) -> None:
+        super().__init__(f"{url} does not answer as gexlake does ({what}): is GEXLAKE_URL right?")
+
+
+class RequestRefused(CommandFailed):
+    """Intake refused a request.
+
+    Args:
+        status: the HTTP status.
+        message: intake's words.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class BrokerUnreachable(CommandFailed):
+    """No connection to NATS.
+
+    Args:
+        url: its address.
+        why: the lower library's words.
+    """
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(
+            f"NATS does not answer at {url} ({why}): start the system with 'make run' or "
+            "'docker compose up', or set GEXLAKE_NATS_URL"
+        )
+
+
+class LakeUnreachable(CommandFailed):
+    """The importer, which holds the lake, does not answer.
+
+    Args:
+        waited_s: how long it was waited for; None when nobody listens.
+    """
+
+    def __init__(self, waited_s: float | None = None) -> None:
+        why = "is it running?" if waited_s is None else f"waited {waited_s:g} s"
+        super().__init__(f"the importer does not answer ({why}): look at 'gexlake status' and at its log")
+
+
+class QueryRefused(CommandFailed):
+    """The importer refused or could not do a query.
+
+    Args:
+        message: its words.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))

@@ -1,0 +1,106 @@
+"""Intake's HTTP interface, as the command line uses it; errors of httpx are translated here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from json import JSONDecodeError
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import httpx
+
+import shared
+from cli.errors import IntakeUnreachable, RequestRefused, UnexpectedAnswer
+from cli.settings import CliSettings
+from shared.sources import is_loopback
+
+_TIMEOUT_S: Final = 20.0
+
+
+class Intake:
+    """A connection to intake.
+
+    Args:
+        settings: its address and the key.
+        transport: stands in for the network in tests.
+    """
+
+    def __init__(self, settings: CliSettings, transport: httpx.BaseTransport | None = None) -> None:
+        self._url = settings.intake_url
+        self._has_key = settings.api_key is not None
+        key = settings.api_key.get_secret_value() if settings.api_key else ""
+        try:
+            host = httpx.URL(self._url).host
+            self._client = httpx.Client(
+                base_url=self._url,
+                headers={"Authorization": f"Bearer {key}"} if key else {},
+                timeout=_TIMEOUT_S,
+                # A proxy of the environment is not meant for this machine's own services.
+                trust_env=not is_loopback(host),
+                transport=transport,
+            )
+            self._client.headers["User-Agent"] = f"gexlake/{shared.__version__}"
+        except (httpx.InvalidURL, ValueError) as error:
+            raise UnexpectedAnswer(self._url, str(error)) from error
+
+    def submit(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Post a history URL; return the answer, with the job's ``id``."""
+        return self._ask("POST", "/gex_history_url", json=dict(body))
+
+    def jobs(self, filters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a page of jobs, the newest first."""
+        return self._ask("GET", "/jobs", params={k: v for k, v in filters.items() if v is not None})
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Return all that is known of a job."""
+        return self._ask("GET", f"/jobs/{quote(job_id, safe='')}")
+
+    def replay(self, job_id: str, stage: str | None) -> dict[str, Any]:
+        """Have a job done again."""
+        return self._ask(
+            "POST", f"/jobs/{quote(job_id, safe='')}/replay", json={"stage": stage} if stage else {}
+        )
+
+    def status(self) -> dict[str, Any]:
+        """Return the overview of the system."""
+        return self._ask("GET", "/status")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def _ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        try:
+            response = self._client.request(method, path, **request)
+        except httpx.TimeoutException as error:
+            raise IntakeUnreachable(self._url, f"no answer within {_TIMEOUT_S:g} s") from error
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            raise UnexpectedAnswer(self._url, str(error)) from error
+        except httpx.TransportError as error:
+            raise IntakeUnreachable(self._url, str(error) or type(error).__name__) from error
+        return self._read(response)
+
+    def _read(self, response: httpx.Response) -> dict[str, Any]:
+        try:
+            answer = response.json()
+        except (JSONDecodeError, UnicodeDecodeError):
+            answer = None
+        if response.is_success and isinstance(answer, dict):
+            return answer
+        problem = answer.get("error") if isinstance(answer, dict) else None
+        message = problem.get("message") if isinstance(problem, dict) else None
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            raise RequestRefused(response.status_code, self._about_the_key())
+        if not message:
+            raise UnexpectedAnswer(self._url, f"status {response.status_code} without a message of its own")
+        raise RequestRefused(response.status_code, message)
+
+    def _about_the_key(self) -> str:
+        if self._has_key:
+            return f"intake at {self._url} does not accept the API key in GEXLAKE_API_KEY"
+        return f"intake at {self._url} wants an API key: set GEXLAKE_API_KEY"

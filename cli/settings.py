@@ -1,0 +1,22 @@
+"""Settings of the command line: where intake and the broker answer, and with which key."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr
+
+from shared.settings import Settings, legacy
+
+
+class CliSettings(Settings):
+    """What ``gexlake`` needs to know."""
+
+    port: int = Field(8877, ge=1, le=65535, validation_alias=legacy("PORT"))
+    url: str = ""
+    """Where intake answers; by default the loopback port ``port``."""
+    api_key: SecretStr | None = None
+    """Sent to intake as a bearer token."""
+
+    @property
+    def intake_url(self) -> str:
+        """Where intake answers, without a slash at its end."""
+        return (self.url or f"http://127.0.0.1:{self.port}").rstrip("/")

@@ -1,0 +1,147 @@
+"""What answers look like on a terminal; numbers and words in, rich tables out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final, TextIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from cli.answers import JobAnswer
+from cli.lake_nats import Rows
+from shared.job_states import Status
+
+_PIPED_WIDTH: Final = 200
+"""Columns when the output is no terminal: wide enough that rows stay whole."""
+_COLOURS: Final = {Status.COMPLETED: "green", Status.SKIPPED: "cyan", Status.FAILED: "red"}
+_NUMBER: Final = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\)")
+
+
+def console(stream: TextIO) -> Console:
+    """Return a console on a stream."""
+    return Console(file=stream, width=None if stream.isatty() else _PIPED_WIDTH, highlight=False)
+
+
+def rows_table(rows: Rows) -> Table:
+    """Show the answer to a query."""
+    table = _table()
+    for name, kind in zip(rows.columns, rows.types, strict=True):
+        table.add_column(Text(name), justify="right" if _NUMBER.fullmatch(kind) else "left", overflow="fold")
+    for row in rows.rows:
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def write_csv(rows: Rows, stream: TextIO) -> None:
+    """Write the answer to a query as CSV with a header; null is an empty field."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(rows.columns)
+    writer.writerows(["" if value is None else _plain(value) for value in row] for row in rows.rows)
+
+
+def jobs_table(jobs: Iterable[JobAnswer]) -> Table:
+    """Show jobs, one a line."""
+    table = _table()
+    for name in ("id", "ticker", "endpoint", "day", "state", "size", "strike rows", "asked for (UTC)"):
+        is_number = name in {"size", "strike rows"}
+        table.add_column(
+            name, justify="right" if is_number else "left", no_wrap=name == "id", overflow="fold"
+        )
+    for job in jobs:
+        table.add_row(
+            job.id,
+            Text(job.ticker),
+            job.endpoint,
+            job.trading_day or "",
+            _state(job),
+            "" if job.bytes_fetched is None else decimal(job.bytes_fetched),
+            _count(job.strike_rows),
+            _moment(job.created_at),
+        )
+    return table
+
+
+def job_card(job: JobAnswer) -> Table:
+    """Show all that matters of one job."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in _facts(job):
+        table.add_row(name, value)
+    return table
+
+
+def status_tables(status: dict[str, Any]) -> list[Table]:
+    """Show the overview: each part of the answer is a table of its own, whatever parts there are."""
+    flat = {name: part for name, part in status.items() if not isinstance(part, dict | list)}
+    parts = {name: part for name, part in status.items() if isinstance(part, dict | list) and part}
+    return [_part("gexlake", flat), *(_part(name, part) for name, part in parts.items())]
+
+
+def _part(title: str, part: Any) -> Table:
+    records = part if isinstance(part, list) else [part]
+    if isinstance(part, dict) and all(isinstance(value, dict) for value in part.values()):
+        records = [{"": name, **value} for name, value in part.items()]
+    table = _table()
+    table.title, table.title_justify = title.replace("_", " "), "left"
+    names = list(dict.fromkeys(name for record in records for name in record))
+    for name in names:
+        table.add_column(name.replace("_", " "))
+    for record in records:
+        table.add_row(*(_cell(record.get(name, "")) for name in names))
+    return table
+
+
+def _facts(job: JobAnswer) -> Iterable[tuple[str, str | Text]]:
+    yield "id", job.id
+    yield "state", _state(job)
+    yield "file of", Text(f"{job.ticker} {job.endpoint} {job.trading_day or ''}")
+    if job.bytes_fetched is not None:
+        expected = "" if job.bytes_expected is None else f" of {decimal(job.bytes_expected)}"
+        yield "fetched", decimal(job.bytes_fetched) + expected
+    if job.snapshots is not None:
+        yield "rows", f"{_count(job.snapshots)} snapshots, {_count(job.strike_rows)} strike rows"
+    if job.checksum:
+        yield "sha256", job.checksum
+    if job.parquet_path:
+        yield "parquet", Text(f"{job.parquet_path} ({decimal(job.parquet_bytes or 0)})")
+    for step in job.transitions:
+        yield step.state, _moment(step.at)
+    if job.error:
+        yield "error", Text(job.error)
+    if job.error_field:
+        yield "field", Text(job.error_field)
+    if job.dead_letter_seq is not None:
+        yield "dead letter", str(job.dead_letter_seq)
+
+
+def _table() -> Table:
+    return Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+
+
+def _state(job: JobAnswer) -> Text:
+    return Text(job.state, style=_COLOURS.get(job.state, "yellow"))
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def _moment(at: datetime | None) -> str:
+    return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _cell(value: Any) -> Text:
+    return Text("null", style="dim") if value is None else Text(str(_plain(value)))
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict | bool) else value

@@ -1,0 +1,137 @@
+"""Follow a job until it is finished: a live bar on a terminal, a line for each state elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC
+from typing import Final
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
+
+from cli.answers import JobAnswer
+from cli.errors import IntakeUnreachable, RequestRefused
+from shared.job_states import Status
+from shared.subjects import Stage
+
+POLL_S: Final = 0.2
+PATIENCE_S: Final = 30.0
+"""How long intake may be away, for a restart, before following a job is given up."""
+
+_BUSY: Final = frozenset({429, 503})
+Look = Callable[[], JobAnswer]
+Show = Callable[[JobAnswer], None]
+
+
+def follow(
+    look: Look,
+    show: Show,
+    pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> JobAnswer:
+    """Look at a job and show it until it is finished; return it as it is then.
+
+    Raises:
+        CommandFailed: the first look failed, or intake stayed away.
+    """
+    job, seen_at = look(), clock()
+    show(job)
+    while not job.is_finished:
+        pause(POLL_S)
+        try:
+            job, seen_at = look(), clock()
+        except (IntakeUnreachable, RequestRefused) as error:
+            is_refusal = isinstance(error, RequestRefused) and error.status not in _BUSY
+            if is_refusal or clock() - seen_at > PATIENCE_S:
+                raise
+        show(job)
+    return job
+
+
+@contextmanager
+def shown_on(console: Console) -> Iterator[Show]:
+    """Yield what shows a job on a console, in the form that suits it."""
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    columns = (
+        TextColumn("{task.description:<7}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield _Bars(progress)
+
+
+def summary(job: JobAnswer) -> str:
+    """Say in one line how a job ended."""
+    match job.state:
+        case Status.COMPLETED:
+            took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in job.seconds.items())
+            rows = f"{job.snapshots:,} snapshots, {job.strike_rows:,} strike rows"
+            return f"completed: {rows} ({took})"
+        case Status.SKIPPED:
+            return "skipped: the lake already holds this very file"
+        case Status.FAILED:
+            return f"failed: {job.error or 'no reason was given'}"
+        case _:
+            return str(job.state)
+
+
+class _Bars:
+    """One bar for the fetch, one for the import."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars = {
+            Stage.FETCH: progress.add_task("fetch", total=None, start=False),
+            Stage.IMPORT: progress.add_task("import", total=None, start=False, visible=False),
+        }
+        self._started: set[Stage] = set()
+
+    def __call__(self, job: JobAnswer) -> None:
+        is_staged = job.state is Status.STAGED or job.went_well
+        if job.state is not Status.PENDING:
+            self._show(Stage.FETCH, job.bytes_fetched or 0, job.bytes_expected)
+        if is_staged:
+            self._progress.stop_task(self._bars[Stage.FETCH])
+            told = job.progress if job.progress and job.progress.stage is Stage.IMPORT else None
+            size = job.bytes_fetched or 0
+            # Where the importer does not tell how far it is, the bar moves until it is done.
+            done = size if job.went_well else told.done_bytes if told else 0
+            total = size if job.went_well else told.total_bytes if told else None
+            self._show(Stage.IMPORT, done, total)
+
+    def _show(self, stage: Stage, done: int, total: int | None) -> None:
+        bar = self._bars[stage]
+        if stage not in self._started:
+            self._started.add(stage)
+            self._progress.start_task(bar)
+        self._progress.update(bar, completed=done, total=total, visible=True)
+
+
+class _Lines:
+    """A line for every state that the job comes to."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown: set[tuple[int, Status]] = set()
+
+    def __call__(self, job: JobAnswer) -> None:
+        for step in job.transitions:
+            if (job.generation, step.state) not in self._shown:
+                self._shown.add((job.generation, step.state))
+                size = f" {decimal(job.bytes_fetched or 0)}" if step.state is Status.STAGED else ""
+                self._console.print(f"{step.at.astimezone(UTC):%H:%M:%S} {step.state}{size}")

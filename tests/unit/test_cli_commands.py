@@ -1,0 +1,279 @@
+"""The commands, over real HTTP to a stand-in of intake: what is asked, what is printed, how it ends."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from bench.nats_server import free_port
+from cli.__main__ import main
+
+ID = "6f2f5b1e-1111-5000-8000-000000000000"
+SECRET_URL = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json?sig=secret"
+JOB = {
+    "id": ID,
+    "state": "completed",
+    "ticker": "NQ_NDX",
+    "endpoint": "gex_zero",
+    "trading_day": "2025-11-14",
+    "bytes_fetched": 148_861_861,
+    "snapshots": 23_400,
+    "strike_rows": 2_340_000,
+    "parquet_path": "NQ_NDX/gex_zero/20251114.strikes.parquet",
+    "parquet_bytes": 55_000_000,
+    "transitions": [
+        {"state": "pending", "at": "2025-11-14T21:00:00Z"},
+        {"state": "completed", "at": "2025-11-14T21:00:09Z"},
+    ],
+    "created_at": "2025-11-14T21:00:00Z",
+}
+FAILED = {**JOB, "state": "failed", "error": "record 3 has no timestamp", "error_field": "timestamp"}
+Say = Callable[..., tuple[int, str, str]]
+
+
+@dataclass
+class FakeIntake:
+    """Answers every request with ``status`` and ``body``, and remembers what was asked."""
+
+    status: int = 200
+    body: Any = None
+    asked: list[tuple[str, str, Any]] = field(default_factory=list)
+    authorization: str | None = None
+
+
+@pytest.fixture
+def intake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIntake]:
+    fake = FakeIntake()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            size = int(self.headers.get("Content-Length", 0))
+            fake.asked.append((self.command, self.path, json.loads(self.rfile.read(size) or "null")))
+            fake.authorization = self.headers.get("Authorization")
+            body = fake.body.encode() if isinstance(fake.body, str) else json.dumps(fake.body).encode()
+            self.send_response(fake.status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 (the base class names it)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it)
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    monkeypatch.setenv("GEXLAKE_URL", f"http://127.0.0.1:{server.server_port}/")
+    yield fake
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    """Run a command; return its exit status, standard output and standard error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+def test_submit_posts_what_was_given_and_prints_the_job(intake: FakeIntake, say: Say) -> None:
+    intake.body = {"status": "queued", "id": ID}
+    options = ("--endpoint", "gex_zero", "--priority", "high", "--force", "--reason", "vendor fixed it")
+    status, out, _ = say("submit", SECRET_URL, *options)
+    assert (status, out) == (0, f"queued: job {ID}\n")
+    assert intake.asked == [
+        (
+            "POST",
+            "/gex_history_url",
+            {
+                "url": SECRET_URL,
+                "endpoint": "gex_zero",
+                "priority": "high",
+                "force": True,
+                "reason": "vendor fixed it",
+            },
+        )
+    ]
+
+
+def test_submit_with_force_needs_a_reason(intake: FakeIntake, say: Say) -> None:
+    status, _, err = say("submit", SECRET_URL, "--force")
+    assert status == 2
+    assert "--reason" in err
+    assert intake.asked == []
+
+
+@pytest.mark.parametrize(("job", "status"), [(JOB, 0), ({**JOB, "state": "skipped"}, 0), (FAILED, 1)])
+def test_watching_ends_with_the_final_state_in_the_exit_status(
+    intake: FakeIntake, say: Say, job: dict[str, Any], status: int
+) -> None:
+    intake.body = job
+    ended, out, err = say("job", ID, "--watch")
+    assert (ended, err) == (status, "")
+    assert out.splitlines()[-1].startswith(job["state"])
+
+
+def test_submit_may_watch_too_and_print_the_finished_job_as_json(intake: FakeIntake, say: Say) -> None:
+    intake.body = JOB
+    status, out, _ = say("submit", SECRET_URL, "--watch", "--json")
+    assert (status, json.loads(out)) == (0, JOB)
+    assert [path for _, path, _ in intake.asked] == ["/gex_history_url", f"/jobs/{ID}", f"/jobs/{ID}"]
+
+
+def test_jobs_are_a_table_with_whole_ids(intake: FakeIntake, say: Say) -> None:
+    intake.body = {"jobs": [JOB, FAILED]}
+    status, out, _ = say("jobs", "--status", "failed", "--ticker", "NQ_NDX", "--limit", "2")
+    assert status == 0
+    assert out.count(ID) == 2
+    assert "148.9 MB" in out
+    assert "2,340,000" in out
+    assert intake.asked[0][1] == "/jobs?status=failed&ticker=NQ_NDX&limit=2"
+
+
+def test_jobs_as_json_are_one_array(intake: FakeIntake, say: Say) -> None:
+    intake.body = {"jobs": [JOB]}
+    assert json.loads(say("jobs", "--json")[1]) == [JOB]
+
+
+def test_no_jobs_is_said_in_words(intake: FakeIntake, say: Say) -> None:
+    intake.body = {"jobs": []}
+    assert say("jobs") == (0, "no jobs\n", "")
+
+
+def test_a_failed_job_is_shown_with_its_error_and_field(intake: FakeIntake, say: Say) -> None:
+    intake.body = FAILED
+    status, out, _ = say("job", ID)
+    assert status == 0
+    lines = dict(line.split(None, 1) for line in out.splitlines())
+    assert lines["error"].strip() == "record 3 has no timestamp"
+    assert lines["field"].strip() == "timestamp"
+
+
+def test_text_of_others_is_never_taken_for_markup(intake: FakeIntake, say: Say) -> None:
+    intake.body = {**FAILED, "error": "unexpected [/red] in [bold]record"}
+    assert "unexpected [/red] in [bold]record" in say("job", ID)[1]
+
+
+def test_an_id_cannot_reach_another_route(intake: FakeIntake, say: Say) -> None:
+    intake.body = JOB
+    say("job", "../status")
+    assert intake.asked[0][1] == "/jobs/..%2Fstatus"
+
+
+def test_replay_asks_for_the_stage(intake: FakeIntake, say: Say) -> None:
+    intake.body = {"status": "queued", "id": ID}
+    assert say("replay", ID, "--stage", "import")[:2] == (0, f"queued: job {ID}\n")
+    assert intake.asked == [("POST", f"/jobs/{ID}/replay", {"stage": "import"})]
+
+
+def test_status_shows_every_part_of_the_answer(intake: FakeIntake, say: Say) -> None:
+    intake.body = {
+        "version": "0.1.0",
+        "queues": {"fetch": {"critical": 0, "high": 7}},
+        "dead_letters": 3,
+        "services": [{"service": "fetcher", "busy": None}],
+    }
+    out = say("status")[1]
+    for word in ("0.1.0", "fetch", "high", "7", "dead letters", "3", "services", "null"):
+        assert word in out
+
+
+def test_the_key_is_sent_and_never_printed(
+    intake: FakeIntake, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEXLAKE_API_KEY", "top-secret")
+    intake.status, intake.body = 401, {"error": {"message": "a valid API key is needed"}}
+    status, out, err = say("jobs")
+    assert intake.authorization == "Bearer top-secret"
+    assert (status, out) == (1, "")
+    assert "does not accept the API key in GEXLAKE_API_KEY" in err
+    assert "top-secret" not in err
+
+
+def one_line(err: str) -> str:
+    assert err.count("\n") == 1
+    assert err.startswith("gexlake: ")
+    return err
+
+
+def test_a_missing_key_says_which_setting_to_set(intake: FakeIntake, say: Say) -> None:
+    intake.status, intake.body = 401, {"error": {"message": "a valid API key is needed"}}
+    status, _, err = say("jobs")
+    assert status == 1
+    assert "set GEXLAKE_API_KEY" in one_line(err)
+
+
+@pytest.mark.parametrize("status", [404, 422, 429, 503])
+def test_a_refusal_is_intakes_own_words(intake: FakeIntake, say: Say, status: int) -> None:
+    intake.status = status
+    intake.body = {"error": {"field": "url", "rule": "scheme", "message": "url: the scheme is 'ftp'"}}
+    assert say("submit", SECRET_URL) == (1, "", "gexlake: url: the scheme is 'ftp'\n")
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, "<html>"), (502, "<html>"), (200, [1]), (500, {})])
+def test_something_else_on_that_port_is_recognised(
+    intake: FakeIntake, say: Say, status: int, body: Any
+) -> None:
+    intake.status, intake.body = status, body
+    ended, out, err = say("job", ID)
+    assert (ended, out) == (1, "")
+    assert "is GEXLAKE_URL right?" in one_line(err)
+
+
+def test_intake_that_is_not_there_says_what_to_start(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setenv("GEXLAKE_PORT", str(port))
+    status, _, err = say("jobs")
+    assert status == 1
+    assert f"intake does not answer at http://127.0.0.1:{port}" in one_line(err)
+    assert "make run" in err
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_the_loopback(
+    intake: FakeIntake, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    intake.body = {"jobs": []}
+    assert say("jobs")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("GEXLAKE_URL", "nonsense"), ("GEXLAKE_URL", "http://[half"), ("GEXLAKE_PORT", "abc")],
+)
+def test_an_unusable_setting_is_named(
+    say: Say, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    status, _, err = say("jobs")
+    assert status == 1
+    assert name in one_line(err)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("jobs", "--limit", "many"), ("jobs", "--status", "lost"), ("fly",), ("sql",), ("submit",)]
+)
+def test_a_wrong_usage_ends_with_status_2(say: Say, arguments: tuple[str, ...]) -> None:
+    status, out, err = say(*arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("Usage: gexlake")
+
+
+def test_the_version_is_printed(say: Say) -> None:
+    status, out, _ = say("--version")
+    assert status == 0
+    assert out.startswith("gexlake 0.")

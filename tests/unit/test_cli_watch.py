@@ -1,0 +1,155 @@
+"""Following a job: until it is finished, across a restart of intake, and told in lines or bars."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cli.answers import JobAnswer
+from cli.errors import CommandFailed, IntakeUnreachable, RequestRefused, UnexpectedAnswer
+from cli.watch import PATIENCE_S, POLL_S, follow, shown_on, summary
+from shared.job_states import Status
+
+ID = "6f2f5b1e-0000-5000-8000-000000000000"
+AT = {
+    "pending": "2025-11-14T21:00:00Z",
+    "started": "2025-11-14T21:00:01Z",
+    "staged": "2025-11-14T21:00:03.500000Z",
+    "completed": "2025-11-14T21:00:07Z",
+    "failed": "2025-11-14T21:00:07Z",
+    "skipped": "2025-11-14T21:00:07Z",
+}
+AWAY = IntakeUnreachable("http://127.0.0.1:8877", "refused")
+
+
+def answer(*states: str, **changes: Any) -> JobAnswer:
+    """Return a job that came to these states, the last one now."""
+    return JobAnswer.read(
+        {
+            "id": ID,
+            "state": states[-1],
+            "ticker": "NQ_NDX",
+            "endpoint": "gex_zero",
+            "transitions": [{"state": state, "at": AT[state]} for state in states],
+            **changes,
+        }
+    )
+
+
+DONE = answer("pending", "started", "staged", "completed", snapshots=23_400, strike_rows=2_340_000)
+
+
+class Clock:
+    """Time that passes only while following pauses."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def looks(script: Iterable[JobAnswer | CommandFailed]) -> Callable[[], JobAnswer]:
+    left = iter(script)
+
+    def look() -> JobAnswer:
+        seen = next(left)
+        if isinstance(seen, CommandFailed):
+            raise seen
+        return seen
+
+    return look
+
+
+def followed(*script: JobAnswer | CommandFailed) -> tuple[JobAnswer, list[Status]]:
+    shown: list[Status] = []
+    clock = Clock()
+    ended = follow(looks(script), lambda job: shown.append(job.state), clock.pause, clock)
+    return ended, shown
+
+
+def test_a_job_is_followed_until_it_is_finished() -> None:
+    ended, shown = followed(answer("pending"), answer("pending", "started"), DONE, answer("pending"))
+    assert ended is DONE
+    assert shown == [Status.PENDING, Status.STARTED, Status.COMPLETED]
+
+
+@pytest.mark.parametrize("away", [AWAY, RequestRefused(503, "rebuilding"), RequestRefused(429, "too many")])
+def test_intake_may_be_away_for_a_while(away: CommandFailed) -> None:
+    ended, _ = followed(answer("pending"), away, away, DONE)
+    assert ended is DONE
+
+
+def test_intake_that_stays_away_ends_it_with_its_error() -> None:
+    clock = Clock()
+    with pytest.raises(IntakeUnreachable):
+        follow(looks([answer("pending"), *[AWAY] * 1000]), lambda _: None, pause=clock.pause, clock=clock)
+    assert PATIENCE_S < clock.now < PATIENCE_S + 2 * POLL_S
+
+
+def test_intake_that_is_away_at_the_first_look_is_told_at_once() -> None:
+    with pytest.raises(IntakeUnreachable):
+        followed(AWAY, DONE)
+
+
+def test_a_job_that_is_gone_is_told_at_once() -> None:
+    with pytest.raises(RequestRefused, match="no job"):
+        followed(answer("pending"), RequestRefused(404, "there is no job"), DONE)
+
+
+def test_without_a_terminal_every_state_is_one_line() -> None:
+    out = io.StringIO()
+    with shown_on(Console(file=out, width=200)) as show:
+        show(answer("pending"))
+        show(answer("pending", "started"))
+        show(answer("pending", "started", bytes_fetched=5))
+        show(answer("pending", "started", "staged", "completed", bytes_fetched=148_861_861))
+    assert out.getvalue().splitlines() == [
+        "21:00:00 pending",
+        "21:00:01 started",
+        "21:00:03 staged 148.9 MB",
+        "21:00:07 completed",
+    ]
+
+
+def test_a_replay_that_begins_while_following_is_told_again() -> None:
+    out = io.StringIO()
+    with shown_on(Console(file=out, width=200)) as show:
+        show(answer("pending", "started", generation=1))
+        show(answer("pending", "started", generation=2))
+    assert len(out.getvalue().splitlines()) == 4
+
+
+def test_on_a_terminal_the_bars_of_both_stages_end_full() -> None:
+    out = io.StringIO()
+    with shown_on(Console(file=out, width=120, force_terminal=True)) as show:
+        show(answer("pending"))
+        show(answer("pending", "started", bytes_fetched=50_000_000, bytes_expected=150_000_000))
+        show(answer("pending", "started", "staged", bytes_fetched=150_000_000))
+        show(answer("pending", "started", "staged", "completed", bytes_fetched=150_000_000))
+    last = out.getvalue().rpartition("fetch")[2]
+    assert last.count("150.0/150.0 MB") == 2
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        (DONE, "completed: 23,400 snapshots, 2,340,000 strike rows (wait 1.0 s, fetch 2.5 s, import 3.5 s)"),
+        (answer("pending", "skipped"), "skipped: the lake already holds this very file"),
+        (answer("pending", "failed", error="record 3 has no spot"), "failed: record 3 has no spot"),
+    ],
+)
+def test_the_summary_says_how_it_ended(job: JobAnswer, words: str) -> None:
+    assert summary(job) == words
+
+
+def test_an_answer_that_is_no_job_is_an_error_of_ours() -> None:
+    with pytest.raises(UnexpectedAnswer, match="state"):
+        JobAnswer.read({"id": ID, "state": "on holiday", "ticker": "SPX", "endpoint": "gex_zero"})
