@@ -163,33 +163,32 @@ def _requested(event: JobRequested, state: JobState, _at: datetime) -> JobState:
 def _replayed(event: JobReplayed, state: JobState, at: datetime) -> JobState:
     state = replace(state, replay_of=event.replay_of)
     if event.stage is Stage.FETCH:
-        return replace(state, fetch_command_seq=event.command_seq)
+        url_sha256 = event.url_sha256 or state.url_sha256
+        return replace(state, fetch_command_seq=event.command_seq, url_sha256=url_sha256)
     state = replace(state, import_command_seq=event.command_seq)
     return _moved(state, Status.STAGED, at, stage=Stage.IMPORT)
 
 
 @_take_in.register
 def _started(event: JobStarted, state: JobState, at: datetime) -> JobState:
-    if state.is_finished or (event.stage is Stage.FETCH and state.status is Status.STAGED):
+    state = _in_stage(state, event.stage)
+    if _is_past(state, event.stage) or event.start <= state.attempts:
         return state
-    state = replace(state, stage=event.stage, attempts=event.start, updated_at=at)
+    state = replace(state, attempts=event.start, updated_at=at)
     return _moved(state, Status.STARTED, at) if event.stage is Stage.FETCH else state
 
 
 @_take_in.register
 def _staged(event: FileStaged, state: JobState, at: datetime) -> JobState:
-    return _moved(
-        state,
-        Status.STAGED,
-        at,
-        stage=Stage.IMPORT,
-        attempts=0,
-        failures=0,
+    # The importer may be quicker than this fact: what only it tells is taken in even when it is late.
+    state = replace(
+        _in_stage(state, Stage.IMPORT),
         import_command_seq=event.command_seq,
         size_bytes=event.size_bytes,
         sha256=event.sha256,
         staged_path=event.staged_path,
     )
+    return _moved(state, Status.STAGED, at)
 
 
 @_take_in.register
@@ -228,11 +227,11 @@ def _skipped(event: JobSkipped, state: JobState, at: datetime) -> JobState:
 
 @_take_in.register
 def _failed(event: JobFailed, state: JobState, at: datetime) -> JobState:
-    if state.is_finished:
+    state = _in_stage(state, event.stage)
+    if _is_past(state, event.stage) or (event.failures <= state.failures and not event.final):
         return state
     state = replace(
         state,
-        stage=event.stage,
         failures=event.failures,
         error=event.error,
         error_field=event.field,
@@ -266,6 +265,17 @@ def _next_generation(state: JobState, job: Job, at: datetime) -> JobState:
         size_bytes=state.size_bytes,
         sha256=state.sha256,
     )
+
+
+def _in_stage(state: JobState, stage: Stage) -> JobState:
+    """Go on to the import, with attempts counted anew; nothing leads back to the fetch."""
+    if state.is_finished or stage is Stage.FETCH or state.stage is Stage.IMPORT:
+        return state
+    return replace(state, stage=stage, attempts=0, failures=0)
+
+
+def _is_past(state: JobState, stage: Stage) -> bool:
+    return state.is_finished or state.stage is not stage
 
 
 def _moved(state: JobState, status: Status, at: datetime, **changes: Any) -> JobState:
