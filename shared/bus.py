@@ -23,7 +23,7 @@ from nats.js.errors import Error as JetStreamError
 from shared import streams, subjects
 from shared.errors import BrokerUnavailable, StreamFull
 from shared.messages import Command, Envelope, Event, decode
-from shared.settings import Settings
+from shared.settings import DEFAULT_ACK_WAIT_S, Settings
 from shared.subjects import What
 
 PUBLISH_TIMEOUT_S: Final = 3.0
@@ -46,6 +46,8 @@ class Bus:
     def __init__(self, client: Client, clock: Callable[[], datetime] = utc_now) -> None:
         self.client = client
         self.clock = clock
+        self.ack_wait_s = DEFAULT_ACK_WAIT_S
+        """After this long without a sign of work, the broker gives a message to another worker."""
         self.closed = asyncio.Event()
         """Set once the connection is gone for good: the service then exits."""
         self._on_reconnect: list[Callable[[], object]] = []
@@ -64,6 +66,7 @@ class Bus:
     async def connect(cls, settings: Settings, name: str) -> Bus:
         """Connect, waiting for the broker as long as it takes."""
         bus = cls(Client())
+        bus.ack_wait_s = settings.ack_wait_s
         waiting = asyncio.create_task(_say_if_waiting(settings.broker_url))
         try:
             await bus.client.connect(
@@ -91,14 +94,14 @@ class Bus:
         """Call ``callback`` no more."""
         self._on_reconnect.remove(callback)
 
-    async def apply_streams(self, replicas: int) -> None:
+    async def apply_streams(self, replicas: int = 1) -> None:
         """Bring the broker's streams and durables up to date.
 
         Raises:
             BrokerUnavailable: no answer in time.
         """
         with translated("apply the stream definitions"):
-            await streams.apply(self.js, replicas)
+            await streams.apply(self.js, replicas=replicas, ack_wait_s=self.ack_wait_s)
 
     async def send(self, command: Command, replay_of: str | None = None) -> PubAck:
         """Publish a command and await its ack.

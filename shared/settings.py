@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import CannotStart
 from shared.paths import LakePaths
+
+DEFAULT_ACK_WAIT_S: Final = 30.0
 
 
 def legacy(name: str, *more: str) -> AliasChoices:
@@ -56,6 +58,8 @@ class Settings(BaseSettings):
     """Failed attempts of a stage after which a job is given up on."""
     retry_delay_s: float = Field(5.0, ge=0)
     """Pause before the second attempt; it doubles with each one."""
+    ack_wait_s: float = Field(DEFAULT_ACK_WAIT_S, ge=0.5)
+    """How long a worker may be silent before its message goes to another; the same for all services."""
     drain_timeout_s: float = Field(25.0, ge=0)
     """How long work in hand may go on after SIGTERM before it is given back to the broker."""
 

@@ -27,9 +27,6 @@ _MIB: Final = 1024 * 1024
 _HOUR_S: Final = 3600.0
 _DAY_S: Final = 24 * _HOUR_S
 
-ACK_WAIT_S: Final = 30.0
-"""After this long without a sign of work, the broker gives a message to another worker."""
-
 MAX_ACK_PENDING: Final = 256
 """What all workers of one consumer may have in hand together."""
 
@@ -80,40 +77,41 @@ STREAMS: Final = (
 )
 
 
-def job_consumer(stage: Stage, priority: Priority) -> ConsumerConfig:
+def job_consumer(stage: Stage, priority: Priority, ack_wait_s: float) -> ConsumerConfig:
     """Return the durable pull consumer of a stage and priority.
 
-    The broker never gives a message up by itself (``max_deliver`` -1): workers count attempts.
+    The broker never gives a message up by itself (``max_deliver`` -1): workers count attempts. After
+    ``ack_wait_s`` without a sign of work it gives a message to another worker.
     """
     return ConsumerConfig(
         durable_name=subjects.durable(stage, priority),
         filter_subject=subjects.commands(stage, priority),
         ack_policy=AckPolicy.EXPLICIT,
-        ack_wait=ACK_WAIT_S,
+        ack_wait=ack_wait_s,
         max_deliver=-1,
         max_ack_pending=MAX_ACK_PENDING,
     )
 
 
-def ledger_consumer() -> ConsumerConfig:
+def ledger_consumer(ack_wait_s: float) -> ConsumerConfig:
     """Return the durable by which the importer writes every job's facts into the ledger."""
     return ConsumerConfig(
         durable_name=subjects.LEDGER_DURABLE,
         ack_policy=AckPolicy.EXPLICIT,
-        ack_wait=ACK_WAIT_S,
+        ack_wait=ack_wait_s,
         max_deliver=-1,
         max_ack_pending=4 * MAX_ACK_PENDING,
     )
 
 
-async def apply(js: JetStreamContext, replicas: int = 1) -> None:
+async def apply(js: JetStreamContext, *, replicas: int, ack_wait_s: float) -> None:
     """Make the broker's streams and durables those that are defined here."""
     for stream in STREAMS:
         await _apply_stream(js, stream.config(replicas))
     for stage in Stage:
         for priority in Priority:
-            await js.add_consumer(subjects.JOBS, job_consumer(stage, priority))
-    await js.add_consumer(subjects.EVENTS, ledger_consumer())
+            await js.add_consumer(subjects.JOBS, job_consumer(stage, priority, ack_wait_s))
+    await js.add_consumer(subjects.EVENTS, ledger_consumer(ack_wait_s))
 
 
 async def _apply_stream(js: JetStreamContext, wanted: StreamConfig) -> None:

@@ -1,9 +1,9 @@
 """The one consumer loop: takes a stage's commands by priority and turns outcomes into acks.
 
 Ack only after the handler returned, that is, after its effect is durable. While it runs, the broker hears
-every 10 s that work goes on. ``Transient`` brings the message back after a growing delay; ``Terminal`` and
-the last attempt leave a dead letter. Attempts are counted in EVENTS, because the broker's own delivery
-count starts again when it crashes.
+three times within ``ack_wait`` that work goes on. ``Transient`` brings the message back after a growing
+delay; ``Terminal`` and the last attempt leave a dead letter. Attempts are counted in EVENTS, because the
+broker's own delivery count starts again when it crashes.
 
 Pulls are immediate (``no_wait``) and never linger: a core subscription to the stage's subjects rings when a
 command is published, and a slow poll finds redeliveries. So a lost connection leaves no pull to wait out, and
@@ -30,7 +30,6 @@ from shared.redaction import redact
 from shared.streams import job_consumer
 from shared.subjects import Priority, Stage
 
-HEARTBEAT_S: Final = 10.0
 POLL_S: Final = 1.0
 PULL_TIMEOUT_S: Final = 2.0
 MAX_STARTS: Final = 30
@@ -163,12 +162,14 @@ class Worker:
         log.warning("consumer_missing", consumer=subjects.durable(self._stage, priority))
         try:
             with translated("restore a consumer"):
-                await self._bus.js.add_consumer(subjects.JOBS, job_consumer(self._stage, priority))
+                await self._bus.js.add_consumer(
+                    subjects.JOBS, job_consumer(self._stage, priority, self._bus.ack_wait_s)
+                )
         except BrokerUnavailable as error:
             log.warning("consumer_not_restored", error=str(error))
 
     async def _work_on(self, message: Msg) -> None:
-        heartbeat = asyncio.create_task(_say_in_progress(message))
+        heartbeat = asyncio.create_task(_say_in_progress(message, self._bus.ack_wait_s / 3))
         try:
             await self._decide(message)
         except BrokerUnavailable as error:
@@ -292,9 +293,9 @@ def _text(error: Exception) -> str:
     return redact(f"unexpected {type(error).__name__}: {error}")[:MAX_ERROR_LENGTH]
 
 
-async def _say_in_progress(message: Msg) -> None:
+async def _say_in_progress(message: Msg, interval_s: float) -> None:
     while True:
-        await asyncio.sleep(HEARTBEAT_S)
+        await asyncio.sleep(interval_s)
         try:
             with translated("say that work goes on"):
                 await message.in_progress()

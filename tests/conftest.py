@@ -30,7 +30,7 @@ def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
 
 @pytest.fixture
 def settings(nats_server: NatsServer, tmp_path: Path) -> Settings:
-    return Settings(nats_url=nats_server.url, data_dir=tmp_path / "data", retry_delay_s=0.05)
+    return Settings(nats_url=nats_server.url, data_dir=tmp_path / "data", retry_delay_s=0.05, ack_wait_s=5)
 
 
 @pytest.fixture

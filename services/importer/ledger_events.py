@@ -46,7 +46,7 @@ async def keep_ledger(bus: Bus, lake: Lake) -> None:
     while True:
         try:
             with translated("follow EVENTS for the ledger"):
-                await bus.js.add_consumer(subjects.EVENTS, streams.ledger_consumer())
+                await bus.js.add_consumer(subjects.EVENTS, streams.ledger_consumer(bus.ack_wait_s))
                 subscription = await bus.js.pull_subscribe_bind(subjects.LEDGER_DURABLE, subjects.EVENTS)
                 while True:
                     await _record_next(bus, lake, subscription)

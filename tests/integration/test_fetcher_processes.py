@@ -34,8 +34,6 @@ FAILPOINTS = (
     "fetcher.command_published",
     "fetcher.event_published",
 )
-PROGRAM = "import shared.streams as s; s.ACK_WAIT_S = 1.0; from services.fetcher.__main__ import main; main()"
-"""The fetcher, but what a killed one had in hand comes back after a second instead of thirty."""
 
 
 class Fetchers:
@@ -49,8 +47,8 @@ class Fetchers:
     def start(self, failpoint: str = "") -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM],
-                env={**self._environment, "GEXLAKE_FAILPOINT": failpoint},
+                [sys.executable, "-m", "services.fetcher"],
+                env={**self._environment, "GEXLAKE_ACK_WAIT_S": "1", "GEXLAKE_FAILPOINT": failpoint},
                 stdout=log,
                 stderr=log,
             )
