@@ -1,0 +1,57 @@
+"""The fields of a posted object, wherever it keeps them: at the top or in a nested object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from services.intake.errors import Unfit
+
+_NESTED: Final = ("metadata", "payload", "data")
+
+
+@dataclass(frozen=True)
+class BodyFields:
+    """Fields by their lower-case name; those of the outer object win over those of nested ones."""
+
+    values: dict[str, Any]
+
+    @classmethod
+    def of(cls, body: dict[str, Any]) -> Self:
+        """Collect the fields of a body and of its ``metadata``, ``payload`` and ``data``."""
+        values: dict[str, Any] = {}
+        for level in (body, *(body[key] for key in body if key.lower() in _NESTED)):
+            for key, value in level.items() if isinstance(level, dict) else ():
+                if value is not None and not isinstance(value, dict):
+                    values.setdefault(key.strip().lower(), value)
+        return cls(values)
+
+    def text(self, key: str) -> str | None:
+        """Return a field's text without surrounding blanks, or None when it is absent or blank.
+
+        Raises:
+            Unfit: it is no string.
+        """
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, str):
+            raise Unfit(key, "string", f"{key}: it must be a string")
+        return (value or "").strip() or None
+
+    def flag(self, key: str) -> bool | None:
+        """Return a field that is true or false, or None when it is absent.
+
+        Raises:
+            Unfit: it is something else.
+        """
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise Unfit(key, "boolean", f"{key}: it must be true or false")
+        return value
+
+    def strings(self, *, but: frozenset[str]) -> tuple[tuple[str, str], ...]:
+        """Return name and text of every string field that is not blank, except those in ``but``."""
+        return tuple(
+            (key, value.strip())
+            for key, value in self.values.items()
+            if isinstance(value, str) and value.strip() and key not in but
+        )

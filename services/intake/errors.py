@@ -1,0 +1,146 @@
+"""Why intake refuses a request.
+
+    GexlakeError
+    └── Refused                 an answer that names the field, the rule and what to do
+        ├── NotReadable     400     the body is no JSON object
+        ├── Unauthorized    401     no valid API key
+        ├── NotFound        404     no such job, message or route
+        ├── TooLarge        413     the body is over the limit
+        ├── WrongType       415     the body's content type is not taken
+        ├── Unfit           422     a field is missing or breaks a rule
+        ├── TooMany         429     the rate limit
+        └── NotReady        503     nothing is stored now; the same request may be sent again
+
+``BrokerUnavailable`` and ``StreamFull`` of ``shared.errors`` are answered as 503 too.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from shared.errors import GexlakeError
+from shared.redaction import redact
+
+RETRY_AFTER_S = 5
+
+
+class Refused(GexlakeError):
+    """A request that is answered with an error.
+
+    Args:
+        field: the field of the input that is wrong; None when no single one is.
+        rule: the rule that it breaks, as one word for programs.
+        message: what is wrong and what to do, for the person who sent it; secrets are taken out here.
+    """
+
+    status: ClassVar[int]
+
+    def __init__(self, field: str | None, rule: str, message: str) -> None:
+        super().__init__(redact(message))
+        self.field = field
+        self.rule = rule
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the answer."""
+        return {}
+
+
+class NotReadable(Refused):
+    """The body is no JSON object."""
+
+    status = 400
+
+
+class Unauthorized(Refused):
+    """No valid API key was shown."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__(
+            "authorization",
+            "api_key",
+            "a valid API key is needed: send it as 'Authorization: Bearer <key>' or as 'X-API-Key: <key>'",
+        )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class NotFound(Refused):
+    """What was asked for is not there."""
+
+    status = 404
+
+
+class TooLarge(Refused):
+    """The body is over the limit.
+
+    Args:
+        limit: in bytes.
+    """
+
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__("body", "size", f"the body is over the limit of {limit} bytes for this route")
+
+
+class WrongType(Refused):
+    """The body's content type is not taken.
+
+    Args:
+        content_type: the one that was sent.
+    """
+
+    status = 415
+
+    def __init__(self, content_type: str) -> None:
+        super().__init__(
+            "content-type",
+            "content_type",
+            f"the content type {content_type[:80]!r} is not taken: send application/json or text/plain",
+        )
+
+
+class Unfit(Refused):
+    """A field is missing or breaks a rule."""
+
+    status = 422
+
+
+class TooMany(Refused):
+    """The client is over its rate limit.
+
+    Args:
+        rate: the limit in words.
+        retry_after_s: when the next request is let through, at least 1.
+    """
+
+    status = 429
+
+    def __init__(self, rate: str, retry_after_s: int) -> None:
+        super().__init__(
+            None, "rate_limit", f"too many requests: the limit is {rate}; try again in {retry_after_s} s"
+        )
+        self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
+
+
+class NotReady(Refused):
+    """Nothing is stored now; the same request may be sent again."""
+
+    status = 503
+
+    def __init__(self, rule: str, message: str, retry_after_s: int = RETRY_AFTER_S) -> None:
+        super().__init__(None, rule, message)
+        self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}

@@ -1,0 +1,187 @@
+"""Read the body of ``POST /gex_history_url``: loose keys in, one request in the lake's words out.
+
+The formats are the reference's: any string may hold the URL, any string that starts with ``gex_`` is the
+endpoint, ``ticker``, ``symbol``, ``underlying`` or the remaining string is the ticker, and ``metadata``,
+``payload`` or ``data`` may hold them too. What the file's name tells of the ticker beats the body.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+from urllib.parse import SplitResult, urlunsplit
+from uuid import UUID
+
+from services.intake.body_fields import BodyFields
+from services.intake.errors import Unfit
+from services.intake.options import OPTIONS, check_reason, read_priority
+from shared.messages import job_id_of
+from shared.partition import ENDPOINTS, normalize_ticker
+from shared.source_name import IMPORTABLE_PACKAGES, SourceName, parse_source_name
+from shared.sources import SourceGate
+from shared.subjects import Priority
+
+MAX_URL_LENGTH: Final = 8192
+_TICKER_KEYS: Final = ("ticker", "symbol", "underlying")
+_LETTER: Final = re.compile("[A-Za-z]")
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+
+
+@dataclass(frozen=True)
+class HistoryRequest:
+    """A day of history that a client wants in the lake."""
+
+    ticker: str
+    endpoint: str
+    trading_day: date | None
+    base_url: str
+    url: str = field(repr=False)
+    """With its query, which is a secret."""
+    priority: Priority | None = None
+    """None when the client did not say."""
+    force: bool | None = None
+    reason: str | None = None
+
+    @property
+    def job_id(self) -> UUID:
+        """The identity of the job."""
+        return job_id_of(self.ticker, self.endpoint, self.base_url)
+
+    @property
+    def url_sha256(self) -> str:
+        """The digest of the whole URL."""
+        return digest_of(self.url)
+
+
+def digest_of(url: str) -> str:
+    """Return the SHA-256 by which a whole URL is recognised without being kept."""
+    return hashlib.sha256(url.encode()).hexdigest()
+
+
+def read_history_request(body: dict[str, Any], gate: SourceGate) -> HistoryRequest:
+    """Find the URL, the endpoint, the ticker and the options in a body.
+
+    Raises:
+        Unfit: one is missing or breaks a rule; the error names it.
+    """
+    fields = BodyFields.of(body)
+    parts = _find_url(fields, gate)
+    source = _read_name(parts)
+    start = _canonical_start(parts)
+    force = fields.flag("force")
+    return HistoryRequest(
+        ticker=_find_ticker(fields, source),
+        endpoint=_find_endpoint(fields, source),
+        trading_day=source.trading_day,
+        base_url=urlunsplit((*start, parts.path, "", "")),
+        url=urlunsplit((*start, parts.path, parts.query, "")),
+        priority=read_priority(fields),
+        force=force,
+        reason=check_reason(fields.text("reason"), force=force),
+    )
+
+
+def _find_url(fields: BodyFields, gate: SourceGate) -> SplitResult:
+    named = fields.text("url")
+    found = [named] if named else [text for _, text in fields.strings(but=OPTIONS) if _is_url(text)]
+    if not found:
+        message = 'url: no field holds a URL; send {"url": "https://…"} with the URL of a history file'
+        raise Unfit("url", "missing", message)
+    refusals = []
+    for text in found:
+        try:
+            return _check_url(text, gate)
+        except Unfit as error:
+            refusals.append(error)
+    raise refusals[0]
+
+
+def _check_url(text: str, gate: SourceGate) -> SplitResult:
+    if len(text) > MAX_URL_LENGTH:
+        message = f"url: it has {len(text)} characters; at most {MAX_URL_LENGTH} are allowed"
+        raise Unfit("url", "length", message)
+    if not text.isascii():
+        raise Unfit("url", "ascii", "url: it has characters outside ASCII; send it percent-encoded")
+    try:
+        return gate.check(text)
+    except ValueError as error:
+        raise Unfit("url", "allowed_source", f"url: {error}") from error
+
+
+def _read_name(parts: SplitResult) -> SourceName:
+    try:
+        source = parse_source_name(parts.path.rpartition("/")[2])
+    except ValueError as error:
+        raise Unfit("url", "file_name", f"url: {error}") from error
+    if source.package is not None and source.package not in IMPORTABLE_PACKAGES:
+        supported = ", ".join(IMPORTABLE_PACKAGES)
+        message = f"url: the file is of the package {source.package!r}; supported: {supported}"
+        raise Unfit("url", "package", message)
+    return source
+
+
+def _find_endpoint(fields: BodyFields, source: SourceName) -> str:
+    known = ", ".join(ENDPOINTS)
+    named = fields.text("endpoint")
+    strings = fields.strings(but=OPTIONS | {"url"})
+    found = [named] if named else [text for _, text in strings if _is_endpoint(text)]
+    valid = [text.lower() for text in found if text.lower() in ENDPOINTS]
+    if valid:
+        return valid[0]
+    if found:
+        message = f"endpoint: {found[0][:80]!r} is not an endpoint; use one of {known}"
+        raise Unfit("endpoint", "endpoint", message)
+    if source.endpoint is None:
+        message = f"endpoint: none is to be found in the body or in the file's name; send one of {known}"
+        raise Unfit("endpoint", "missing", message)
+    return source.endpoint
+
+
+def _find_ticker(fields: BodyFields, source: SourceName) -> str:
+    named = [_fit_ticker(key, text) for key in _TICKER_KEYS if (text := fields.text(key))]
+    if source.ticker is not None:
+        return source.ticker
+    if named:
+        return named[0]
+    remaining = [string for string in fields.strings(but=OPTIONS | {"url"}) if _may_be_ticker(string[1])]
+    if len(remaining) == 1:
+        return _fit_ticker(*remaining[0])
+    if remaining:
+        names = ", ".join(repr(key[:40]) for key, _ in remaining[:5])
+        message = f'ticker: the file\'s name tells none, and any of {names} may be it; send {{"ticker": "…"}}'
+        raise Unfit("ticker", "ambiguous", message)
+    message = 'ticker: none is to be found in the body or in the file\'s name; send {"ticker": "…"}'
+    raise Unfit("ticker", "missing", message)
+
+
+def _fit_ticker(key: str, text: str) -> str:
+    try:
+        return normalize_ticker(text)
+    except ValueError as error:
+        raise Unfit(key, "ticker", f"{key}: {error}") from error
+
+
+def _is_url(text: str) -> bool:
+    return "://" in text
+
+
+def _is_endpoint(text: str) -> bool:
+    return text.lower().startswith("gex_")
+
+
+def _may_be_ticker(text: str) -> bool:
+    # A ticker has a letter: "2025-11-14" is a date that some scripts send along.
+    return not _is_url(text) and not _is_endpoint(text) and bool(_LETTER.search(text))
+
+
+def _canonical_start(parts: SplitResult) -> tuple[str, str]:
+    """Return scheme and host in one spelling, so that one file is one job."""
+    if parts.scheme == "file":
+        return parts.scheme, ""
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    is_default = parts.port in {None, _DEFAULT_PORTS[parts.scheme]}
+    return parts.scheme, host if is_default else f"{host}:{parts.port}"
