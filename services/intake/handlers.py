@@ -1,0 +1,180 @@
+"""Do what clients ask for: queue a file, replay a job. Success is told only after the broker's acks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+import structlog
+
+from services.intake.broker_link import BrokerLink
+from services.intake.decisions import AlreadyQueued, decide, digest_of_command, is_same_work
+from services.intake.history_request import HistoryRequest
+from services.intake.projection import Projection
+from services.intake.replay import ReplayRequest, find_command, find_command_of_job, next_generation
+from services.intake.stored_commands import read_command
+from shared import subjects
+from shared.bus import Bus, translated
+from shared.failpoints import failpoint
+from shared.job_states import JobState
+from shared.messages import Command, Event, Job, JobReplayed, JobRequested
+from shared.subjects import Stage
+
+ANSWER_WITHIN_S: Final = 4.5
+"""However many acks a request waits for, and whoever is before it: the client hears within 5 s."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A command that was published again."""
+
+    job: Job
+    stage: Stage
+    replay_of: str
+    command_seq: int
+
+
+class JobDesk:
+    """Queues and replays jobs; one request at a time for each job.
+
+    Args:
+        link: the broker, if it is there.
+        projection: what is known of jobs.
+        clock: the present moment.
+        answer_within_s: when to give up waiting for acks.
+    """
+
+    def __init__(
+        self,
+        link: BrokerLink,
+        projection: Projection,
+        clock: Callable[[], datetime],
+        answer_within_s: float = ANSWER_WITHIN_S,
+    ) -> None:
+        self._link = link
+        self._projection = projection
+        self._clock = clock
+        self._answer_within_s = answer_within_s
+        self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def busy(self) -> int:
+        """How many jobs have a request in hand."""
+        return len(self._locks)
+
+    async def accept(self, asked: HistoryRequest) -> Job:
+        """Queue a file, unless the same request is under way already.
+
+        Raises:
+            BrokerUnavailable: no acks in time; the same request may be sent again and is one job.
+            StreamFull: JOBS is at its byte cap.
+            NotReady: intake does not know yet which jobs there are.
+        """
+        async with self._in_time() as bus, self._alone(asked.job_id):
+            state = self._projection.job(asked.job_id)
+            decision = decide(asked, state, await _standing(bus, state), self._clock())
+            if isinstance(decision, AlreadyQueued):
+                log.info("job_already_queued", **_named(decision.job))
+                return decision.job
+            command, sequence = await self._publish(bus, decision.command)
+            event = JobRequested(job=command.job, command_seq=sequence, url_sha256=asked.url_sha256)
+            await self._announce(bus, event)
+            log.info("job_queued", **_named(command.job))
+            return command.job
+
+    async def replay(self, asked: ReplayRequest) -> Replayed:
+        """Publish a command again, as a new generation.
+
+        Raises:
+            BrokerUnavailable: no acks in time.
+            StreamFull: JOBS is at its byte cap.
+            NotFound: there is no such job or message.
+            NotReady: intake does not know yet which jobs there are.
+            Unfit: what was found is no command, or force has no reason.
+        """
+        async with self._in_time() as bus:
+            found = None if asked.job_id else await find_command(bus, asked)
+            job_id = found.job.job_id if found else asked.job_id
+            assert job_id is not None  # noqa: S101 (a request names exactly one thing)
+            async with self._alone(job_id):
+                state = self._projection.job(job_id)
+                found = found or await find_command_of_job(bus, state, asked)
+                again = next_generation(found, state, asked, self._clock())
+                return await self._replay(bus, again, asked.replay_of)
+
+    async def _replay(self, bus: Bus, again: Command, replay_of: str) -> Replayed:
+        command, sequence = await self._publish(bus, again, replay_of)
+        event = JobReplayed(
+            job=command.job,
+            stage=command.STAGE,
+            replay_of=replay_of,
+            command_seq=sequence,
+            url_sha256=digest_of_command(command),
+        )
+        await self._announce(bus, event)
+        log.info("job_replayed", stage=command.STAGE, replay_of=replay_of, **_named(command.job))
+        return Replayed(command.job, command.STAGE, replay_of, sequence)
+
+    async def _publish(self, bus: Bus, command: Command, replay_of: str | None = None) -> tuple[Command, int]:
+        """Publish a command; return the one that stands in JOBS now, and where.
+
+        The broker drops a command whose generation it has seen. When what it has seen asks for something
+        else (a request that never got its answer), the command becomes the next generation.
+        """
+        failpoint("intake.accepted")
+        while True:
+            ack = await bus.send(command, replay_of)
+            if not ack.duplicate:
+                break
+            standing = await read_command(bus, subjects.JOBS, ack.seq)
+            if standing is not None and is_same_work(standing, command):
+                command = standing
+                break
+            job = command.job.model_copy(update={"generation": command.job.generation + 1})
+            command = command.model_copy(update={"job": job})
+        failpoint("intake.command_published")
+        return command, ack.seq
+
+    async def _announce(self, bus: Bus, event: Event) -> None:
+        await bus.announce(event)
+        failpoint("intake.event_published")
+        self._projection.apply(event, self._clock())
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[Bus]:
+        with translated("store the request"):
+            async with asyncio.timeout(self._answer_within_s):
+                bus = self._link.require()
+                self._projection.require_rebuilt()
+                yield bus
+
+    @asynccontextmanager
+    async def _alone(self, job_id: UUID) -> AsyncIterator[None]:
+        lock = self._locks.setdefault(job_id, asyncio.Lock())
+        async with lock:
+            yield
+
+
+async def _standing(bus: Bus, state: JobState | None) -> Command | None:
+    """Return the command that moves an unfinished job on, if it can still be read."""
+    if state is None or state.is_finished or state.command_seq == 0:
+        return None
+    return await read_command(bus, subjects.JOBS, state.command_seq)
+
+
+def _named(job: Job) -> dict[str, object]:
+    return {
+        "job_id": str(job.job_id),
+        "generation": job.generation,
+        "ticker": job.ticker,
+        "endpoint": job.endpoint,
+        "priority": str(job.priority),
+    }

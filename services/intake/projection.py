@@ -1,0 +1,146 @@
+"""What intake knows without asking: jobs from EVENTS, progress and heartbeats from core NATS.
+
+It is kept in memory only, and rebuilt from EVENTS at every start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+from uuid import UUID
+
+from nats.aio.msg import Msg
+from pydantic import ValidationError
+
+from services.intake.errors import NotReady
+from shared import subjects
+from shared.bus import Bus
+from shared.errors import MalformedMessage
+from shared.job_states import JobState, JobStates
+from shared.messages import Event, decode
+from shared.presence import Heartbeat
+from shared.progress import Progress
+from shared.tail import Tailed, follow
+
+JOBS_KEPT_FOR: Final = timedelta(days=30)
+"""As long as EVENTS keeps them."""
+HEARTBEATS_KEPT_FOR: Final = timedelta(hours=1)
+_SWEEP_EVERY: Final = timedelta(hours=1)
+
+
+class EventWatcher(Protocol):
+    """Somebody who counts events."""
+
+    def saw(self, event: Event, at: datetime, *, live: bool) -> None:
+        """Take note of an event; ``live`` is False for those told while the projection is rebuilt."""
+
+
+class Projection:
+    """Jobs, progress and heartbeats.
+
+    Args:
+        clock: the present moment.
+        watcher: is told of every event of EVENTS once, in order.
+    """
+
+    def __init__(self, clock: Callable[[], datetime], watcher: EventWatcher) -> None:
+        self._clock = clock
+        self._watcher = watcher
+        self._jobs = JobStates()
+        self._progress: dict[UUID, Progress] = {}
+        self._heartbeats: dict[tuple[str, str], Heartbeat] = {}
+        self._swept_at = clock()
+        self.is_rebuilt = False
+        """Whether everything that EVENTS held at the start has been taken in."""
+
+    @property
+    def jobs(self) -> tuple[JobState, ...]:
+        """All jobs, in no order."""
+        return tuple(self._jobs)
+
+    def job(self, job_id: UUID) -> JobState | None:
+        """Return one job."""
+        return self._jobs.by_id.get(job_id)
+
+    def progress(self, state: JobState) -> Progress | None:
+        """Return how far the job's present stage has come, as far as it was told."""
+        told = self._progress.get(state.job.job_id)
+        is_current = told and (told.generation, told.stage) == (state.job.generation, state.stage)
+        return told if is_current else None
+
+    def heartbeats(self) -> tuple[Heartbeat, ...]:
+        """Return the last heartbeat of every service and instance within the last hour."""
+        oldest = self._clock() - HEARTBEATS_KEPT_FOR
+        return tuple(beat for _, beat in sorted(self._heartbeats.items()) if beat.at >= oldest)
+
+    def require_rebuilt(self) -> None:
+        """Refuse while jobs may be missing.
+
+        Raises:
+            NotReady: the rebuild is not done.
+        """
+        if not self.is_rebuilt:
+            raise NotReady(
+                "rebuilding",
+                "intake has not yet read from the broker which jobs there are; nothing is stored, try again",
+            )
+
+    def apply(self, event: Event, at: datetime) -> None:
+        """Take in a fact; telling it twice changes nothing."""
+        state = self._jobs.apply(event, at)
+        if state.is_finished:
+            self._progress.pop(state.job.job_id, None)
+
+    async def listen(self, bus: Bus) -> None:
+        """Take in progress and heartbeats as they come; the subscriptions outlive a lost connection."""
+        await bus.client.subscribe(subjects.ALL_PROGRESS, cb=self._on_progress)
+        await bus.client.subscribe(subjects.ALL_HEARTBEATS, cb=self._on_heartbeat)
+
+    async def follow(self, bus: Bus) -> None:
+        """Take in EVENTS, from the first to those that come, forever."""
+        async for told in follow(bus, subjects.EVENTS, subjects.ALL_EVENTS):
+            self._on_event(told)
+
+    def _on_event(self, told: Tailed) -> None:
+        if told.data is None:
+            self.is_rebuilt = True
+            return
+        with suppress(MalformedMessage):  # of a later version: passed over
+            envelope = decode(told.subject, told.data)
+            event = envelope.open(told.subject)
+            if isinstance(event, Event):
+                self.apply(event, envelope.occurred_at)
+                self._watcher.saw(event, envelope.occurred_at, live=self.is_rebuilt)
+        self._sweep_if_due()
+
+    def _sweep_if_due(self) -> None:
+        now = self._clock()
+        if now - self._swept_at < _SWEEP_EVERY:
+            return
+        self._swept_at = now
+        for state in self.jobs:
+            if state.updated_at < now - JOBS_KEPT_FOR:
+                del self._jobs.by_id[state.job.job_id]
+                self._progress.pop(state.job.job_id, None)
+        self._heartbeats = {
+            key: beat for key, beat in self._heartbeats.items() if beat.at >= now - HEARTBEATS_KEPT_FOR
+        }
+
+    async def _on_progress(self, message: Msg) -> None:
+        try:
+            told = Progress.model_validate_json(message.data)
+        except ValidationError:
+            return
+        state = self.job(told.job_id)
+        if state is not None and not state.is_finished:
+            self._progress[told.job_id] = told
+
+    async def _on_heartbeat(self, message: Msg) -> None:
+        try:
+            beat = Heartbeat.model_validate_json(message.data)
+        except ValidationError:
+            return
+        self._heartbeats[beat.service, beat.instance] = beat
+        self._sweep_if_due()

@@ -1,0 +1,117 @@
+"""What a repeated request leads to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.intake.decisions import AlreadyQueued, Decision, Queue, decide, is_same_work
+from services.intake.history_request import HistoryRequest, digest_of
+from shared.job_states import JobState, Status, advance
+from shared.messages import Command, FetchFile, JobRequested
+from shared.subjects import Priority
+from tests.support.values import BASE_URL, NOON, a_fetch, a_job, an_import
+
+URL = f"{BASE_URL}?sig=secret"
+LATER = NOON + timedelta(minutes=1)
+
+
+def asking(**changes: Any) -> HistoryRequest:
+    job = a_job()
+    values = {
+        "ticker": job.ticker,
+        "endpoint": job.endpoint,
+        "trading_day": job.trading_day,
+        "base_url": job.base_url,
+        "url": URL,
+        **changes,
+    }
+    return HistoryRequest(**values)
+
+
+def known(status: Status = Status.STARTED, **changes: Any) -> JobState:
+    job = a_job(generation=3, priority=Priority.HIGH)
+    state = advance(None, JobRequested(job=job, command_seq=9, url_sha256=digest_of(URL)), NOON)
+    return replace(state, status=status, **changes)
+
+
+def queued(decision: Decision) -> FetchFile:
+    assert isinstance(decision, Queue)
+    return decision.command
+
+
+def test_an_unknown_job_begins_with_generation_1() -> None:
+    command = queued(decide(asking(), None, None, NOON))
+    assert (command.job.generation, command.job.priority, command.force) == (1, Priority.MEDIUM, False)
+    assert command.url.get_secret_value() == URL
+    assert command.job.requested_at == NOON
+    assert command.job.job_id == a_job().job_id
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.STARTED, Status.STAGED])
+def test_the_same_request_for_an_unfinished_job_publishes_nothing(status: Status) -> None:
+    state = known(status)
+    assert decide(asking(), state, a_fetch(state.job), LATER) == AlreadyQueued(state.job)
+    assert decide(asking(priority=Priority.HIGH, force=False), state, None, LATER) == AlreadyQueued(state.job)
+
+
+@pytest.mark.parametrize("status", [Status.COMPLETED, Status.SKIPPED, Status.FAILED])
+def test_a_finished_job_is_done_again_as_the_next_generation(status: Status) -> None:
+    command = queued(decide(asking(), known(status), None, LATER))
+    assert (command.job.generation, command.job.requested_at) == (4, LATER)
+    assert command.job.priority is Priority.MEDIUM
+
+
+def test_a_fresh_signature_refreshes_an_unfinished_job_and_keeps_what_was_not_said_again() -> None:
+    standing = a_fetch(force=True, reason="vendor fixed it")
+    command = queued(decide(asking(url=f"{BASE_URL}?sig=new"), known(), standing, LATER))
+    assert (command.job.generation, command.job.priority) == (4, Priority.HIGH)
+    assert (command.force, command.reason) == (True, "vendor fixed it")
+    assert command.url.get_secret_value().endswith("sig=new")
+
+
+@pytest.mark.parametrize(
+    ("changes", "standing"),
+    [
+        ({"priority": Priority.CRITICAL}, a_fetch()),
+        ({"force": True, "reason": "r"}, a_fetch()),
+        ({"force": True, "reason": "r"}, None),
+        ({"force": False}, a_fetch(force=True, reason="r")),
+    ],
+)
+def test_another_priority_or_force_refreshes_an_unfinished_job(
+    changes: dict[str, Any], standing: Command | None
+) -> None:
+    command = queued(decide(asking(**changes), known(), standing, LATER))
+    assert command.job.generation == 4
+    assert command.force is bool(changes.get("force"))
+
+
+def test_asking_for_force_again_changes_nothing() -> None:
+    state = known()
+    standing = an_import(state.job, force=True, reason="r")
+    assert decide(asking(force=True, reason="r"), state, standing, LATER) == AlreadyQueued(state.job)
+
+
+def test_a_job_whose_request_was_never_told_keeps_its_generation() -> None:
+    state = known(url_sha256=None)
+    assert queued(decide(asking(), state, None, LATER)).job.generation == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (a_fetch(), a_fetch(a_job(generation=2, requested_at=LATER)), True),
+        (a_fetch(), a_fetch(url="https://h/other"), False),
+        (a_fetch(), a_fetch(a_job(priority=Priority.LOW)), False),
+        (a_fetch(), a_fetch(force=True, reason="r"), False),
+        (a_fetch(), an_import(), False),
+        (an_import(), an_import(a_job(generation=5)), True),
+        (an_import(), an_import(sha256="1" * 64), False),
+    ],
+)
+def test_work_is_the_same_whatever_its_generation_and_time(one: Command, other: Command, same: bool) -> None:
+    assert is_same_work(one, other) is same
