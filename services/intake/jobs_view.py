@@ -1,0 +1,176 @@
+"""How jobs are shown: one job as the API tells it, and pages of many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
+from typing import Annotated, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from shared.job_states import JobState, Status
+from shared.partition import normalize_endpoint, normalize_ticker
+from shared.progress import Progress
+from shared.subjects import Priority, Stage
+
+
+class TransitionView(BaseModel):
+    """A state that the job came to, and when (UTC)."""
+
+    state: Status
+    at: datetime
+
+
+class ProgressView(BaseModel):
+    """How far the present stage has come."""
+
+    stage: Stage
+    done_bytes: int
+    total_bytes: int | None
+
+
+class JobView(BaseModel):
+    """A job as of its newest generation."""
+
+    id: UUID
+    state: Status
+    status: Status = Field(description="the same as `state`")
+    ticker: str
+    endpoint: str
+    trading_day: date | None = Field(description="New York date; null until it is known")
+    url: str = Field(description="without its query")
+    priority: Priority
+    generation: int = Field(description="grows when the job is asked for again, refreshed or replayed")
+    stage: Stage = Field(description="the stage that the job is in or ended in")
+    attempts: int = Field(description="how often the present stage was started")
+    failures: int = Field(description="how many attempts of the present stage failed")
+    transitions: list[TransitionView]
+    bytes_fetched: int
+    bytes_expected: int | None = Field(description="null while the source does not say")
+    progress: ProgressView | None = Field(
+        description="as last told by the worker; null when none works on it"
+    )
+    rows: int | None = Field(description="snapshots in the partition")
+    snapshots: int | None
+    strike_rows: int | None
+    checksum: str | None = Field(description="SHA-256 of the source file")
+    replaced_checksum: str | None = Field(description="of the file that the partition came from before")
+    parquet_path: str | None = Field(description="relative to the Parquet folder")
+    parquet_bytes: int | None
+    skipped: bool = Field(description="whether the partition already held this very file")
+    error: str | None
+    error_field: str | None
+    dead_letter_seq: int | None = Field(description="where in DEAD the dead letter stands")
+    replay_of: str | None = Field(description="`job`, `JOBS:<seq>` or `DEAD:<seq>` when this is a replay")
+    created_at: datetime = Field(description="when the job was first heard of")
+    requested_at: datetime = Field(description="when this generation was asked for")
+    updated_at: datetime
+
+
+class JobFilter(BaseModel):
+    """Which jobs to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: Status | None = None
+    ticker: Annotated[str, AfterValidator(normalize_ticker)] | None = None
+    endpoint: Annotated[str, AfterValidator(normalize_endpoint)] | None = None
+    limit: int = Field(50, ge=1, le=500)
+    offset: int = Field(0, ge=0)
+
+    def allows(self, state: JobState) -> bool:
+        """Tell whether a job is to be listed."""
+        return (
+            self.status in {None, state.status}
+            and self.ticker in {None, state.job.ticker}
+            and self.endpoint in {None, state.job.endpoint}
+        )
+
+
+class JobsPage(BaseModel):
+    """Jobs, the newest request first."""
+
+    jobs: list[JobView]
+    total: int = Field(description="how many jobs fit the filters")
+    limit: int
+    offset: int
+    next: str | None = Field(description="path of the next page; null on the last one")
+
+
+def view_job(state: JobState, progress: Progress | None) -> JobView:
+    """Return what is told about a job."""
+    job = state.job
+    is_staged = state.stage is Stage.IMPORT  # before that, size and checksum are of an older generation
+    fetched, expected = _bytes(state, progress)
+    return JobView(
+        id=job.job_id,
+        state=state.status,
+        status=state.status,
+        ticker=job.ticker,
+        endpoint=job.endpoint,
+        trading_day=state.trading_day or job.trading_day,
+        url=job.base_url,
+        priority=job.priority,
+        generation=job.generation,
+        stage=state.stage,
+        transitions=[TransitionView(state=step.state, at=step.at) for step in state.transitions],
+        bytes_fetched=fetched,
+        bytes_expected=expected,
+        progress=ProgressView.model_validate(progress, from_attributes=True) if progress else None,
+        rows=state.snapshots,
+        checksum=state.sha256 if is_staged else None,
+        replaced_checksum=state.replaced_sha256,
+        skipped=state.status is Status.SKIPPED,
+        requested_at=job.requested_at,
+        **{name: getattr(state, name) for name in _SAME},
+    )
+
+
+def _bytes(state: JobState, progress: Progress | None) -> tuple[int, int | None]:
+    if state.stage is Stage.IMPORT:
+        return state.size_bytes or 0, state.size_bytes
+    if progress is not None and progress.stage is Stage.FETCH:
+        return progress.done_bytes, progress.total_bytes
+    return 0, None
+
+
+_SAME = (
+    "attempts",
+    "failures",
+    "snapshots",
+    "strike_rows",
+    "parquet_path",
+    "parquet_bytes",
+    "error",
+    "error_field",
+    "dead_letter_seq",
+    "replay_of",
+    "created_at",
+    "updated_at",
+)
+
+
+def list_jobs(
+    states: Iterable[JobState], wanted: JobFilter, progress: Callable[[JobState], Progress | None]
+) -> JobsPage:
+    """Return one page of the jobs that fit the filter."""
+    fitting = sorted((state for state in states if wanted.allows(state)), key=_newest_first, reverse=True)
+    end = wanted.offset + wanted.limit
+    return JobsPage(
+        jobs=[view_job(state, progress(state)) for state in fitting[wanted.offset : end]],
+        total=len(fitting),
+        limit=wanted.limit,
+        offset=wanted.offset,
+        next=_page(wanted, end) if end < len(fitting) else None,
+    )
+
+
+def _newest_first(state: JobState) -> tuple[datetime, UUID]:
+    return state.job.requested_at, state.job.job_id
+
+
+def _page(wanted: JobFilter, offset: int) -> str:
+    query: dict[str, Any] = wanted.model_dump(exclude_none=True, mode="json") | {"offset": offset}
+    return f"/jobs?{urlencode(query)}"

@@ -1,0 +1,146 @@
+"""What the system is doing: queue depth, dead letters, jobs by state, who is alive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+import shared
+from services.intake.broker_link import BrokerLink
+from services.intake.projection import Projection
+from shared import subjects
+from shared.bus import Bus, translated
+from shared.errors import BrokerUnavailable
+from shared.job_states import Status
+from shared.presence import Heartbeat, is_answering
+from shared.subjects import Priority, Stage
+
+_STATES = tuple(
+    status for status in Status if status is not Status.COMMITTED
+)  # only the ledger sees that one
+_LOOK_TIMEOUT_S = 4.0
+
+
+@dataclass(frozen=True)
+class BrokerFacts:
+    """What only the broker can tell."""
+
+    queue: dict[tuple[Stage, Priority], int]
+    """How many commands wait or are in hand."""
+    dead_letters: int
+
+
+class BrokerView(BaseModel):
+    """The connection to NATS."""
+
+    connected: bool
+
+
+class ServiceView(BaseModel):
+    """The last sign of life of one instance of a service."""
+
+    instance: str
+    version: str
+    at: datetime
+    age_s: float
+    busy: int = Field(description="messages in hand")
+    started_at: datetime
+
+
+class StatusView(BaseModel):
+    """The state of the whole system as intake sees it."""
+
+    version: str
+    broker: BrokerView
+    rebuilt: bool = Field(description="whether all jobs of the last 30 days are known")
+    queue: dict[Stage, dict[Priority, int]] | None = Field(description="null when the broker does not answer")
+    dead_letters: int | None
+    jobs: dict[Status, int]
+    services: dict[str, list[ServiceView]]
+
+
+async def ask_broker(link: BrokerLink) -> BrokerFacts | None:
+    """Return what the broker tells; None when it does not answer."""
+    try:
+        with translated("look at the queues"):
+            async with asyncio.timeout(_LOOK_TIMEOUT_S):
+                return await _look(link.require())
+    except BrokerUnavailable:
+        return None
+
+
+async def _look(bus: Bus) -> BrokerFacts:
+    pairs = [(stage, priority) for stage in Stage for priority in Priority]
+    dead, *depths = await asyncio.gather(
+        _dead_letters(bus), *(_depth(bus, stage, priority) for stage, priority in pairs)
+    )
+    return BrokerFacts(dict(zip(pairs, depths, strict=True)), dead)
+
+
+async def _dead_letters(bus: Bus) -> int:
+    return int((await bus.js.stream_info(subjects.DEAD)).state.messages)
+
+
+async def _depth(bus: Bus, stage: Stage, priority: Priority) -> int:
+    info = await bus.js.consumer_info(subjects.JOBS, subjects.durable(stage, priority))
+    return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+
+def jobs_by_state(projection: Projection) -> dict[Status, int]:
+    """Count the known jobs."""
+    counts = Counter(state.status for state in projection.jobs)
+    return {status: counts[status] for status in _STATES}
+
+
+def view_status(projection: Projection, facts: BrokerFacts | None, now: datetime) -> StatusView:
+    """Return what is known; ``facts`` is None when the broker does not answer."""
+    services: dict[str, list[ServiceView]] = {}
+    for beat in projection.heartbeats():
+        services.setdefault(beat.service, []).append(_view_heartbeat(beat, now))
+    return StatusView(
+        version=shared.__version__,
+        broker=BrokerView(connected=facts is not None),
+        rebuilt=projection.is_rebuilt,
+        queue=_by_stage(facts) if facts else None,
+        dead_letters=facts.dead_letters if facts else None,
+        jobs=jobs_by_state(projection),
+        services=services,
+    )
+
+
+async def why_not_ready(link: BrokerLink, projection: Projection) -> list[str]:
+    """Return the reasons for which jobs would not be done now; none means ready."""
+    if not link.is_up:
+        return ["the broker is not connected"]
+    reasons = [] if projection.is_rebuilt else ["the jobs have not been read from the broker yet"]
+    if not await _importer_answers(link):
+        reasons.append("the importer does not answer")
+    return reasons
+
+
+async def _importer_answers(link: BrokerLink) -> bool:
+    try:
+        with translated("ping the importer"):
+            async with asyncio.timeout(_LOOK_TIMEOUT_S):
+                return await is_answering(link.require().client, "importer")
+    except BrokerUnavailable:
+        return False
+
+
+def _by_stage(facts: BrokerFacts) -> dict[Stage, dict[Priority, int]]:
+    return {stage: {priority: facts.queue[stage, priority] for priority in Priority} for stage in Stage}
+
+
+def _view_heartbeat(beat: Heartbeat, now: datetime) -> ServiceView:
+    return ServiceView(
+        instance=beat.instance,
+        version=beat.version,
+        at=beat.at,
+        age_s=max(0.0, round((now - beat.at).total_seconds(), 3)),
+        busy=beat.busy,
+        started_at=beat.started_at,
+    )

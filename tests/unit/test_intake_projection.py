@@ -1,0 +1,161 @@
+"""What intake keeps in memory, and the metrics that it makes of it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from prometheus_client.parser import text_string_to_metric_families
+
+from services.intake.errors import NotReady
+from services.intake.metrics_prometheus import Metrics
+from services.intake.projection import Projection
+from services.intake.status import BrokerFacts, view_status
+from shared import subjects
+from shared.messages import Envelope, Event, FileStaged, JobRequested, JobStarted
+from shared.presence import Heartbeat
+from shared.progress import Progress
+from shared.subjects import Priority, Stage
+from shared.tail import Tailed
+from tests.support.values import NOON, a_job
+
+SHA = "a" * 64
+
+
+class Clock:
+    now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def projection(clock: Clock, metrics: Metrics) -> Projection:
+    return Projection(clock, metrics)
+
+
+def told(event: Event, at: datetime = NOON) -> Tailed:
+    return Tailed(1, event.subject, Envelope.seal(event, at).encode())
+
+
+def requested(**changes: object) -> JobRequested:
+    return JobRequested(job=a_job(**changes), command_seq=1, url_sha256=SHA)
+
+
+def staged() -> FileStaged:
+    return FileStaged(job=a_job(), staged_path="p", size_bytes=70, sha256=SHA, command_seq=2)
+
+
+def message(subject: str, data: bytes) -> Msg:
+    return Msg(Client(), subject=subject, data=data)
+
+
+def progress(generation: int = 1, stage: Stage = Stage.FETCH) -> Progress:
+    return Progress(job_id=a_job().job_id, generation=generation, stage=stage, done_bytes=5, total_bytes=None)
+
+
+async def hear(projection: Projection, one: Progress | Heartbeat) -> None:
+    data = one.model_dump_json().encode()
+    if isinstance(one, Progress):
+        await projection._on_progress(message(subjects.progress(one.job_id), data))
+    else:
+        await projection._on_heartbeat(message(subjects.heartbeat(one.service), data))
+
+
+def test_jobs_are_refused_until_events_have_been_read_to_their_end(projection: Projection) -> None:
+    projection._on_event(told(requested()))
+    with pytest.raises(NotReady, match="not yet read"):
+        projection.require_rebuilt()
+    projection._on_event(Tailed(1, "", None))
+    projection.require_rebuilt()
+    assert projection.job(a_job().job_id) is not None
+
+
+def test_a_message_of_a_later_version_is_passed_over(projection: Projection) -> None:
+    projection._on_event(Tailed(1, "gex.event.job.requested.x", b'{"type": "gex.event.v9.new"}'))
+    assert projection.jobs == ()
+
+
+async def test_progress_is_that_of_the_present_generation_and_stage(projection: Projection) -> None:
+    state = None
+    await hear(projection, progress())
+    projection._on_event(told(requested()))
+    state = projection.job(a_job().job_id)
+    assert state is not None
+    assert projection.progress(state) is None  # told before the job was known
+    await hear(projection, progress(generation=2))
+    assert projection.progress(state) is None
+    await hear(projection, progress(stage=Stage.IMPORT))
+    assert projection.progress(state) is None
+    await hear(projection, progress())
+    assert projection.progress(state) == progress()
+
+
+async def test_heartbeats_of_the_last_hour_are_kept_by_service_and_instance(
+    projection: Projection, clock: Clock
+) -> None:
+    for instance, age in (("a", 61), ("b", 1), ("c", 0)):
+        at = NOON - timedelta(minutes=age)
+        await hear(
+            projection, Heartbeat(service="fetcher", instance=instance, version="1", started_at=at, at=at)
+        )
+    view = view_status(projection, None, clock.now)
+    assert [(beat.instance, beat.age_s) for beat in view.services["fetcher"]] == [("b", 60.0), ("c", 0.0)]
+    assert (view.broker.connected, view.queue, view.dead_letters) == (False, None, None)
+
+
+def test_jobs_that_events_has_forgotten_are_forgotten_here(projection: Projection, clock: Clock) -> None:
+    projection._on_event(told(requested()))
+    clock.now = NOON + timedelta(days=31)
+    projection._on_event(told(requested(ticker="SPX"), clock.now))
+    assert [state.job.ticker for state in projection.jobs] == ["SPX"]
+
+
+def values(text: bytes) -> dict[str, float]:
+    return {
+        f"{sample.name}{sorted(sample.labels.values())}": sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }
+
+
+def test_only_what_happens_while_intake_runs_is_counted(
+    projection: Projection, metrics: Metrics, clock: Clock
+) -> None:
+    before = a_job(ticker="SPX")
+    projection._on_event(told(staged().model_copy(update={"job": before})))
+    projection._on_event(Tailed(1, "", None))
+    projection._on_event(told(requested()))
+    projection._on_event(told(JobStarted(job=a_job(), stage=Stage.FETCH, start=1)))
+    projection._on_event(told(staged(), NOON + timedelta(seconds=3)))
+    queue = {(stage, priority): 0 for stage in Stage for priority in Priority}
+    facts = BrokerFacts(queue | {(Stage.IMPORT, Priority.MEDIUM): 2}, dead_letters=1)
+    found = values(metrics.expose(projection, facts, clock.now))
+    assert found["gexlake_fetched_bytes_total[]"] == 70
+    assert found["gexlake_stage_seconds_sum['done', 'fetch']"] == 3
+    assert found["gexlake_jobs['staged']"] == 2
+    assert found["gexlake_queue_depth['import', 'medium']"] == 2
+    assert (found["gexlake_dead_letters[]"], found["gexlake_broker_up[]"]) == (1, 1)
+
+
+def test_without_the_broker_the_queue_is_not_told(
+    projection: Projection, metrics: Metrics, clock: Clock
+) -> None:
+    metrics.counted_request("/jobs/{id}", "GET", 404)
+    found = values(metrics.expose(projection, None, clock.now))
+    assert found["gexlake_broker_up[]"] == 0
+    assert not [name for name in found if name.startswith("gexlake_queue_depth")]
+    assert found["gexlake_http_requests_total['/jobs/{id}', '404', 'GET']"] == 1
