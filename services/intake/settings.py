@@ -1,0 +1,37 @@
+"""Settings of the intake service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, FilePath
+
+from services.intake.rate_limits import fit_rate
+from shared.settings import CommaList, legacy
+from shared.source_settings import SourceSettings
+
+Rate = Annotated[str, BeforeValidator(fit_rate)]
+"""A rate as ``limits`` writes it (``600/minute``); a bare number is per minute."""
+
+
+class IntakeSettings(SourceSettings):
+    """What intake needs to know."""
+
+    host: str = Field("127.0.0.1", validation_alias=legacy("HOST"))
+    port: int = Field(8877, ge=1, le=65535, validation_alias=legacy("PORT"))
+    cors_origins: CommaList = Field(("*",), validation_alias=legacy("CORS_ORIGINS"))
+    api_keys: CommaList = Field((), repr=False)
+    """Keys that clients must show; none means that everybody is let in."""
+    rate_limit_history: Rate = Field("600/minute", validation_alias=legacy("RATE_LIMIT_HISTORY"))
+    rate_limit_gex: Rate = Field("6000/minute", validation_alias=legacy("RATE_LIMIT_GEX"))
+    rate_limit_webhook: Rate = Field("6000/minute", validation_alias=legacy("RATE_LIMIT_WEBHOOK"))
+    timeout_keep_alive: int = Field(5, ge=0)
+    """Seconds after which an idle connection is closed."""
+    ssl_certfile: FilePath | None = None
+    ssl_keyfile: FilePath | None = None
+
+    @property
+    def tls_files(self) -> tuple[Path | None, Path | None]:
+        """The certificate and its key; both None for plain HTTP."""
+        return self.ssl_certfile, self.ssl_keyfile
