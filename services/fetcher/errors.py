@@ -114,7 +114,7 @@ class FileIncomplete(Transient):
 
 
 class StagingFailed(Transient):
-    """The file could not be written.
+    """The disk did not take the file.
 
     Args:
         path: where it was to go.
@@ -123,6 +123,6 @@ class StagingFailed(Transient):
 
     def __init__(self, path: Path, cause: OSError) -> None:
         super().__init__(
-            f"{path} cannot be written: {cause.strerror or cause}: free space or mend the folder; "
+            f"{path} cannot be staged: {cause.strerror or cause}: free space or mend the folder; "
             "the fetch is tried again"
         )

@@ -21,7 +21,7 @@ from shared.durable_files import make_folder
 from shared.errors import CannotStart
 from shared.paths import LakePaths
 from shared.presence import present
-from shared.runtime import stop_when_closed
+from shared.runtime import supervise
 from shared.subjects import Stage
 from shared.worker import Retries, Worker
 
@@ -64,8 +64,8 @@ async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(prepare, settings.paths)
     async with connected(settings, "fetcher") as bus, sources(settings) as source:
         worker = new_worker(bus, settings, source)
-        async with present(bus, "fetcher", "Downloads source files and stages them.", worker):
-            await _work(bus, worker, stop, settings.drain_timeout_s)
+        async with present(bus, "fetcher", "Downloads source files and stages them", worker):
+            await supervise(bus, stop, working=[worker.run(stop, settings.drain_timeout_s)])
 
 
 def prepare(paths: LakePaths) -> None:
@@ -83,13 +83,3 @@ def prepare(paths: LakePaths) -> None:
         ) from error
     if swept:
         log.info("partial_files_swept", count=swept)
-
-
-async def _work(bus: Bus, worker: Worker, stop: asyncio.Event, drain_timeout_s: float) -> None:
-    working = asyncio.create_task(worker.run(stop, drain_timeout_s))
-    watching = asyncio.create_task(stop_when_closed(bus, stop))
-    await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-    stop.set()
-    await asyncio.wait({working, watching})
-    working.result()
-    watching.result()

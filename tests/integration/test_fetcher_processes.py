@@ -62,6 +62,12 @@ class Fetchers:
             process.send_signal(signal.SIGTERM)
         return [process.wait(timeout=20) for process in running]
 
+    def kill(self) -> None:
+        """End those that still run at once."""
+        for process in self._running:
+            process.kill()
+            process.wait(timeout=20)
+
     def output(self) -> str:
         return self._log.read_text()
 
@@ -86,7 +92,7 @@ def fetchers(nats_server: NatsServer, vendor: Vendor, tmp_path: Path) -> Iterato
     }
     fetchers = Fetchers(environment, tmp_path / "fetchers.log")
     yield fetchers
-    fetchers.stop()
+    fetchers.kill()
 
 
 @pytest.fixture

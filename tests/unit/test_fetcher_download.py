@@ -140,6 +140,6 @@ async def test_a_full_disk_names_the_path_and_the_reason(
     monkeypatch.setattr(PartialFile, step, fail)
     source = ChunkSource([b"[1]"])
     source.closed = step == "open"
-    with pytest.raises(StagingFailed, match=r"day\.json cannot be written: No space left on device"):
+    with pytest.raises(StagingFailed, match=r"day\.json cannot be staged: No space left on device"):
         await fetch(source, final)
     assert not final.exists()

@@ -1,0 +1,49 @@
+"""The fetcher's settings, and which source a URL goes to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.fetcher.errors import SourceRefused
+from services.fetcher.settings import FetcherSettings
+from services.fetcher.wiring import sources
+from shared.errors import CannotStart
+from shared.settings import load
+
+
+def test_the_defaults_are_those_that_are_documented() -> None:
+    settings = load(FetcherSettings)
+    assert (settings.fetch_slots, settings.max_file_bytes) == (4, 2 * 1024**3)
+    assert (settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s) == (10, 60)
+    assert settings.allowed_sources == ("https://hist.gex.bot/",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GEXLAKE_FETCH_SLOTS", "0"),
+        ("GEXLAKE_MAX_FILE_BYTES", "much"),
+        ("GEXLAKE_FETCH_READ_TIMEOUT_S", "-1"),
+    ],
+)
+def test_an_unusable_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(CannotStart, match=name):
+        load(FetcherSettings)
+
+
+@pytest.mark.parametrize("scheme", ["file", "FILE"])
+async def test_a_file_url_goes_to_the_local_source_however_it_is_spelled(tmp_path: Path, scheme: str) -> None:
+    (tmp_path / "day.json").write_bytes(b"[]")
+    settings = load(FetcherSettings, local_source_dirs=(str(tmp_path),))
+    async with sources(settings) as source, source.open(f"{scheme}://{tmp_path}/day.json") as body:
+        assert [chunk async for chunk in body.chunks] == [b"[]"]
+
+
+async def test_any_other_url_goes_through_the_gate_to_the_web() -> None:
+    async with sources(load(FetcherSettings)) as source:
+        with pytest.raises(SourceRefused, match="not allowed"):
+            async with source.open("https://elsewhere.test/day.json"):
+                pass
