@@ -100,11 +100,23 @@ async def _beat(bus: Bus, service: str, started_at: datetime, worker: object | N
 
 
 async def _check(service: str) -> bool:
-    client = await nats.connect(load(Settings).broker_url, allow_reconnect=False, connect_timeout=2)
+    # Left to itself the client tries for two minutes, and tells each attempt.
+    client = await nats.connect(
+        load(Settings).broker_url,
+        allow_reconnect=False,
+        max_reconnect_attempts=1,
+        reconnect_time_wait=0,
+        connect_timeout=2,
+        error_cb=_keep_quiet,
+    )
     try:
         return await is_answering(client, service, socket.gethostname())
     finally:
         await client.close()
+
+
+async def _keep_quiet(_: Exception) -> None:
+    """Leave it to the caller to tell the error."""
 
 
 if __name__ == "__main__":

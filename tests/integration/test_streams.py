@@ -1,0 +1,141 @@
+"""The streams and durables on a real nats-server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import nats
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerInfo, StorageType, StreamInfo
+
+from bench.nats_server import NatsServer
+from shared import streams, subjects
+from shared.bus import Bus
+from shared.subjects import Priority, Stage
+from tests.support.poll import eventually
+
+DAY_S = 24 * 3600
+LIMITS = {
+    "JOBS": (14 * DAY_S, DAY_S, "new"),
+    "EVENTS": (30 * DAY_S, DAY_S, "old"),
+    "FEED": (2 * DAY_S, 600, "new"),
+    "DEAD": (90 * DAY_S, DAY_S, "old"),
+    "ADVISORIES": (14 * DAY_S, 120, "old"),
+}
+
+
+@pytest.fixture
+async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
+    """A connection to a server that holds nothing yet."""
+    client = await nats.connect(nats_server.url)
+    yield client
+    await client.close()
+
+
+async def apply(js: JetStreamContext) -> None:
+    await streams.apply(js, replicas=1, ack_wait_s=30)
+
+
+async def defined(client: Client) -> tuple[list[StreamInfo], list[ConsumerInfo]]:
+    js = client.jetstream()
+    found = await js.streams_info()
+    consumers = [one for info in found for one in await js.consumers_info(str(info.config.name))]
+    return found, consumers
+
+
+async def test_exactly_the_five_streams_of_the_design_are_created(client: Client) -> None:
+    await apply(client.jetstream())
+    found, _ = await defined(client)
+    limits = {
+        info.config.name: (info.config.max_age, info.config.duplicate_window, info.config.discard)
+        for info in found
+    }
+    assert limits == LIMITS
+    for info in found:
+        assert (info.config.storage, info.config.retention) == (StorageType.FILE, "limits")
+        assert (info.config.max_bytes or 0) > 0
+        assert info.config.num_replicas == 1
+
+
+async def test_every_stage_and_priority_has_its_durable_and_the_ledger_one(client: Client) -> None:
+    await apply(client.jetstream())
+    _, consumers = await defined(client)
+    wanted = {subjects.durable(stage, priority) for stage in Stage for priority in Priority} | {"ledger"}
+    assert {consumer.name for consumer in consumers} == wanted
+    for consumer in consumers:
+        assert (consumer.config.ack_policy, consumer.config.ack_wait) == ("explicit", 30)
+        assert consumer.config.max_deliver == -1
+        assert (consumer.config.max_ack_pending or 0) > 0
+
+
+async def test_applying_again_changes_nothing(client: Client) -> None:
+    js = client.jetstream()
+    await apply(js)
+    changes: list[str] = []
+
+    async def note(message: Msg) -> None:
+        changes.append(message.subject)
+
+    await client.subscribe("$JS.EVENT.ADVISORY.STREAM.UPDATED.>", cb=note)
+    await client.subscribe("$JS.EVENT.ADVISORY.*.CREATED.>", cb=note)
+    before = await defined(client)
+    await apply(js)
+    after = await defined(client)
+    assert [info.created for info in after[0]] == [info.created for info in before[0]]
+    assert [info.config for info in after[0]] == [info.config for info in before[0]]
+    assert [info.created for info in after[1]] == [info.created for info in before[1]]
+    await js.add_stream(name="LAST", subjects=["last"])
+    await eventually(lambda: changes, what="the advisory of the stream that the test itself made")
+    assert changes == ["$JS.EVENT.ADVISORY.STREAM.CREATED.LAST"]
+
+
+async def test_a_changed_definition_is_brought_up_to_date_and_keeps_its_messages(client: Client) -> None:
+    js = client.jetstream()
+    await apply(js)
+    await js.publish("gex.job.fetch.low.SPX", b"kept")
+    old = (await js.stream_info(subjects.JOBS)).config
+    await js.update_stream(old.evolve(max_age=60, max_bytes=1024, discard="old", duplicate_window=60))
+    await js.add_consumer(
+        subjects.JOBS, streams.job_consumer(Stage.FETCH, Priority.LOW, 1).evolve(max_ack_pending=1)
+    )
+    await apply(js)
+    info = await js.stream_info(subjects.JOBS)
+    consumer = await js.consumer_info(subjects.JOBS, "fetch_low")
+    assert (info.config.max_age, info.config.max_bytes, info.config.discard) == (
+        14 * DAY_S,
+        old.max_bytes,
+        "new",
+    )
+    assert info.state.messages == 1
+    assert (consumer.config.ack_wait, consumer.config.max_ack_pending) == (30, streams.MAX_ACK_PENDING)
+
+
+async def test_services_that_start_at_once_do_not_disturb_one_another(client: Client) -> None:
+    js = client.jetstream()
+    await asyncio.gather(*(apply(js) for _ in range(4)))
+    found, consumers = await defined(client)
+    assert (len(found), len(consumers)) == (5, 9)
+
+
+async def test_an_operators_own_stream_is_left_alone(client: Client) -> None:
+    js = client.jetstream()
+    await js.add_stream(name="OTHER", subjects=["other"])
+    await apply(js)
+    found, _ = await defined(client)
+    assert {info.config.name for info in found} == {*LIMITS, "OTHER"}
+
+
+async def test_a_terminated_command_leaves_an_advisory(bus: Bus) -> None:
+    await bus.js.publish("gex.job.fetch.low.SPX", b"x")
+    subscription = await bus.js.pull_subscribe_bind("fetch_low", subjects.JOBS)
+    (message,) = await subscription.fetch(1)
+    await message.term()
+
+    async def advised() -> bool:
+        return (await bus.js.stream_info(subjects.ADVISORIES)).state.messages == 1
+
+    await eventually(advised)

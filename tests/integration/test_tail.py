@@ -1,0 +1,138 @@
+"""Following a stream across everything that happens to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bench.nats_server import NatsServer
+from shared import subjects
+from shared.bus import Bus
+from shared.errors import BrokerUnavailable
+from shared.messages import JobStarted, decode
+from shared.subjects import Stage
+from shared.tail import Tailed, follow
+from tests.support.poll import eventually
+from tests.support.values import a_job
+
+
+@contextlib.asynccontextmanager
+async def following(bus: Bus, subject: str = subjects.ALL_EVENTS) -> AsyncIterator[list[Tailed]]:
+    told: list[Tailed] = []
+
+    async def read() -> None:
+        async for item in follow(bus, subjects.EVENTS, subject):
+            told.append(item)  # noqa: PERF401 (it never ends)
+
+    task = asyncio.create_task(read())
+    try:
+        yield told
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def announce(bus: Bus, *starts: int) -> None:
+    for start in starts:
+        await bus.announce(JobStarted(job=a_job(), stage=Stage.FETCH, start=start))
+
+
+async def announce_at_last(bus: Bus, start: int) -> None:
+    async def announced() -> bool:
+        with contextlib.suppress(BrokerUnavailable):
+            return bool(await bus.announce(JobStarted(job=a_job(), stage=Stage.FETCH, start=start)))
+        return False
+
+    await eventually(announced)
+
+
+def starts(told: list[Tailed]) -> list[int | None]:
+    """The starts in the order told; None for the news that the end was reached."""
+    seen: list[int | None] = []
+    for item in told:
+        if item.data is None:
+            seen.append(None)
+            continue
+        payload = decode(item.subject, item.data).open(item.subject)
+        assert isinstance(payload, JobStarted)
+        seen.append(payload.start)
+    return seen
+
+
+async def test_everything_is_told_once_in_order_and_the_end_once(bus: Bus) -> None:
+    await announce(bus, 1, 2, 3)
+    async with following(bus) as told:
+        await eventually(lambda: len(told) == 4)
+        await announce(bus, 4, 5)
+        await eventually(lambda: len(told) == 6)
+    assert starts(told) == [1, 2, 3, None, 4, 5]
+    assert [item.sequence for item in told] == [1, 2, 3, 3, 4, 5]
+
+
+async def test_an_empty_stream_is_told_ended_at_once(bus: Bus) -> None:
+    async with following(bus) as told:
+        await eventually(lambda: told)
+        await announce(bus, 1)
+        await eventually(lambda: len(told) == 2)
+    assert starts(told) == [None, 1]
+
+
+async def test_more_than_one_batch_is_told_before_the_end(bus: Bus) -> None:
+    await asyncio.gather(*(announce(bus, start) for start in range(1, 702)))
+    async with following(bus) as told:
+        await eventually(lambda: any(item.data is None for item in told))
+    assert told[-1].data is None
+    assert [item.sequence for item in told[:-1]] == list(range(1, 702))
+
+
+async def test_only_messages_under_the_subject_are_told(bus: Bus) -> None:
+    other = a_job(ticker="SPX")
+    await announce(bus, 1)
+    await bus.announce(JobStarted(job=other, stage=Stage.FETCH, start=7))
+    async with following(bus, f"gex.event.job.*.{other.job_id}") as told:
+        await eventually(lambda: len(told) == 2)
+    assert starts(told) == [7, None]
+
+
+async def test_messages_that_the_stream_has_forgotten_are_no_hindrance(bus: Bus) -> None:
+    await announce(bus, 1, 2, 3)
+    await bus.js.purge_stream(subjects.EVENTS, seq=3)
+    async with following(bus) as told:
+        await eventually(lambda: len(told) == 2)
+    assert starts(told) == [3, None]
+
+
+async def test_it_goes_on_where_it_was_after_the_server_was_killed(bus: Bus, nats_server: NatsServer) -> None:
+    await announce(bus, 1, 2)
+    async with following(bus) as told:
+        await eventually(lambda: len(told) == 3)
+        nats_server.kill()
+        nats_server.start()
+        await announce_at_last(bus, 3)
+        await announce_at_last(bus, 4)
+        await eventually(lambda: len(told) >= 5)
+    assert starts(told) == [1, 2, None, 3, 4]
+
+
+async def test_it_begins_once_the_server_is_there(bus: Bus, nats_server: NatsServer) -> None:
+    await announce(bus, 1)
+    nats_server.kill()
+    async with following(bus) as told:
+        nats_server.start()
+        await eventually(lambda: len(told) == 2)
+    assert starts(told) == [1, None]
+
+
+async def test_it_goes_on_after_its_consumer_was_deleted(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.tail._WAIT_S", 0.6)  # how long a pull of a consumer that is gone lasts
+    async with following(bus) as told:
+        await eventually(lambda: told)
+        for consumer in await bus.js.consumers_info(subjects.EVENTS):
+            if consumer.name != subjects.LEDGER_DURABLE:
+                await bus.js.delete_consumer(subjects.EVENTS, consumer.name)
+        await announce(bus, 1)
+        await eventually(lambda: len(told) == 2)
+    assert starts(told) == [None, 1]
