@@ -1,0 +1,79 @@
+"""What must be true of a lake, whatever was killed on the way: asked over NATS, compared with the files."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from bench.generator import Day
+from shared import subjects
+from shared.bus import Bus
+from shared.trading_day import bounds_ms
+
+_TIMEOUT_S: Final = 15.0
+_STRIKES: Final = "timestamp, strike, gamma, oi_gamma, priors"
+_SNAPSHOTS: Final = (
+    "timestamp, spot_price, zero_gamma, min_dte, sec_min_dte, major_pos_vol, major_pos_oi, major_neg_vol, "
+    "major_neg_oi, sum_gex_vol, sum_gex_oi, delta_risk_reversal, max_priors"
+)
+_FIELDS: Final = ("timestamp", "spot", *_SNAPSHOTS.split(", ")[2:])
+
+
+async def ask_lake(bus: Bus, query: str) -> list[list[Any]]:
+    """Return the rows of a query.
+
+    Raises:
+        AssertionError: it was refused, or there are too many rows to answer.
+    """
+    request = json.dumps({"query": query, "max_rows": 10_000, "timeout_s": _TIMEOUT_S}).encode()
+    reply = await bus.client.request(subjects.lake("sql"), request, timeout=_TIMEOUT_S)
+    refusal = (reply.headers or {}).get("Nats-Service-Error")
+    assert not refusal, f"{query}: {refusal}"
+    answer = json.loads(reply.data)
+    assert not answer["truncated"], f"{query}: too many rows to compare"
+    return list(answer["rows"])
+
+
+async def assert_holds_exactly(bus: Bus, day: Day) -> None:
+    """Check that a partition has exactly the rows of its file, and its Parquet file those of the table."""
+    of_day = _where(day)
+    snapshots = await ask_lake(bus, f"SELECT {_SNAPSHOTS} FROM gex_snapshots {of_day} ORDER BY timestamp")
+    assert [_read(row) for row in snapshots] == _snapshots_of(day), day.file_name
+    strikes = await ask_lake(bus, f"SELECT {_STRIKES} FROM gex_strikes {of_day} ORDER BY timestamp, strike")
+    assert [_read(row) for row in strikes] == _strikes_of(day), day.file_name
+    await assert_parquet_equals_table(bus, of_day)
+
+
+async def assert_parquet_equals_table(bus: Bus, where: str = "") -> None:
+    """Check that no strike row is in the table only, or in Parquet only."""
+    for one, other in (
+        ("gex_strikes", "parquet_gex_strikes"),
+        ("parquet_gex_strikes", "gex_strikes"),
+    ):
+        query = f"SELECT count(*) FROM (FROM {one} {where} EXCEPT ALL FROM {other} {where})"
+        assert await ask_lake(bus, query) == [[0]], f"rows only in {one}"
+
+
+def _where(day: Day) -> str:
+    start, end = bounds_ms(day.day)
+    return (
+        f"WHERE ticker = '{day.ticker}' AND endpoint = '{day.endpoint}' "
+        f"AND timestamp >= {start} AND timestamp < {end}"
+    )
+
+
+def _read(row: list[Any]) -> list[Any]:
+    """Return a row with its last column, JSON, read."""
+    return [*row[:-1], json.loads(row[-1])]
+
+
+def _snapshots_of(day: Day) -> list[list[Any]]:
+    return [[1000 * record["timestamp"], *(record[name] for name in _FIELDS[1:])] for record in day.records()]
+
+
+def _strikes_of(day: Day) -> list[list[Any]]:
+    return [
+        [1000 * record["timestamp"], *strike]
+        for record in day.records()
+        for strike in sorted(record["strikes"])
+    ]
