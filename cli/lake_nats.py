@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -68,7 +69,8 @@ async def query(settings: Settings, sql: str, max_rows: int, timeout_s: float) -
     except (NatsError, OSError) as error:
         raise BrokerUnreachable(settings.broker_url, _words(error)) from error
     finally:
-        await client.close()
+        with suppress(NatsError, OSError):
+            await client.close()
     return _read(answer)
 
 

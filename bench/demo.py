@@ -1,0 +1,193 @@
+"""The whole system on one generated trading day, from a posted URL to Parquet: ``make demo``.
+
+Everything runs in a temporary folder on free ports and is gone in the end; ``--keep`` keeps the folder. When
+anything differs from what was generated, it shows the ends of the logs and one line, and exits with status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bench.generator import Day, DayFacts
+from bench.stack import Stack, StackError
+from bench.vendor import Vendor
+from cli.answers import JobAnswer
+from cli.errors import CommandFailed
+from cli.intake_httpx import Intake
+from cli.lake_nats import Rows, query
+from cli.settings import CliSettings
+from cli.tables import console, rows_table
+from cli.watch import follow, shown_on
+from shared.partition import Partition
+from shared.paths import LakePaths
+
+_QUERY_TIMEOUT_S = 30.0
+_TOP_STRIKES = """
+SELECT strike, gamma, oi_gamma, priors FROM gex_strikes
+WHERE {where} AND timestamp = (SELECT max(timestamp) FROM gex_snapshots WHERE {where})
+ORDER BY abs(gamma) DESC LIMIT 5"""
+
+
+class DemoFailed(Exception):
+    """What landed is not what was generated."""
+
+
+@dataclass
+class Stopwatch:
+    """How long each stage took, in seconds."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timing(self, stage: str) -> Iterator[None]:
+        """Time a stage."""
+        began = time.monotonic()
+        yield
+        self.seconds[stage] = time.monotonic() - began
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What the lake holds of the day."""
+
+    snapshots: int
+    strike_rows: int
+    parquet_rows: int
+    parquet: Path
+    top_strikes: Rows
+
+
+def run(day: Day, folder: Path, out: Console) -> None:
+    """Generate the day, bring it in, and show what landed.
+
+    Raises:
+        DemoFailed: it is not what was generated.
+        StackError: the system did not start.
+        CommandFailed: it did not answer.
+    """
+    watch = Stopwatch()
+    source = folder / "vendor" / day.file_name
+    source.parent.mkdir()
+    with watch.timing("generate"):
+        facts = _generate(day, source, out)
+    with Vendor(source.parent) as vendor:
+        stack = Stack(folder, env={"GEXLAKE_ALLOWED_SOURCES": vendor.base_url})
+        try:
+            with watch.timing("start"):
+                stack.start()
+                stack.wait_ready()
+            job = _bring_in(stack, vendor.url_of(day.file_name), out)
+            watch.seconds |= {stage: s for stage, s in job.seconds.items() if stage != "wait"}
+            with watch.timing("query"):
+                landed = _look(stack, day)
+            _compare(facts, job, landed)
+        except (StackError, CommandFailed, DemoFailed):
+            out.print(stack.tails(), markup=False)
+            raise
+        finally:
+            stack.stop()
+    _show(landed, folder, watch, out)
+
+
+def _generate(day: Day, path: Path, out: Console) -> DayFacts:
+    columns = (TextColumn("generate"), BarColumn(), MofNCompleteColumn(), TextColumn("snapshots"))
+    with Progress(*columns, TimeElapsedColumn(), console=out) as progress:
+        task = progress.add_task("generate", total=day.snapshots)
+        facts = day.write(path, on_record=lambda: progress.advance(task))
+    out.print(f"{day.file_name}: {decimal(facts.bytes)}")
+    return facts
+
+
+def _bring_in(stack: Stack, url: str, out: Console) -> JobAnswer:
+    out.print(f"POST {stack.url}/gex_history_url")
+    with Intake(CliSettings(url=stack.url)) as intake, shown_on(out) as show:
+        job_id = intake.submit({"url": url, "endpoint": "gex_zero"})["id"]
+        return follow(lambda: JobAnswer.read(intake.job(job_id)), show)
+
+
+def _look(stack: Stack, day: Day) -> Landed:
+    settings = CliSettings(nats_url=stack.nats_url)
+    where = f"ticker = '{day.ticker}' AND endpoint = '{day.endpoint}'"
+
+    def ask(sql: str) -> Rows:
+        return asyncio.run(query(settings, sql, max_rows=10, timeout_s=_QUERY_TIMEOUT_S))
+
+    def count(table: str) -> int:
+        return int(ask(f"SELECT count(*) FROM {table} WHERE {where}").rows[0][0])  # noqa: S608 (fixed words)
+
+    return Landed(
+        snapshots=count("gex_snapshots"),
+        strike_rows=count("gex_strikes"),
+        parquet_rows=count("parquet_gex_strikes"),
+        parquet=LakePaths.under(stack.data_dir).parquet(Partition(day.ticker, day.endpoint, day.day)),
+        top_strikes=ask(_TOP_STRIKES.format(where=where)),
+    )
+
+
+def _compare(facts: DayFacts, job: JobAnswer, landed: Landed) -> None:
+    if not job.went_well:
+        raise DemoFailed(f"the job ended {job.state}: {job.error}")
+    for what, generated, found in (
+        ("bytes fetched", facts.bytes, job.bytes_fetched),
+        ("sha256", facts.sha256, job.checksum),
+        ("snapshots in DuckDB", facts.snapshots, landed.snapshots),
+        ("strike rows in DuckDB", facts.strike_rows, landed.strike_rows),
+        ("strike rows in Parquet", facts.strike_rows, landed.parquet_rows),
+    ):
+        if generated != found:
+            raise DemoFailed(f"{what}: {generated} were generated, {found} found")
+    if not landed.parquet.is_file():
+        raise DemoFailed(f"{landed.parquet} is missing")
+
+
+def _show(landed: Landed, folder: Path, watch: Stopwatch, out: Console) -> None:
+    size = decimal(landed.parquet.stat().st_size)
+    out.print(f"\nDuckDB   {landed.snapshots:,} snapshots, {landed.strike_rows:,} strike rows")
+    out.print(f"Parquet  {landed.parquet_rows:,} strike rows, {size}, {landed.parquet.relative_to(folder)}")
+    out.print("Seconds  " + ", ".join(f"{stage} {s:.1f}" for stage, s in watch.seconds.items()))
+    out.print("\nThe strikes with most gamma at the last snapshot:")
+    out.print(rows_table(landed.top_strikes))
+
+
+def main() -> None:
+    """Run the demo and clean up, however it ends."""
+    parser = argparse.ArgumentParser(prog="python -m bench.demo", description=run.__doc__)
+    parser.add_argument("--snapshots", type=int, default=Day.snapshots)
+    parser.add_argument("--strikes", type=int, default=Day.strikes)
+    parser.add_argument("--keep", action="store_true", help="keep the folder")
+    options = parser.parse_args()
+    try:
+        day = Day(snapshots=options.snapshots, strikes=options.strikes)
+    except ValueError as error:
+        parser.error(str(error))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    folder = Path(tempfile.mkdtemp(prefix="gexlake-demo-"))
+    try:
+        run(day, folder, console(sys.stdout))
+    except (DemoFailed, StackError, CommandFailed, OSError) as error:
+        sys.exit(f"demo: {str(error).splitlines()[0]}")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    finally:
+        if options.keep:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
