@@ -144,9 +144,10 @@ class JobDesk:
         return command, ack.seq
 
     async def _announce(self, bus: Bus, event: Event) -> None:
-        await bus.announce(event)
+        at = self._clock()
+        await bus.announce(event, at)
         failpoint("intake.event_published")
-        self._projection.apply(event, self._clock())
+        self._projection.apply(event, at)
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[Bus]:

@@ -103,8 +103,6 @@ def _check_url(text: str, gate: SourceGate) -> SplitResult:
     if len(text) > MAX_URL_LENGTH:
         message = f"url: it has {len(text)} characters; at most {MAX_URL_LENGTH} are allowed"
         raise Unfit("url", "length", message)
-    if not text.isascii():
-        raise Unfit("url", "ascii", "url: it has characters outside ASCII; send it percent-encoded")
     try:
         return gate.check(text)
     except ValueError as error:

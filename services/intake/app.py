@@ -1,0 +1,46 @@
+"""The HTTP application: routes, errors, CORS and the request counter put together."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+import shared
+from services.intake import error_answers, routes_health, routes_jobs
+from services.intake.parts import Parts
+from services.intake.request_counter import RequestCounter
+
+_DESCRIPTION = """
+Brings days of options gamma-exposure history from a posted URL into DuckDB and Parquet.
+
+Post the URL of a day to `/gex_history_url`, follow the job at `/jobs/{id}`. Every error is answered as
+`{"error": {"field", "rule", "message"}}`.
+"""
+
+
+def create_app(parts: Parts) -> ASGIApp:
+    """Return the application that serves ``parts``."""
+    app = FastAPI(
+        title="gexlake intake",
+        version=shared.__version__,
+        description=_DESCRIPTION,
+        redoc_url=None,
+        openapi_tags=[
+            {"name": "jobs", "description": "Queue files, follow jobs, replay them"},
+            {"name": "system", "description": "Health, status and metrics"},
+        ],
+    )
+    app.state.parts = parts
+    error_answers.register(app)
+    app.include_router(routes_jobs.router)
+    app.include_router(routes_health.router)
+    # Outermost, so that every answer has CORS headers: errors that nobody expected, too.
+    return CORSMiddleware(
+        RequestCounter(app, parts.metrics),
+        allow_origins=parts.settings.cors_origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=("Authorization", "Content-Type", "X-API-Key"),
+        expose_headers=("Retry-After", "WWW-Authenticate"),
+        allow_private_network=True,
+    )

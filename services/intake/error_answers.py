@@ -1,0 +1,105 @@
+"""Every error as one JSON shape: ``{"error": {"field", "rule", "message"}}``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from services.intake.errors import NotReady, Refused
+from services.intake.validation import first_problem
+from shared.errors import BrokerUnavailable, StreamFull
+
+STREAM_FULL_RETRY_AFTER_S = 60
+
+
+class Problem(BaseModel):
+    """What is wrong with a request."""
+
+    field: str | None = Field(description="the field of the input that is wrong")
+    rule: str = Field(description="the rule that it breaks, for programs")
+    message: str = Field(description="what is wrong and what to do, for people")
+
+
+class ErrorAnswer(BaseModel):
+    """The body of every answer that is an error."""
+
+    error: Problem
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says of the errors of a route."""
+    return {status: {"model": ErrorAnswer, "description": _MEANINGS[status]} for status in statuses}
+
+
+_MEANINGS = {
+    400: "The body is not JSON, or no object",
+    401: "No valid API key",
+    404: "There is no such job or message",
+    413: "The body is over 1 MiB",
+    415: "The content type is not taken",
+    422: "A field is missing or breaks a rule; the answer names both",
+    429: "Over the rate limit; Retry-After says when to come again",
+    503: "The broker did not acknowledge in time: nothing is known to be stored, send the same again",
+}
+
+
+def register(app: FastAPI) -> None:
+    """Answer every error of ``app`` in the one shape."""
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(BrokerUnavailable, _broker_unavailable)
+    app.add_exception_handler(StreamFull, _stream_full)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _answer(status: int, field: str | None, rule: str, message: str, headers: Any = None) -> JSONResponse:
+    body = ErrorAnswer(error=Problem(field=field, rule=rule, message=message))
+    return JSONResponse(body.model_dump(), status_code=status, headers=headers)
+
+
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refused)  # noqa: S101 (registered for this type)
+    return _answer(error.status, error.field, error.rule, str(error), error.headers)
+
+
+async def _broker_unavailable(request: Request, error: Exception) -> JSONResponse:
+    return await _refused(request, NotReady("broker", str(error)))
+
+
+async def _stream_full(request: Request, error: Exception) -> JSONResponse:
+    return await _refused(request, NotReady("stream_full", str(error), STREAM_FULL_RETRY_AFTER_S))
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for this type)
+    return await _refused(request, first_problem(error.errors()))
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 (registered for this type)
+    path, method = request.url.path[:200], request.method[:20]
+    field: str | None
+    match error.status_code:
+        case 404:
+            field, rule, message = "path", "route", f"there is no route {path}; /docs lists all"
+        case 405:
+            field, rule, message = (
+                "method",
+                "method",
+                f"{path} does not take {method}; /docs lists what it takes",
+            )
+        case _:
+            field, rule, message = None, "http", error.detail
+    return _answer(error.status_code, field, rule, message, error.headers)
+
+
+async def _unexpected(_: Request, _error: Exception) -> JSONResponse:
+    # The HTTP server logs the error itself.
+    message = "an unexpected error, which is in intake's log; nothing is known to be stored"
+    return _answer(500, None, "unexpected", message)

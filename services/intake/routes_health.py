@@ -1,0 +1,66 @@
+"""The routes about the system itself: alive, ready, what it does, metrics."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel, Field
+
+from services.intake.error_answers import documented
+from services.intake.metrics_prometheus import CONTENT_TYPE
+from services.intake.parts import Wired, require_key
+from services.intake.status import StatusView, ask_broker, view_status, why_not_ready
+
+router = APIRouter(tags=["system"])
+
+
+class Health(BaseModel):
+    """This process answers."""
+
+    status: Literal["healthy"] = "healthy"
+    service: Literal["gex-data-pipeline"] = "gex-data-pipeline"
+
+
+class Readiness(BaseModel):
+    """Whether jobs would be done now."""
+
+    ready: bool
+    reasons: list[str] = Field(description="what is missing; empty when ready")
+
+
+@router.get("/health", summary="Is this process alive?")
+async def get_health() -> Health:
+    """Answer always; whether jobs get done is told by /ready."""
+    return Health()
+
+
+@router.get(
+    "/ready",
+    summary="Would jobs be done now?",
+    responses={503: {"model": Readiness, "description": "Something is missing; the reasons say what"}},
+)
+async def get_ready(parts: Wired, response: Response) -> Readiness:
+    """Answer 200 when the broker and the importer answer and all jobs are known."""
+    reasons = await why_not_ready(parts.link, parts.projection)
+    response.status_code = 503 if reasons else 200
+    return Readiness(ready=not reasons, reasons=reasons)
+
+
+@router.get(
+    "/status",
+    summary="What is the system doing?",
+    dependencies=[Depends(require_key)],
+    responses=documented(401),
+)
+async def get_status(parts: Wired) -> StatusView:
+    """Tell queue depth, dead letters, jobs by state and the services' last heartbeats, as far as known."""
+    return view_status(parts.projection, await ask_broker(parts.link), parts.clock())
+
+
+@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+async def get_metrics(parts: Wired) -> Response:
+    """Expose counters, gauges and histograms in Prometheus' text format."""
+    facts = await ask_broker(parts.link)
+    text = parts.metrics.expose(parts.projection, facts, parts.clock())
+    return Response(text, media_type=CONTENT_TYPE)

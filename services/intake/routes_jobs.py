@@ -1,0 +1,136 @@
+"""The routes about jobs: queue a file, list and look at jobs, replay one."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel, Field
+
+from services.intake.body_limit import read_limited
+from services.intake.error_answers import documented
+from services.intake.history_request import read_history_request
+from services.intake.jobs_view import JobFilter, JobsPage, JobView, list_jobs, view_job
+from services.intake.json_body import check_content_type, read_object
+from services.intake.options import MAX_REASON_LENGTH
+from services.intake.parts import ClientName, Wired, require_key
+from services.intake.replay import read_replay_options, unknown_job
+from services.intake.replay_answer import ReplayQueued, queued_again
+from shared.partition import ENDPOINTS
+from shared.subjects import Priority, Stage
+
+router = APIRouter(tags=["jobs"], dependencies=[Depends(require_key)])
+
+_EXAMPLE_ID: Final = "5b0cf1b6-6e0c-5bd6-9d35-3cf2f5a4f0d2"
+_EXAMPLE_URL: Final = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"
+_HISTORY_BODY: Final[dict[str, Any]] = {
+    "type": "object",
+    "additionalProperties": True,
+    "description": (
+        "Keys are loose: any string may hold the URL, any string that starts with `gex_` is the endpoint, "
+        "`ticker`, `symbol`, `underlying` or the one remaining string is the ticker; `metadata`, `payload` "
+        "or `data` may hold them too. What the file's name tells of the ticker beats the body."
+    ),
+    "properties": {
+        "url": {"type": "string", "description": "the (signed) URL of a day of GEX history"},
+        "ticker": {"type": "string"},
+        "endpoint": {"enum": list(ENDPOINTS)},
+        "priority": {"enum": [str(priority) for priority in Priority], "default": "medium"},
+        "force": {"type": "boolean", "description": "replace good data by worse data; needs a reason"},
+        "reason": {"type": "string", "maxLength": MAX_REASON_LENGTH},
+    },
+    "example": {"url": f"{_EXAMPLE_URL}?sig=…", "ticker": "NQ_NDX", "endpoint": "gex_zero"},
+}
+_REPLAY_BODY: Final[dict[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "stage": {
+            "enum": [str(stage) for stage in Stage],
+            "description": "where to start again; by default the stage that the job is in or ended in",
+        },
+        "force": {"type": "boolean", "description": "replace good data by worse data; needs a reason"},
+        "reason": {"type": "string", "maxLength": MAX_REASON_LENGTH},
+    },
+    "example": {"stage": "import"},
+}
+
+
+def _body(schema: dict[str, Any], *types: str, required: bool) -> dict[str, Any]:
+    content = {name: {"schema": schema} for name in types}
+    return {"requestBody": {"required": required, "content": content}}
+
+
+class Queued(BaseModel):
+    """A file that is queued."""
+
+    status: Literal["queued"] = "queued"
+    id: UUID = Field(examples=[_EXAMPLE_ID])
+    url: str = Field(description="without its query", examples=[_EXAMPLE_URL])
+    ticker: str = Field(examples=["NQ_NDX"])
+    endpoint: str = Field(examples=["gex_zero"])
+    trading_day: date | None = Field(description="null when the file's name does not tell")
+    priority: Priority
+    generation: int = Field(description="grows when the job is asked for again or its URL is refreshed")
+
+
+@router.post(
+    "/gex_history_url",
+    summary="Bring a day of GEX history into the lake",
+    responses=documented(400, 401, 413, 415, 422, 429, 503),
+    openapi_extra=_body(_HISTORY_BODY, "application/json", "text/plain", required=True),
+)
+async def post_history_url(request: Request, parts: Wired, client: ClientName) -> Queued:
+    """Queue the fetch and import of one file.
+
+    The same file is the same job: posted again while it is under way, nothing happens; with a fresh
+    signature, its URL is refreshed; posted again when it is finished, it is done again. The answer comes
+    after the broker has the job on disk.
+    """
+    parts.history_limit.count(client)
+    check_content_type(request.headers.get("content-type"))
+    body = await read_limited(request.stream(), request.headers.get("content-length"))
+    job = await parts.desk.accept(read_history_request(read_object(body), parts.gate))
+    return Queued(
+        id=job.job_id,
+        url=job.base_url,
+        ticker=job.ticker,
+        endpoint=job.endpoint,
+        trading_day=job.trading_day,
+        priority=job.priority,
+        generation=job.generation,
+    )
+
+
+@router.get("/jobs", summary="List jobs, the newest request first", responses=documented(401, 422, 503))
+async def get_jobs(parts: Wired, wanted: Annotated[JobFilter, Query()]) -> JobsPage:
+    """List the jobs of the last 30 days, filtered by status, ticker and endpoint, in pages."""
+    parts.projection.require_rebuilt()
+    return list_jobs(parts.projection.jobs, wanted, parts.projection.progress)
+
+
+@router.get("/jobs/{id}", summary="Look at one job", responses=documented(401, 404, 422, 503))
+async def get_job(parts: Wired, job_id: Annotated[UUID, Path(alias="id")]) -> JobView:
+    """Tell the job's state, every transition, its progress, its result or its error."""
+    parts.projection.require_rebuilt()
+    state = parts.projection.job(job_id)
+    if state is None:
+        raise unknown_job(job_id)
+    return view_job(state, parts.projection.progress(state))
+
+
+@router.post(
+    "/jobs/{id}/replay",
+    summary="Do a job again from its message",
+    responses=documented(400, 401, 404, 413, 415, 422, 503),
+    openapi_extra=_body(_REPLAY_BODY, "application/json", required=False),
+)
+async def post_replay(
+    request: Request, parts: Wired, job_id: Annotated[UUID, Path(alias="id")]
+) -> ReplayQueued:
+    """Publish the job's command again as a new generation; importing replaces, so replays converge."""
+    check_content_type(request.headers.get("content-type"))
+    body = await read_limited(request.stream(), request.headers.get("content-length"))
+    return queued_again(await parts.desk.replay(read_replay_options(body, job_id)))

@@ -1,0 +1,87 @@
+"""Serve an ASGI application over HTTP until told to stop, then let open requests end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterator
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from services.intake.settings import IntakeSettings
+from shared.errors import CannotStart
+
+_BACKLOG = 2048
+log = structlog.get_logger(__name__)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        CannotStart: the port is taken, or the host is not one of this machine.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise CannotStart(
+            f"intake cannot listen on {host} port {port}: {error.strerror or error} "
+            "(GEXLAKE_HOST and GEXLAKE_PORT say where)"
+        ) from error
+
+
+async def serve_http(
+    app: ASGIApp, listener: socket.socket, settings: IntakeSettings, stop: asyncio.Event
+) -> None:
+    """Serve until ``stop`` is set, then drain.
+
+    Raises:
+        CannotStart: the TLS files are unusable.
+    """
+    server = _Server(_config(app, settings))
+    stopping = asyncio.create_task(stop.wait())
+    stopping.add_done_callback(lambda _: setattr(server, "should_exit", True))
+    host, port = listener.getsockname()[:2]
+    log.info("http_listening", host=host, port=port, tls=settings.ssl_certfile is not None)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        stopping.cancel()
+        listener.close()
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to ``shared.runtime``."""
+        yield
+
+
+def _config(app: ASGIApp, settings: IntakeSettings) -> uvicorn.Config:
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # rate limits count the peer, not what it says of itself
+        timeout_keep_alive=settings.timeout_keep_alive,
+        timeout_graceful_shutdown=round(settings.drain_timeout_s),
+        ssl_certfile=settings.ssl_certfile,
+        ssl_keyfile=settings.ssl_keyfile,
+    )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise CannotStart(
+            f"the TLS files are unusable: {error} (GEXLAKE_SSL_CERTFILE, GEXLAKE_SSL_KEYFILE)"
+        ) from error
+    return config

@@ -1,0 +1,73 @@
+"""Wire intake's parts together and run them: HTTP at once, the broker when it is there."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+
+from services.intake.app import create_app
+from services.intake.broker_link import BrokerLink
+from services.intake.handlers import JobDesk
+from services.intake.metrics_prometheus import Metrics
+from services.intake.parts import Parts
+from services.intake.projection import Projection
+from services.intake.rate_limits import RateLimit
+from services.intake.replay_nats import serve_replay
+from services.intake.server_uvicorn import listen, serve_http
+from services.intake.settings import IntakeSettings
+from shared.bus import connected, utc_now
+from shared.presence import present
+from shared.runtime import supervise
+
+DESCRIPTION = "Takes requests over HTTP, queues and replays jobs, tells how they are doing"
+
+
+def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> Parts:
+    """Return the parts of an intake that is not connected yet."""
+    link, metrics = BrokerLink(), Metrics()
+    projection = Projection(clock, metrics)
+    return Parts(
+        settings=settings,
+        gate=settings.gate,
+        link=link,
+        projection=projection,
+        desk=JobDesk(link, projection, clock),
+        metrics=metrics,
+        history_limit=RateLimit(settings.rate_limit_history),
+        clock=clock,
+    )
+
+
+async def serve(settings: IntakeSettings, stop: asyncio.Event) -> None:
+    """Run intake until ``stop`` is set.
+
+    Raises:
+        CannotStart: the port is taken, or the connection to the broker was closed for good.
+    """
+    parts = wire(settings)
+    await serve_parts(parts, listen(settings.host, settings.port), stop)
+
+
+async def serve_parts(parts: Parts, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Serve HTTP on ``listener`` and keep to the broker, until ``stop`` is set or the broker is gone."""
+    broker = asyncio.create_task(_keep_to_broker(parts))
+    broker.add_done_callback(lambda _: stop.set())
+    try:
+        await serve_http(create_app(parts), listener, parts.settings, stop)
+    finally:
+        broker.cancel()
+        with suppress(asyncio.CancelledError):
+            await broker
+
+
+async def _keep_to_broker(parts: Parts) -> None:
+    async with connected(parts.settings, "intake") as bus:
+        await parts.projection.listen(bus)
+        async with present(bus, "intake", DESCRIPTION, parts.desk) as service:
+            await serve_replay(service, parts.desk)
+            parts.link.bus = bus
+            # It goes on while HTTP drains: ``serve_parts`` cancels it when that is done.
+            await supervise(bus, asyncio.Event(), background=(parts.projection.follow(bus),))
