@@ -1,0 +1,133 @@
+"""Intake as a process: its start, its end, being killed at each durable step, and what it never tells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from bench.nats_server import NatsServer
+from shared import subjects
+from shared.bus import Bus
+from tests.support.intake import (
+    DAY_URL,
+    SIGNED_URL,
+    IntakeProcess,
+    all_events,
+    intake_process,
+    messages_in,
+)
+from tests.support.poll import eventually
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(timeout=20) as client:
+        yield client
+
+
+async def status_of(http: httpx.AsyncClient, intake: IntakeProcess) -> int | None:
+    try:
+        return (await http.get(f"{intake.url}/jobs")).status_code
+    except httpx.TransportError:
+        return None
+
+
+async def up(http: httpx.AsyncClient, intake: IntakeProcess) -> None:
+    async def knows_its_jobs() -> bool:
+        assert intake.process.poll() is None
+        return await status_of(http, intake) == 200
+
+    await eventually(knows_its_jobs)
+
+
+@pytest.mark.parametrize("step", ["accepted", "command_published", "event_published"])
+async def test_killed_at_a_durable_step_the_request_sent_again_is_one_job(
+    step: str, nats_server: NatsServer, bus: Bus, http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    environment = {"GEXLAKE_NATS_URL": nats_server.url, "GEXLAKE_ACK_WAIT_S": "5"}
+    with intake_process(tmp_path, **environment, GEXLAKE_FAILPOINT=f"intake.{step}") as intake:
+        await up(http, intake)
+        with pytest.raises(httpx.TransportError):
+            await http.post(f"{intake.url}/gex_history_url", json={"url": SIGNED_URL})
+        assert intake.process.wait(timeout=10) == -9
+    with intake_process(tmp_path, **environment) as intake:
+        await up(http, intake)
+        answer = await http.post(f"{intake.url}/gex_history_url", json={"url": SIGNED_URL})
+        assert (answer.status_code, answer.json()["generation"]) == (200, 1)
+        assert (await http.get(f"{intake.url}/jobs")).json()["total"] == 1
+    assert await messages_in(bus, subjects.JOBS) == 1
+    assert await messages_in(bus, subjects.EVENTS) == 1
+
+
+async def test_a_port_in_use_is_one_clear_line(http: httpx.AsyncClient, tmp_path: Path) -> None:
+    with intake_process(tmp_path, GEXLAKE_NATS_URL="nats://127.0.0.1:1") as first:
+
+        async def listens() -> bool:
+            return await status_of(http, first) is not None
+
+        await eventually(listens)
+        port = first.url.rpartition(":")[2]
+        with intake_process(tmp_path, "--port", port, GEXLAKE_NATS_URL="nats://127.0.0.1:1") as second:
+            assert second.process.wait(timeout=20) == 1
+            (line,) = [line for line in second.end().splitlines() if "cannot" in line]
+        assert f"port {port}" in line
+        assert "GEXLAKE_PORT" in line
+        first.end()
+        assert first.process.returncode == 0  # it stops, too, while it still waits for the broker
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"RATE_LIMIT_HISTORY": "often"}, "RATE_LIMIT_HISTORY"),
+        ({"GEXLAKE_ALLOWED_SOURCES": "http://hist.gex.bot/"}, "GEXLAKE_ALLOWED_SOURCES"),
+    ],
+)
+async def test_an_unusable_setting_is_one_clear_line(
+    environment: dict[str, str], words: str, tmp_path: Path
+) -> None:
+    with intake_process(tmp_path, **environment) as intake:
+        assert intake.process.wait(timeout=20) == 1
+        (line,) = intake.end().splitlines()
+    assert words in line
+
+
+BODIES: Final[tuple[object, ...]] = (
+    {"url": SIGNED_URL},
+    {"url": f"{DAY_URL}?sig=S3CRET-two"},
+    {"url": "https://me:S3CRET@hist.gex.bot/a.json?sig=S3CRET"},
+    {"url": "https://evil.test/a.json?sig=S3CRET"},
+    {"url": SIGNED_URL, "ticker": "https://a.test/?sig=S3CRET"},
+    {"url": SIGNED_URL, "endpoint": "gex_https://a.test/?sig=S3CRET"},
+    {"url": SIGNED_URL, "priority": "https://a.test/?sig=S3CRET"},
+    ["https://a.test/?sig=S3CRET"],
+)
+
+
+async def test_no_answer_event_or_log_holds_a_signed_query(
+    nats_server: NatsServer, bus: Bus, http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    logs = tmp_path / "logs"
+    told: list[str] = []
+    flags = ("--log-level", "debug", "--log-dir", str(logs))
+    with intake_process(tmp_path, *flags, GEXLAKE_NATS_URL=nats_server.url) as intake:
+        await up(http, intake)
+        told += [(await http.post(f"{intake.url}/gex_history_url", json=body)).text for body in BODIES]
+        job_id = json.loads(told[0])["id"]
+        told.append((await http.post(f"{intake.url}/jobs/{job_id}/replay")).text)
+        reply = await bus.client.request(subjects.REPLAY, json.dumps({"stream_seq": 1}).encode(), timeout=5)
+        told.append(reply.data.decode())
+        paths = ("/jobs", f"/jobs/{job_id}", "/status", "/metrics", "/jobs?ticker=sig=S3CRET")
+        told += [(await http.get(f"{intake.url}{path}")).text for path in paths]
+        told.append(intake.end())
+        assert intake.process.returncode == 0
+    told.append((logs / "intake.log").read_text())
+    told += [event.model_dump_json() for event in await all_events(bus)]
+    assert len(told) > 15
+    assert "job_queued" in told[-len(await all_events(bus)) - 1]
+    assert [text for text in told if "S3CRET" in text] == []

@@ -1,0 +1,194 @@
+"""Replay by job, by place in JOBS and by dead letter; over NATS and over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from nats.aio.msg import Msg
+
+from bench.nats_server import NatsServer
+from services.intake.settings import IntakeSettings
+from shared import dead_letters, subjects
+from shared.bus import REPLAY_HEADER, Bus
+from shared.errors import Terminal
+from shared.messages import FetchFile, FileStaged, ImportFile, JobFailed, JobReplayed
+from shared.subjects import Stage
+from tests.support.intake import (
+    SIGNED_URL,
+    RunningIntake,
+    all_events,
+    messages_in,
+    payload_at,
+    running_intake,
+)
+from tests.support.poll import eventually
+from tests.support.values import a_fetch, a_job, an_import
+
+SHA = "a" * 64
+
+
+@pytest.fixture
+async def intake(nats_server: NatsServer) -> AsyncIterator[RunningIntake]:
+    settings = IntakeSettings(nats_url=nats_server.url, ack_wait_s=5)
+    async with running_intake(settings) as running:
+        yield running
+
+
+async def ask(bus: Bus, **request: Any) -> Msg:
+    return await bus.client.request(subjects.REPLAY, json.dumps(request).encode(), timeout=10)
+
+
+async def headers_at(bus: Bus, sequence: int) -> dict[str, str]:
+    message = await bus.js.get_msg(subjects.JOBS, seq=sequence)
+    return message.headers or {}
+
+
+async def queue(intake: RunningIntake) -> str:
+    return str((await intake.queue(url=SIGNED_URL))["id"])
+
+
+async def stage_and_wait(intake: RunningIntake, bus: Bus) -> None:
+    """Do what the fetcher does: publish the import and tell of it."""
+    fetch = await payload_at(bus, subjects.JOBS, 1)
+    ack = await bus.send(an_import(fetch.job))
+    event = FileStaged(job=fetch.job, staged_path="p", size_bytes=70, sha256=SHA, command_seq=ack.seq)
+    await bus.announce(event)
+    await in_state(intake, str(fetch.job.job_id), "staged")
+
+
+async def in_state(intake: RunningIntake, job_id: str, state: str) -> None:
+    async def reached() -> bool:
+        return bool((await intake.get(f"/jobs/{job_id}"))["state"] == state)
+
+    await eventually(reached)
+
+
+async def test_a_job_is_replayed_by_its_id_over_http(intake: RunningIntake, bus: Bus) -> None:
+    job_id = await queue(intake)
+    answer = await intake.http.post(f"/jobs/{job_id}/replay")
+    assert answer.json() == {
+        "status": "queued",
+        "id": job_id,
+        "generation": 2,
+        "stage": "fetch",
+        "replay_of": "job",
+        "command_seq": 2,
+    }
+    again = await payload_at(bus, subjects.JOBS, 2)
+    assert isinstance(again, FetchFile)
+    assert again.url.get_secret_value() == SIGNED_URL
+    assert (await headers_at(bus, 2))[REPLAY_HEADER] == "job"
+    replayed = (await all_events(bus))[-1]
+    assert isinstance(replayed, JobReplayed)
+    assert (replayed.job, replayed.command_seq) == (again.job, 2)
+    assert again.job.requested_at > (await payload_at(bus, subjects.JOBS, 1)).job.requested_at
+    shown = await intake.get(f"/jobs/{job_id}")
+    assert (shown["state"], shown["generation"], shown["replay_of"]) == ("pending", 2, "job")
+
+
+async def test_a_staged_job_is_replayed_from_its_import_unless_the_fetch_is_asked_for(
+    intake: RunningIntake, bus: Bus
+) -> None:
+    job_id = await queue(intake)
+    await stage_and_wait(intake, bus)
+    answer = json.loads((await ask(bus, job_id=job_id)).data)
+    assert (answer["stage"], answer["generation"], answer["replay_of"]) == ("import", 2, "job")
+    assert isinstance(await payload_at(bus, subjects.JOBS, answer["command_seq"]), ImportFile)
+    forced = {"stage": "fetch", "force": True, "reason": "vendor fixed it"}
+    answer = (await intake.http.post(f"/jobs/{job_id}/replay", json=forced)).json()
+    assert (answer["stage"], answer["generation"]) == ("fetch", 3)
+    again = await payload_at(bus, subjects.JOBS, answer["command_seq"])
+    assert isinstance(again, FetchFile)
+    assert (again.force, again.reason) == (True, "vendor fixed it")
+
+
+async def test_a_job_whose_newest_fetch_failed_is_not_replayed_from_an_older_file(
+    intake: RunningIntake, bus: Bus
+) -> None:
+    job_id = await queue(intake)
+    await stage_and_wait(intake, bus)
+    refreshed = await intake.queue(url=f"{SIGNED_URL}-new")
+    fetch = await payload_at(bus, subjects.JOBS, 3)
+    failed = JobFailed(job=fetch.job, stage=Stage.FETCH, failures=3, final=True, error="403")
+    await bus.announce(failed)
+    await in_state(intake, job_id, "failed")
+    answer = (await intake.http.post(f"/jobs/{job_id}/replay")).json()
+    assert (answer["stage"], answer["generation"]) == ("fetch", refreshed["generation"] + 1)
+
+
+async def test_a_message_of_jobs_is_replayed_by_its_place(intake: RunningIntake, bus: Bus) -> None:
+    job_id = await queue(intake)
+    answer = json.loads((await ask(bus, stream_seq=1)).data)
+    assert (answer["id"], answer["generation"], answer["replay_of"]) == (job_id, 2, "JOBS:1")
+    assert (await headers_at(bus, answer["command_seq"]))[REPLAY_HEADER] == "JOBS:1"
+
+
+async def test_a_dead_letter_is_replayed_although_events_has_forgotten_the_job(
+    intake: RunningIntake, bus: Bus
+) -> None:
+    await bus.send(a_fetch(a_job(generation=5), url=SIGNED_URL))
+    consumer = subjects.durable(Stage.FETCH, a_job().priority)
+    pulled = await bus.js.pull_subscribe_bind(consumer, subjects.JOBS)
+    (message,) = await pulled.fetch(1)
+    letter = await dead_letters.bury(bus, message, Terminal("no such file"))
+    answer = json.loads((await ask(bus, dead_letter=letter.seq)).data)
+    assert (answer["id"], answer["generation"], answer["replay_of"]) == (
+        str(a_job().job_id),
+        6,
+        f"DEAD:{letter.seq}",
+    )
+    assert (await intake.get(f"/jobs/{answer['id']}"))["state"] == "pending"
+
+
+async def test_replays_converge_on_one_generation_each(intake: RunningIntake, bus: Bus) -> None:
+    await queue(intake)
+    answers = [json.loads((await ask(bus, stream_seq=1)).data) for _ in range(3)]
+    assert [answer["generation"] for answer in answers] == [2, 3, 4]
+    assert await messages_in(bus, subjects.JOBS) == 4
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "words"),
+    [
+        ({"job_id": str(a_job().job_id)}, "404", f"there is no job {a_job().job_id}"),
+        ({"stream_seq": 99}, "404", "there is no message 99 in JOBS"),
+        ({"dead_letter": 99}, "404", "there is no message 99 in DEAD"),
+        ({}, "400", "exactly one of job_id, stream_seq and dead_letter"),
+        ({"stream_seq": 1, "stage": "import"}, "400", "a command of the fetch stage"),
+        ({"stream_seq": 1, "force": True}, "400", "needs a reason"),
+        ({"stream_seq": "one"}, "400", "stream_seq"),
+        ({"stream_seq": 2}, "400", "cannot be replayed"),
+    ],
+)
+@pytest.mark.usefixtures("intake")
+async def test_a_replay_that_cannot_be_is_answered_with_code_and_reason(
+    bus: Bus, request_: dict[str, Any], code: str, words: str
+) -> None:
+    await bus.send(a_fetch(a_job(ticker="SPX")))
+    await bus.js.publish("gex.job.fetch.medium.SPX", b"no message of ours")
+    answer = await ask(bus, **request_)
+    assert answer.headers is not None
+    assert answer.headers["Nats-Service-Error-Code"] == code
+    assert words in answer.headers["Nats-Service-Error"]
+    assert await messages_in(bus, subjects.JOBS) == 2
+
+
+async def test_over_http_the_same_refusals_are_json(intake: RunningIntake) -> None:
+    missing = await intake.http.post(f"/jobs/{a_job().job_id}/replay")
+    assert (missing.status_code, missing.json()["error"]["field"]) == (404, "id")
+    job_id = await queue(intake)
+    bad = await intake.http.post(f"/jobs/{job_id}/replay", json={"stage": "export"})
+    assert (bad.status_code, bad.json()["error"]["field"]) == (422, "stage")
+    early = await intake.http.post(f"/jobs/{job_id}/replay", json={"stage": "import"})
+    assert (early.status_code, early.json()["error"]["field"]) == (404, "stage")
+
+
+@pytest.mark.usefixtures("intake")
+async def test_the_endpoint_describes_itself_to_the_nats_cli(bus: Bus) -> None:
+    told = json.loads((await bus.client.request("$SRV.INFO.intake", b"", timeout=5)).data)
+    (endpoint,) = told["endpoints"]
+    assert (endpoint["name"], endpoint["subject"]) == ("replay", "gex.svc.jobs.replay")
+    assert "job_id" in endpoint["metadata"]["request"]

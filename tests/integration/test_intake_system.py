@@ -1,0 +1,164 @@
+"""Health, readiness, status, metrics, keys and CORS of a running intake."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.nats_server import NatsServer
+from services.intake.settings import IntakeSettings
+from shared import subjects
+from shared.bus import Bus
+from shared.presence import present
+from tests.support.intake import SIGNED_URL, RunningIntake, running_intake
+from tests.support.poll import eventually
+
+
+@pytest.fixture
+def intake_settings(nats_server: NatsServer) -> IntakeSettings:
+    return IntakeSettings(nats_url=nats_server.url, ack_wait_s=5)
+
+
+async def test_ready_needs_the_importer(bus: Bus, intake_settings: IntakeSettings) -> None:
+    async with running_intake(intake_settings) as intake:
+        assert (await intake.get("/ready", 503))["reasons"] == ["the importer does not answer"]
+        async with present(bus, "importer", "stands in"):
+            assert await intake.get("/ready") == {"ready": True, "reasons": []}
+
+
+async def test_status_tells_queues_jobs_dead_letters_and_who_is_alive(
+    bus: Bus, intake_settings: IntakeSettings
+) -> None:
+    async with running_intake(intake_settings) as intake, present(bus, "fetcher", "stands in"):
+        await intake.queue(url=SIGNED_URL, priority="high")
+        await bus.js.publish(subjects.dead("gex.job.fetch.high.NQ_NDX"), b"x")
+
+        async def alive() -> bool:
+            return {"fetcher", "intake"} <= set((await intake.get("/status"))["services"])
+
+        await eventually(alive)
+        status = await intake.get("/status")
+        assert status["broker"] == {"connected": True}
+        assert status["queue"]["fetch"] == {"critical": 0, "high": 1, "medium": 0, "low": 0}
+        assert status["queue"]["import"] == {"critical": 0, "high": 0, "medium": 0, "low": 0}
+        assert (status["dead_letters"], status["jobs"]["pending"]) == (1, 1)
+        (beat,) = status["services"]["fetcher"]
+        assert beat["version"] == status["version"]
+        assert beat["age_s"] < 10
+
+
+async def test_metrics_count_requests_by_route_and_show_the_queue(intake_settings: IntakeSettings) -> None:
+    async with running_intake(intake_settings) as intake:
+        queued = await intake.queue(url=SIGNED_URL)
+        await intake.get(f"/jobs/{queued['id']}")
+        await intake.get("/jobs/17", 422)
+        await intake.get("/nothing", 404)
+        text = (await intake.http.get("/metrics")).text
+    for line in (
+        'gexlake_http_requests_total{method="POST",route="/gex_history_url",status="200"} 1.0',
+        'gexlake_http_requests_total{method="GET",route="/jobs/{id}",status="200"} 1.0',
+        'gexlake_http_requests_total{method="GET",route="/jobs/{id}",status="422"} 1.0',
+        'gexlake_http_requests_total{method="GET",route="unmatched",status="404"} 1.0',
+        'gexlake_queue_depth{priority="medium",stage="fetch"} 1.0',
+        'gexlake_jobs{state="pending"} 1.0',
+        "gexlake_dead_letters 0.0",
+        "gexlake_broker_up 1.0",
+    ):
+        assert line in text.splitlines()
+
+
+async def test_with_keys_set_all_but_the_open_routes_need_one(nats_server: NatsServer) -> None:
+    settings = IntakeSettings(nats_url=nats_server.url, ack_wait_s=5, api_keys=("one", "two"))
+    async with running_intake(settings) as intake:
+        for path in ("/health", "/metrics", "/docs", "/openapi.json"):
+            assert (await intake.http.get(path)).status_code == 200
+        for path in ("/jobs", "/jobs/17", "/status"):
+            answer = await intake.http.get(path)
+            assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+            assert "X-API-Key" in answer.json()["error"]["message"]
+        assert (await intake.post({"url": SIGNED_URL})).status_code == 401
+        for headers in ({"Authorization": "Bearer two"}, {"X-API-Key": "one"}):
+            assert (await intake.post({"url": SIGNED_URL}, headers=headers)).status_code == 200
+        wrong = await intake.post({"url": SIGNED_URL}, headers={"X-API-Key": "thr\xe9e".encode("latin-1")})
+        assert wrong.status_code == 401
+
+
+async def test_each_key_has_a_rate_of_its_own(nats_server: NatsServer) -> None:
+    settings = IntakeSettings(
+        nats_url=nats_server.url, ack_wait_s=5, api_keys=("one", "two"), rate_limit_history="1/minute"
+    )
+    async with running_intake(settings) as intake:
+
+        async def status(key: str) -> int:
+            return (await intake.post({"url": SIGNED_URL}, headers={"X-API-Key": key})).status_code
+
+        assert [await status(key) for key in ("one", "one", "two")] == [200, 429, 200]
+
+
+async def preflight(intake: RunningIntake, origin: str) -> dict[str, str]:
+    answer = await intake.http.options(
+        "/gex_history_url",
+        headers={
+            "Origin": origin,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type,x-api-key",
+            "Access-Control-Request-Private-Network": "true",
+        },
+    )
+    return {"status": str(answer.status_code), **answer.headers}
+
+
+async def test_pages_of_any_origin_may_post_and_read_the_errors(intake_settings: IntakeSettings) -> None:
+    async with running_intake(intake_settings) as intake:
+        allowed = await preflight(intake, "https://gexbot.test")
+        assert (allowed["status"], allowed["access-control-allow-origin"]) == ("200", "*")
+        assert allowed["access-control-allow-private-network"] == "true"
+        for content in (b"{}", b"nonsense"):
+            answer = await intake.http.post(
+                "/gex_history_url", content=content, headers={"Origin": "https://gexbot.test"}
+            )
+            assert answer.status_code in {400, 422}
+            assert answer.headers["access-control-allow-origin"] == "*"
+
+
+async def test_only_listed_origins_may_read_when_there_is_a_list(nats_server: NatsServer) -> None:
+    settings = IntakeSettings(nats_url=nats_server.url, ack_wait_s=5, cors_origins=("https://mine.test",))
+    async with running_intake(settings) as intake:
+        mine = await preflight(intake, "https://mine.test")
+        assert (mine["status"], mine["access-control-allow-origin"]) == ("200", "https://mine.test")
+        other = await preflight(intake, "https://other.test")
+        assert other["status"] == "400"
+        assert "access-control-allow-origin" not in other
+
+
+async def test_an_error_that_nobody_expected_is_json_with_cors_headers(
+    intake_settings: IntakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_intake(intake_settings) as intake:
+
+        async def fails(_: object) -> None:
+            raise ValueError(SIGNED_URL)
+
+        monkeypatch.setattr(intake.parts.desk, "accept", fails)
+        answer = await intake.post({"url": SIGNED_URL}, headers={"Origin": "https://gexbot.test"})
+        assert (answer.status_code, answer.json()["error"]["rule"]) == (500, "unexpected")
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert "S3CRET" not in answer.text
+
+
+async def test_the_api_describes_itself_with_its_errors(intake_settings: IntakeSettings) -> None:
+    async with running_intake(intake_settings) as intake:
+        described = await intake.get("/openapi.json")
+        assert "swagger" in (await intake.http.get("/docs")).text
+    post = described["paths"]["/gex_history_url"]["post"]
+    assert {"200", "400", "401", "413", "415", "422", "429", "503"} <= set(post["responses"])
+    assert post["requestBody"]["content"]["text/plain"]
+    assert set(described["paths"]) == {
+        "/gex_history_url",
+        "/jobs",
+        "/jobs/{id}",
+        "/jobs/{id}/replay",
+        "/health",
+        "/ready",
+        "/status",
+        "/metrics",
+    }
