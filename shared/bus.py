@@ -114,13 +114,17 @@ class Bus:
         sealed = Envelope.seal(command, self.clock())
         return await self.publish(command.subject, sealed.encode(), subjects.JOBS, command.msg_id, headers)
 
-    async def announce(self, event: Event) -> PubAck:
+    async def announce(self, event: Event, at: datetime | None = None) -> PubAck:
         """Publish a fact and await its ack; a second copy within the dedupe window is dropped.
+
+        Args:
+            event: the fact.
+            at: when it came to be; now, if not given.
 
         Raises:
             BrokerUnavailable: no ack in time.
         """
-        sealed = Envelope.seal(event, self.clock())
+        sealed = Envelope.seal(event, at or self.clock())
         return await self.publish(event.subject, sealed.encode(), subjects.EVENTS, event.msg_id)
 
     async def publish(
