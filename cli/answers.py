@@ -50,7 +50,7 @@ class JobAnswer(BaseModel):
     dead_letter_seq: int | None = None
     parquet_path: str | None = None
     parquet_bytes: int | None = None
-    created_at: AwareDatetime | None = None
+    requested_at: AwareDatetime | None = None
 
     @classmethod
     def read(cls, answer: dict[str, Any]) -> JobAnswer:

@@ -151,6 +151,8 @@ def sql(
 ) -> None:
     """Ask the lake, by way of the importer."""
     text = sys.stdin.read() if statement == "-" else statement
+    if not text.strip():
+        raise typer.BadParameter("the query is empty")
     rows = asyncio.run(query(load(CliSettings), text, max_rows, timeout))
     _print_rows(rows, form)
     if rows.truncated:

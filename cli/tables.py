@@ -48,10 +48,10 @@ def write_csv(rows: Rows, stream: TextIO) -> None:
 
 
 def jobs_table(jobs: Iterable[JobAnswer]) -> Table:
-    """Show jobs, one a line."""
-    table = _table()
-    for name in ("id", "ticker", "endpoint", "day", "state", "size", "strike rows", "asked for (UTC)"):
-        is_number = name in {"size", "strike rows"}
+    """Show jobs, one a line; the id is whole, however narrow the terminal."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for name in ("id", "ticker", "endpoint", "day", "state", "size", "strikes", "asked (UTC)"):
+        is_number = name in {"size", "strikes"}
         table.add_column(
             name, justify="right" if is_number else "left", no_wrap=name == "id", overflow="fold"
         )
@@ -64,7 +64,7 @@ def jobs_table(jobs: Iterable[JobAnswer]) -> Table:
             _state(job),
             "" if job.bytes_fetched is None else decimal(job.bytes_fetched),
             _count(job.strike_rows),
-            _moment(job.created_at),
+            "" if job.requested_at is None else f"{job.requested_at.astimezone(UTC):%m-%d %H:%M}",
         )
     return table
 
@@ -87,9 +87,7 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
 
 
 def _part(title: str, part: Any) -> Table:
-    records = part if isinstance(part, list) else [part]
-    if isinstance(part, dict) and all(isinstance(value, dict) for value in part.values()):
-        records = [{"": name, **value} for name, value in part.items()]
+    records = _records(part)
     table = _table()
     table.title, table.title_justify = title.replace("_", " "), "left"
     names = list(dict.fromkeys(name for record in records for name in record))
@@ -98,6 +96,23 @@ def _part(title: str, part: Any) -> Table:
     for record in records:
         table.add_row(*(_cell(record.get(name, "")) for name in names))
     return table
+
+
+def _records(part: Any) -> list[dict[str, Any]]:
+    """Return the lines of a part: of a list its elements, of a dict of these its entries with their names."""
+    if isinstance(part, list):
+        return _lines(part)
+    if all(isinstance(value, dict | list) for value in part.values()):
+        return [{"": name, **line} for name, value in part.items() for line in _lines(value)]
+    return [part]
+
+
+def _lines(value: Any) -> list[dict[str, Any]]:
+    return [line if isinstance(line, dict) else {"": line} for line in _listed(value)]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _facts(job: JobAnswer) -> Iterable[tuple[str, str | Text]]:
@@ -135,8 +150,8 @@ def _count(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
 
 
-def _moment(at: datetime | None) -> str:
-    return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _cell(value: Any) -> Text:
