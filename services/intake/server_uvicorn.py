@@ -65,11 +65,14 @@ class _Server(uvicorn.Server):
 
 
 def _config(app: ASGIApp, settings: IntakeSettings) -> uvicorn.Config:
+    if settings.ssl_keyfile and not settings.ssl_certfile:
+        raise CannotStart("GEXLAKE_SSL_KEYFILE is set without GEXLAKE_SSL_CERTFILE")
     config = uvicorn.Config(
         app,
         lifespan="off",
         ws="none",
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,  # rate limits count the peer, not what it says of itself

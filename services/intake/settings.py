@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, FilePath
@@ -29,9 +28,6 @@ class IntakeSettings(SourceSettings):
     timeout_keep_alive: int = Field(5, ge=0)
     """Seconds after which an idle connection is closed."""
     ssl_certfile: FilePath | None = None
+    """Serve HTTPS with this certificate."""
     ssl_keyfile: FilePath | None = None
-
-    @property
-    def tls_files(self) -> tuple[Path | None, Path | None]:
-        """The certificate and its key; both None for plain HTTP."""
-        return self.ssl_certfile, self.ssl_keyfile
+    """Its private key, unless the certificate's file holds it."""

@@ -13,7 +13,7 @@ import pytest
 from bench.nats_server import NatsServer
 from services.intake.settings import IntakeSettings
 from shared import subjects
-from shared.bus import connected
+from shared.bus import Bus, connected
 from tests.support.intake import SIGNED_URL, RunningIntake, messages_in, running_intake
 from tests.support.poll import eventually
 
@@ -74,6 +74,15 @@ async def test_a_broker_that_hangs_means_503_in_time_and_a_retry_is_the_same_mes
             os.kill(nats_server.process.pid, signal.SIGCONT)
         await eventually(lambda: queued_again(intake))
         assert await is_one_job(intake, intake_settings)
+
+
+async def test_a_full_stream_means_503_with_a_longer_pause(bus: Bus, intake_settings: IntakeSettings) -> None:
+    async with running_intake(intake_settings) as intake:
+        config = (await bus.js.stream_info(subjects.JOBS)).config
+        await bus.js.update_stream(config.evolve(max_bytes=1))
+        refused = await refused_in_time(intake)
+        assert (refused.json()["error"]["rule"], refused.headers["Retry-After"]) == ("stream_full", "60")
+        assert (await intake.get("/jobs"))["total"] == 0
 
 
 async def test_intake_comes_up_without_a_broker_and_finds_it_later(tmp_path: Path) -> None:
