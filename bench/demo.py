@@ -94,7 +94,7 @@ def run(day: Day, folder: Path, out: Console) -> None:
             watch.seconds |= {stage: s for stage, s in job.seconds.items() if stage != "wait"}
             with watch.timing("query"):
                 landed = _look(stack, day)
-            _compare(facts, job, landed)
+            compare(facts, job, landed)
         except (StackError, CommandFailed, DemoFailed):
             out.print(stack.tails(), markup=False)
             raise
@@ -138,7 +138,12 @@ def _look(stack: Stack, day: Day) -> Landed:
     )
 
 
-def _compare(facts: DayFacts, job: JobAnswer, landed: Landed) -> None:
+def compare(facts: DayFacts, job: JobAnswer, landed: Landed) -> None:
+    """Compare what landed with what was generated.
+
+    Raises:
+        DemoFailed: they differ; the message says in what.
+    """
     if not job.went_well:
         raise DemoFailed(f"the job ended {job.state}: {job.error}")
     for what, generated, found in (

@@ -16,13 +16,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Self
 
 import httpx
 
 from bench.nats_server import NatsServer, free_port
+from bench.process_groups import end
 
 SERVICES: Final = ("importer", "fetcher", "janitor", "intake")
 """In the order in which they are started."""
@@ -54,6 +55,9 @@ class Stack:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         """The processes that are meant to run, by service; the second fetcher is ``fetcher-2``."""
         self._env = dict(env or {})
+        # Ctrl-C strikes the main thread only: a start in this one is not torn between the new process and
+        # the note of it in ``processes``.
+        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stack")
 
     @property
     def url(self) -> str:
@@ -74,8 +78,7 @@ class Stack:
         """Start the broker and one process of each service; ``wait_ready`` tells when they work."""
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            self.nats.start()
-            for name in SERVICES:
+            for name in (NATS, *SERVICES):
                 self.start_service(name)
         except BaseException:
             self.stop()
@@ -93,33 +96,21 @@ class Stack:
             StackError: it runs already.
         """
         if name == NATS:
-            self.nats.start()
-            return
-        label = _label(name, instance)
-        if label in self.processes and self.processes[label].poll() is None:
-            raise StackError(f"{label} runs already")
-        with self.log_of(name, instance).open("ab") as log:
-            self.processes[label] = subprocess.Popen(
-                [sys.executable, "-m", f"services.{name}"],
-                cwd=self.folder,
-                env=self._environment(env or {}),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            self._starter.submit(self.nats.start).result()
+        else:
+            self._starter.submit(self._spawn, name, instance, self._environment(env or {})).result()
 
     def kill(self, name: str, instance: int = 1) -> None:
         """End a process as ``kill -9`` does, and wait until it is gone."""
         if name == NATS:
             self.nats.kill()
             return
-        _end([self.processes.pop(_label(name, instance))], grace_s=0, number=signal.SIGKILL)
+        end([self.processes.pop(_label(name, instance))], grace_s=0, number=signal.SIGKILL)
 
     def stop_service(self, name: str, instance: int = 1, grace_s: float = 30.0) -> int:
         """End a service with SIGTERM, after ``grace_s`` with SIGKILL, and return its exit status."""
         process = self.processes.pop(_label(name, instance))
-        _end([process], grace_s)
+        end([process], grace_s)
         return process.wait()
 
     def wait_exit(self, name: str, instance: int = 1, within_s: float = 30.0) -> int:
@@ -155,8 +146,9 @@ class Stack:
 
     def stop(self, grace_s: float = 10.0) -> None:
         """End every process: SIGTERM, and SIGKILL for those that are still there after ``grace_s``."""
+        self._starter.submit(lambda: None).result()  # whatever is being started is noted by now
         try:
-            _end(list(self.processes.values()), grace_s)
+            end(list(self.processes.values()), grace_s)
         finally:
             self._stop_nats()
 
@@ -188,6 +180,21 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _spawn(self, name: str, instance: int, environment: dict[str, str]) -> None:
+        label = _label(name, instance)
+        if label in self.processes and self.processes[label].poll() is None:
+            raise StackError(f"{label} runs already")
+        with self.log_of(name, instance).open("ab") as log:
+            self.processes[label] = subprocess.Popen(
+                [sys.executable, "-m", f"services.{name}"],
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def _is_ready(self) -> bool:
         try:
@@ -223,27 +230,3 @@ class Stack:
 
 def _label(name: str, instance: int) -> str:
     return name if instance == 1 else f"{name}-{instance}"
-
-
-def _end(
-    processes: list[subprocess.Popen[bytes]], grace_s: float, number: signal.Signals = signal.SIGTERM
-) -> None:
-    """End processes together; whatever interrupts the wait, none is left."""
-    deadline = time.monotonic() + grace_s
-    try:
-        for process in processes:
-            _signal_group(process, number)
-        for process in processes:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
-    finally:
-        for process in processes:
-            _signal_group(process, signal.SIGKILL)
-        for process in processes:
-            process.wait()
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    if process.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)

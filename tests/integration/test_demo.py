@@ -3,41 +3,57 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.support.poll import eventually
 
 ROOT = Path(__file__).parent.parent.parent
 PARQUET = "data/parquet/gexbot/NQ_NDX/gex_zero/20251114.strikes.parquet"
 
 
-def demo(folder: Path, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
-    command: list[Any] = [
-        sys.executable,
-        "-m",
-        "bench.demo",
-        "--snapshots",
-        "200",
-        "--strikes",
-        "30",
-        *options,
-    ]
-    return subprocess.run(
-        command,
-        check=False,
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the demo makes its temporary folder."""
+    (tmp_path / "demo").mkdir()
+    return tmp_path / "demo"
+
+
+def start(folder: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench.demo", "--snapshots", "200", "--strikes", "30", *options],
         cwd=ROOT,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "TMPDIR": str(folder), **env},
+        env={**os.environ, "TMPDIR": str(folder)},
     )
 
 
-def test_it_shows_what_landed_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    ended = demo(tmp_path)
-    assert (ended.returncode, ended.stderr) == (0, "")
+def run(folder: Path, *options: str) -> tuple[int, str, str]:
+    process = start(folder, *options)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Return the processes that work in a folder or below."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):
+            if link.readlink().is_relative_to(folder):
+                found.append(link.parent.joinpath("cmdline").read_text())
+    return found
+
+
+def test_it_shows_what_landed_and_leaves_nothing_behind(folder: Path) -> None:
+    status, out, err = run(folder)
+    assert (status, err) == (0, "")
     for words in (
         "200 snapshots, 6,000 strike rows",
         "Parquet  6,000 strike rows, ",
@@ -45,17 +61,35 @@ def test_it_shows_what_landed_and_leaves_nothing_behind(tmp_path: Path) -> None:
         "import",
         "gamma",
     ):
-        assert words in ended.stdout
-    assert list(tmp_path.iterdir()) == []
+        assert words in out
+    assert list(folder.iterdir()) == []
 
 
-def test_its_folder_may_be_kept(tmp_path: Path) -> None:
-    assert demo(tmp_path, "--keep").returncode == 0
-    (folder,) = tmp_path.iterdir()
-    assert (folder / PARQUET).is_file()
+def test_its_folder_may_be_kept(folder: Path) -> None:
+    assert run(folder, "--keep")[0] == 0
+    (kept,) = folder.iterdir()
+    assert (kept / PARQUET).is_file()
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/cwd").exists(), reason="looks for processes by their folder in /proc"
+)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_interrupted_it_leaves_nothing_behind(folder: Path, number: signal.Signals) -> None:
+    process = start(folder)
+    try:
+        await eventually(lambda: processes_in(folder), within_s=60)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + number
+    assert "Traceback" not in err
+    assert list(folder.iterdir()) == []
+    assert processes_in(folder) == []
 
 
 @pytest.mark.parametrize("options", [("--snapshots", "0"), ("--strikes", "many")])
-def test_a_day_that_cannot_be_is_a_wrong_usage(tmp_path: Path, options: tuple[str, str]) -> None:
-    assert demo(tmp_path, *options).returncode == 2
-    assert list(tmp_path.iterdir()) == []
+def test_a_day_that_cannot_be_is_a_wrong_usage(folder: Path, options: tuple[str, str]) -> None:
+    assert run(folder, *options)[0] == 2
+    assert list(folder.iterdir()) == []

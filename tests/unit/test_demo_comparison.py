@@ -1,0 +1,64 @@
+"""The demo's verdict: whatever differs from what was generated fails it, and is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.demo import DemoFailed, Landed, compare
+from bench.generator import DayFacts
+from cli.answers import JobAnswer
+from cli.lake_nats import Rows
+
+FACTS = DayFacts(snapshots=10, strike_rows=200, bytes=5000, sha256="a" * 64)
+JOB = JobAnswer.read(
+    {
+        "id": "1",
+        "state": "completed",
+        "ticker": "NQ_NDX",
+        "endpoint": "gex_zero",
+        "bytes_fetched": 5000,
+        "checksum": "a" * 64,
+    }
+)
+
+
+@pytest.fixture
+def landed(tmp_path: Path) -> Landed:
+    (tmp_path / "day.parquet").touch()
+    return Landed(10, 200, 200, tmp_path / "day.parquet", Rows((), (), (), truncated=False, seconds=0))
+
+
+def test_what_is_as_generated_passes(landed: Landed) -> None:
+    compare(FACTS, JOB, landed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"snapshots": 9}, "snapshots in DuckDB: 10 were generated, 9 found"),
+        ({"strike_rows": 201}, "strike rows in DuckDB: 200 were generated, 201 found"),
+        ({"parquet_rows": 0}, "strike rows in Parquet: 200 were generated, 0 found"),
+        ({"parquet": Path("nowhere.parquet")}, "nowhere.parquet is missing"),
+    ],
+)
+def test_what_landed_otherwise_is_named(landed: Landed, changes: dict[str, Any], what: str) -> None:
+    with pytest.raises(DemoFailed, match=what):
+        compare(FACTS, JOB, replace(landed, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"state": "failed", "error": "record 3 has no spot"}, "the job ended failed: record 3 has no spot"),
+        ({"bytes_fetched": 4999}, "bytes fetched: 5000 were generated, 4999 found"),
+        ({"checksum": "b" * 64}, "sha256"),
+    ],
+)
+def test_a_job_that_went_otherwise_is_named(landed: Landed, changes: dict[str, Any], what: str) -> None:
+    job = JobAnswer.read({**JOB.model_dump(), **changes})
+    with pytest.raises(DemoFailed, match=what):
+        compare(FACTS, job, landed)
