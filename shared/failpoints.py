@@ -1,7 +1,8 @@
 """Named points between durable steps at which the fault tests stop a real process.
 
 ``GEXLAKE_FAILPOINT=<name>`` kills the process there, as ``kill -9`` would; ``<name>=hold:<file>`` creates the
-file and waits until it is gone, so that a test can kill something else meanwhile. Unset, it costs a look-up.
+file and waits until it is gone, so that a test can kill something else meanwhile; a process holds once. Unset,
+it costs a look-up.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ def failpoint(name: str) -> None:
     if wanted != name:
         return
     if action.startswith("hold:"):
+        del os.environ[_VARIABLE]
         _hold(Path(action.removeprefix("hold:")))
     else:
         os.kill(os.getpid(), signal.SIGKILL)
