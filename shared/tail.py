@@ -83,7 +83,8 @@ async def fetch(
     Raises:
         BrokerUnavailable: that has happened.
     """
-    fetching = asyncio.ensure_future(subscription.fetch(batch, timeout=wait_s, heartbeat=wait_s / 6))
+    # No heartbeats: nats-py asks for them even without an expiry, is refused, and loses what it has in hand.
+    fetching = asyncio.ensure_future(subscription.fetch(batch, timeout=wait_s))
     bus.on_reconnect(fetching.cancel)
     try:
         return await fetching

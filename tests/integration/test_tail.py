@@ -14,7 +14,7 @@ from shared.bus import Bus
 from shared.errors import BrokerUnavailable
 from shared.messages import JobStarted, decode
 from shared.subjects import Stage
-from shared.tail import Tailed, follow
+from shared.tail import Tailed, fetch, follow
 from tests.support.poll import eventually
 from tests.support.values import a_job
 
@@ -136,3 +136,15 @@ async def test_it_goes_on_after_its_consumer_was_deleted(bus: Bus, monkeypatch: 
         await announce(bus, 1)
         await eventually(lambda: len(told) == 2)
     assert starts(told) == [None, 1]
+
+
+async def test_what_came_for_a_fetch_that_was_given_up_is_what_the_next_one_gives(bus: Bus) -> None:
+    subscription = await bus.js.pull_subscribe_bind(subjects.LEDGER_DURABLE, subjects.EVENTS)
+    pulls = bus.client.stats["out_msgs"] + 1
+    given_up = asyncio.create_task(fetch(bus, subscription, 10, 5))
+    await eventually(lambda: bus.client.stats["out_msgs"] >= pulls)
+    given_up.cancel()
+    await bus.client.flush()
+    await announce(bus, 1)
+    await eventually(lambda: subscription.pending_msgs)
+    assert [message.metadata.sequence.stream for message in await fetch(bus, subscription, 10, 5)] == [1]
