@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import structlog
@@ -21,7 +21,7 @@ from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
 
 from shared import streams, subjects
-from shared.errors import BrokerUnavailable, StreamFull
+from shared.errors import BrokerUnavailable, StoppedEarly, StreamFull
 from shared.messages import Command, Envelope, Event, decode
 from shared.settings import DEFAULT_ACK_WAIT_S, Settings
 from shared.subjects import What
@@ -33,6 +33,7 @@ _STREAM_FULL: Final = 10077
 
 log = structlog.get_logger(__name__)
 E = TypeVar("E", bound=Event)
+T = TypeVar("T")
 
 
 def utc_now() -> datetime:
@@ -51,6 +52,7 @@ class Bus:
         self.closed = asyncio.Event()
         """Set once the connection is gone for good: the service then exits."""
         self._on_reconnect: list[Callable[[], object]] = []
+        self._closing = False
 
     @property
     def js(self) -> JetStreamContext:
@@ -78,7 +80,7 @@ class Bus:
                 max_outstanding_pings=2,
                 connect_timeout=3,
                 error_cb=_on_error,
-                disconnected_cb=_on_disconnect,
+                disconnected_cb=bus._disconnected,
                 reconnected_cb=bus._reconnected,
                 closed_cb=bus._closed,
             )
@@ -161,6 +163,7 @@ class Bus:
 
     async def close(self) -> None:
         """Flush what is under way and disconnect; a broker that is gone by then is no error."""
+        self._closing = True
         with contextlib.suppress(NatsError, OSError):
             if self.is_connected:
                 # Not drain(): it waits for subscriptions that nobody reads any more, too.
@@ -168,6 +171,10 @@ class Bus:
         with contextlib.suppress(NatsError, OSError):
             if not self.client.is_closed:
                 await self.client.close()
+
+    async def _disconnected(self) -> None:
+        if not self._closing:
+            log.warning("broker_disconnected")
 
     async def _reconnected(self) -> None:
         log.info("broker_reconnected")
@@ -179,20 +186,45 @@ class Bus:
 
 
 @contextlib.asynccontextmanager
-async def connected(settings: Settings, name: str) -> AsyncIterator[Bus]:
-    """Connect, bring the streams up to date, and close in the end."""
-    bus = await Bus.connect(settings, name)
+async def connected(settings: Settings, name: str, stop: asyncio.Event | None = None) -> AsyncIterator[Bus]:
+    """Connect, bring the streams up to date, and close in the end.
+
+    Args:
+        settings: where the broker is; it is waited for as long as it takes.
+        name: how the broker calls this connection.
+        stop: ends the waiting.
+
+    Raises:
+        StoppedEarly: ``stop`` was set before the broker was there.
+    """
+    bus = await _unless_stopped(Bus.connect(settings, name), stop)
     try:
-        while True:
-            try:
-                await bus.apply_streams(settings.stream_replicas)
-                break
-            except BrokerUnavailable:
-                log.warning("streams_not_applied", retry_in_s=1)
-                await asyncio.sleep(1)
+        await _unless_stopped(_apply_streams(bus, settings.stream_replicas), stop)
         yield bus
     finally:
         await bus.close()
+
+
+async def _apply_streams(bus: Bus, replicas: int) -> None:
+    while True:
+        try:
+            return await bus.apply_streams(replicas)
+        except BrokerUnavailable as error:
+            log.warning("streams_not_applied", error=str(error), retry_in_s=1)
+            await asyncio.sleep(1)
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event | None) -> T:
+    working = asyncio.ensure_future(work)
+    stopping = asyncio.ensure_future(stop.wait() if stop is not None else asyncio.Event().wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise StoppedEarly
+    finally:
+        stopping.cancel()
+        working.cancel()
 
 
 @contextlib.contextmanager
@@ -217,10 +249,6 @@ def translated(doing: str, stream: str = "") -> Iterator[None]:
 
 async def _on_error(error: Exception) -> None:
     log.debug("broker_error", error=str(error) or type(error).__name__)
-
-
-async def _on_disconnect() -> None:
-    log.warning("broker_disconnected")
 
 
 async def _say_if_waiting(url: str) -> None:

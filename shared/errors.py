@@ -6,7 +6,8 @@
     ├── Transient           doing it again later may help: the message comes back after a delay
     │   ├── BrokerUnavailable   no answer from NATS in time
     │   └── StreamFull          a stream refused a message because of its byte cap
-    └── CannotStart         a service that cannot run says why in one line and exits
+    ├── CannotStart         a service that cannot run says why in one line and exits
+    └── StoppedEarly        a service was told to stop before it was up
 
 Every service derives its own errors from Terminal and Transient, beside its work. The consumer loop in
 ``shared.worker`` is the only place that turns the type into a decision.
@@ -70,3 +71,7 @@ class StreamFull(Transient):
 
 class CannotStart(GexlakeError):
     """A service cannot run as configured; its message is the one line that the operator sees."""
+
+
+class StoppedEarly(GexlakeError):
+    """The service was told to stop while it was still waiting for the broker."""

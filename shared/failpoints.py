@@ -1,8 +1,8 @@
 """Named points between durable steps at which the fault tests stop a real process.
 
 ``GEXLAKE_FAILPOINT=<name>`` kills the process there, as ``kill -9`` would; ``<name>=hold:<file>`` creates the
-file and waits until it is gone, so that a test can kill something else meanwhile; a process holds once. Unset,
-it costs a look-up.
+file and waits, once, until it is gone, so that a test can kill something else meanwhile. Unset, it costs a
+look-up.
 """
 
 from __future__ import annotations

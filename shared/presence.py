@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Final
 
 import nats
+import structlog
 from nats import micro
 from nats.aio.client import Client
 from nats.micro.service import Service
@@ -30,6 +31,7 @@ from shared.settings import Settings, load
 
 INTERVAL_S: Final = 5.0
 PING_TIMEOUT_S: Final = 2.0
+log = structlog.get_logger(__name__)
 
 
 class Heartbeat(Frozen):
@@ -57,9 +59,11 @@ async def present(
         metadata={"instance": socket.gethostname()},
     )
     beating = asyncio.create_task(_beat(bus, service, bus.clock(), worker))
+    log.info("service_started", version=shared.__version__)
     try:
         yield registered
     finally:
+        log.info("service_stopped")
         beating.cancel()
         with suppress(Exception):
             await registered.stop()

@@ -7,15 +7,12 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
-import structlog
-
-import shared
 from shared.bus import Bus
-from shared.errors import CannotStart
+from shared.errors import CannotStart, StoppedEarly
 
-log = structlog.get_logger(__name__)
 Serve = Callable[[asyncio.Event], Awaitable[None]]
 
 
@@ -101,9 +98,8 @@ async def _until_stopped(serve: Serve) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop, number)
-    log.info("service_started", version=shared.__version__)
-    await serve(stop)
-    log.info("service_stopped")
+    with suppress(StoppedEarly):
+        await serve(stop)
 
 
 def _on_signal(stop: asyncio.Event, number: signal.Signals) -> None:

@@ -12,12 +12,13 @@ from nats.aio.msg import Msg
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
 
 from shared.bus import Bus, translated
 from shared.errors import BrokerUnavailable
 
 _BATCH: Final = 500
-_WAIT_S: Final = 30.0
+_WAIT_S: Final = 10.0
 _RETRY_S: Final = 0.5
 log = structlog.get_logger(__name__)
 
@@ -40,21 +41,34 @@ async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Tailed]:
     while True:
         try:
             with translated(f"follow {stream}"):
+                next_sequence = await _start(bus, stream, next_sequence)
                 subscription, pending = await _subscribe(bus, stream, subject, next_sequence)
                 if pending == 0 and not caught_up:
                     caught_up = True
                     yield Tailed(next_sequence - 1, "", None)
                 while True:
-                    for message in await fetch(bus, subscription, _BATCH, _WAIT_S):
+                    messages = await fetch(bus, subscription, _BATCH, _WAIT_S)
+                    if not messages:
+                        await subscription.consumer_info()  # deleted, it would stay silent for ever
+                    for message in messages:
                         at = message.metadata
                         yield Tailed(at.sequence.stream, message.subject, message.data)
                         next_sequence = at.sequence.stream + 1
                         if at.num_pending == 0 and not caught_up:
                             caught_up = True
                             yield Tailed(at.sequence.stream, "", None)
-        except BrokerUnavailable as error:
+        except (BrokerUnavailable, NotFoundError) as error:
             log.debug("tail_interrupted", stream=stream, error=str(error))
             await asyncio.sleep(_RETRY_S)
+
+
+async def _start(bus: Bus, stream: str, next_sequence: int) -> int:
+    """Return where to go on; a stream that is shorter than what was read of it is another one."""
+    last = (await bus.js.stream_info(stream)).state.last_seq
+    if last < next_sequence - 1:
+        log.warning("stream_started_over", stream=stream, last_seq=last)
+        return 1
+    return next_sequence
 
 
 async def _subscribe(
@@ -65,7 +79,7 @@ async def _subscribe(
         opt_start_seq=start,
         ack_policy=AckPolicy.NONE,
         filter_subject=subject,
-        inactive_threshold=2 * _WAIT_S,
+        inactive_threshold=6 * _WAIT_S,
         mem_storage=True,
         num_replicas=1,
     )

@@ -62,7 +62,7 @@ async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
         CannotStart: the staging folder is unusable, or the connection was closed for good.
     """
     await asyncio.to_thread(prepare, settings.paths)
-    async with connected(settings, "fetcher") as bus, sources(settings) as source:
+    async with connected(settings, "fetcher", stop) as bus, sources(settings) as source:
         worker = new_worker(bus, settings, source)
         async with present(bus, "fetcher", "Downloads source files and stages them", worker):
             await supervise(bus, stop, working=[worker.run(stop, settings.drain_timeout_s)])

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 
 from services.importer import ledger_duckdb as ledger
 from services.importer.lake_duckdb import Lake, transaction
@@ -19,7 +20,7 @@ from shared.messages import Event, decode
 from shared.tail import fetch
 
 _BATCH: Final = 500
-_WAIT_S: Final = 30.0
+_WAIT_S: Final = 10.0
 _RETRY_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
@@ -50,13 +51,15 @@ async def keep_ledger(bus: Bus, lake: Lake) -> None:
                 subscription = await bus.js.pull_subscribe_bind(subjects.LEDGER_DURABLE, subjects.EVENTS)
                 while True:
                     await _record_next(bus, lake, subscription)
-        except Transient as error:
+        except (Transient, NotFoundError) as error:
             log.warning("ledger_behind", error=str(error), retry_in_s=_RETRY_S)
             await asyncio.sleep(_RETRY_S)
 
 
 async def _record_next(bus: Bus, lake: Lake, subscription: JetStreamContext.PullSubscription) -> None:
     messages = await fetch(bus, subscription, _BATCH, _WAIT_S)
+    if not messages:
+        await subscription.consumer_info()  # deleted, it would stay silent for ever
     facts = [fact for message in messages if (fact := _fact(message)) is not None]
     if facts:
         await asyncio.to_thread(record, lake, facts)

@@ -36,7 +36,7 @@ async def serve(settings: ImporterSettings, stop: asyncio.Event) -> None:
     """
     lake = await asyncio.to_thread(Lake.open, settings)
     try:
-        async with connected(settings, "importer") as bus:
+        async with connected(settings, "importer", stop) as bus:
             await serve_on(bus, lake, settings, stop)
     finally:
         await asyncio.to_thread(lake.close)

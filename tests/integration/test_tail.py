@@ -148,3 +148,13 @@ async def test_what_came_for_a_fetch_that_was_given_up_is_what_the_next_one_give
     await announce(bus, 1)
     await eventually(lambda: subscription.pending_msgs)
     assert [message.metadata.sequence.stream for message in await fetch(bus, subscription, 10, 5)] == [1]
+
+
+async def test_a_stream_that_was_made_anew_is_told_from_its_first_message(bus: Bus) -> None:
+    await announce(bus, 1, 2, 3)
+    async with following(bus) as told:
+        await eventually(lambda: len(told) == 4)
+        await bus.js.delete_stream(subjects.EVENTS)
+        await bus.apply_streams()
+        await announce_at_last(bus, 7)
+        await eventually(lambda: starts(told)[-1] == 7)
