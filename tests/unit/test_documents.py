@@ -1,0 +1,69 @@
+"""The documents and compose.yaml name what exists: every setting, every failpoint, every decision."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+from pydantic import AliasChoices
+
+from cli.settings import CliSettings
+from shared.settings import Settings
+
+ROOT: Final = Path(__file__).parents[2]
+SERVICES: Final = ("intake", "fetcher", "importer", "janitor")
+ELSEWHERE: Final = {"GEXLAKE_FAILPOINT"} | {
+    f"GEXLAKE_{volume}" for volume in ("LAKE", "SOURCE", "ARCHIVE", "STREAMS", "LOCAL_SOURCES")
+}
+"""Names that compose.yaml or shared/failpoints.py read, and no settings class."""
+
+
+def settings_of(service: str) -> type[Settings]:
+    module = importlib.import_module(f"services.{service}.settings")
+    return next(
+        kind
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Settings) and kind.__module__ == module.__name__
+    )
+
+
+def names_of(kind: type[Settings]) -> set[str]:
+    """Return the names of a settings class, as the environment spells the first of each."""
+    aliases = {name: field.validation_alias for name, field in kind.model_fields.items()}
+    return {
+        str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"GEXLAKE_{name.upper()}"
+        for name, alias in aliases.items()
+    }
+
+
+def named_in(text: str) -> set[str]:
+    return set(re.findall(r"GEXLAKE_[A-Z_]+[A-Z]", text))
+
+
+ALL: Final = {name for service in SERVICES for name in names_of(settings_of(service))} | names_of(CliSettings)
+
+
+def test_every_setting_stands_in_the_architecture() -> None:
+    assert sorted(ALL - named_in((ROOT / "docs/architecture.md").read_text())) == []
+
+
+@pytest.mark.parametrize("path", ["README.md", "compose.yaml", "docs/architecture.md", "Dockerfile"])
+def test_a_document_names_only_settings_that_exist(path: str) -> None:
+    assert sorted(named_in((ROOT / path).read_text()) - ALL - ELSEWHERE) == []
+
+
+def test_the_failpoints_of_the_code_are_those_of_the_architecture() -> None:
+    point = re.compile(rf"\b(?:{'|'.join(SERVICES)})\.[a-z_]+\b")
+    sources = (path.read_text() for path in (ROOT / "services").rglob("*.py"))
+    in_code = {name for text in sources for name in re.findall(r'failpoint\("([^"]+)"\)', text)}
+    table = (ROOT / "docs/architecture.md").read_text().partition("## A job, step by step")[2]
+    assert set(point.findall(table.partition("\n## ")[0])) == in_code
+
+
+def test_every_decision_is_listed() -> None:
+    pages = {path.name for path in (ROOT / "docs/adr").glob("0*.md")}
+    listed = set(re.findall(r"\((0[^)]+\.md)\)", (ROOT / "docs/adr/README.md").read_text()))
+    assert listed == pages
