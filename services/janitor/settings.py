@@ -1,0 +1,22 @@
+"""Settings of the janitor."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from shared.settings import Settings
+
+
+class JanitorSettings(Settings):
+    """What the janitor needs to know."""
+
+    staged_retention_days: float = Field(14.0, ge=0, le=3650)
+    """How long the staged file of a finished job is kept."""
+    prune_interval_s: float = Field(3600.0, gt=0)
+    prune_batch: int = Field(1000, ge=1)
+    """At most so many staged files are removed in one round."""
+    stranded_after_s: float = Field(600.0, gt=0)
+    """How long nothing may be heard of an unfinished job before its message is looked for."""
+    requeue_interval_s: float = Field(60.0, gt=0)
+    requeue_batch: int = Field(20, ge=1)
+    """At most so many jobs are requeued in one round."""

@@ -1,0 +1,169 @@
+"""The thin loop around the duties."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+import pytest
+from structlog.testing import capture_logs
+
+from services.janitor.duty import Counts, Duty
+from services.janitor.rounds_apscheduler import Rounds
+from services.janitor.settings import JanitorSettings
+from shared.errors import CannotStart, Transient
+from shared.settings import load
+from tests.support.poll import eventually
+
+Round = Callable[[int], Awaitable[Counts]]
+
+
+class Recorded:
+    """A duty that counts its rounds and does what the test says."""
+
+    def __init__(self, work: Round, interval_s: float = 0.02, name: str = "recorded") -> None:
+        self.name = name
+        self.interval_s = interval_s
+        self.rounds = 0
+        self._work = work
+
+    async def run_once(self) -> Counts:
+        self.rounds += 1
+        return await self._work(self.rounds)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    duties: Sequence[Duty], drain_timeout_s: float = 5
+) -> AsyncIterator[tuple[Rounds, asyncio.Event]]:
+    rounds, stop = Rounds(duties), asyncio.Event()
+    task = asyncio.create_task(rounds.run(stop, drain_timeout_s))
+    try:
+        yield rounds, stop
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 10)
+
+
+async def nothing(_: int) -> Counts:
+    return {"removed": 0}
+
+
+async def test_a_duty_is_done_at_the_start_however_long_its_interval() -> None:
+    duty = Recorded(nothing, interval_s=3600)
+    async with running([duty]):
+        await eventually(lambda: duty.rounds)
+    assert duty.rounds == 1
+
+
+async def test_a_duty_is_done_again_and_again() -> None:
+    duty = Recorded(nothing)
+    async with running([duty]):
+        await eventually(lambda: duty.rounds >= 3)
+
+
+@pytest.mark.parametrize("error", [Transient("not now"), ValueError("a bug")])
+async def test_a_failing_duty_is_told_and_tried_again_and_holds_up_no_other(error: Exception) -> None:
+    async def fail(_: int) -> Counts:
+        raise error
+
+    failing, other = Recorded(fail, name="failing"), Recorded(nothing, name="other")
+    with capture_logs() as lines:
+        async with running([failing, other]):
+            await eventually(lambda: failing.rounds >= 3 and other.rounds >= 3)
+    assert {line["event"] for line in lines} == {"duty_failed"}
+
+
+async def test_an_idle_duty_logs_nothing_and_a_busy_one_what_it_did() -> None:
+    async def once(number: int) -> Counts:
+        return {"removed": 2 if number == 2 else 0, "freed_bytes": 0}
+
+    duty = Recorded(once)
+    with capture_logs() as lines:
+        async with running([duty]):
+            await eventually(lambda: duty.rounds >= 4)
+    assert [(line["event"], line["removed"]) for line in lines] == [("duty_done", 2)]
+
+
+async def test_a_duty_that_takes_long_is_never_done_twice_at_a_time(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("CRITICAL", logger="apscheduler")
+    other = Recorded(nothing, name="other")
+    at_once: list[int] = []
+    release = asyncio.Event()
+
+    async def long(_: int) -> Counts:
+        at_once.append(rounds.busy)
+        await release.wait()
+        return {}
+
+    duty = Recorded(long, name="long")
+    async with running([duty, other]) as (rounds, _):
+        await eventually(lambda: other.rounds >= 5)
+        assert duty.rounds == 1
+        assert rounds.busy >= 1
+        release.set()
+        await eventually(lambda: duty.rounds >= 2)
+
+
+async def test_a_duty_at_work_is_finished_before_the_janitor_stops() -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+    finished: list[int] = []
+
+    async def long(number: int) -> Counts:
+        begun.set()
+        await release.wait()
+        finished.append(number)
+        return {}
+
+    async with running([Recorded(long, interval_s=3600)]) as (rounds, stop):
+        await asyncio.wait_for(begun.wait(), 10)
+        stop.set()
+        await eventually(lambda: rounds.busy == 1)
+        release.set()
+    assert finished == [1]
+
+
+async def test_a_duty_that_outlasts_the_drain_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("CRITICAL", logger="apscheduler")
+    begun = asyncio.Event()
+    ended: list[str] = []
+
+    async def never_ends(_: int) -> Counts:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("given up")
+        return {}
+
+    async with running([Recorded(never_ends, interval_s=3600)], drain_timeout_s=0.05):
+        await asyncio.wait_for(begun.wait(), 10)
+    await eventually(lambda: ended)
+
+
+async def test_a_janitor_that_is_told_to_stop_at_once_does_nothing() -> None:
+    duty, stop = Recorded(nothing), asyncio.Event()
+    stop.set()
+    await asyncio.wait_for(Rounds([duty]).run(stop, 1), 10)
+    assert duty.rounds == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("GEXLAKE_STAGED_RETENTION_DAYS", "staged_retention_days", 14),
+        ("GEXLAKE_PRUNE_INTERVAL_S", "prune_interval_s", 3600),
+        ("GEXLAKE_STRANDED_AFTER_S", "stranded_after_s", 600),
+        ("GEXLAKE_REQUEUE_INTERVAL_S", "requeue_interval_s", 60),
+    ],
+)
+def test_each_setting_has_its_name_and_default(
+    monkeypatch: pytest.MonkeyPatch, name: str, field: str, value: float
+) -> None:
+    assert getattr(load(JanitorSettings), field) == value
+    monkeypatch.setenv(name, "5")
+    assert getattr(load(JanitorSettings), field) == 5
+    monkeypatch.setenv(name, "-1")
+    with pytest.raises(CannotStart, match=f"the setting {name} is unusable"):
+        load(JanitorSettings)
