@@ -1,0 +1,131 @@
+"""Duty: remove the staged files of finished jobs once they have been kept long enough.
+
+A file is kept as long as any unfinished job needs it, or is about to write it: two jobs of different URLs may
+share a name. Hidden names belong to fetchers at work and are never looked at; folders stay.
+
+A file that no known job owns is kept twice as long, and never less than a command lives in JOBS. EVENTS
+remembers 30 days, so a job may be unknown simply because it is old. But it may also be unknown because EVENTS
+was purged, or has dropped its oldest facts at its byte cap, while the import of the file is still waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+from services.janitor.duty import Counts
+from services.janitor.known_jobs import Jobs
+from shared import subjects
+from shared.job_states import JobState
+from shared.streams import STREAMS
+
+COMMAND_LIFE: Final = timedelta(seconds=next(one.max_age_s for one in STREAMS if one.name == subjects.JOBS))
+
+
+@dataclass(frozen=True)
+class PruneConfig:
+    """How long staged files are kept.
+
+    Args:
+        retention: by the file's modification time, that is, since it was staged.
+        max_files: at most so many are removed in one round, the oldest first.
+        interval_s: from round to round.
+    """
+
+    retention: timedelta
+    max_files: int
+    interval_s: float
+
+    @property
+    def retention_of_unowned(self) -> timedelta:
+        """How long a file is kept that no known job owns."""
+        return max(2 * self.retention, COMMAND_LIFE)
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """One file of the staging folder."""
+
+    path: str
+    """Relative to the staging folder: ``<TICKER>/<endpoint>/<name>``."""
+    modified_ns: int
+    size_bytes: int
+
+    def age(self, now: datetime) -> timedelta:
+        """Return how long ago it was staged."""
+        return now - datetime.fromtimestamp(self.modified_ns / 1e9, tz=UTC)
+
+
+class StagingFolder(Protocol):
+    """The staging folder; its calls block."""
+
+    def files(self) -> list[StagedFile]:
+        """Return the complete staged files."""
+        ...
+
+    def remove(self, file: StagedFile) -> bool:
+        """Remove a file; tell whether it was there, unchanged, and is gone now."""
+        ...
+
+
+def plan(
+    files: Iterable[StagedFile], jobs: Iterable[JobState], now: datetime, config: PruneConfig
+) -> tuple[StagedFile, ...]:
+    """Return the files to remove now, the oldest first."""
+    needed: set[str] = set()
+    owned: set[str] = set()
+    for job in jobs:
+        (owned if job.is_finished else needed).update(_paths_of(job))
+
+    def is_due(file: StagedFile) -> bool:
+        retention = config.retention if file.path in owned else config.retention_of_unowned
+        return file.path not in needed and file.age(now) > retention
+
+    due = sorted(filter(is_due, files), key=lambda file: (file.modified_ns, file.path))
+    return tuple(due[: config.max_files])
+
+
+def _paths_of(job: JobState) -> Iterator[str]:
+    """Yield where the job's file stands, and where it is going to."""
+    if job.staged_path:
+        yield job.staged_path
+    name = job.job.base_url.rpartition("/")[2]
+    yield f"{job.job.ticker}/{job.job.endpoint}/{name}"
+
+
+class PruneStagedFiles:
+    """The duty, wired to a staging folder."""
+
+    name = "prune_staged_files"
+
+    def __init__(
+        self, config: PruneConfig, folder: StagingFolder, jobs: Jobs, clock: Callable[[], datetime]
+    ) -> None:
+        self._config = config
+        self._folder = folder
+        self._jobs = jobs
+        self._clock = clock
+
+    @property
+    def interval_s(self) -> float:
+        """How long from round to round."""
+        return self._config.interval_s
+
+    async def run_once(self) -> Counts:
+        """Remove what is due.
+
+        Raises:
+            Transient: the jobs are not known at present: nothing is removed.
+        """
+        files = await asyncio.to_thread(self._folder.files)
+        # Asked after the files were listed: a job that has come meanwhile protects its file.
+        jobs = await self._jobs.as_of_now()
+        due = plan(files, jobs, self._clock(), self._config)
+        removed = await asyncio.to_thread(self._remove, due)
+        return {"removed": len(removed), "freed_bytes": sum(file.size_bytes for file in removed)}
+
+    def _remove(self, due: tuple[StagedFile, ...]) -> list[StagedFile]:
+        return [file for file in due if self._folder.remove(file)]
