@@ -1,0 +1,56 @@
+"""How the janitor's parts are wired together; tests pass their own clock through here."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from services.janitor.duties.prune_staged_files import PruneConfig, PruneStagedFiles
+from services.janitor.duties.requeue_stranded_jobs import RequeueConfig, RequeueStrandedJobs
+from services.janitor.known_jobs import Jobs, KnownJobs
+from services.janitor.queues_nats import JobQueues
+from services.janitor.replays_nats import IntakeReplays
+from services.janitor.rounds_apscheduler import Rounds
+from services.janitor.settings import JanitorSettings
+from services.janitor.staging_folder_os import StagingFolderOnDisk
+from shared.bus import Bus, connected
+from shared.presence import present
+from shared.runtime import supervise
+
+
+def pruning(settings: JanitorSettings, bus: Bus, jobs: Jobs) -> PruneStagedFiles:
+    """Return the duty that removes staged files."""
+    config = PruneConfig(
+        retention=timedelta(days=settings.staged_retention_days),
+        max_files=settings.prune_batch,
+        interval_s=settings.prune_interval_s,
+    )
+    return PruneStagedFiles(config, StagingFolderOnDisk(settings.paths), jobs, bus.clock)
+
+
+def requeueing(settings: JanitorSettings, bus: Bus, jobs: Jobs) -> RequeueStrandedJobs:
+    """Return the duty that requeues stranded jobs."""
+    config = RequeueConfig(
+        stranded_after=timedelta(seconds=settings.stranded_after_s),
+        max_jobs=settings.requeue_batch,
+        interval_s=settings.requeue_interval_s,
+    )
+    return RequeueStrandedJobs(config, jobs, JobQueues(bus), IntakeReplays(bus), bus.clock)
+
+
+async def serve(settings: JanitorSettings, stop: asyncio.Event) -> None:
+    """Do the duties until ``stop`` is set.
+
+    Raises:
+        BrokerGone: the connection was closed for good.
+    """
+    async with connected(settings, "janitor", stop) as bus:
+        jobs = KnownJobs(bus)
+        rounds = Rounds([pruning(settings, bus, jobs), requeueing(settings, bus, jobs)])
+        async with present(bus, "janitor", "Prunes staged files and requeues stranded jobs", rounds):
+            await supervise(
+                bus,
+                stop,
+                working=[rounds.run(stop, settings.drain_timeout_s)],
+                background=[jobs.follow()],
+            )
