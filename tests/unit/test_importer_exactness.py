@@ -46,9 +46,8 @@ def test_the_vendors_example_lands_value_for_value(lake: LakeOnDisk) -> None:
     lake.bring_in(lake.stage([record], job))
     (snapshot,) = lake.rows(
         "SELECT timestamp, ticker, endpoint, spot_price, zero_gamma, net_gex, min_dte, sec_min_dte, "
-        "major_pos_vol, major_pos_oi, major_neg_vol, major_neg_oi, sum_gex_vol, sum_gex_oi, delta_risk_reversal, "
-        "max_priors::JSON, "
-        "call_wall_candidate1_pct, source, job_id FROM gex_snapshots"
+        "major_pos_vol, major_pos_oi, major_neg_vol, major_neg_oi, sum_gex_vol, sum_gex_oi, "
+        "delta_risk_reversal, max_priors::JSON, call_wall_candidate1_pct, source, job_id FROM gex_snapshots"
     )
     assert snapshot[:15] == (
         1777492800000,
