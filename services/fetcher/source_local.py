@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -50,6 +51,8 @@ class LocalSource:
         except (PermissionError, NotADirectoryError, RuntimeError) as error:
             raise SourceRefused(f"{path} cannot be opened ({_words(error)})") from error
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise SourceRefused(f"{path} cannot be opened ({_words(error)})") from error
             raise SourceUnavailable(str(path), f"cannot be opened ({_words(error)})") from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
