@@ -31,6 +31,9 @@ REPLAY_HEADER: Final = "Gex-Replay-Of"
 _STREAM_FULL: Final = 10077
 """JetStream's error code for a publish over the stream's byte cap."""
 
+_WRITE_AFTER_LOSS: Final = TypeError
+"""What asyncio of Python 3.12 and 3.13 raises when nats-py writes to a connection that was just lost."""
+
 log = structlog.get_logger(__name__)
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
@@ -168,7 +171,7 @@ class Bus:
             if self.is_connected:
                 # Not drain(): it waits for subscriptions that nobody reads any more, too.
                 await self.client.flush(timeout=2)
-        with contextlib.suppress(NatsError, OSError):
+        with contextlib.suppress(NatsError, OSError, _WRITE_AFTER_LOSS):
             if not self.client.is_closed:
                 await self.client.close()
 
@@ -243,7 +246,7 @@ def translated(doing: str, stream: str = "") -> Iterator[None]:
         if error.err_code == _STREAM_FULL:
             raise StreamFull(stream) from error
         raise BrokerUnavailable(f"{doing}: {error.description}") from error
-    except (TimeoutError, NatsError, JetStreamError, OSError) as error:
+    except (TimeoutError, NatsError, JetStreamError, OSError, _WRITE_AFTER_LOSS) as error:
         raise BrokerUnavailable(doing) from error
 
 
