@@ -8,11 +8,12 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from shared.bus import Bus
 from shared.errors import CannotStart, StoppedEarly
 
+CANCEL_AGAIN_S: Final = 5.0
 Serve = Callable[[asyncio.Event], Awaitable[None]]
 
 
@@ -87,10 +88,17 @@ async def supervise(
         for part in ended:
             part.result()
     finally:
-        leftover = [watch, *workers, *endless]
-        for part in leftover:
+        await _end([watch, *workers, *endless])
+
+
+async def _end(parts: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: before Python 3.12, ``wait_for`` may lose a cancellation."""
+    pending = set(parts)
+    while pending:
+        for part in pending:
             part.cancel()
-        await asyncio.gather(*leftover, return_exceptions=True)
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+    await asyncio.gather(*parts, return_exceptions=True)
 
 
 async def _until_stopped(serve: Serve) -> None:

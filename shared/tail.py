@@ -98,16 +98,31 @@ async def fetch(
         BrokerUnavailable: that has happened.
     """
     # No heartbeats: nats-py asks for them even without an expiry, is refused, and loses what it has in hand.
+    _heed_cancellation()
     fetching = asyncio.ensure_future(subscription.fetch(batch, timeout=wait_s))
+    fetching.add_done_callback(_retrieve)
     bus.on_reconnect(fetching.cancel)
     try:
-        return await fetching
+        await asyncio.wait({fetching})
+        _heed_cancellation()
+        if fetching.cancelled():
+            raise BrokerUnavailable("follow a stream across a reconnect")
+        return fetching.result()
     except NatsTimeoutError:
         return []
-    except asyncio.CancelledError:
-        if fetching.cancelled() and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
-            raise BrokerUnavailable("follow a stream across a reconnect") from None
-        raise
     finally:
         fetching.cancel()
         bus.forget(fetching.cancel)
+
+
+def _heed_cancellation() -> None:
+    """End a cancelled task: before Python 3.12, ``wait_for`` loses a cancellation that meets its result."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _retrieve(fetching: asyncio.Future[list[Msg]]) -> None:
+    """Look at an error that nobody waits for any more."""
+    if not fetching.cancelled():
+        fetching.exception()

@@ -126,6 +126,22 @@ async def test_it_begins_once_the_server_is_there(bus: Bus, nats_server: NatsSer
     assert starts(told) == [1, None]
 
 
+async def test_it_ends_at_once_whenever_it_is_cancelled(bus: Bus) -> None:
+    """Before Python 3.12, ``asyncio.wait_for`` loses a cancellation that comes together with its result."""
+
+    async def read() -> None:
+        async for _ in follow(bus, subjects.EVENTS, subjects.ALL_EVENTS):
+            pass
+
+    for steps in range(0, 600, 6):
+        reading = asyncio.create_task(read())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        reading.cancel()
+        ended, _ = await asyncio.wait({reading}, timeout=5)
+        assert ended
+
+
 async def test_it_goes_on_after_its_consumer_was_deleted(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.tail._WAIT_S", 0.6)  # how long a pull of a consumer that is gone lasts
     async with following(bus) as told:

@@ -1,0 +1,88 @@
+"""How the parts of a service end together."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from nats.aio.client import Client
+
+from shared.bus import Bus
+from shared.runtime import BrokerGone, supervise
+
+
+@pytest.fixture
+async def bus() -> Bus:
+    return Bus(Client())
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_working_parts_drain_and_then_the_background_ends(bus: Bus) -> None:
+    stop, begun = asyncio.Event(), asyncio.Event()
+    ended: list[str] = []
+
+    async def work() -> None:
+        await stop.wait()
+        ended.append("work")
+
+    async def background() -> None:
+        begun.set()
+        try:
+            await for_ever()
+        finally:
+            ended.append("background")
+
+    service = asyncio.create_task(supervise(bus, stop, working=[work()], background=[background()]))
+    await begun.wait()
+    stop.set()
+    await asyncio.wait_for(service, 5)
+    assert ended == ["work", "background"]
+
+
+async def test_a_connection_closed_for_good_ends_the_service(bus: Bus) -> None:
+    stop = asyncio.Event()
+    bus.closed.set()
+    with pytest.raises(BrokerGone):
+        await asyncio.wait_for(supervise(bus, stop, background=[for_ever()]), 5)
+    assert stop.is_set()
+
+
+async def test_a_part_that_fails_ends_the_service_with_its_error(bus: Bus) -> None:
+    stop = asyncio.Event()
+
+    async def fail() -> None:
+        raise LookupError("a bug")
+
+    with pytest.raises(LookupError, match="a bug"):
+        await asyncio.wait_for(supervise(bus, stop, working=[stop_waiting(stop)], background=[fail()]), 5)
+
+
+async def stop_waiting(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+async def test_a_part_that_loses_its_cancellation_is_cancelled_again(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.runtime.CANCEL_AGAIN_S", 0.05)
+    stop, waiting = asyncio.Event(), asyncio.Event()
+    lost: list[int] = []
+
+    async def deaf() -> None:
+        while True:
+            try:
+                waiting.set()
+                await for_ever()
+            except asyncio.CancelledError:
+                lost.append(1)
+                if len(lost) > 2:
+                    raise
+
+    service = asyncio.create_task(supervise(bus, stop, background=[deaf()]))
+    await waiting.wait()
+    stop.set()
+    await asyncio.wait_for(service, 5)
+    assert len(lost) == 3
