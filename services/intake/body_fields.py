@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from services.intake.errors import Unfit
+from services.intake.errors import Unprocessable
 
 _NESTED: Final = ("metadata", "payload", "data")
 
@@ -30,22 +30,22 @@ class BodyFields:
         """Return a field's text without surrounding blanks, or None when it is absent or blank.
 
         Raises:
-            Unfit: it is no string.
+            Unprocessable: it is no string.
         """
         value = self.values.get(key)
         if value is not None and not isinstance(value, str):
-            raise Unfit(key, "string", f"{key}: it must be a string")
+            raise Unprocessable(key, "string", f"{key}: it must be a string")
         return (value or "").strip() or None
 
     def flag(self, key: str) -> bool | None:
         """Return a field that is true or false, or None when it is absent.
 
         Raises:
-            Unfit: it is something else.
+            Unprocessable: it is something else.
         """
         value = self.values.get(key)
         if value is not None and not isinstance(value, bool):
-            raise Unfit(key, "boolean", f"{key}: it must be true or false")
+            raise Unprocessable(key, "boolean", f"{key}: it must be true or false")
         return value
 
     def strings(self, *, but: frozenset[str]) -> tuple[tuple[str, str], ...]:

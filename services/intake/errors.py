@@ -1,15 +1,15 @@
 """Why intake refuses a request.
 
     GexlakeError
-    └── Refused                 an answer that names the field, the rule and what to do
-        ├── NotReadable     400     the body is no JSON object
-        ├── Unauthorized    401     no valid API key
-        ├── NotFound        404     no such job, message or route
-        ├── TooLarge        413     the body is over the limit
-        ├── WrongType       415     the body's content type is not taken
-        ├── Unfit           422     a field is missing or breaks a rule
-        ├── TooMany         429     the rate limit
-        └── NotReady        503     nothing is stored now; the same request may be sent again
+    └── Refused                       an answer that names the field, the rule and what to do
+        ├── BadRequest            400     the body is no JSON object
+        ├── Unauthorized          401     no valid API key
+        ├── NotFound              404     no such job, message or route
+        ├── TooLarge              413     the body is over the limit
+        ├── UnsupportedMediaType  415     the body's content type is not taken
+        ├── Unprocessable         422     a field is missing or breaks a rule
+        ├── TooManyRequests       429     the rate limit
+        └── NotReady              503     nothing is stored now; the same request may be sent again
 
 ``BrokerUnavailable`` and ``StreamFull`` of ``shared.errors`` are answered as 503 too.
 """
@@ -46,7 +46,7 @@ class Refused(GexlakeError):
         return {}
 
 
-class NotReadable(Refused):
+class BadRequest(Refused):
     """The body is no JSON object."""
 
     status = 400
@@ -88,7 +88,7 @@ class TooLarge(Refused):
         super().__init__("body", "size", f"the body is over the limit of {limit} bytes for this route")
 
 
-class WrongType(Refused):
+class UnsupportedMediaType(Refused):
     """The body's content type is not taken.
 
     Args:
@@ -105,13 +105,13 @@ class WrongType(Refused):
         )
 
 
-class Unfit(Refused):
+class Unprocessable(Refused):
     """A field is missing or breaks a rule."""
 
     status = 422
 
 
-class TooMany(Refused):
+class TooManyRequests(Refused):
     """The client is over its rate limit.
 
     Args:

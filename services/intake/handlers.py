@@ -98,7 +98,7 @@ class JobDesk:
             StreamFull: JOBS is at its byte cap.
             NotFound: there is no such job or message.
             NotReady: intake does not know yet which jobs there are.
-            Unfit: what was found is no command, or force has no reason.
+            Unprocessable: what was found is no command, or force has no reason.
         """
         async with self._in_time() as bus:
             found = None if asked.job_id else await find_command(bus, asked)

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlunsplit
 from uuid import UUID
 
 from services.intake.body_fields import BodyFields
-from services.intake.errors import Unfit
+from services.intake.errors import Unprocessable
 from services.intake.options import OPTIONS, check_reason, read_priority
 from shared.messages import job_id_of
 from shared.partition import ENDPOINTS, normalize_ticker
@@ -65,7 +65,7 @@ def read_history_request(body: dict[str, Any], gate: SourceGate) -> HistoryReque
     """Find the URL, the endpoint, the ticker and the options in a body.
 
     Raises:
-        Unfit: one is missing or breaks a rule; the error names it.
+        Unprocessable: one is missing or breaks a rule; the error names it.
     """
     fields = BodyFields.of(body)
     parts = _find_url(fields, gate)
@@ -89,12 +89,12 @@ def _find_url(fields: BodyFields, gate: SourceGate) -> SplitResult:
     found = [named] if named else [text for _, text in fields.strings(but=OPTIONS) if _is_url(text)]
     if not found:
         message = 'url: no field holds a URL; send {"url": "https://…"} with the URL of a history file'
-        raise Unfit("url", "missing", message)
+        raise Unprocessable("url", "missing", message)
     refusals = []
     for text in found:
         try:
             return _check_url(text, gate)
-        except Unfit as error:
+        except Unprocessable as error:
             refusals.append(error)
     raise refusals[0]
 
@@ -102,22 +102,22 @@ def _find_url(fields: BodyFields, gate: SourceGate) -> SplitResult:
 def _check_url(text: str, gate: SourceGate) -> SplitResult:
     if len(text) > MAX_URL_LENGTH:
         message = f"url: it has {len(text)} characters; at most {MAX_URL_LENGTH} are allowed"
-        raise Unfit("url", "length", message)
+        raise Unprocessable("url", "length", message)
     try:
         return gate.check(text)
     except ValueError as error:
-        raise Unfit("url", "allowed_source", f"url: {error}") from error
+        raise Unprocessable("url", "allowed_source", f"url: {error}") from error
 
 
 def _read_name(parts: SplitResult) -> SourceName:
     try:
         source = parse_source_name(parts.path.rpartition("/")[2])
     except ValueError as error:
-        raise Unfit("url", "file_name", f"url: {error}") from error
+        raise Unprocessable("url", "file_name", f"url: {error}") from error
     if source.package is not None and source.package not in IMPORTABLE_PACKAGES:
         supported = ", ".join(IMPORTABLE_PACKAGES)
         message = f"url: the file is of the package {source.package!r}; supported: {supported}"
-        raise Unfit("url", "package", message)
+        raise Unprocessable("url", "package", message)
     return source
 
 
@@ -131,10 +131,10 @@ def _find_endpoint(fields: BodyFields, source: SourceName) -> str:
         return valid[0]
     if found:
         message = f"endpoint: {found[0][:80]!r} is not an endpoint; use one of {known}"
-        raise Unfit("endpoint", "endpoint", message)
+        raise Unprocessable("endpoint", "endpoint", message)
     if source.endpoint is None:
         message = f"endpoint: none is to be found in the body or in the file's name; send one of {known}"
-        raise Unfit("endpoint", "missing", message)
+        raise Unprocessable("endpoint", "missing", message)
     return source.endpoint
 
 
@@ -150,16 +150,16 @@ def _find_ticker(fields: BodyFields, source: SourceName) -> str:
     if remaining:
         names = ", ".join(repr(key[:40]) for key, _ in remaining[:5])
         message = f'ticker: the file\'s name tells none, and any of {names} may be it; send {{"ticker": "…"}}'
-        raise Unfit("ticker", "ambiguous", message)
+        raise Unprocessable("ticker", "ambiguous", message)
     message = 'ticker: none is to be found in the body or in the file\'s name; send {"ticker": "…"}'
-    raise Unfit("ticker", "missing", message)
+    raise Unprocessable("ticker", "missing", message)
 
 
 def _fit_ticker(key: str, text: str) -> str:
     try:
         return normalize_ticker(text)
     except ValueError as error:
-        raise Unfit(key, "ticker", f"{key}: {error}") from error
+        raise Unprocessable(key, "ticker", f"{key}: {error}") from error
 
 
 def _is_url(text: str) -> bool:

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, Final
 
-from services.intake.errors import NotReadable, WrongType
+from services.intake.errors import BadRequest, UnsupportedMediaType
 
 _JSON_TYPE: Final = re.compile(r"application/(json|[a-z0-9!#$&^_.+-]+\+json)", re.IGNORECASE)
 
@@ -15,25 +15,25 @@ def check_content_type(header: str | None) -> None:
     """Let JSON pass, also as ``text/plain`` (which ``sendBeacon`` sends) or without a type.
 
     Raises:
-        WrongType: it is anything else.
+        UnsupportedMediaType: it is anything else.
     """
     content_type = (header or "").partition(";")[0].strip()
     if content_type and content_type.lower() != "text/plain" and not _JSON_TYPE.fullmatch(content_type):
-        raise WrongType(content_type)
+        raise UnsupportedMediaType(content_type)
 
 
 def read_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object that a body is, also one that is encoded twice (a string with JSON in it).
 
     Raises:
-        NotReadable: it is no JSON, or no object.
+        BadRequest: it is no JSON, or no object.
     """
     value = _parse(body)
     if isinstance(value, str):
         value = _parse(value)
     if not isinstance(value, dict):
         kind = _KINDS.get(type(value), "a number")
-        raise NotReadable("body", "object", f"the body must be a JSON object, but it is {kind}")
+        raise BadRequest("body", "object", f"the body must be a JSON object, but it is {kind}")
     return value
 
 
@@ -45,12 +45,12 @@ def _parse(text: bytes | str) -> Any:
         value = json.loads(text)
         json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text, and fits no message
     except RecursionError:
-        raise NotReadable("body", "json", "the body is nested too deeply") from None
+        raise BadRequest("body", "json", "the body is nested too deeply") from None
     except UnicodeError:
-        raise NotReadable("body", "json", "the body is not valid UTF-8 text") from None
+        raise BadRequest("body", "json", "the body is not valid UTF-8 text") from None
     except ValueError as error:
         where = (
             f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
         )
-        raise NotReadable("body", "json", f"the body is not JSON{where}: send a JSON object") from None
+        raise BadRequest("body", "json", f"the body is not JSON{where}: send a JSON object") from None
     return value

@@ -10,7 +10,7 @@ from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from services.intake.errors import TooMany
+from services.intake.errors import TooManyRequests
 
 
 def fit_rate(value: Any) -> str:
@@ -46,11 +46,11 @@ class RateLimit:
         """Count one request.
 
         Raises:
-            TooMany: the client is over the limit; this request does not count.
+            TooManyRequests: the client is over the limit; this request does not count.
         """
         for limit in self._limits:
             if not self._window.test(limit, client):
                 free_at = self._window.get_window_stats(limit, client).reset_time
-                raise TooMany(self._rate, max(1, math.ceil(free_at - time.time())))
+                raise TooManyRequests(self._rate, max(1, math.ceil(free_at - time.time())))
         for limit in self._limits:
             self._window.hit(limit, client)

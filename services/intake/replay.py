@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
-from services.intake.errors import NotFound, Unfit
+from services.intake.errors import NotFound, Unprocessable
 from services.intake.json_body import read_object
 from services.intake.options import check_reason
 from services.intake.stored_commands import require_command
@@ -57,8 +57,8 @@ def read_replay_request(body: bytes) -> ReplayRequest:
     """Read a request that came over NATS.
 
     Raises:
-        NotReadable: it is no JSON object.
-        Unfit: it does not say what to replay, or breaks a rule.
+        BadRequest: it is no JSON object.
+        Unprocessable: it does not say what to replay, or breaks a rule.
     """
     try:
         return ReplayRequest.model_validate(read_object(body))
@@ -70,8 +70,8 @@ def read_replay_options(body: bytes, job_id: UUID) -> ReplayRequest:
     """Read the optional body of the HTTP route.
 
     Raises:
-        NotReadable: there is a body, and it is no JSON object.
-        Unfit: it breaks a rule.
+        BadRequest: there is a body, and it is no JSON object.
+        Unprocessable: it breaks a rule.
     """
     try:
         options = ReplayOptions.model_validate(read_object(body) if body.strip() else {})
@@ -86,14 +86,14 @@ async def find_command(bus: Bus, asked: ReplayRequest) -> Command:
     Raises:
         BrokerUnavailable: no answer in time.
         NotFound: nothing stands there any more.
-        Unfit: it is no command, or not of the stage asked for.
+        Unprocessable: it is no command, or not of the stage asked for.
     """
     if asked.stream_seq is not None:
         command = await require_command(bus, subjects.JOBS, asked.stream_seq, "stream_seq")
     else:
         command = await require_command(bus, subjects.DEAD, asked.dead_letter or 0, "dead_letter")
     if asked.stage not in {None, command.STAGE}:
-        raise Unfit("stage", "stage", f"stage: the message is a command of the {command.STAGE} stage")
+        raise Unprocessable("stage", "stage", f"stage: the message is a command of the {command.STAGE} stage")
     return command
 
 
@@ -127,7 +127,7 @@ def next_generation(command: Command, state: JobState | None, asked: ReplayReque
     """Return the command as a new generation, asked for now.
 
     Raises:
-        Unfit: force without a reason.
+        Unprocessable: force without a reason.
     """
     known = state.job.generation if state else 0
     generation = max(known, command.job.generation) + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
-from services.intake.errors import NotFound, Unfit
+from services.intake.errors import NotFound, Unprocessable
 from shared import subjects
 from shared.bus import Bus, translated
 from shared.errors import MalformedMessage
@@ -22,7 +22,7 @@ async def read_command(bus: Bus, stream: str, sequence: int) -> Command | None:
 
     Raises:
         BrokerUnavailable: no answer in time.
-        Unfit: something else than a command stands there.
+        Unprocessable: something else than a command stands there.
     """
     message = await _read(bus, stream, sequence)
     if message is None:
@@ -31,9 +31,9 @@ async def read_command(bus: Bus, stream: str, sequence: int) -> Command | None:
     try:
         payload = decode(where, message.data or b"").open(where)
     except MalformedMessage as error:
-        raise Unfit(None, "malformed", f"{error}; it cannot be replayed") from error
+        raise Unprocessable(None, "malformed", f"{error}; it cannot be replayed") from error
     if not isinstance(payload, Command):
-        raise Unfit(None, "no_command", f"the message {where} is {payload.TYPE}, which is no command")
+        raise Unprocessable(None, "no_command", f"the message {where} is {payload.TYPE}, which is no command")
     return payload
 
 
@@ -43,7 +43,7 @@ async def require_command(bus: Bus, stream: str, sequence: int, field: str) -> C
     Raises:
         BrokerUnavailable: no answer in time.
         NotFound: nothing stands there any more.
-        Unfit: something else than a command stands there.
+        Unprocessable: something else than a command stands there.
     """
     command = await read_command(bus, stream, sequence)
     if command is None:

@@ -9,7 +9,7 @@ import pytest
 from services.intake import rate_limits
 from services.intake.__main__ import flags
 from services.intake.auth import client_name, valid_key
-from services.intake.errors import TooMany
+from services.intake.errors import TooManyRequests
 from services.intake.rate_limits import RateLimit, fit_rate
 from services.intake.settings import IntakeSettings
 from shared.errors import CannotStart
@@ -60,7 +60,7 @@ def test_a_client_over_the_rate_is_told_when_to_come_again(clock: Clock) -> None
     limit.count("a")
     clock.now += 20
     limit.count("a")
-    with pytest.raises(TooMany, match="2/minute") as caught:
+    with pytest.raises(TooManyRequests, match="2/minute") as caught:
         limit.count("a")
     assert caught.value.headers == {"Retry-After": "40"}
     limit.count("b")
@@ -72,13 +72,13 @@ def test_several_rates_hold_together_and_a_refused_request_does_not_count(clock:
     limit = RateLimit(fit_rate("1/second;3/minute"))
     for _ in range(2):
         limit.count("a")
-        with pytest.raises(TooMany) as caught:
+        with pytest.raises(TooManyRequests) as caught:
             limit.count("a")
         assert caught.value.headers == {"Retry-After": "1"}
         clock.now += 2
     limit.count("a")
     clock.now += 2
-    with pytest.raises(TooMany):
+    with pytest.raises(TooManyRequests):
         limit.count("a")
 
 

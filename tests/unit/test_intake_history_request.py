@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.errors import Refused, Unfit
+from services.intake.errors import Refused, Unprocessable
 from services.intake.history_request import HistoryRequest, read_history_request
 from shared.messages import job_id_of
 from shared.sources import SourceGate
@@ -24,8 +24,8 @@ def read(**body: Any) -> HistoryRequest:
     return read_history_request(body, GATE)
 
 
-def refusal(**body: Any) -> Unfit:
-    with pytest.raises(Unfit) as caught:
+def refusal(**body: Any) -> Unprocessable:
+    with pytest.raises(Unprocessable) as caught:
         read(**body)
     return caught.value
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.intake.body_limit import read_limited
-from services.intake.errors import NotReadable, TooLarge, WrongType
+from services.intake.errors import BadRequest, TooLarge, UnsupportedMediaType
 from services.intake.json_body import check_content_type, read_object
 
 
@@ -34,7 +34,7 @@ def test_json_is_taken_under_every_type_that_clients_send(header: str | None) ->
     "header", ["application/x-www-form-urlencoded", "text/html", "multipart/form-data; boundary=x", "json"]
 )
 def test_another_content_type_is_refused_by_name(header: str) -> None:
-    with pytest.raises(WrongType, match=header.partition(";")[0]):
+    with pytest.raises(UnsupportedMediaType, match=header.partition(";")[0]):
         check_content_type(header)
 
 
@@ -67,7 +67,7 @@ def test_an_object_is_read_once_or_twice_encoded(value: dict[str, Any]) -> None:
     ],
 )
 def test_anything_else_is_refused(body: bytes, rule: str, words: str) -> None:
-    with pytest.raises(NotReadable, match=words) as caught:
+    with pytest.raises(BadRequest, match=words) as caught:
         read_object(body)
     assert (caught.value.field, caught.value.rule) == ("body", rule)
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.intake.errors import NotReadable, Unfit
+from services.intake.errors import BadRequest, Unprocessable
 from services.intake.replay import ReplayRequest, next_generation, read_replay_options, read_replay_request
 from shared.job_states import advance
 from shared.messages import JobRequested
@@ -46,20 +46,20 @@ def test_a_request_names_one_thing(body: dict[str, Any], replay_of: str) -> None
     ],
 )
 def test_a_bad_request_is_refused_by_field(body: dict[str, Any], field: str) -> None:
-    with pytest.raises(Unfit) as caught:
+    with pytest.raises(Unprocessable) as caught:
         read_replay_request(json.dumps(body).encode())
     assert caught.value.field == field
 
 
 def test_a_request_that_is_no_object_is_refused() -> None:
-    with pytest.raises(NotReadable):
+    with pytest.raises(BadRequest):
         read_replay_request(b"17")
 
 
 def test_over_http_the_body_is_optional_and_may_not_name_another_job() -> None:
     assert read_replay_options(b" ", JOB_ID) == ReplayRequest(job_id=JOB_ID)
     assert read_replay_options(b'{"stage": "import"}', JOB_ID).stage is Stage.IMPORT
-    with pytest.raises(Unfit, match="job_id"):
+    with pytest.raises(Unprocessable, match="job_id"):
         read_replay_options(json.dumps({"job_id": str(uuid4())}).encode(), JOB_ID)
 
 
@@ -85,5 +85,5 @@ def test_force_is_kept_unless_the_request_says_otherwise() -> None:
 
 
 def test_force_without_a_reason_is_refused() -> None:
-    with pytest.raises(Unfit, match="reason"):
+    with pytest.raises(Unprocessable, match="reason"):
         next_generation(a_fetch(), None, ReplayRequest(stream_seq=1, force=True), LATER)
