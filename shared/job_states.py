@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import singledispatch
 from typing import Any, Final
@@ -41,6 +41,10 @@ class Status(StrEnum):
     SKIPPED = "skipped"
     FAILED = "failed"
 
+
+KEPT_FOR: Final = timedelta(days=30)
+"""As long as EVENTS keeps its messages."""
+_SWEEP_EVERY: Final = timedelta(hours=1)
 
 FINISHED: Final = frozenset({Status.COMPLETED, Status.SKIPPED, Status.FAILED})
 
@@ -97,19 +101,27 @@ class JobState:
         return self.status in FINISHED
 
 
+Fact = tuple[Event, datetime]
+"""What happened to a job, and when (UTC)."""
+
+
 @dataclass
 class JobStates:
-    """Every job that EVENTS remembers."""
+    """Every job that EVENTS remembers; one is forgotten 30 days after its last fact, as EVENTS does."""
 
     by_id: dict[UUID, JobState] = field(default_factory=dict)
+    _swept_at: datetime | None = None
 
     def apply(self, event: Event, at: datetime) -> JobState:
         """Take in a fact; telling it twice, or late, changes nothing."""
         state = advance(self.by_id.get(event.job.job_id), event, at)
         self.by_id[event.job.job_id] = state
+        if self._swept_at is None or at - self._swept_at > _SWEEP_EVERY:
+            self._forget_before(at - KEPT_FOR)
+            self._swept_at = at
         return state
 
-    def apply_message(self, subject: str, data: bytes) -> Event | None:
+    def apply_message(self, subject: str, data: bytes) -> Fact | None:
         """Take in a message of EVENTS; one that this version cannot read is passed over."""
         try:
             envelope = decode(subject, data)
@@ -119,20 +131,26 @@ class JobStates:
         if not isinstance(payload, Event):
             return None
         self.apply(payload, envelope.occurred_at)
-        return payload
+        return payload, envelope.occurred_at
 
     def __iter__(self) -> Iterator[JobState]:
         return iter(self.by_id.values())
 
+    def _forget_before(self, moment: datetime) -> None:
+        self.by_id = {job_id: state for job_id, state in self.by_id.items() if state.updated_at >= moment}
 
-_RANK: Final = {
+
+RANK: Final = {
     Status.PENDING: 0,
     Status.STARTED: 1,
     Status.STAGED: 2,
-    Status.COMPLETED: 3,
-    Status.SKIPPED: 3,
-    Status.FAILED: 3,
+    Status.COMMITTED: 3,
+    Status.FAILED: 4,
+    Status.COMPLETED: 5,
+    Status.SKIPPED: 5,
 }
+"""How far a status is; a job never goes back. An import that was given up on may still turn out completed,
+when the importer finishes at its next start what it had committed."""
 
 
 def advance(state: JobState | None, event: Event, at: datetime) -> JobState:
@@ -217,9 +235,12 @@ def _skipped(event: JobSkipped, state: JobState, at: datetime) -> JobState:
         Status.SKIPPED,
         at,
         stage=Stage.IMPORT,
+        trading_day=event.trading_day,
         sha256=event.sha256,
         snapshots=event.snapshots,
         strike_rows=event.strike_rows,
+        parquet_path=event.parquet_path,
+        parquet_bytes=event.parquet_bytes,
         error=None,
         error_field=None,
     )
@@ -279,7 +300,7 @@ def _is_past(state: JobState, stage: Stage) -> bool:
 
 
 def _moved(state: JobState, status: Status, at: datetime, **changes: Any) -> JobState:
-    if _RANK[status] <= _RANK[state.status]:
+    if RANK[status] <= RANK[state.status]:
         return state
     transitions = (*state.transitions, Transition(status, at))
     return replace(state, status=status, updated_at=at, transitions=transitions, **changes)

@@ -200,9 +200,13 @@ class JobSkipped(Event):
 
     TYPE = "gex.event.v1.skipped"
     WHAT = What.SKIPPED
+    trading_day: date
     sha256: Sha256
     snapshots: int
     strike_rows: int
+    parquet_path: str
+    """Relative to the Parquet folder, with forward slashes."""
+    parquet_bytes: int
 
 
 class JobFailed(Event):

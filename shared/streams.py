@@ -93,17 +93,6 @@ def job_consumer(stage: Stage, priority: Priority, ack_wait_s: float) -> Consume
     )
 
 
-def ledger_consumer(ack_wait_s: float) -> ConsumerConfig:
-    """Return the durable by which the importer writes every job's facts into the ledger."""
-    return ConsumerConfig(
-        durable_name=subjects.LEDGER_DURABLE,
-        ack_policy=AckPolicy.EXPLICIT,
-        ack_wait=ack_wait_s,
-        max_deliver=-1,
-        max_ack_pending=4 * MAX_ACK_PENDING,
-    )
-
-
 async def apply(js: JetStreamContext, *, replicas: int, ack_wait_s: float) -> None:
     """Make the broker's streams and durables those that are defined here."""
     for stream in STREAMS:
@@ -111,7 +100,6 @@ async def apply(js: JetStreamContext, *, replicas: int, ack_wait_s: float) -> No
     for stage in Stage:
         for priority in Priority:
             await js.add_consumer(subjects.JOBS, job_consumer(stage, priority, ack_wait_s))
-    await js.add_consumer(subjects.EVENTS, ledger_consumer(ack_wait_s))
 
 
 async def _apply_stream(js: JetStreamContext, wanted: StreamConfig) -> None:

@@ -17,8 +17,6 @@ ADVISORIES: Final = "ADVISORIES"
 ALL_EVENTS: Final = "gex.event.job.>"
 ALL_HEARTBEATS: Final = "gex.heartbeat.>"
 ALL_PROGRESS: Final = "gex.progress.>"
-LEDGER_DURABLE: Final = "ledger"
-"""The importer's durable on EVENTS, by which the ledger learns of every job."""
 
 REPLAY: Final = "gex.svc.jobs.replay"
 LAKE: Final = "gex.svc.lake"

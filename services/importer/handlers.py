@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import structlog
 
-from services.importer import ledger_duckdb as ledger
+from services.importer import ledger_duckdb
 from services.importer import partitions_duckdb as partitions
 from services.importer.errors import StagedFileMissing
 from services.importer.lake_duckdb import Lake, transaction
+from services.importer.ledger import of_generation, with_outcome
 from services.importer.parquet_duckdb import is_there, sha256_of
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.recovery import publish_committed
-from services.importer.replacement_duckdb import Replacer
+from services.importer.replacement_duckdb import replace_partition
 from services.importer.writer_thread import run_in_writer_thread
 from shared.bus import Bus
 from shared.failpoints import failpoint
@@ -26,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 async def import_file(
-    command: ImportFile, *, bus: Bus, lake: Lake, replacer: Replacer, timeout_s: float
+    command: ImportFile, *, bus: Bus, lake: Lake, min_share: float, timeout_s: float
 ) -> None:
     """Bring a staged file into the lake and announce what became of it.
 
@@ -36,21 +38,23 @@ async def import_file(
         BrokerUnavailable: it is in the lake, but nobody could be told yet.
     """
     failpoint("importer.started")
-    fact = await run_in_writer_thread(lake, partial(bring_in, command, lake, replacer), timeout_s)
+    work = partial(bring_in, command, lake, clock=bus.clock, min_share=min_share)
+    fact = await run_in_writer_thread(lake, work, timeout_s)
     await bus.announce(fact)
     failpoint("importer.event_published")
 
 
-def bring_in(command: ImportFile, lake: Lake, replacer: Replacer) -> PartitionImported | JobSkipped:
+def bring_in(
+    command: ImportFile, lake: Lake, *, clock: Callable[[], datetime], min_share: float
+) -> PartitionImported | JobSkipped:
     """Make the lake hold what the staged file says; doing it again changes nothing."""
-    publish_committed(lake, replacer.clock)
+    publish_committed(lake, clock)
     done = _own_work(lake, command.job)
     if done is not None:
         return imported(command.job, done)
     if not command.force and (held := _same_content(lake, command)) is not None:
-        return _skip(lake, replacer, command, held)
-    path = _staged_file(lake, command)
-    row = replacer.replace(command, path)
+        return _skip(lake, command.job, held, clock())
+    row = replace_partition(lake, command, _staged_file(lake, command), clock, min_share)
     log.info(
         "partition_imported",
         partition=str(row.partition),
@@ -96,32 +100,22 @@ def _is_whole(lake: Lake, row: PartitionRow) -> bool:
     return is_there(lake.paths.parquet(row.partition), row.parquet_checksum)
 
 
-def _skip(lake: Lake, replacer: Replacer, command: ImportFile, held: PartitionRow) -> JobSkipped:
-    fact = JobSkipped(
-        job=command.job, sha256=held.checksum, snapshots=held.snapshots, strike_rows=held.strike_rows
-    )
+def _skip(lake: Lake, job: Job, held: PartitionRow, now: datetime) -> JobSkipped:
     with lake.writing() as connection:
-        now = replacer.clock()
-        known = ledger.read(connection, [command.job.job_id]).get(str(command.job.job_id))
-        row = ledger.of_generation(known, command.job, now)
+        row = of_generation(ledger_duckdb.read_one(connection, job.job_id), job)
         if row is not None and row.status is not Status.SKIPPED:
-            skipped = replace(
-                row,
-                trading_day=held.trading_day,
-                status=Status.SKIPPED,
-                last_error=None,
-                checksum=held.checksum,
-                bytes=command.size_bytes,
-                records_processed=held.snapshots,
-                strike_rows=held.strike_rows,
-                parquet_path=held.parquet_path,
-                parquet_checksum=held.parquet_checksum,
-                updated_at=now,
-            )
             with transaction(connection):
-                ledger.write(connection, [skipped])
+                ledger_duckdb.write(connection, [with_outcome(row, held, Status.SKIPPED, now)])
     log.info("job_skipped", partition=str(held.partition), sha256=held.checksum)
-    return fact
+    return JobSkipped(
+        job=job,
+        trading_day=held.trading_day,
+        sha256=held.checksum,
+        snapshots=held.snapshots,
+        strike_rows=held.strike_rows,
+        parquet_path=held.parquet_path,
+        parquet_bytes=held.parquet_bytes,
+    )
 
 
 def _staged_file(lake: Lake, command: ImportFile) -> Path:

@@ -12,7 +12,7 @@ import duckdb
 
 from services.importer.errors import StorageTrouble
 from services.importer.lake_duckdb import quoted
-from shared.durable_files import make_folder, publish, sync_file
+from shared.durable_files import make_folder, sync_file
 from shared.failpoints import failpoint
 from shared.paths import is_partial, partial
 
@@ -33,7 +33,7 @@ def hidden_parquet(
 ) -> Iterator[ParquetFile]:
     """Write the rows of ``query`` beside ``final`` under a hidden name, flushed and checked.
 
-    ``put_in_place`` renames it within the context; whatever is left under the hidden name at the end goes.
+    Renamed within the context it stays; whatever is left under the hidden name at the end goes.
 
     Raises:
         StorageTrouble: the file on disk is not what was written.
@@ -54,9 +54,14 @@ def hidden_parquet(
         hidden.unlink(missing_ok=True)
 
 
-def put_in_place(file: ParquetFile, final: Path) -> None:
-    """Rename a hidden file over the partition's Parquet file, durably."""
-    publish(file.path, final)
+def has_bad_numbers(connection: duckdb.DuckDBPyConnection, file: ParquetFile) -> bool:
+    """Tell whether a strike is null, or a figure is no finite number."""
+    finite = " AND ".join(f"coalesce(isfinite({name}), true)" for name in ("gamma", "oi_gamma"))
+    found = connection.execute(
+        f"SELECT 1 FROM read_parquet({quoted(str(file.path))}) "  # noqa: S608 (quoted)
+        f"WHERE strike IS NULL OR NOT isfinite(strike) OR NOT ({finite}) LIMIT 1"
+    ).fetchone()
+    return found is not None
 
 
 def is_there(path: Path, sha256: str) -> bool:

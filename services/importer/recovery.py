@@ -11,9 +11,10 @@ import structlog
 
 from services.importer import partitions_duckdb as partitions
 from services.importer.lake_duckdb import Lake
-from services.importer.parquet_duckdb import hidden_parquet, is_there, put_in_place, sweep
+from services.importer.parquet_duckdb import hidden_parquet, is_there, sweep
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.replacement_duckdb import complete, export_query
+from shared.durable_files import publish
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,6 @@ def _publish(
     final = lake.paths.parquet(row.partition)
     if not is_there(final, row.parquet_checksum):
         with hidden_parquet(connection, export_query(row.partition), final, row.job_id) as file:
-            put_in_place(file, final)
+            publish(file.path, final)
         row = replace(row, parquet_bytes=file.size_bytes, parquet_checksum=file.sha256)
     return complete(connection, row, clock())

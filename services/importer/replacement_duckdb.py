@@ -16,14 +16,16 @@ from typing import Final
 
 import duckdb
 
-from services.importer import ledger_duckdb as ledger
+from services.importer import ledger_duckdb
 from services.importer import partitions_duckdb as partitions
 from services.importer.errors import WorseData
 from services.importer.history_format import SNAPSHOT_COLUMNS, STRIKE_COLUMNS
 from services.importer.lake_duckdb import Lake, quoted, transaction
-from services.importer.parquet_duckdb import ParquetFile, hidden_parquet, put_in_place
+from services.importer.ledger import of_generation, with_outcome, with_replacement
+from services.importer.parquet_duckdb import ParquetFile, has_bad_numbers, hidden_parquet
 from services.importer.partitions_duckdb import PartitionRow
-from services.importer.staging_duckdb import TABLE, Staged, fault, staged_records
+from services.importer.staging_duckdb import TABLE, Staged, refusal_of, staged_records
+from shared.durable_files import publish
 from shared.failpoints import failpoint
 from shared.job_states import Status
 from shared.messages import ImportFile
@@ -34,148 +36,63 @@ _OF_PARTITION: Final = "timestamp >= ? AND timestamp < ? AND ticker = ? AND endp
 
 
 @dataclass(frozen=True)
-class Replacer:
-    """Replaces partitions of one lake."""
+class Held:
+    """What a partition holds before it is replaced."""
 
-    lake: Lake
-    clock: Callable[[], datetime]
-    min_snapshot_share: float
+    snapshots: int
+    strike_rows: int
+    row: PartitionRow | None
 
-    def replace(self, command: ImportFile, path: Path) -> PartitionRow:
-        """Replace a partition by the staged file at ``path`` and return what it holds now.
 
-        Raises:
-            BadRecord: a record breaks a rule.
-            UnreadableFile: the file is no JSON of the vendor's form.
-            WorseData: it has too few snapshots and is not forced.
-            StorageTrouble: the disk is full or fails; the partition is as it was.
-        """
-        job = command.job
-        with (
-            self.lake.writing() as connection,
-            staged_records(connection, path, job.ticker, job.trading_day) as staged,
-        ):
-            partition = Partition(job.ticker, job.endpoint, staged.trading_day)
-            final = self.lake.paths.parquet(partition)
-            held = _count(connection, partition)
-            self._refuse_worse(command, partition, staged.snapshots, held[0])
-            with hidden_parquet(
-                connection, _strikes_query(job.ticker, job.endpoint), final, str(job.job_id)
-            ) as file:
-                if _has_bad_numbers(connection, file):
-                    raise fault(path, job.ticker, staged.trading_day)
-                row = self._row(connection, command, partition, staged, file)
-                self._commit(connection, command, row, file, held)
-                put_in_place(file, final)
-                failpoint("importer.parquet_renamed")
-            row = complete(connection, row, self.clock())
-        self.lake.refresh_parquet_view()
-        return row
+def replace_partition(
+    lake: Lake, command: ImportFile, path: Path, clock: Callable[[], datetime], min_share: float
+) -> PartitionRow:
+    """Replace a partition by the staged file at ``path`` and return what it holds now.
 
-    def _refuse_worse(self, command: ImportFile, partition: Partition, new: int, held: int) -> None:
-        if not command.force and new < self.min_snapshot_share * held:
-            raise WorseData(partition, new, held, self.min_snapshot_share)
+    Args:
+        lake: where.
+        command: whose file it is.
+        path: the staged file.
+        clock: the present moment.
+        min_share: a file with a smaller share of the snapshots that the partition holds is refused.
 
-    def _row(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        command: ImportFile,
-        partition: Partition,
-        staged: Staged,
-        file: ParquetFile,
-    ) -> PartitionRow:
-        before = partitions.read(connection, partition)
-        return PartitionRow(
-            ticker=partition.ticker,
-            endpoint=partition.endpoint,
-            trading_day=partition.trading_day,
-            job_id=str(command.job.job_id),
-            generation=command.job.generation,
-            checksum=command.sha256,
-            replaced_checksum=before.checksum if before else None,
-            source_bytes=command.size_bytes,
-            snapshots=staged.snapshots,
-            strike_rows=file.rows,
-            first_timestamp=staged.first_ms,
-            last_timestamp=staged.last_ms,
-            parquet_path=self.lake.paths.relative_to_parquet(self.lake.paths.parquet(partition)),
-            parquet_bytes=file.size_bytes,
-            parquet_checksum=file.sha256,
-            published=False,
-            updated_at=self.clock(),
-        )
-
-    def _commit(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        command: ImportFile,
-        row: PartitionRow,
-        file: ParquetFile,
-        held: tuple[int, int],
-    ) -> None:
-        before = partitions.read(connection, row.partition)
-        with transaction(connection):
-            _delete(connection, row.partition)
-            connection.execute(_insert_snapshots(row))
-            connection.execute(
-                f"INSERT INTO gex_strikes ({', '.join(STRIKE_COLUMNS)}) SELECT {', '.join(STRIKE_COLUMNS)} "  # noqa: S608
-                f"FROM read_parquet({quoted(str(file.path))})"
-            )
-            partitions.write(connection, row)
-            ledger.write(connection, [self._ledger_row(connection, command, row, before, held)])
-            failpoint("importer.loaded")
-        failpoint("importer.committed")
-
-    def _ledger_row(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        command: ImportFile,
-        row: PartitionRow,
-        before: PartitionRow | None,
-        held: tuple[int, int],
-    ) -> ledger.LedgerRow:
-        now = self.clock()
-        known = ledger.read(connection, [command.job.job_id]).get(row.job_id)
-        current = ledger.of_generation(known, command.job, now) or ledger.fresh(command.job, now)
-        return replace(
-            current,
-            trading_day=row.trading_day,
-            status=Status.COMMITTED,
-            last_error=None,
-            checksum=row.checksum,
-            bytes=row.source_bytes,
-            records_processed=row.snapshots,
-            strike_rows=row.strike_rows,
-            parquet_path=row.parquet_path,
-            parquet_checksum=row.parquet_checksum,
-            replaced_checksum=row.replaced_checksum,
-            replaced_records=held[0] if before else None,
-            replaced_strike_rows=held[1] if before else None,
-            reason=command.reason,
-            correction_of=before.job_id if before and command.force else None,
-            updated_at=now,
-        )
+    Raises:
+        BadRecord: a record breaks a rule.
+        UnreadableFile: the file is no JSON of the vendor's form.
+        WorseData: it has too few snapshots and is not forced.
+        StorageTrouble: the disk is full or fails; the partition is as it was.
+    """
+    job = command.job
+    with (
+        lake.writing() as connection,
+        staged_records(connection, path, job.ticker, job.trading_day) as staged,
+    ):
+        partition = Partition(job.ticker, job.endpoint, staged.trading_day)
+        held = _held(connection, partition)
+        if not command.force and staged.snapshots < min_share * held.snapshots:
+            raise WorseData(partition, staged.snapshots, held.snapshots, min_share)
+        final = lake.paths.parquet(partition)
+        strikes = _strikes_query(job.ticker, job.endpoint)
+        with hidden_parquet(connection, strikes, final, str(job.job_id)) as file:
+            if has_bad_numbers(connection, file):
+                raise refusal_of(path, job.ticker, staged.trading_day)
+            row = _row(command, staged, file, held, lake.paths.relative_to_parquet(final), clock())
+            _commit(connection, command, row, file, held)
+            publish(file.path, final)
+            failpoint("importer.parquet_renamed")
+        row = complete(connection, row, clock())
+    lake.refresh_parquet_view()
+    return row
 
 
 def complete(connection: duckdb.DuckDBPyConnection, row: PartitionRow, now: datetime) -> PartitionRow:
     """Record that a partition's Parquet file is in place, and its job completed."""
     published = replace(row, published=True)
-    known = ledger.read(connection, [row.job_id]).get(row.job_id)
+    known = ledger_duckdb.read_one(connection, row.job_id)
     with transaction(connection):
         partitions.write(connection, published)
-        if known is not None and known.status is Status.COMMITTED:
-            ledger.write(
-                connection,
-                [
-                    replace(
-                        known,
-                        status=Status.COMPLETED,
-                        parquet_path=row.parquet_path,
-                        parquet_checksum=row.parquet_checksum,
-                        updated_at=now,
-                    )
-                ],
-            )
+        if known is not None and (known.generation, known.status) == (row.generation, Status.COMMITTED):
+            ledger_duckdb.write(connection, [with_outcome(known, published, Status.COMPLETED, now)])
     failpoint("importer.completed")
     return published
 
@@ -191,24 +108,80 @@ def export_query(partition: Partition) -> str:
     """  # noqa: S608 (quoted)
 
 
+def _held(connection: duckdb.DuckDBPyConnection, partition: Partition) -> Held:
+    snapshots, strike_rows = (
+        connection.execute(f"SELECT count(*) FROM {table} WHERE {_OF_PARTITION}", _key(partition)).fetchall()  # noqa: S608
+        for table in ("gex_snapshots", "gex_strikes")
+    )
+    return Held(snapshots[0][0], strike_rows[0][0], partitions.read(connection, partition))
+
+
+def _row(
+    command: ImportFile, staged: Staged, file: ParquetFile, held: Held, parquet_path: str, now: datetime
+) -> PartitionRow:
+    return PartitionRow(
+        ticker=command.job.ticker,
+        endpoint=command.job.endpoint,
+        trading_day=staged.trading_day,
+        job_id=str(command.job.job_id),
+        generation=command.job.generation,
+        checksum=command.sha256,
+        replaced_checksum=held.row.checksum if held.row else None,
+        source_bytes=command.size_bytes,
+        snapshots=staged.snapshots,
+        strike_rows=file.rows,
+        first_timestamp=staged.first_ms,
+        last_timestamp=staged.last_ms,
+        parquet_path=parquet_path,
+        parquet_bytes=file.size_bytes,
+        parquet_checksum=file.sha256,
+        published=False,
+        updated_at=now,
+    )
+
+
+def _commit(
+    connection: duckdb.DuckDBPyConnection,
+    command: ImportFile,
+    row: PartitionRow,
+    file: ParquetFile,
+    held: Held,
+) -> None:
+    with transaction(connection):
+        for table in ("gex_snapshots", "gex_strikes"):
+            connection.execute(f"DELETE FROM {table} WHERE {_OF_PARTITION}", _key(row.partition))  # noqa: S608
+        connection.execute(_insert_snapshots(row))
+        connection.execute(_insert_strikes(file))
+        partitions.write(connection, row)
+        _note_commit(connection, command, row, held)
+        failpoint("importer.loaded")
+    failpoint("importer.committed")
+
+
+def _note_commit(
+    connection: duckdb.DuckDBPyConnection, command: ImportFile, row: PartitionRow, held: Held
+) -> None:
+    """Write the job's ledger row, unless the job was asked for again since: then it tells of that."""
+    current = of_generation(ledger_duckdb.read_one(connection, row.job_id), command.job)
+    if current is not None:
+        committed = with_outcome(current, row, Status.COMMITTED, row.updated_at)
+        counts = (held.snapshots, held.strike_rows)
+        ledger_duckdb.write(connection, [with_replacement(committed, command, held.row, counts)])
+
+
 def _strikes_query(ticker: str, endpoint: str) -> str:
     columns = _expressions(STRIKE_COLUMNS, ticker=ticker, endpoint=endpoint)
     return f"SELECT {columns} FROM (SELECT timestamp_ms, unnest(strikes) AS strike FROM {TABLE})"  # noqa: S608
 
 
-def _has_bad_numbers(connection: duckdb.DuckDBPyConnection, file: ParquetFile) -> bool:
-    """Tell whether a strike is null, or a figure is no finite number."""
-    finite = " AND ".join(f"coalesce(isfinite({name}), true)" for name in ("gamma", "oi_gamma"))
-    found = connection.execute(
-        f"SELECT 1 FROM read_parquet({quoted(str(file.path))}) "  # noqa: S608 (quoted)
-        f"WHERE strike IS NULL OR NOT isfinite(strike) OR NOT ({finite}) LIMIT 1"
-    ).fetchone()
-    return found is not None
-
-
 def _insert_snapshots(row: PartitionRow) -> str:
     columns = _expressions(SNAPSHOT_COLUMNS, ticker=row.ticker, endpoint=row.endpoint, job_id=row.job_id)
     return f"INSERT INTO gex_snapshots ({', '.join(SNAPSHOT_COLUMNS)}) SELECT {columns} FROM {TABLE}"  # noqa: S608
+
+
+def _insert_strikes(file: ParquetFile) -> str:
+    columns = ", ".join(STRIKE_COLUMNS)
+    return f"INSERT INTO gex_strikes ({columns}) SELECT {columns} FROM read_parquet({quoted(str(file.path))})"  # noqa: S608
 
 
 def _expressions(columns: dict[str, str], **values: str) -> str:
@@ -217,21 +190,6 @@ def _expressions(columns: dict[str, str], **values: str) -> str:
     for name, value in values.items():
         text = text.replace(f"${name}", quoted(value))
     return text
-
-
-def _delete(connection: duckdb.DuckDBPyConnection, partition: Partition) -> None:
-    for table in ("gex_snapshots", "gex_strikes"):
-        connection.execute(f"DELETE FROM {table} WHERE {_OF_PARTITION}", _key(partition))  # noqa: S608
-
-
-def _count(connection: duckdb.DuckDBPyConnection, partition: Partition) -> tuple[int, int]:
-    """Return how many snapshots and strike rows a partition holds."""
-    counts = [
-        connection.execute(f"SELECT count(*) FROM {table} WHERE {_OF_PARTITION}", _key(partition)).fetchone()  # noqa: S608
-        for table in ("gex_snapshots", "gex_strikes")
-    ]
-    snapshots, strikes = (int(count[0]) if count else 0 for count in counts)
-    return snapshots, strikes
 
 
 def _key(partition: Partition) -> list[int | str]:

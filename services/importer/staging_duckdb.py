@@ -61,10 +61,10 @@ def staged_records(
         _read(connection, path)
         yield _checked(connection, path, ticker, day)
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
-        raise fault(path, ticker, day, error) from error
+        raise refusal_of(path, ticker, day, error) from error
     except duckdb.IOException as error:
         if "GZIP" in str(error).upper():
-            raise fault(path, ticker, day, error) from error
+            raise refusal_of(path, ticker, day, error) from error
         raise
     finally:
         _drop(connection)
@@ -100,14 +100,14 @@ def _checked(connection: duckdb.DuckDBPyConnection, path: Path, ticker: str, day
     if records == 0:
         raise find_fault(path, ticker, day) or NoRecords(path.name)
     if faults:
-        raise fault(path, ticker, day)
+        raise refusal_of(path, ticker, day)
     day = day or trading_day_of(first_record_ms)
     if distinct < records or disorder:
         _sort_and_drop_duplicates(connection)
     first_ms, last_ms = _one_row(connection, f"SELECT min(timestamp_ms), max(timestamp_ms) FROM {TABLE}")  # noqa: S608
     start, end = bounds_ms(day)
     if not start <= first_ms <= last_ms < end:
-        raise fault(path, ticker, day)
+        raise refusal_of(path, ticker, day)
     return Staged(day, distinct, records - distinct, first_ms, last_ms)
 
 
@@ -152,7 +152,7 @@ def _sort_and_drop_duplicates(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"ALTER TABLE sorted RENAME TO {TABLE}")
 
 
-def fault(path: Path, ticker: str, day: date | None, error: duckdb.Error | None = None) -> Terminal:
+def refusal_of(path: Path, ticker: str, day: date | None, error: duckdb.Error | None = None) -> Terminal:
     """Return the error that names what is wrong with a staged file that DuckDB found fault with."""
     said = str(error).splitlines()[0].replace(str(path), path.name) if error else "a record breaks a rule"
     return find_fault(path, ticker, day) or UnreadableFile(path.name, said)

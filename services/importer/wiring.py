@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from uuid import UUID
 
 import structlog
 
-from services.importer import ledger_duckdb as ledger
+from services.importer import ledger_duckdb
 from services.importer.handlers import import_file, imported
 from services.importer.lake_duckdb import Lake
-from services.importer.ledger_events import keep_ledger
+from services.importer.ledger_keeper import LedgerKeeper
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.queries_nats import Queries, serve_queries
 from services.importer.recovery import recover
-from services.importer.replacement_duckdb import Replacer
 from services.importer.settings import ImporterSettings
 from shared.bus import Bus, connected
 from shared.errors import BrokerUnavailable, CannotStart, Transient
-from shared.messages import Job
 from shared.presence import present
 from shared.runtime import supervise
 from shared.subjects import Stage
@@ -44,9 +41,15 @@ async def serve(settings: ImporterSettings, stop: asyncio.Event) -> None:
 
 async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: asyncio.Event) -> None:
     """Import and answer queries over an open bus and lake."""
-    replacer = Replacer(lake, bus.clock, settings.min_snapshot_share)
+    keeper = LedgerKeeper(bus, lake)
     await _finish_what_was_committed(bus, lake)
-    handler = partial(import_file, bus=bus, lake=lake, replacer=replacer, timeout_s=settings.import_timeout_s)
+    handler = partial(
+        import_file,
+        bus=bus,
+        lake=lake,
+        min_share=settings.min_snapshot_share,
+        timeout_s=settings.import_timeout_s,
+    )
     retries = Retries(settings.max_attempts, settings.retry_delay_s)
     worker = Worker(bus, Stage.IMPORT, handler, slots=1, retries=retries)
     async with present(
@@ -57,7 +60,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
             bus,
             stop,
             working=[worker.run(stop, settings.drain_timeout_s)],
-            background=[keep_ledger(bus, lake)],
+            background=[keeper.follow(), keeper.write()],
         )
 
 
@@ -74,16 +77,6 @@ async def _finish_what_was_committed(bus: Bus, lake: Lake) -> None:
 
 async def _tell(bus: Bus, lake: Lake, row: PartitionRow) -> None:
     with lake.reading() as connection:
-        known = ledger.read(connection, [row.job_id]).get(row.job_id)
-    if known is None or known.generation != row.generation:
-        return
-    job = Job(
-        job_id=UUID(row.job_id),
-        generation=row.generation,
-        ticker=row.ticker,
-        endpoint=row.endpoint,
-        trading_day=row.trading_day,
-        base_url=known.base_url,
-        requested_at=known.requested_at,
-    )
-    await bus.announce(imported(job, row))
+        known = ledger_duckdb.read_one(connection, row.job_id)
+    if known is not None and known.generation == row.generation:
+        await bus.announce(imported(known.job, row))

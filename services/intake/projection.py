@@ -6,7 +6,6 @@ It is kept in memory only, and rebuilt from EVENTS at every start.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID
@@ -17,15 +16,12 @@ from pydantic import ValidationError
 from services.intake.errors import NotReady
 from shared import subjects
 from shared.bus import Bus
-from shared.errors import MalformedMessage
 from shared.job_states import JobState, JobStates
-from shared.messages import Event, decode
+from shared.messages import Event
 from shared.presence import Heartbeat
 from shared.progress import Progress
 from shared.tail import Tailed, follow
 
-JOBS_KEPT_FOR: Final = timedelta(days=30)
-"""As long as EVENTS keeps them."""
 HEARTBEATS_KEPT_FOR: Final = timedelta(hours=1)
 _SWEEP_EVERY: Final = timedelta(hours=1)
 
@@ -89,9 +85,8 @@ class Projection:
 
     def apply(self, event: Event, at: datetime) -> None:
         """Take in a fact; telling it twice changes nothing."""
-        state = self._jobs.apply(event, at)
-        if state.is_finished:
-            self._progress.pop(state.job.job_id, None)
+        self._jobs.apply(event, at)
+        self._forget_progress_of_finished(event.job.job_id)
 
     async def listen(self, bus: Bus) -> None:
         """Take in progress and heartbeats as they come; the subscriptions outlive a lost connection."""
@@ -107,12 +102,11 @@ class Projection:
         if told.data is None:
             self.is_rebuilt = True
             return
-        with suppress(MalformedMessage):  # of a later version: passed over
-            envelope = decode(told.subject, told.data)
-            event = envelope.open(told.subject)
-            if isinstance(event, Event):
-                self.apply(event, envelope.occurred_at)
-                self._watcher.saw(event, envelope.occurred_at, live=self.is_rebuilt)
+        fact = self._jobs.apply_message(told.subject, told.data)
+        if fact is not None:
+            event, at = fact
+            self._forget_progress_of_finished(event.job.job_id)
+            self._watcher.saw(event, at, live=self.is_rebuilt)
         self._sweep_if_due()
 
     def _sweep_if_due(self) -> None:
@@ -120,13 +114,15 @@ class Projection:
         if now - self._swept_at < _SWEEP_EVERY:
             return
         self._swept_at = now
-        for state in self.jobs:
-            if state.updated_at < now - JOBS_KEPT_FOR:
-                del self._jobs.by_id[state.job.job_id]
-                self._progress.pop(state.job.job_id, None)
+        self._progress = {job_id: told for job_id, told in self._progress.items() if self.job(job_id)}
         self._heartbeats = {
             key: beat for key, beat in self._heartbeats.items() if beat.at >= now - HEARTBEATS_KEPT_FOR
         }
+
+    def _forget_progress_of_finished(self, job_id: UUID) -> None:
+        state = self.job(job_id)
+        if state is None or state.is_finished:
+            self._progress.pop(job_id, None)
 
     async def _on_progress(self, message: Msg) -> None:
         try:

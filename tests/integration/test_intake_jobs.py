@@ -11,7 +11,7 @@ from bench.nats_server import NatsServer
 from services.intake.settings import IntakeSettings
 from shared import subjects
 from shared.bus import Bus
-from shared.messages import FetchFile, FileStaged, JobRequested, JobSkipped, JobStarted
+from shared.messages import FetchFile, FileStaged, JobRequested, JobStarted
 from shared.progress import Progress
 from shared.subjects import Stage
 from tests.support.intake import (
@@ -24,7 +24,7 @@ from tests.support.intake import (
     running_intake,
 )
 from tests.support.poll import eventually
-from tests.support.values import a_fetch, a_job
+from tests.support.values import a_fetch, a_job, a_skip
 
 SHA = "a" * 64
 
@@ -132,7 +132,7 @@ async def test_a_finished_job_asked_for_again_is_a_new_generation(
     async with running_intake(intake_settings) as intake:
         first = await intake.queue(url=SIGNED_URL)
         job = (await fetch_at(bus, 1)).job
-        await bus.announce(JobSkipped(job=job, sha256=SHA, snapshots=3, strike_rows=30))
+        await bus.announce(a_skip(job))
 
         async def skipped() -> bool:
             return bool((await intake.get(f"/jobs/{first['id']}"))["skipped"])

@@ -27,12 +27,12 @@ from services.janitor.wiring import pruning, requeueing, serve
 from shared import subjects
 from shared.bus import Bus, utc_now
 from shared.job_states import Status
-from shared.messages import FileStaged, Job, JobReplayed, JobRequested, JobSkipped, JobStarted
+from shared.messages import FileStaged, Job, JobReplayed, JobRequested, JobStarted
 from shared.presence import is_answering
 from shared.settings import Settings
 from shared.subjects import Priority, Stage
 from tests.support.poll import eventually
-from tests.support.values import a_fetch, a_job, an_import
+from tests.support.values import a_fetch, a_job, a_skip, an_import
 
 ROOT = Path(__file__).parents[2]
 HASH = "0" * 64
@@ -176,7 +176,7 @@ async def test_an_acknowledged_command_behind_one_in_hand_is_found_once_that_is_
     await (await take(bus))()
     assert await duty.run_once() == {"requeued": 0, "refused": 0}
     await acknowledge_first()
-    await bus.announce(JobSkipped(job=FIRST, sha256=HASH, snapshots=1, strike_rows=1))
+    await bus.announce(a_skip(FIRST))
     assert await duty.run_once() == {"requeued": 1, "refused": 0}
     assert intake.asked == [str(SECOND.job_id)]
 
@@ -237,7 +237,7 @@ async def test_a_staged_job_is_moved_on_by_its_import_command(
 
 async def test_a_finished_job_is_not_requeued(bus: Bus, intake: Intake, duty: RequeueStrandedJobs) -> None:
     await request_fetch(bus, FIRST)
-    await bus.announce(JobSkipped(job=FIRST, sha256=HASH, snapshots=1, strike_rows=1))
+    await bus.announce(a_skip(FIRST))
     await bus.js.purge_stream(subjects.JOBS)
     assert await duty.run_once() == {"requeued": 0, "refused": 0}
     assert intake.asked == []
@@ -308,7 +308,7 @@ async def test_staged_files_of_finished_jobs_are_pruned_and_no_others(
         await bus.announce(
             FileStaged(job=job, staged_path=relative, size_bytes=2, sha256=HASH, command_seq=1)
         )
-    await bus.announce(JobSkipped(job=FIRST, sha256=HASH, snapshots=1, strike_rows=1))
+    await bus.announce(a_skip(FIRST))
     duty = pruning(janitor_settings, bus, known)
     assert await duty.run_once() == {"removed": 1, "freed_bytes": 2}
     assert [ticker for ticker, path in files.items() if path.exists()] == ["SPX"]

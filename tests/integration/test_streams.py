@@ -61,10 +61,10 @@ async def test_exactly_the_five_streams_of_the_design_are_created(client: Client
         assert info.config.num_replicas == 1
 
 
-async def test_every_stage_and_priority_has_its_durable_and_the_ledger_one(client: Client) -> None:
+async def test_every_stage_and_priority_has_its_durable(client: Client) -> None:
     await apply(client.jetstream())
     _, consumers = await defined(client)
-    wanted = {subjects.durable(stage, priority) for stage in Stage for priority in Priority} | {"ledger"}
+    wanted = {subjects.durable(stage, priority) for stage in Stage for priority in Priority}
     assert {consumer.name for consumer in consumers} == wanted
     for consumer in consumers:
         assert (consumer.config.ack_policy, consumer.config.ack_wait) == ("explicit", 30)
@@ -118,7 +118,7 @@ async def test_services_that_start_at_once_do_not_disturb_one_another(client: Cl
     js = client.jetstream()
     await asyncio.gather(*(apply(js) for _ in range(4)))
     found, consumers = await defined(client)
-    assert (len(found), len(consumers)) == (5, 9)
+    assert (len(found), len(consumers)) == (5, 8)
 
 
 async def test_an_operators_own_stream_is_left_alone(client: Client) -> None:

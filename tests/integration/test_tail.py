@@ -147,15 +147,14 @@ async def test_it_goes_on_after_its_consumer_was_deleted(bus: Bus, monkeypatch: 
     async with following(bus) as told:
         await eventually(lambda: told)
         for consumer in await bus.js.consumers_info(subjects.EVENTS):
-            if consumer.name != subjects.LEDGER_DURABLE:
-                await bus.js.delete_consumer(subjects.EVENTS, consumer.name)
+            await bus.js.delete_consumer(subjects.EVENTS, consumer.name)
         await announce(bus, 1)
         await eventually(lambda: len(told) == 2)
     assert starts(told) == [None, 1]
 
 
 async def test_what_came_for_a_fetch_that_was_given_up_is_what_the_next_one_gives(bus: Bus) -> None:
-    subscription = await bus.js.pull_subscribe_bind(subjects.LEDGER_DURABLE, subjects.EVENTS)
+    subscription = await bus.js.pull_subscribe(subjects.ALL_EVENTS, durable="reader", stream=subjects.EVENTS)
     pulls = bus.client.stats["out_msgs"] + 1
     given_up = asyncio.create_task(fetch(bus, subscription, 10, 5))
     await eventually(lambda: bus.client.stats["out_msgs"] >= pulls)

@@ -9,7 +9,6 @@ from typing import Any
 
 from services.importer.handlers import bring_in
 from services.importer.lake_duckdb import Lake
-from services.importer.replacement_duckdb import Replacer
 from services.importer.settings import ImporterSettings
 from shared.messages import ImportFile, Job, JobSkipped, PartitionImported
 from tests.support.values import NOON, a_job
@@ -23,7 +22,6 @@ class LakeOnDisk:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.settings = ImporterSettings(data_dir=folder, **settings)
         self.lake = Lake.open(self.settings)
-        self.replacer = Replacer(self.lake, lambda: NOON, self.settings.min_snapshot_share)
 
     def close(self) -> None:
         self.lake.close()
@@ -31,7 +29,6 @@ class LakeOnDisk:
     def reopen(self) -> None:
         self.lake.close()
         self.lake = Lake.open(self.settings)
-        self.replacer = Replacer(self.lake, lambda: NOON, self.settings.min_snapshot_share)
 
     def stage(self, content: bytes | str | list[Any], job: Job | None = None, **changes: Any) -> ImportFile:
         """Write a staged file and return the command to import it."""
@@ -54,7 +51,7 @@ class LakeOnDisk:
         return ImportFile(**values)
 
     def bring_in(self, command: ImportFile) -> PartitionImported | JobSkipped:
-        return bring_in(command, self.lake, self.replacer)
+        return bring_in(command, self.lake, clock=lambda: NOON, min_share=self.settings.min_snapshot_share)
 
     def rows(self, query: str) -> Rows:
         with self.lake.reading() as connection:

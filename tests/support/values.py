@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from shared.messages import FetchFile, ImportFile, Job, job_id_of
+from shared.messages import FetchFile, ImportFile, Job, JobSkipped, job_id_of
 from shared.subjects import Priority
 
 NOON = datetime(2025, 11, 14, 17, 0, tzinfo=UTC)
@@ -47,3 +47,18 @@ def an_import(job: Job | None = None, **changes: Any) -> ImportFile:
         **changes,
     }
     return ImportFile(**values)
+
+
+def a_skip(job: Job | None = None, **changes: Any) -> JobSkipped:
+    """Return the fact that a job was skipped."""
+    values: dict[str, Any] = {
+        "job": job or a_job(),
+        "trading_day": date(2025, 11, 14),
+        "sha256": "0" * 64,
+        "snapshots": 3,
+        "strike_rows": 30,
+        "parquet_path": "NQ_NDX/gex_zero/20251114.strikes.parquet",
+        "parquet_bytes": 1_000,
+        **changes,
+    }
+    return JobSkipped(**values)

@@ -19,13 +19,12 @@ from shared.messages import (
     Job,
     JobFailed,
     JobRequested,
-    JobSkipped,
     JobStarted,
     PartitionImported,
 )
 from shared.progress import Progress
 from shared.subjects import Stage
-from tests.support.values import BASE_URL, NOON, a_job
+from tests.support.values import BASE_URL, NOON, a_job, a_skip
 
 SHA, OLD = "a" * 64, "b" * 64
 
@@ -110,7 +109,7 @@ def test_a_new_generation_shows_nothing_of_the_old_file() -> None:
 
 def test_a_skipped_job_says_so() -> None:
     job = a_job()
-    skipped = JobSkipped(job=job, sha256=SHA, snapshots=3, strike_rows=30)
+    skipped = a_skip(job, sha256=SHA)
     view = view_job(after(requested(job), started(job), staged(job), skipped), None)
     assert (view.state, view.skipped, view.rows) == ("skipped", True, 3)
 

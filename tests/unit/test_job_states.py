@@ -23,7 +23,7 @@ from shared.messages import (
     PartitionImported,
 )
 from shared.subjects import Stage
-from tests.support.values import a_fetch, a_job
+from tests.support.values import a_fetch, a_job, a_skip
 
 START = datetime(2025, 11, 14, 21, 0, tzinfo=UTC)
 OLD, NEW = "a" * 64, "b" * 64
@@ -59,7 +59,7 @@ def imported(job: Job, **changes: Any) -> PartitionImported:
 
 
 def skipped(job: Job) -> JobSkipped:
-    return JobSkipped(job=job, sha256=NEW, snapshots=3, strike_rows=30)
+    return a_skip(job, sha256=NEW)
 
 
 def failed(job: Job, stage: Stage, failures: int = 1, *, final: bool = False) -> JobFailed:
@@ -309,7 +309,7 @@ def test_the_time_of_the_last_change_never_goes_back(name: str) -> None:
 def test_messages_are_taken_in_and_what_cannot_be_read_is_passed_over() -> None:
     states = JobStates()
     event = requested(ONE)
-    assert states.apply_message(event.subject, Envelope.seal(event, START).encode()) == event
+    assert states.apply_message(event.subject, Envelope.seal(event, START).encode()) == (event, START)
     assert states.apply_message("gex.event.job.x.y", b"not json") is None
     assert states.apply_message("gex.event.job.x.y", Envelope.seal(a_fetch(ONE), START).encode()) is None
     assert [(state.job, state.status) for state in states] == [(ONE, Status.PENDING)]

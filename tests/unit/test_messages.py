@@ -25,7 +25,6 @@ from shared.messages import (
     JobFailed,
     JobReplayed,
     JobRequested,
-    JobSkipped,
     JobStarted,
     PartitionImported,
     Payload,
@@ -34,7 +33,7 @@ from shared.messages import (
 )
 from shared.partition import Partition
 from shared.subjects import Priority, Stage, What
-from tests.support.values import BASE_URL, a_fetch, a_job, an_import
+from tests.support.values import BASE_URL, a_fetch, a_job, a_skip, an_import
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
 SECRET = "sp=r&sig=s1gnature%2F"
@@ -69,7 +68,7 @@ VALUES: dict[str, Payload] = {
         parquet_sha256="d" * 64,
         replaced_sha256=OLD,
     ),
-    "gex.event.v1.skipped": JobSkipped(job=JOB, sha256=NEW, snapshots=23_400, strike_rows=2_340_000),
+    "gex.event.v1.skipped": a_skip(JOB, sha256=NEW, snapshots=23_400, strike_rows=2_340_000),
     "gex.event.v1.failed": JobFailed(
         job=JOB,
         stage=Stage.IMPORT,
