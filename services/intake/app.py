@@ -7,9 +7,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 import shared
-from services.intake import error_answers, routes_health, routes_jobs
+from services.intake import error_answers, routes_jobs, routes_system
+from services.intake.metrics_prometheus import RequestCounter
 from services.intake.parts import Parts
-from services.intake.request_counter import RequestCounter
 
 _DESCRIPTION = """
 Brings days of options gamma-exposure history from a posted URL into DuckDB and Parquet.
@@ -34,7 +34,7 @@ def create_app(parts: Parts) -> ASGIApp:
     app.state.parts = parts
     error_answers.register(app)
     app.include_router(routes_jobs.router)
-    app.include_router(routes_health.router)
+    app.include_router(routes_system.router)
     # Outermost, so that every answer has CORS headers: errors that nobody expected, too.
     return CORSMiddleware(
         RequestCounter(app, parts.metrics),

@@ -4,6 +4,37 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from services.intake.errors import Unauthorized
+from services.intake.parts import Wired
+
+_BEARER = HTTPBearer(auto_error=False, description="one of GEXLAKE_API_KEYS, when that is set")
+_X_API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="the same, as a header of its own")
+
+
+def require_key(
+    request: Request,
+    parts: Wired,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+    x_api_key: Annotated[str | None, Security(_X_API_KEY)],
+) -> str:
+    """Let a client in, and return the name by which its requests are counted.
+
+    Raises:
+        Unauthorized: keys are set, and it shows none of them.
+    """
+    keys = parts.settings.api_keys
+    key = valid_key((bearer.credentials if bearer else None, x_api_key), keys)
+    if keys and key is None:
+        raise Unauthorized
+    return client_name(key, request.client.host if request.client else None)
+
+
+ClientName = Annotated[str, Depends(require_key)]
 
 
 def valid_key(shown: Iterable[str | None], keys: tuple[str, ...]) -> str | None:

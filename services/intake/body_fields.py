@@ -1,4 +1,4 @@
-"""The fields of a posted object, wherever it keeps them: at the top or in a nested object."""
+"""The fields of a posted object, wherever it keeps them, and the options that any request may have."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from services.intake.errors import Unprocessable
+from shared.subjects import Priority
 
+OPTIONS: Final = frozenset({"priority", "force", "reason"})
+"""What a client may ask for beside the file: urgency, and replacing good data on purpose."""
+MAX_REASON_LENGTH: Final = 500
 _NESTED: Final = ("metadata", "payload", "data")
 
 
@@ -55,3 +59,32 @@ class BodyFields:
             for key, value in self.values.items()
             if isinstance(value, str) and value.strip() and key not in but
         )
+
+
+def read_priority(fields: BodyFields) -> Priority | None:
+    """Return the priority asked for, or None.
+
+    Raises:
+        Unprocessable: it is none of the four.
+    """
+    text = fields.text("priority")
+    try:
+        return Priority(text.lower()) if text else None
+    except ValueError:
+        message = f"priority: {text!r} is no priority: use one of {', '.join(Priority)}"
+        raise Unprocessable("priority", "priority", message) from None
+
+
+def check_reason(reason: str | None, *, force: bool | None) -> str | None:
+    """Return the reason for replacing data by worse data; None when that is not asked for.
+
+    Raises:
+        Unprocessable: it is asked for without a reason, or the reason is too long.
+    """
+    if not force:
+        return None
+    if not reason or not reason.strip():
+        raise Unprocessable("reason", "missing", "reason: force needs a reason, which the ledger keeps")
+    if len(reason) > MAX_REASON_LENGTH:
+        raise Unprocessable("reason", "length", f"reason: at most {MAX_REASON_LENGTH} characters are kept")
+    return reason.strip()

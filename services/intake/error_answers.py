@@ -10,8 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from services.intake.errors import NotReady, Refused
-from services.intake.validation import first_problem
+from services.intake.errors import NotReady, Refused, Unprocessable
 from shared.errors import BrokerUnavailable, StreamFull
 
 STREAM_FULL_RETRY_AFTER_S = 60
@@ -78,7 +77,7 @@ async def _stream_full(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for this type)
-    return await _refused(request, first_problem(error.errors()))
+    return await _refused(request, Unprocessable.first_of(error.errors()))
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

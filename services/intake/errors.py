@@ -16,12 +16,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final, Self
 
 from shared.errors import GexlakeError
 from shared.redaction import redact
 
-RETRY_AFTER_S = 5
+RETRY_AFTER_S: Final = 5
+_SOURCES: Final = frozenset({"body", "query", "path", "header"})
+"""Where pydantic says that an input came from."""
 
 
 class Refused(GexlakeError):
@@ -109,6 +112,15 @@ class Unprocessable(Refused):
     """A field is missing or breaks a rule."""
 
     status = 422
+
+    @classmethod
+    def first_of(cls, problems: Sequence[Any]) -> Self:
+        """Return the refusal for the first of pydantic's errors, without repeating the input."""
+        problem = problems[0]
+        names = [str(part) for part in problem["loc"] if part not in _SOURCES]
+        field = ".".join(names) or "body"
+        text = problem["msg"].removeprefix("Value error, ")
+        return cls(field, problem["type"], f"{field}: {text[:1].lower()}{text[1:]}")
 
 
 class TooManyRequests(Refused):

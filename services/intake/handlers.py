@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -17,29 +16,25 @@ from services.intake.broker_link import BrokerLink
 from services.intake.decisions import AlreadyQueued, decide, digest_of_command, is_same_work
 from services.intake.history_request import HistoryRequest
 from services.intake.projection import Projection
-from services.intake.replay import ReplayRequest, find_command, find_command_of_job, next_generation
+from services.intake.replay import (
+    KnownJob,
+    ReplayQueued,
+    ReplayRequest,
+    find_command,
+    find_command_of_job,
+    next_generation,
+)
 from services.intake.stored_commands import read_command
 from shared import subjects
 from shared.bus import Bus, translated
 from shared.failpoints import failpoint
 from shared.job_states import JobState
 from shared.messages import Command, Event, Job, JobReplayed, JobRequested
-from shared.subjects import Stage
 
 ANSWER_WITHIN_S: Final = 4.5
 """However many acks a request waits for, and whoever is before it: the client hears within 5 s."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Replayed:
-    """A command that was published again."""
-
-    job: Job
-    stage: Stage
-    replay_of: str
-    command_seq: int
 
 
 class JobDesk:
@@ -90,7 +85,7 @@ class JobDesk:
             log.info("job_queued", **_named(command.job))
             return command.job
 
-    async def replay(self, asked: ReplayRequest) -> Replayed:
+    async def replay(self, asked: ReplayRequest) -> ReplayQueued:
         """Publish a command again, as a new generation.
 
         Raises:
@@ -100,17 +95,20 @@ class JobDesk:
             NotReady: intake does not know yet which jobs there are.
             Unprocessable: what was found is no command, or force has no reason.
         """
+        target, options = asked.target, asked.options
         async with self._in_time() as bus:
-            found = None if asked.job_id else await find_command(bus, asked)
-            job_id = found.job.job_id if found else asked.job_id
-            assert job_id is not None  # noqa: S101 (a request names exactly one thing)
+            if isinstance(target, KnownJob):
+                found, job_id = None, target.job_id
+            else:
+                found = await find_command(bus, target, options.stage)
+                job_id = found.job.job_id
             async with self._alone(job_id):
                 state = self._projection.job(job_id)
-                found = found or await find_command_of_job(bus, state, asked)
-                again = next_generation(found, state, asked, self._clock())
-                return await self._replay(bus, again, asked.replay_of)
+                found = found or await find_command_of_job(bus, job_id, state, options.stage)
+                again = next_generation(found, state, options, self._clock())
+                return await self._replay(bus, again, target.replay_of)
 
-    async def _replay(self, bus: Bus, again: Command, replay_of: str) -> Replayed:
+    async def _replay(self, bus: Bus, again: Command, replay_of: str) -> ReplayQueued:
         command, sequence = await self._publish(bus, again, replay_of)
         event = JobReplayed(
             job=command.job,
@@ -121,7 +119,13 @@ class JobDesk:
         )
         await self._announce(bus, event)
         log.info("job_replayed", stage=command.STAGE, replay_of=replay_of, **_named(command.job))
-        return Replayed(command.job, command.STAGE, replay_of, sequence)
+        return ReplayQueued(
+            id=command.job.job_id,
+            generation=command.job.generation,
+            stage=command.STAGE,
+            replay_of=replay_of,
+            command_seq=sequence,
+        )
 
     async def _publish(self, bus: Bus, command: Command, replay_of: str | None = None) -> tuple[Command, int]:
         """Publish a command; return the one that stands in JOBS now, and where.

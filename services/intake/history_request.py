@@ -15,9 +15,8 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlunsplit
 from uuid import UUID
 
-from services.intake.body_fields import BodyFields
+from services.intake.body_fields import OPTIONS, BodyFields, check_reason, read_priority
 from services.intake.errors import Unprocessable
-from services.intake.options import OPTIONS, check_reason, read_priority
 from shared.messages import job_id_of
 from shared.partition import ENDPOINTS, normalize_ticker
 from shared.source_name import IMPORTABLE_PACKAGES, SourceName, parse_source_name

@@ -1,14 +1,34 @@
-"""Take a posted body apart: its content type, its JSON, the object in it."""
+"""Read the JSON object that a request posts: its content type, its bytes within a limit, its JSON."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from services.intake.errors import BadRequest, UnsupportedMediaType
+from starlette.requests import Request
 
+from services.intake.errors import BadRequest, TooLarge, UnsupportedMediaType
+
+MAX_BODY_BYTES: Final = 1024 * 1024
+_PATIENCE: Final = 16
+"""A body up to this many times the limit is read to its end and thrown away before it is refused: closing
+the connection at once would make many clients see a reset instead of the answer."""
 _JSON_TYPE: Final = re.compile(r"application/(json|[a-z0-9!#$&^_.+-]+\+json)", re.IGNORECASE)
+
+
+async def read_json_object(request: Request, *, optional: bool = False) -> dict[str, Any]:
+    """Return the object that a request posts; an ``optional`` one that is not there is empty.
+
+    Raises:
+        BadRequest: it is no JSON, or no object.
+        TooLarge: the body is over the limit.
+        UnsupportedMediaType: it is announced as something else than JSON.
+    """
+    check_content_type(request.headers.get("content-type"))
+    body = await read_limited(request.stream(), request.headers.get("content-length"))
+    return {} if optional and not body.strip() else read_object(body)
 
 
 def check_content_type(header: str | None) -> None:
@@ -20,6 +40,33 @@ def check_content_type(header: str | None) -> None:
     content_type = (header or "").partition(";")[0].strip()
     if content_type and content_type.lower() != "text/plain" and not _JSON_TYPE.fullmatch(content_type):
         raise UnsupportedMediaType(content_type)
+
+
+async def read_limited(
+    chunks: AsyncIterator[bytes], announced: str | None, limit: int = MAX_BODY_BYTES
+) -> bytes:
+    """Return a body, whether or not its length was announced.
+
+    Args:
+        chunks: the body as it comes in.
+        announced: the Content-Length header; None for a chunked body.
+        limit: in bytes.
+
+    Raises:
+        TooLarge: the body is over the limit; never more than the limit is kept in memory.
+    """
+    if announced is not None and announced.isdecimal() and int(announced) > _PATIENCE * limit:
+        raise TooLarge(limit)
+    body, seen = bytearray(), 0
+    async for chunk in chunks:
+        seen += len(chunk)
+        if seen <= limit:
+            body += chunk
+        elif seen > _PATIENCE * limit:
+            break
+    if seen > limit:
+        raise TooLarge(limit)
+    return bytes(body)
 
 
 def read_object(body: bytes) -> dict[str, Any]:

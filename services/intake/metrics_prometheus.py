@@ -1,4 +1,4 @@
-"""Metrics for Prometheus; one registry per app, nothing global."""
+"""Metrics for Prometheus, and the middleware that counts requests; one registry per app, nothing global."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.intake.projection import Projection
 from services.intake.status import BrokerFacts, jobs_by_state
@@ -15,6 +16,8 @@ from shared.subjects import Stage
 
 _SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_UNMATCHED: Final = "unmatched"
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class Metrics:
@@ -100,3 +103,28 @@ class Metrics:
         started_at = self._started.pop((event.job.job_id, stage), None)
         if live and started_at is not None:
             self._stage_seconds.labels(stage, outcome).observe(max(0.0, (at - started_at).total_seconds()))
+
+
+class RequestCounter:
+    """Counts each answer of ``app`` in ``metrics``, by route template, method and status."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._count(scope, message["status"])
+            await send(message)
+
+        await self._app(scope, receive, counted)
+
+    def _count(self, scope: Scope, status: int) -> None:
+        route = getattr(scope.get("route"), "path", _UNMATCHED)
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.counted_request(route, method, status)

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, cast
 
-from fastapi import Depends, Request, Security
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Request
 
-from services.intake.auth import client_name, valid_key
 from services.intake.broker_link import BrokerLink
-from services.intake.errors import Unauthorized
 from services.intake.handlers import JobDesk
 from services.intake.metrics_prometheus import Metrics
 from services.intake.projection import Projection
@@ -41,27 +38,3 @@ def parts_of(request: Request) -> Parts:
 
 
 Wired = Annotated[Parts, Depends(parts_of)]
-
-_BEARER = HTTPBearer(auto_error=False, description="one of GEXLAKE_API_KEYS, when that is set")
-_X_API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="the same, as a header of its own")
-
-
-def require_key(
-    request: Request,
-    parts: Wired,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
-    x_api_key: Annotated[str | None, Security(_X_API_KEY)],
-) -> str:
-    """Let a client in, and return the name by which its requests are counted.
-
-    Raises:
-        Unauthorized: keys are set, and it shows none of them.
-    """
-    keys = parts.settings.api_keys
-    key = valid_key((bearer.credentials if bearer else None, x_api_key), keys)
-    if keys and key is None:
-        raise Unauthorized
-    return client_name(key, request.client.host if request.client else None)
-
-
-ClientName = Annotated[str, Depends(require_key)]

@@ -2,22 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Any, ClassVar, Final, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
+from services.intake.body_fields import check_reason
 from services.intake.errors import NotFound, Unprocessable
-from services.intake.json_body import read_object
-from services.intake.options import check_reason
-from services.intake.stored_commands import require_command
-from services.intake.validation import first_problem
+from services.intake.stored_commands import read_command
 from shared import subjects
 from shared.bus import Bus
 from shared.job_states import JobState
 from shared.messages import Command
 from shared.subjects import Stage
+
+_KEPT: Final = {
+    subjects.JOBS: "commands are kept for 14 days; post the URL again",
+    subjects.DEAD: "dead letters are kept for 90 days; list them with: nats stream view DEAD",
+}
+
+
+@dataclass(frozen=True)
+class KnownJob:
+    """A job, whose command is looked up."""
+
+    job_id: UUID
+    replay_of: ClassVar[str] = "job"
+    """What is replayed, as the header ``Gex-Replay-Of`` says it."""
+
+
+@dataclass(frozen=True)
+class StoredCommand:
+    """The command at a place in JOBS."""
+
+    sequence: int
+
+    @property
+    def replay_of(self) -> str:
+        """What is replayed, as the header ``Gex-Replay-Of`` says it."""
+        return f"{subjects.JOBS}:{self.sequence}"
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """The command at a place in DEAD."""
+
+    sequence: int
+
+    @property
+    def replay_of(self) -> str:
+        """What is replayed, as the header ``Gex-Replay-Of`` says it."""
+        return f"{subjects.DEAD}:{self.sequence}"
 
 
 class ReplayOptions(BaseModel):
@@ -32,8 +69,27 @@ class ReplayOptions(BaseModel):
     reason: str | None = None
 
 
-class ReplayRequest(ReplayOptions):
-    """What to replay: exactly one of a job, a message of JOBS, and a dead letter."""
+@dataclass(frozen=True)
+class ReplayRequest:
+    """What to replay, and how."""
+
+    target: KnownJob | StoredCommand | DeadLetter
+    options: ReplayOptions
+
+
+class ReplayQueued(BaseModel):
+    """A job whose command was published again."""
+
+    status: Literal["queued"] = "queued"
+    id: UUID
+    generation: int
+    stage: Stage
+    replay_of: str = Field(examples=["job", "JOBS:17", "DEAD:2"])
+    command_seq: int = Field(description="where in JOBS the new command stands")
+
+
+class _ReplayMessage(ReplayOptions):
+    """The request as it comes over NATS."""
 
     job_id: UUID | None = None
     stream_seq: int | None = Field(None, ge=1)
@@ -41,63 +97,65 @@ class ReplayRequest(ReplayOptions):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if sum(given is not None for given in (self.job_id, self.stream_seq, self.dead_letter)) != 1:
+        if len(self.targets()) != 1:
             raise ValueError("give exactly one of job_id, stream_seq and dead_letter")
         return self
 
-    @property
-    def replay_of(self) -> str:
-        """What is replayed, as the header ``Gex-Replay-Of`` says it."""
-        if self.stream_seq is not None:
-            return f"{subjects.JOBS}:{self.stream_seq}"
-        return "job" if self.dead_letter is None else f"{subjects.DEAD}:{self.dead_letter}"
+    def targets(self) -> list[KnownJob | StoredCommand | DeadLetter]:
+        named = (
+            self.job_id and KnownJob(self.job_id),
+            self.stream_seq and StoredCommand(self.stream_seq),
+            self.dead_letter and DeadLetter(self.dead_letter),
+        )
+        return [target for target in named if target]
 
 
-def read_replay_request(body: bytes) -> ReplayRequest:
+def read_replay_request(body: dict[str, Any]) -> ReplayRequest:
     """Read a request that came over NATS.
 
     Raises:
-        BadRequest: it is no JSON object.
         Unprocessable: it does not say what to replay, or breaks a rule.
     """
     try:
-        return ReplayRequest.model_validate(read_object(body))
+        message = _ReplayMessage.model_validate(body)
     except ValidationError as error:
-        raise first_problem(error.errors()) from error
+        raise Unprocessable.first_of(error.errors()) from error
+    (target,) = message.targets()
+    return ReplayRequest(target, message)
 
 
-def read_replay_options(body: bytes, job_id: UUID) -> ReplayRequest:
-    """Read the optional body of the HTTP route.
+def read_replay_options(body: dict[str, Any]) -> ReplayOptions:
+    """Read the body of the HTTP route.
 
     Raises:
-        BadRequest: there is a body, and it is no JSON object.
         Unprocessable: it breaks a rule.
     """
     try:
-        options = ReplayOptions.model_validate(read_object(body) if body.strip() else {})
+        return ReplayOptions.model_validate(body)
     except ValidationError as error:
-        raise first_problem(error.errors()) from error
-    return ReplayRequest(**options.model_dump(), job_id=job_id)
+        raise Unprocessable.first_of(error.errors()) from error
 
 
-async def find_command(bus: Bus, asked: ReplayRequest) -> Command:
-    """Return the command that a place in JOBS or a dead letter holds.
+async def find_command(bus: Bus, place: StoredCommand | DeadLetter, stage: Stage | None) -> Command:
+    """Return the command that stands at a place.
 
     Raises:
         BrokerUnavailable: no answer in time.
         NotFound: nothing stands there any more.
         Unprocessable: it is no command, or not of the stage asked for.
     """
-    if asked.stream_seq is not None:
-        command = await require_command(bus, subjects.JOBS, asked.stream_seq, "stream_seq")
-    else:
-        command = await require_command(bus, subjects.DEAD, asked.dead_letter or 0, "dead_letter")
-    if asked.stage not in {None, command.STAGE}:
-        raise Unprocessable("stage", "stage", f"stage: the message is a command of the {command.STAGE} stage")
+    match place:
+        case StoredCommand():
+            command = await _require_command(bus, subjects.JOBS, place.sequence, "stream_seq")
+        case DeadLetter():
+            command = await _require_command(bus, subjects.DEAD, place.sequence, "dead_letter")
+    if stage not in {None, command.STAGE}:
+        message = f"stage: the message is a command of the {command.STAGE} stage"
+        raise Unprocessable("stage", "stage", message)
     return command
 
 
-async def find_command_of_job(bus: Bus, state: JobState | None, asked: ReplayRequest) -> Command:
+async def find_command_of_job(bus: Bus, job_id: UUID, state: JobState | None, stage: Stage | None) -> Command:
     """Return the command of a job's stage.
 
     Raises:
@@ -105,15 +163,15 @@ async def find_command_of_job(bus: Bus, state: JobState | None, asked: ReplayReq
         NotFound: the job is unknown, or its command is gone.
     """
     if state is None:
-        raise unknown_job(asked.job_id)
-    stage = asked.stage or _stage_to_replay(state)
+        raise unknown_job(job_id)
+    stage = stage or _stage_to_replay(state)
     sequence = state.import_command_seq if stage is Stage.IMPORT else state.fetch_command_seq
     if sequence == 0:
-        raise NotFound("stage", "not_found", f"no {stage} command of the job {asked.job_id} is known")
-    return await require_command(bus, subjects.JOBS, sequence, "job_id")
+        raise NotFound("stage", "not_found", f"no {stage} command of the job {job_id} is known")
+    return await _require_command(bus, subjects.JOBS, sequence, "job_id")
 
 
-def unknown_job(job_id: UUID | None) -> NotFound:
+def unknown_job(job_id: UUID) -> NotFound:
     """Say that a job is not known, and where old ones are."""
     return NotFound(
         "id",
@@ -123,7 +181,7 @@ def unknown_job(job_id: UUID | None) -> NotFound:
     )
 
 
-def next_generation(command: Command, state: JobState | None, asked: ReplayRequest, now: datetime) -> Command:
+def next_generation(command: Command, state: JobState | None, asked: ReplayOptions, now: datetime) -> Command:
     """Return the command as a new generation, asked for now.
 
     Raises:
@@ -140,3 +198,10 @@ def next_generation(command: Command, state: JobState | None, asked: ReplayReque
 
 def _stage_to_replay(state: JobState) -> Stage:
     return Stage.IMPORT if state.stage is Stage.IMPORT and state.import_command_seq else Stage.FETCH
+
+
+async def _require_command(bus: Bus, stream: str, sequence: int, field: str) -> Command:
+    command = await read_command(bus, stream, sequence)
+    if command is None:
+        raise NotFound(field, "not_found", f"there is no message {sequence} in {stream}: {_KEPT[stream]}")
+    return command

@@ -11,8 +11,8 @@ from nats.micro.service import Service
 
 from services.intake.errors import NotFound, Refused
 from services.intake.handlers import JobDesk
+from services.intake.json_body import read_object
 from services.intake.replay import read_replay_request
-from services.intake.replay_answer import queued_again
 from shared import subjects
 from shared.errors import GexlakeError
 from shared.redaction import redact
@@ -32,7 +32,7 @@ async def serve_replay(service: Service, desk: JobDesk) -> None:
 def _handler(desk: JobDesk) -> Callable[[Request], Awaitable[None]]:
     async def handle(request: Request) -> None:
         try:
-            answer = queued_again(await desk.replay(read_replay_request(request.data)))
+            answer = await desk.replay(read_replay_request(read_object(request.data)))
         except GexlakeError as error:
             await request.respond_error(_code(error), _one_line(error))
         except Exception:

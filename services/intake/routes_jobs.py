@@ -9,15 +9,14 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 
-from services.intake.body_limit import read_limited
+from services.intake.auth import ClientName, require_key
+from services.intake.body_fields import MAX_REASON_LENGTH
 from services.intake.error_answers import documented
 from services.intake.history_request import read_history_request
 from services.intake.jobs_view import JobFilter, JobsPage, JobView, list_jobs, view_job
-from services.intake.json_body import check_content_type, read_object
-from services.intake.options import MAX_REASON_LENGTH
-from services.intake.parts import ClientName, Wired, require_key
-from services.intake.replay import read_replay_options, unknown_job
-from services.intake.replay_answer import ReplayQueued, queued_again
+from services.intake.json_body import read_json_object
+from services.intake.parts import Wired
+from services.intake.replay import KnownJob, ReplayQueued, ReplayRequest, read_replay_options, unknown_job
 from shared.partition import ENDPOINTS
 from shared.subjects import Priority, Stage
 
@@ -90,9 +89,8 @@ async def post_history_url(request: Request, parts: Wired, client: ClientName) -
     after the broker has the job on disk.
     """
     parts.history_limit.count(client)
-    check_content_type(request.headers.get("content-type"))
-    body = await read_limited(request.stream(), request.headers.get("content-length"))
-    job = await parts.desk.accept(read_history_request(read_object(body), parts.gate))
+    asked = read_history_request(await read_json_object(request), parts.gate)
+    job = await parts.desk.accept(asked)
     return Queued(
         id=job.job_id,
         url=job.base_url,
@@ -131,6 +129,5 @@ async def post_replay(
     request: Request, parts: Wired, job_id: Annotated[UUID, Path(alias="id")]
 ) -> ReplayQueued:
     """Publish the job's command again as a new generation; importing replaces, so replays converge."""
-    check_content_type(request.headers.get("content-type"))
-    body = await read_limited(request.stream(), request.headers.get("content-length"))
-    return queued_again(await parts.desk.replay(read_replay_options(body, job_id)))
+    options = read_replay_options(await read_json_object(request, optional=True))
+    return await parts.desk.replay(ReplayRequest(KnownJob(job_id), options))

@@ -5,16 +5,10 @@ from __future__ import annotations
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
-from services.intake.errors import NotFound, Unprocessable
-from shared import subjects
+from services.intake.errors import Unprocessable
 from shared.bus import Bus, translated
 from shared.errors import MalformedMessage
 from shared.messages import Command, decode
-
-_KEPT = {
-    subjects.JOBS: "commands are kept for 14 days; post the URL again",
-    subjects.DEAD: "dead letters are kept for 90 days; list them with: nats stream view DEAD",
-}
 
 
 async def read_command(bus: Bus, stream: str, sequence: int) -> Command | None:
@@ -35,20 +29,6 @@ async def read_command(bus: Bus, stream: str, sequence: int) -> Command | None:
     if not isinstance(payload, Command):
         raise Unprocessable(None, "no_command", f"the message {where} is {payload.TYPE}, which is no command")
     return payload
-
-
-async def require_command(bus: Bus, stream: str, sequence: int, field: str) -> Command:
-    """Return the command at a place in JOBS or DEAD.
-
-    Raises:
-        BrokerUnavailable: no answer in time.
-        NotFound: nothing stands there any more.
-        Unprocessable: something else than a command stands there.
-    """
-    command = await read_command(bus, stream, sequence)
-    if command is None:
-        raise NotFound(field, "not_found", f"there is no message {sequence} in {stream}: {_KEPT[stream]}")
-    return command
 
 
 async def _read(bus: Bus, stream: str, sequence: int) -> RawStreamMsg | None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
 
-from services.intake.body_limit import read_limited
 from services.intake.errors import BadRequest, TooLarge, UnsupportedMediaType
-from services.intake.json_body import check_content_type, read_object
+from services.intake.json_body import check_content_type, read_json_object, read_limited, read_object
 
 
 @pytest.mark.parametrize(
@@ -109,3 +109,21 @@ async def test_a_huge_announced_body_is_not_read_at_all() -> None:
     with pytest.raises(TooLarge):
         await read_limited(aiter(source), "1000000", limit=4)
     assert source.taken == 0
+
+
+def posted(body: bytes, content_type: str = "application/json") -> Request:
+    """Return a request whose body comes in one piece."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return Request({"type": "http", "headers": [(b"content-type", content_type.encode())]}, receive)
+
+
+async def test_only_a_body_that_is_optional_may_be_blank() -> None:
+    assert await read_json_object(posted(b" "), optional=True) == {}
+    assert await read_json_object(posted(b'{"a": 1}'), optional=True) == {"a": 1}
+    with pytest.raises(BadRequest):
+        await read_json_object(posted(b" "))
+    with pytest.raises(BadRequest, match="it is a number"):
+        await read_json_object(posted(b"17"), optional=True)
