@@ -37,8 +37,8 @@ ANSWER_WITHIN_S: Final = 4.5
 log = structlog.get_logger(__name__)
 
 
-class JobDesk:
-    """Queues and replays jobs; one request at a time for each job.
+class JobCommands:
+    """Publishes the commands that clients ask for; one request at a time for each job.
 
     Args:
         link: the broker, if it is there.

@@ -10,7 +10,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from services.intake.broker_link import BrokerLink
-from services.intake.handlers import JobDesk
+from services.intake.handlers import JobCommands
 from services.intake.metrics_prometheus import Metrics
 from services.intake.projection import Projection
 from services.intake.rate_limits import RateLimit
@@ -26,7 +26,7 @@ class Parts:
     gate: SourceGate
     link: BrokerLink
     projection: Projection
-    desk: JobDesk
+    commands: JobCommands
     metrics: Metrics
     history_limit: RateLimit
     clock: Callable[[], datetime]

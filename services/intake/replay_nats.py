@@ -10,7 +10,7 @@ from nats.micro.request import Request
 from nats.micro.service import Service
 
 from services.intake.errors import NotFound, Refused
-from services.intake.handlers import JobDesk
+from services.intake.handlers import JobCommands
 from services.intake.json_body import read_object
 from services.intake.replay import read_replay_request
 from shared import subjects
@@ -21,18 +21,18 @@ _FORMAT: Final = '{"job_id": "…"} or {"stream_seq": n} or {"dead_letter": n}; 
 log = structlog.get_logger(__name__)
 
 
-async def serve_replay(service: Service, desk: JobDesk) -> None:
+async def serve_replay(service: Service, commands: JobCommands) -> None:
     """Add the endpoint to intake's micro service."""
     metadata = {"description": "Publish a job's command again as a new generation", "request": _FORMAT}
     await service.add_endpoint(
-        name="replay", subject=subjects.REPLAY, handler=_handler(desk), metadata=metadata
+        name="replay", subject=subjects.REPLAY, handler=_handler(commands), metadata=metadata
     )
 
 
-def _handler(desk: JobDesk) -> Callable[[Request], Awaitable[None]]:
+def _handler(commands: JobCommands) -> Callable[[Request], Awaitable[None]]:
     async def handle(request: Request) -> None:
         try:
-            answer = await desk.replay(read_replay_request(read_object(request.data)))
+            answer = await commands.replay(read_replay_request(read_object(request.data)))
         except GexlakeError as error:
             await request.respond_error(_code(error), _one_line(error))
         except Exception:

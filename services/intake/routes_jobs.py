@@ -90,7 +90,7 @@ async def post_history_url(request: Request, parts: Wired, client: ClientName) -
     """
     parts.history_limit.count(client)
     asked = read_history_request(await read_json_object(request), parts.gate)
-    job = await parts.desk.accept(asked)
+    job = await parts.commands.accept(asked)
     return Queued(
         id=job.job_id,
         url=job.base_url,
@@ -130,4 +130,4 @@ async def post_replay(
 ) -> ReplayQueued:
     """Publish the job's command again as a new generation; importing replaces, so replays converge."""
     options = read_replay_options(await read_json_object(request, optional=True))
-    return await parts.desk.replay(ReplayRequest(KnownJob(job_id), options))
+    return await parts.commands.replay(ReplayRequest(KnownJob(job_id), options))

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from services.intake.app import create_app
 from services.intake.broker_link import BrokerLink
-from services.intake.handlers import JobDesk
+from services.intake.handlers import JobCommands
 from services.intake.metrics_prometheus import Metrics
 from services.intake.parts import Parts
 from services.intake.projection import Projection
@@ -34,7 +34,7 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> P
         gate=settings.gate,
         link=link,
         projection=projection,
-        desk=JobDesk(link, projection, clock),
+        commands=JobCommands(link, projection, clock),
         metrics=metrics,
         history_limit=RateLimit(settings.rate_limit_history),
         clock=clock,
@@ -66,8 +66,8 @@ async def serve_parts(parts: Parts, listener: socket.socket, stop: asyncio.Event
 async def _keep_to_broker(parts: Parts) -> None:
     async with connected(parts.settings, "intake") as bus:
         await parts.projection.listen(bus)
-        async with present(bus, "intake", DESCRIPTION, parts.desk) as service:
-            await serve_replay(service, parts.desk)
+        async with present(bus, "intake", DESCRIPTION, parts.commands) as service:
+            await serve_replay(service, parts.commands)
             parts.link.bus = bus
             # It goes on while HTTP drains: ``serve_parts`` cancels it when that is done.
             await supervise(bus, asyncio.Event(), background=(parts.projection.follow(bus),))
