@@ -180,6 +180,7 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it by default
     folder = Path(tempfile.mkdtemp(prefix="gexlake-demo-"))
     try:
         run(day, folder, console(sys.stdout))
