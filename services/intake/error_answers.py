@@ -49,12 +49,12 @@ _MEANINGS = {
 
 def register(app: FastAPI) -> None:
     """Answer every error of ``app`` in the one shape."""
-    app.add_exception_handler(Refused, _refused)
-    app.add_exception_handler(BrokerUnavailable, _broker_unavailable)
-    app.add_exception_handler(StreamFull, _stream_full)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
+    app.exception_handler(Refused)(_refused)
+    app.exception_handler(BrokerUnavailable)(_broker_unavailable)
+    app.exception_handler(StreamFull)(_stream_full)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_http)
+    app.exception_handler(Exception)(_unexpected)
 
 
 def _answer(status: int, field: str | None, rule: str, message: str, headers: Any = None) -> JSONResponse:
@@ -62,26 +62,23 @@ def _answer(status: int, field: str | None, rule: str, message: str, headers: An
     return JSONResponse(body.model_dump(), status_code=status, headers=headers)
 
 
-async def _refused(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, Refused)  # noqa: S101 (registered for this type)
+async def _refused(_: Request, error: Refused) -> JSONResponse:
     return _answer(error.status, error.field, error.rule, str(error), error.headers)
 
 
-async def _broker_unavailable(request: Request, error: Exception) -> JSONResponse:
+async def _broker_unavailable(request: Request, error: BrokerUnavailable) -> JSONResponse:
     return await _refused(request, NotReady("broker", str(error)))
 
 
-async def _stream_full(request: Request, error: Exception) -> JSONResponse:
+async def _stream_full(request: Request, error: StreamFull) -> JSONResponse:
     return await _refused(request, NotReady("stream_full", str(error), STREAM_FULL_RETRY_AFTER_S))
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for this type)
+async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
     return await _refused(request, Unprocessable.first_of(error.errors()))
 
 
-async def _http(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)  # noqa: S101 (registered for this type)
+async def _http(request: Request, error: HTTPException) -> JSONResponse:
     path, method = request.url.path[:200], request.method[:20]
     field: str | None
     match error.status_code:
