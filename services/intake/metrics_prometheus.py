@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.intake.projection import Projection
 from services.intake.status import BrokerFacts, jobs_by_state
+from shared.job_states import KEPT_FOR
 from shared.messages import Event, FileStaged, JobFailed, JobSkipped, JobStarted, PartitionImported
 from shared.subjects import Stage
 
@@ -28,58 +29,28 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "gexlake_http_requests",
-            "HTTP requests by route, method and status",
-            ("route", "method", "status"),
-            registry=self.registry,
-        )
-        self._fetched = Counter("gexlake_fetched_bytes", "Bytes of staged files", registry=self.registry)
-        self._imported = Counter(
-            "gexlake_imported_rows", "Rows imported, by table", ("table",), registry=self.registry
-        )
-        self._stage_seconds = Histogram(
-            "gexlake_stage_seconds",
-            "Seconds from the last start of a stage to its end",
-            ("stage", "outcome"),
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self._jobs = Gauge("gexlake_jobs", "Jobs of the last 30 days", ("state",), registry=self.registry)
-        self._queue = Gauge(
-            "gexlake_queue_depth",
-            "Commands that wait or are in hand",
-            ("stage", "priority"),
-            registry=self.registry,
-        )
-        self._dead = Gauge("gexlake_dead_letters", "Dead letters", (), registry=self.registry)
-        self._broker = Gauge("gexlake_broker_up", "Whether the broker answers", registry=self.registry)
-        self._age = Gauge(
-            "gexlake_heartbeat_age_seconds",
-            "Seconds since the last heartbeat of a service",
-            ("service", "instance"),
-            registry=self.registry,
-        )
-        self._started: dict[tuple[UUID, Stage], datetime] = {}
+        self._counters = _Counters(self.registry)
+        self._gauges = _Gauges(self.registry)
+        self._starts = _Starts()
 
     def counted_request(self, route: str, method: str, status: int) -> None:
         """Count one answered request."""
-        self._requests.labels(route, method, str(status)).inc()
+        self._counters.requests.labels(route, method, str(status)).inc()
 
     def saw(self, event: Event, at: datetime, *, live: bool) -> None:
         """Count what an event tells."""
         match event:
             case JobStarted():
-                self._started[event.job.job_id, event.stage] = at
+                self._starts.note(event.job.job_id, event.stage, at)
             case FileStaged():
                 self._ended(event, Stage.FETCH, "done", at, live=live)
                 if live:
-                    self._fetched.inc(event.size_bytes)
+                    self._counters.fetched.inc(event.size_bytes)
             case PartitionImported():
                 self._ended(event, Stage.IMPORT, "done", at, live=live)
                 if live:
-                    self._imported.labels("gex_snapshots").inc(event.snapshots)
-                    self._imported.labels("gex_strikes").inc(event.strike_rows)
+                    self._counters.imported.labels("gex_snapshots").inc(event.snapshots)
+                    self._counters.imported.labels("gex_strikes").inc(event.strike_rows)
             case JobSkipped():
                 self._ended(event, Stage.IMPORT, "skipped", at, live=live)
             case JobFailed():
@@ -87,6 +58,56 @@ class Metrics:
 
     def expose(self, projection: Projection, facts: BrokerFacts | None, now: datetime) -> bytes:
         """Return all metrics in Prometheus' text format."""
+        self._gauges.set(projection, facts, now)
+        return generate_latest(self.registry)
+
+    def _ended(self, event: Event, stage: Stage, outcome: str, at: datetime, *, live: bool) -> None:
+        started_at = self._starts.take(event.job.job_id, stage)
+        if live and started_at is not None:
+            seconds = max(0.0, (at - started_at).total_seconds())
+            self._counters.stage_seconds.labels(stage, outcome).observe(seconds)
+
+
+class _Counters:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "gexlake_http_requests",
+            "HTTP requests by route, method and status",
+            ("route", "method", "status"),
+            registry=registry,
+        )
+        self.fetched = Counter("gexlake_fetched_bytes", "Bytes of staged files", registry=registry)
+        self.imported = Counter(
+            "gexlake_imported_rows", "Rows imported, by table", ("table",), registry=registry
+        )
+        self.stage_seconds = Histogram(
+            "gexlake_stage_seconds",
+            "Seconds from the last start of a stage to its end",
+            ("stage", "outcome"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+
+class _Gauges:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._jobs = Gauge("gexlake_jobs", "Jobs of the last 30 days", ("state",), registry=registry)
+        self._queue = Gauge(
+            "gexlake_queue_depth",
+            "Commands that wait or are in hand",
+            ("stage", "priority"),
+            registry=registry,
+        )
+        self._dead = Gauge("gexlake_dead_letters", "Dead letters", (), registry=registry)
+        self._broker = Gauge("gexlake_broker_up", "Whether the broker answers", registry=registry)
+        self._age = Gauge(
+            "gexlake_heartbeat_age_seconds",
+            "Seconds since the last heartbeat of a service",
+            ("service", "instance"),
+            registry=registry,
+        )
+
+    def set(self, projection: Projection, facts: BrokerFacts | None, now: datetime) -> None:
         for status, count in jobs_by_state(projection).items():
             self._jobs.labels(status).set(count)
         self._broker.set(facts is not None)
@@ -97,12 +118,22 @@ class Metrics:
         self._age.clear()
         for beat in projection.heartbeats():
             self._age.labels(beat.service, beat.instance).set((now - beat.at).total_seconds())
-        return generate_latest(self.registry)
 
-    def _ended(self, event: Event, stage: Stage, outcome: str, at: datetime, *, live: bool) -> None:
-        started_at = self._started.pop((event.job.job_id, stage), None)
-        if live and started_at is not None:
-            self._stage_seconds.labels(stage, outcome).observe(max(0.0, (at - started_at).total_seconds()))
+
+class _Starts:
+    """When stages were started that have not ended; one that never ends is forgotten in time."""
+
+    def __init__(self) -> None:
+        self._at: dict[tuple[UUID, Stage], datetime] = {}
+
+    def note(self, job_id: UUID, stage: Stage, at: datetime) -> None:
+        self._at.pop((job_id, stage), None)  # the newest start comes last
+        self._at[job_id, stage] = at
+        while self._at[oldest := next(iter(self._at))] < at - KEPT_FOR:
+            del self._at[oldest]
+
+    def take(self, job_id: UUID, stage: Stage) -> datetime | None:
+        return self._at.pop((job_id, stage), None)
 
 
 class RequestCounter:
