@@ -115,16 +115,27 @@ def view_job(state: JobState, progress: Progress | None) -> JobView:
         priority=job.priority,
         generation=job.generation,
         stage=state.stage,
+        attempts=state.attempts,
+        failures=state.failures,
         transitions=[TransitionView(state=step.state, at=step.at) for step in state.transitions],
         bytes_fetched=fetched,
         bytes_expected=expected,
         progress=ProgressView.model_validate(progress, from_attributes=True) if progress else None,
         rows=state.snapshots,
+        snapshots=state.snapshots,
+        strike_rows=state.strike_rows,
         checksum=state.sha256 if is_staged else None,
         replaced_checksum=state.replaced_sha256,
+        parquet_path=state.parquet_path,
+        parquet_bytes=state.parquet_bytes,
         skipped=state.status is Status.SKIPPED,
+        error=state.error,
+        error_field=state.error_field,
+        dead_letter_seq=state.dead_letter_seq,
+        replay_of=state.replay_of,
+        created_at=state.created_at,
         requested_at=job.requested_at,
-        **{name: getattr(state, name) for name in _SAME},
+        updated_at=state.updated_at,
     )
 
 
@@ -134,22 +145,6 @@ def _bytes(state: JobState, progress: Progress | None) -> tuple[int, int | None]
     if progress is not None and progress.stage is Stage.FETCH:
         return progress.done_bytes, progress.total_bytes
     return 0, None
-
-
-_SAME = (
-    "attempts",
-    "failures",
-    "snapshots",
-    "strike_rows",
-    "parquet_path",
-    "parquet_bytes",
-    "error",
-    "error_field",
-    "dead_letter_seq",
-    "replay_of",
-    "created_at",
-    "updated_at",
-)
 
 
 def list_jobs(
