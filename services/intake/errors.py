@@ -23,6 +23,8 @@ from shared.errors import GexlakeError
 from shared.redaction import redact
 
 RETRY_AFTER_S: Final = 5
+_FORM: Final = "application/x-www-form-urlencoded"
+"""What ``curl -d`` says when it is not told what to say."""
 _SOURCES: Final = frozenset({"body", "query", "path", "header"})
 """Where pydantic says that an input came from."""
 
@@ -101,10 +103,11 @@ class UnsupportedMediaType(Refused):
     status = 415
 
     def __init__(self, content_type: str) -> None:
+        hint = "; with curl add -H 'content-type: application/json'" if content_type.lower() == _FORM else ""
         super().__init__(
             "content-type",
             "content_type",
-            f"the content type {content_type[:80]!r} is not taken: send application/json or text/plain",
+            f"the content type {content_type[:80]!r} is not taken: send application/json or text/plain{hint}",
         )
 
 

@@ -92,6 +92,7 @@ async def test_a_wrong_content_type_is_refused(intake: RunningIntake) -> None:
     error = answer.json()["error"]
     assert (error["field"], error["rule"]) == ("content-type", "content_type")
     assert "application/x-www-form-urlencoded" in error["message"]
+    assert "with curl add -H 'content-type: application/json'" in error["message"]
 
 
 async def test_a_chunked_body_of_2_mib_is_refused_without_a_content_length(intake: RunningIntake) -> None:

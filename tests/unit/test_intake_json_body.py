@@ -38,6 +38,11 @@ def test_another_content_type_is_refused_by_name(header: str) -> None:
         check_content_type(header)
 
 
+def test_only_to_a_form_is_it_said_how_curl_sends_json() -> None:
+    assert "curl" in str(UnsupportedMediaType("application/x-www-form-urlencoded"))
+    assert "curl" not in str(UnsupportedMediaType("text/html"))
+
+
 @given(
     st.dictionaries(
         st.text(st.characters(codec="utf-8")), st.integers() | st.text(st.characters(codec="utf-8"))
