@@ -62,7 +62,7 @@ def jobs_table(jobs: Iterable[JobAnswer]) -> Table:
             job.endpoint,
             job.trading_day or "",
             _state(job),
-            "" if job.bytes_fetched is None else decimal(job.bytes_fetched),
+            decimal(job.bytes_fetched) if job.bytes_fetched else "",
             _count(job.strike_rows),
             "" if job.requested_at is None else f"{job.requested_at.astimezone(UTC):%m-%d %H:%M}",
         )

@@ -144,6 +144,11 @@ def test_jobs_are_a_table_with_whole_ids(intake: FakeIntake, say: Say) -> None:
     assert intake.asked[0][1] == "/jobs?status=failed&ticker=NQ_NDX&limit=2"
 
 
+def test_jobs_that_fetched_nothing_have_no_size(intake: FakeIntake, say: Say) -> None:
+    intake.body = {"jobs": [{**JOB, "state": "pending", "bytes_fetched": 0}]}
+    assert "bytes" not in say("jobs")[1]
+
+
 def test_jobs_as_json_are_one_array(intake: FakeIntake, say: Say) -> None:
     intake.body = {"jobs": [JOB]}
     assert json.loads(say("jobs", "--json")[1]) == [JOB]
