@@ -23,8 +23,11 @@ class IntakeSettings(SourceSettings):
     api_keys: CommaList = Field((), repr=False)
     """Keys that clients must show; none means that everybody is let in."""
     rate_limit_history: Rate = Field("600/minute", validation_alias=legacy("RATE_LIMIT_HISTORY"))
+    """Of each client on ``POST /gex_history_url``."""
     rate_limit_gex: Rate = Field("6000/minute", validation_alias=legacy("RATE_LIMIT_GEX"))
+    """For the live routes, which are not served yet: of each client on ``POST /gex``."""
     rate_limit_webhook: Rate = Field("6000/minute", validation_alias=legacy("RATE_LIMIT_WEBHOOK"))
+    """For the live routes, which are not served yet: of each client on ``POST /uw``."""
     timeout_keep_alive: int = Field(5, ge=0)
     """Seconds after which an idle connection is closed."""
     ssl_certfile: FilePath | None = None
