@@ -21,7 +21,7 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	@touch $@
 
 run: $(VENV)/.ready ## Start nats-server and the four services in this terminal (Ctrl-C stops them)
-	@$(BIN)/python -m deploy.preflight $(BIN)/honcho start --env /dev/null
+	@$(BIN)/python -m deploy.preflight $(BIN)/python -m deploy.foreground start --env /dev/null
 
 demo: $(VENV)/.ready ## Bring one generated trading day through the whole system and show what landed
 	@$(BIN)/python -m bench.demo
