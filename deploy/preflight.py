@@ -23,7 +23,7 @@ from shared.runtime import fail
 from shared.settings import Settings, legacy, load
 
 PACKAGES: Final = {
-    "intake": ("fastapi", "uvicorn", "prometheus_client", "limits"),
+    "intake": ("fastapi", "uvicorn", "prometheus_client", "limits", "fastapi_offline"),
     "fetcher": ("httpx",),
     "importer": ("duckdb",),
     "janitor": ("apscheduler",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -21,7 +21,7 @@ Post the URL of a day to `/gex_history_url`, follow the job at `/jobs/{id}`. Eve
 
 def create_app(parts: Parts) -> ASGIApp:
     """Return the application that serves ``parts``."""
-    app = FastAPI(
+    app = FastAPIOffline(  # /docs without a CDN: its files are served from here
         title="gexlake intake",
         version=shared.__version__,
         description=_DESCRIPTION,

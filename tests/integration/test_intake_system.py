@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from bench.nats_server import NatsServer
@@ -162,3 +164,13 @@ async def test_the_api_describes_itself_with_its_errors(intake_settings: IntakeS
         "/status",
         "/metrics",
     }
+
+
+async def test_the_docs_load_nothing_from_another_host(intake_settings: IntakeSettings) -> None:
+    async with running_intake(intake_settings) as intake:
+        page = (await intake.http.get("/docs")).text
+        loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+        assert {path.rpartition(".")[2] for path in loaded} == {"js", "css", "png"}
+        for path in loaded:
+            assert path.startswith("/")
+            assert (await intake.http.get(path)).status_code == 200
