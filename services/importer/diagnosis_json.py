@@ -16,6 +16,7 @@ from typing import IO, Any, Final
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
 from services.importer.history_format import MAX_RECORD_BYTES
 from services.importer.record_rules import fault_of, timestamp_ms_of
+from services.importer.statements_duckdb import Interruption
 from shared.errors import Terminal
 from shared.trading_day import trading_day_of
 
@@ -23,17 +24,19 @@ _CHUNK_CHARS: Final = 1 << 20
 _BLANKS: Final = " \t\r\n"
 
 
-def find_fault(path: Path, ticker: str, day: date | None) -> Terminal | None:
+def find_fault(path: Path, ticker: str, day: date | None, interruption: Interruption) -> Terminal | None:
     """Return the first thing that is wrong with a staged file, or None.
 
     Args:
         path: the staged file.
         ticker: the job's.
         day: the job's trading day; None: that of the first record.
+        interruption: by which the work may be ended from outside.
     """
     number = 0
     try:
         for number, record in enumerate(_records(path), start=1):
+            interruption.check()
             if fault := fault_of(record, ticker, day):
                 return BadRecord(path.name, number, *fault)
             day = day or trading_day_of(timestamp_ms_of(record))

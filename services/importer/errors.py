@@ -4,20 +4,23 @@ Terminal
 ├── BadRecord           a record breaks a rule; names its number and its field
 ├── UnreadableFile      the file is no JSON that a day of history can be
 ├── NoRecords           there is nothing in it
-├── StagedFileMissing   it is not where the message says, or not what the message says
-└── WorseData           it would replace a partition by fewer snapshots
+├── StagedFileMissing   it is not where the message says
+└── WorseData           it would replace a partition by fewer snapshots or strike rows
 Transient
+├── StagedFileReplaced  it is not what the message says: another download came after it
 ├── StorageTrouble      disk full, input/output errors
 └── ImportTimedOut      it took too long
 CannotStart
 └── LakeLocked          another process has the DuckDB file open
+GexlakeError
+└── QueryRefused        a query that cannot be answered; no job ends by it
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from shared.errors import CannotStart, Terminal, Transient
+from shared.errors import CannotStart, GexlakeError, Terminal, Transient
 from shared.partition import Partition
 
 
@@ -72,21 +75,34 @@ class StagedFileMissing(Terminal):
         super().__init__(f"the staged file {path} {problem}; post its URL again")
 
 
+class StagedFileReplaced(Transient):
+    """The staged file is another one than the message speaks of.
+
+    Args:
+        path: where it is.
+    """
+
+    field = "staged_path"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"the staged file {path} was replaced by another download since; post its URL again")
+
+
 class WorseData(Terminal):
-    """A file with too few snapshots would replace better data.
+    """A file with too few snapshots or strike rows would replace better data.
 
     Args:
         partition: what it would replace.
-        new: snapshots in the file.
-        held: snapshots in the partition.
+        field: ``snapshots`` or ``strikes``: what there is too little of.
+        new: how many the file has.
+        held: how many the partition holds.
         share: the least share that is accepted.
     """
 
-    field = "snapshots"
-
-    def __init__(self, partition: Partition, new: int, held: int, share: float) -> None:
+    def __init__(self, partition: Partition, field: str, new: int, held: int, share: float) -> None:
+        self.field = field
         super().__init__(
-            f"{partition}: the file has {new} snapshots, the partition holds {held}; less than {share:.0%} "
+            f"{partition}: the file has {new} {field}, the partition holds {held}; less than {share:.0%} "
             "is refused and nothing was changed (to replace it all the same, post force: true and a reason)"
         )
 
@@ -100,7 +116,9 @@ class StorageTrouble(Transient):
     """
 
     def __init__(self, doing: str, cause: Exception) -> None:
-        super().__init__(f"{doing} failed: {cause}; what was there before is unchanged")
+        super().__init__(
+            f"{doing} failed: {cause}; what was there before is unchanged, and it is tried again"
+        )
 
 
 class ImportTimedOut(Transient):
@@ -111,7 +129,9 @@ class ImportTimedOut(Transient):
     """
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"the import took longer than {seconds:g} s (IMPORT_TIMEOUT) and was interrupted")
+        super().__init__(
+            f"the import took longer than {seconds:g} s and was interrupted (GEXLAKE_IMPORT_TIMEOUT_S)"
+        )
 
 
 class LakeLocked(CannotStart):
@@ -123,10 +143,12 @@ class LakeLocked(CannotStart):
     """
 
     def __init__(self, path: Path, holder: str) -> None:
-        super().__init__(f"another process holds {path}{holder}: only one importer may run on a lake")
+        super().__init__(
+            f"another process holds {path}{holder}: only one importer may run on a lake, stop one"
+        )
 
 
-class QueryRefused(Terminal):
+class QueryRefused(GexlakeError):
     """A query that cannot be answered.
 
     Args:

@@ -11,18 +11,20 @@ import structlog
 
 from services.importer import ledger_duckdb
 from services.importer import partitions_duckdb as partitions
-from services.importer.errors import StagedFileMissing
-from services.importer.lake_duckdb import Lake, transaction
-from services.importer.ledger import of_generation, with_outcome
+from services.importer.errors import StagedFileMissing, StagedFileReplaced, StorageTrouble
+from services.importer.facts import imported, skipped, told_again
+from services.importer.lake_duckdb import Lake
+from services.importer.ledger import LedgerRow, of_generation, with_outcome
 from services.importer.parquet_duckdb import is_there, sha256_of
 from services.importer.partitions_duckdb import PartitionRow
-from services.importer.recovery import publish_committed
+from services.importer.recovery import finish_committed
 from services.importer.replacement_duckdb import replace_partition
+from services.importer.statements_duckdb import Interruption, transaction
 from services.importer.writer_thread import run_in_writer_thread
 from shared.bus import Bus
 from shared.failpoints import failpoint
 from shared.job_states import Status
-from shared.messages import ImportFile, Job, JobSkipped, PartitionImported
+from shared.messages import FileStaged, ImportFile, Job, JobSkipped, PartitionImported
 
 log = structlog.get_logger(__name__)
 
@@ -38,23 +40,42 @@ async def import_file(
         BrokerUnavailable: it is in the lake, but nobody could be told yet.
     """
     failpoint("importer.started")
-    work = partial(bring_in, command, lake, clock=bus.clock, min_share=min_share)
-    fact = await run_in_writer_thread(lake, work, timeout_s)
+    await finish_committed(bus, lake)
+    newest = await bus.last(FileStaged, command.job.job_id)
+    work = partial(bring_in, as_last_staged(command, newest), lake, clock=bus.clock, min_share=min_share)
+    fact = await run_in_writer_thread(work, timeout_s)
     await bus.announce(fact)
     failpoint("importer.event_published")
 
 
+def as_last_staged(command: ImportFile, newest: FileStaged | None) -> ImportFile:
+    """Return the command for the file that the fetcher staged last for this generation.
+
+    A fetcher that dies after it has asked for the import downloads again; when the vendor's file has changed
+    meanwhile, its second command is dropped as a copy of the first.
+    """
+    if newest is None or newest.job.generation != command.job.generation or newest.sha256 == command.sha256:
+        return command
+    return command.model_copy(update={"sha256": newest.sha256, "size_bytes": newest.size_bytes})
+
+
 def bring_in(
-    command: ImportFile, lake: Lake, *, clock: Callable[[], datetime], min_share: float
+    command: ImportFile,
+    lake: Lake,
+    interruption: Interruption,
+    *,
+    clock: Callable[[], datetime],
+    min_share: float,
 ) -> PartitionImported | JobSkipped:
     """Make the lake hold what the staged file says; doing it again changes nothing."""
-    publish_committed(lake, clock)
-    done = _own_work(lake, command.job)
+    job = command.job
+    done = _own_work(lake, job)
     if done is not None:
-        return imported(command.job, done)
+        return told_again(job, done)
     if not command.force and (held := _same_content(lake, command)) is not None:
-        return _skip(lake, command.job, held, clock())
-    row = replace_partition(lake, command, _staged_file(lake, command), clock, min_share)
+        return _skip(lake, job, held, clock())
+    path = _staged_file(lake, command)
+    row = replace_partition(lake, command, path, clock=clock, min_share=min_share, interruption=interruption)
     log.info(
         "partition_imported",
         partition=str(row.partition),
@@ -63,29 +84,22 @@ def bring_in(
         parquet_bytes=row.parquet_bytes,
         replaced=row.replaced_checksum is not None,
     )
-    return imported(command.job, row)
+    return imported(job, row)
 
 
-def imported(job: Job, row: PartitionRow) -> PartitionImported:
-    """Return the fact that a partition was imported."""
-    return PartitionImported(
-        job=job,
-        trading_day=row.trading_day,
-        sha256=row.checksum,
-        snapshots=row.snapshots,
-        strike_rows=row.strike_rows,
-        parquet_path=row.parquet_path,
-        parquet_bytes=row.parquet_bytes,
-        parquet_sha256=row.parquet_checksum,
-        replaced_sha256=row.replaced_checksum,
-    )
+def _own_work(lake: Lake, job: Job) -> LedgerRow | None:
+    """Return the ledger's row if this very request is done: its message was delivered again.
 
-
-def _own_work(lake: Lake, job: Job) -> PartitionRow | None:
-    """Return the partition if this very generation has written it: the message was delivered again."""
+    Raises:
+        StorageTrouble: it is committed, but its Parquet file still cannot be put in place.
+    """
     with lake.reading() as connection:
-        row = partitions.of_job(connection, str(job.job_id), job.generation)
-    return row if row is not None and _is_whole(lake, row) else None
+        row = ledger_duckdb.read_one(connection, job.job_id)
+    if row is None or (row.generation, row.requested_at) != (job.generation, job.requested_at):
+        return None
+    if row.status is Status.COMMITTED:
+        raise StorageTrouble("putting the Parquet file in place", RuntimeError("see the importer's log"))
+    return row if row.status in {Status.COMPLETED, Status.SKIPPED} else None
 
 
 def _same_content(lake: Lake, command: ImportFile) -> PartitionRow | None:
@@ -97,25 +111,17 @@ def _same_content(lake: Lake, command: ImportFile) -> PartitionRow | None:
 
 
 def _is_whole(lake: Lake, row: PartitionRow) -> bool:
-    return is_there(lake.paths.parquet(row.partition), row.parquet_checksum)
+    return row.published and is_there(lake.paths.parquet(row.partition), row.parquet_checksum)
 
 
 def _skip(lake: Lake, job: Job, held: PartitionRow, now: datetime) -> JobSkipped:
     with lake.writing() as connection:
         row = of_generation(ledger_duckdb.read_one(connection, job.job_id), job)
-        if row is not None and row.status is not Status.SKIPPED:
+        if row is not None:
             with transaction(connection):
                 ledger_duckdb.write(connection, [with_outcome(row, held, Status.SKIPPED, now)])
     log.info("job_skipped", partition=str(held.partition), sha256=held.checksum)
-    return JobSkipped(
-        job=job,
-        trading_day=held.trading_day,
-        sha256=held.checksum,
-        snapshots=held.snapshots,
-        strike_rows=held.strike_rows,
-        parquet_path=held.parquet_path,
-        parquet_bytes=held.parquet_bytes,
-    )
+    return skipped(job, held)
 
 
 def _staged_file(lake: Lake, command: ImportFile) -> Path:
@@ -131,5 +137,5 @@ def _staged_file(lake: Lake, command: ImportFile) -> Path:
     found = path.stat()
     unchanged = found.st_size == command.size_bytes and found.st_mtime_ns == command.modified_ns
     if not unchanged and sha256_of(path) != command.sha256:
-        raise StagedFileMissing(path, "was replaced by another download since")
+        raise StagedFileReplaced(path)
     return path

@@ -6,21 +6,24 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import resources
-from pathlib import Path
+from functools import partial
 from typing import Final
 
 import duckdb
 import structlog
 
 from services.importer.errors import LakeLocked, StorageTrouble
+from services.importer.migrate_duckdb import migrate
 from services.importer.settings import ImporterSettings
+from services.importer.statements_duckdb import Interruption, quoted
 from shared.durable_files import make_folder
 from shared.errors import CannotStart
 from shared.paths import PARQUET_SUFFIX, LakePaths
 
 STORAGE_VERSION: Final = "v1.4.0"
 """Older DuckDB releases, from this one on, can open the file."""
+
+_READERS_GO_WITHIN_S: Final = 10
 
 _HOLDER = re.compile(r"held in (?P<program>\S*).*?\(PID (?P<pid>\d+)\)")
 _EMPTY_VIEW: Final = "SELECT * FROM gex_strikes WHERE false"
@@ -31,17 +34,14 @@ log = structlog.get_logger(__name__)
 class Lake:
     """One open DuckDB file. Writes go through ``writing``, one at a time; reads wait for nobody."""
 
-    def __init__(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        paths: LakePaths,
-        reopen: Callable[[], duckdb.DuckDBPyConnection],
-    ) -> None:
+    def __init__(self, paths: LakePaths, connect: Callable[[], duckdb.DuckDBPyConnection]) -> None:
         self.paths = paths
-        self._connection = connection
-        self._reopen = reopen
+        self._connect = connect
+        self._connection: duckdb.DuckDBPyConnection | None = connect()
         self._writing = threading.Lock()
-        self._writer: duckdb.DuckDBPyConnection | None = None
+        self._readers: set[duckdb.DuckDBPyConnection] = set()
+        self._readers_changed = threading.Condition()
+        self._closed = False
         self._view_is_empty = True
 
     @classmethod
@@ -53,54 +53,92 @@ class Lake:
             CannotStart: it cannot be opened for another reason.
         """
         paths = settings.paths
-        for folder in (paths.data_dir, paths.parquet_root, paths.scratch):
-            make_folder(folder)
-
-        def connect() -> duckdb.DuckDBPyConnection:
-            return _connect(settings, paths)
-
-        lake = cls(connect(), paths, connect)
-        _migrate(lake._connection)
+        try:
+            for folder in (paths.data_dir, paths.parquet_root, paths.scratch):
+                make_folder(folder)
+        except OSError as error:
+            raise CannotStart(f"the data folder cannot be used: {error} (GEXLAKE_DATA_DIR)") from error
+        lake = cls(paths, partial(_connect, settings, paths))
+        with lake.writing() as connection:
+            migrate(connection)
         lake.refresh_parquet_view()
         return lake
 
     def close(self) -> None:
-        """Write the log into the file and close it."""
+        """Interrupt the readers, write the log into the file and close it."""
         with self._writing:
-            self._connection.close()
+            with self._readers_changed:
+                self._closed = True
+            self._disconnect()
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Yield a connection of its own to the open file; it sees what is committed and waits for nobody."""
-        connection = self._connection.cursor()
+        """Yield a connection of its own to the open file; it sees what is committed and waits for nobody.
+
+        Raises:
+            StorageTrouble: the file is being closed, or has to be opened anew first.
+        """
+        connection = self._cursor()
+        with self._readers_changed:
+            self._readers.add(connection)
         try:
             yield connection
         finally:
             connection.close()
+            with self._readers_changed:
+                self._readers.discard(connection)
+                self._readers_changed.notify_all()
 
     @contextmanager
-    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Yield a connection to the only writer at a time; errors of the disk become ``StorageTrouble``."""
+    def writing(self, interruption: Interruption | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection to the only writer at a time.
+
+        Args:
+            interruption: by which another thread may end the work.
+
+        Raises:
+            StorageTrouble: the disk is full or fails.
+        """
         with self._writing:
-            connection = self._writer = self._connection.cursor()
+            connection = self._cursor()
             try:
-                yield connection
+                with (interruption or Interruption()).covering(connection):
+                    yield connection
             except duckdb.FatalException as error:
                 # The instance is invalid from here on; what was committed is in the file and its log.
-                self._connection.close()
-                self._connection = self._reopen()
+                connection.close()
+                self._disconnect()
                 raise StorageTrouble("writing to DuckDB", error) from error
             except (duckdb.IOException, duckdb.OutOfMemoryException, OSError) as error:
                 raise StorageTrouble("writing to the lake", error) from error
             finally:
-                self._writer = None
                 connection.close()
 
-    def interrupt_writer(self) -> None:
-        """Make the query that the writer runs, if any, end with ``duckdb.InterruptException``."""
-        writer = self._writer
-        if writer is not None:
-            writer.interrupt()
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        with self._readers_changed:
+            if self._closed:
+                raise StorageTrouble("using the lake", RuntimeError("the importer is stopping"))
+            if self._connection is None:
+                try:
+                    self._connection = self._connect()
+                except CannotStart as error:
+                    raise StorageTrouble("opening the lake anew", error) from error
+            return self._connection.cursor()
+
+    def _disconnect(self) -> None:
+        """Close the file, once its readers, interrupted, have let go of it; the next use opens it anew."""
+        with self._readers_changed:
+            for _ in range(_READERS_GO_WITHIN_S * 10):
+                for reader in self._readers:
+                    reader.interrupt()
+                if self._readers_changed.wait_for(lambda: not self._readers, timeout=0.1):
+                    break
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                try:
+                    connection.close()
+                except duckdb.Error as error:
+                    log.warning("lake_not_closed", error=str(error))
 
     def refresh_parquet_view(self) -> None:
         """Make ``parquet_gex_strikes`` read all Parquet files, once there is one to take the columns from."""
@@ -112,31 +150,11 @@ class Lake:
         try:
             with self.writing() as connection:
                 connection.execute(f"CREATE OR REPLACE VIEW parquet_gex_strikes AS {query}")
-        except duckdb.InvalidInputException as error:
+        except (duckdb.Error, StorageTrouble) as error:
             # A damaged file must not stop the importer, which is what mends it.
             log.warning("parquet_view_not_refreshed", error=str(error).splitlines()[0])
             return
         self._view_is_empty = found is None
-
-
-@contextmanager
-def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Commit what is done inside, or roll all of it back."""
-    connection.begin()
-    try:
-        yield
-        connection.commit()
-    except BaseException:
-        try:
-            connection.rollback()
-        except duckdb.Error as error:
-            log.debug("rollback_failed", error=str(error))
-        raise
-
-
-def quoted(text: str) -> str:
-    """Return ``text`` as an SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _connect(settings: ImporterSettings, paths: LakePaths) -> duckdb.DuckDBPyConnection:
@@ -169,26 +187,3 @@ def _confine(connection: duckdb.DuckDBPyConnection, paths: LakePaths) -> None:
     connection.execute(f"SET allowed_directories = [{listed}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-
-
-def _migrate(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS schema_migrations (name VARCHAR NOT NULL, applied_at TIMESTAMPTZ)"
-    )
-    applied = {name for (name,) in connection.execute("SELECT name FROM schema_migrations").fetchall()}
-    known = _migrations()
-    unknown = applied - {path.name for path in known}
-    if unknown:
-        names = ", ".join(sorted(unknown))
-        raise CannotStart(f"the lake was written by a newer gexlake, which applied {names}: upgrade this one")
-    for path in known:
-        if path.name not in applied:
-            with transaction(connection):
-                connection.execute(path.read_text())
-                connection.execute("INSERT INTO schema_migrations VALUES (?, now())", [path.name])
-            log.info("migration_applied", name=path.name)
-
-
-def _migrations() -> list[Path]:
-    folder = Path(str(resources.files("services.importer.migrations")))
-    return sorted(folder.glob("*.sql"))

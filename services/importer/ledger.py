@@ -31,6 +31,7 @@ class LedgerRow:
     strike_rows: int | None
     parquet_path: str | None
     parquet_checksum: str | None
+    parquet_bytes: int | None
     replaced_checksum: str | None
     replaced_records: int | None
     replaced_strike_rows: int | None
@@ -73,6 +74,7 @@ def fresh(job: Job, created_at: datetime) -> LedgerRow:
         strike_rows=None,
         parquet_path=None,
         parquet_checksum=None,
+        parquet_bytes=None,
         replaced_checksum=None,
         replaced_records=None,
         replaced_strike_rows=None,
@@ -128,6 +130,7 @@ def with_outcome(row: LedgerRow, held: PartitionRow, status: Status, now: dateti
         strike_rows=held.strike_rows,
         parquet_path=held.parquet_path,
         parquet_checksum=held.parquet_checksum,
+        parquet_bytes=held.parquet_bytes,
         updated_at=now,
     )
 

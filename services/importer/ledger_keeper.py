@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
+import duckdb
 import structlog
 
 from services.importer import ledger_duckdb
-from services.importer.lake_duckdb import Lake, transaction
+from services.importer.lake_duckdb import Lake
 from services.importer.ledger import caught_up
+from services.importer.statements_duckdb import transaction
 from shared import subjects
 from shared.bus import Bus
 from shared.errors import Transient
@@ -66,7 +68,7 @@ class LedgerKeeper:
             known = [self._states.by_id[job_id] for job_id in changed if job_id in self._states.by_id]
             try:
                 await asyncio.to_thread(record, self._lake, known)
-            except Transient as error:
+            except (Transient, duckdb.Error) as error:
                 log.warning("ledger_behind", error=str(error), retry_in_s=_RETRY_S)
                 self._changed |= changed
                 self._news.set()

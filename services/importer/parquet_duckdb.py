@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from services.importer.errors import StorageTrouble
-from services.importer.lake_duckdb import quoted
+from services.importer.statements_duckdb import quoted
 from shared.durable_files import make_folder, sync_file
 from shared.failpoints import failpoint
 from shared.paths import is_partial, partial
@@ -69,7 +69,7 @@ def is_there(path: Path, sha256: str) -> bool:
     return path.is_file() and sha256_of(path) == sha256
 
 
-def sweep(root: Path) -> int:
+def remove_partials(root: Path) -> int:
     """Remove hidden files that a dead process left behind; return how many."""
     left = [path for path in root.rglob(".*") if is_partial(path)]
     for path in left:

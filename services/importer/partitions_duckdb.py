@@ -50,12 +50,6 @@ def read(connection: duckdb.DuckDBPyConnection, partition: Partition) -> Partiti
     return next(iter(_select(connection, f"WHERE {_KEY}", list(astuple(partition)))), None)
 
 
-def of_job(connection: duckdb.DuckDBPyConnection, job_id: str, generation: int) -> PartitionRow | None:
-    """Return the partition that a generation of a job has written, if it still stands."""
-    found = _select(connection, "WHERE job_id = ? AND generation = ?", [job_id, generation])
-    return next(iter(found), None)
-
-
 def of_checksum(
     connection: duckdb.DuckDBPyConnection, ticker: str, endpoint: str, checksum: str
 ) -> list[PartitionRow]:

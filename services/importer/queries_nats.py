@@ -12,16 +12,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar
 
-import duckdb
 import structlog
 from nats.micro.request import Request
 from nats.micro.service import Service
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.importer.errors import QueryRefused
-from services.importer.lake_duckdb import Lake, quoted
+from services.importer.errors import QueryRefused, StorageTrouble
+from services.importer.lake_duckdb import Lake
 from services.importer.query_duckdb import Answer, answer
 from services.importer.settings import ImporterSettings
+from services.importer.statements_duckdb import quoted
 from shared.subjects import lake as lake_subject
 
 _AT_ONCE: Final = 4
@@ -76,25 +76,26 @@ class Queries:
         return asdict(self._run(request.query, request.max_rows, request.timeout_s))
 
     def ledger(self, data: bytes) -> dict[str, Any]:
-        """Answer ledger rows as ``{rows: [{column: value}]}``."""
+        """Answer ledger rows as ``{rows: [{column: value}], truncated}``."""
         request = _parse(LedgerRequest, data)
         where = _where(
             id=request.job_id, ticker=request.ticker, endpoint=request.endpoint, status=request.status
         )
         query = f"SELECT * FROM gex_history_queue{where} ORDER BY created_at DESC, id"  # noqa: S608 (quoted)
-        return {"rows": self._objects(query, request.limit)}
+        return self._objects("rows", query, request.limit)
 
     def coverage(self, data: bytes) -> dict[str, Any]:
-        """Answer partitions with rows, bytes and checksums as ``{partitions: [{column: value}]}``."""
+        """Answer partitions with their rows, bytes and checksums, as ``ledger`` does."""
         request = _parse(CoverageRequest, data)
         where = _where(ticker=request.ticker, endpoint=request.endpoint)
         query = f"SELECT * FROM partitions{where} ORDER BY ticker, endpoint, trading_day"  # noqa: S608 (quoted)
-        return {"partitions": self._objects(query, request.limit)}
+        return self._objects("partitions", query, request.limit)
 
-    def _objects(self, query: str, limit: int) -> list[dict[str, Any]]:
+    def _objects(self, name: str, query: str, limit: int) -> dict[str, Any]:
         found = self._run(query, limit, self.settings.sql_timeout_s)
         names = [column["name"] for column in found.columns]
-        return [dict(zip(names, row, strict=True)) for row in found.rows]
+        rows = [dict(zip(names, row, strict=True)) for row in found.rows]
+        return {name: rows, "truncated": found.truncated}
 
     def _run(self, query: str, max_rows: int, timeout_s: float) -> Answer:
         return answer(
@@ -128,9 +129,11 @@ async def _respond(
         await request.respond(json.dumps(found).encode())
     except QueryRefused as error:
         await _refuse(request, error.code, str(error))
-    except (duckdb.Error, OSError) as error:
-        log.warning("query_failed", error=str(error))
-        await _refuse(request, 500, str(error))
+    except StorageTrouble as error:
+        await _refuse(request, 503, str(error))
+    except Exception:
+        log.exception("query_failed", subject=request.subject)
+        await _refuse(request, 500, "an unexpected error, which is in the importer's log")
 
 
 async def _refuse(request: Request, code: int, problem: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +21,12 @@ from services.importer import ledger_duckdb
 from services.importer import partitions_duckdb as partitions
 from services.importer.errors import WorseData
 from services.importer.history_format import SNAPSHOT_COLUMNS, STRIKE_COLUMNS
-from services.importer.lake_duckdb import Lake, quoted, transaction
+from services.importer.lake_duckdb import Lake
 from services.importer.ledger import of_generation, with_outcome, with_replacement
 from services.importer.parquet_duckdb import ParquetFile, has_bad_numbers, hidden_parquet
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.staging_duckdb import TABLE, Staged, refusal_of, staged_records
+from services.importer.statements_duckdb import Interruption, quoted, transaction
 from shared.durable_files import publish
 from shared.failpoints import failpoint
 from shared.job_states import Status
@@ -45,7 +47,13 @@ class Held:
 
 
 def replace_partition(
-    lake: Lake, command: ImportFile, path: Path, clock: Callable[[], datetime], min_share: float
+    lake: Lake,
+    command: ImportFile,
+    path: Path,
+    *,
+    clock: Callable[[], datetime],
+    min_share: float,
+    interruption: Interruption,
 ) -> PartitionRow:
     """Replace a partition by the staged file at ``path`` and return what it holds now.
 
@@ -54,28 +62,31 @@ def replace_partition(
         command: whose file it is.
         path: the staged file.
         clock: the present moment.
-        min_share: a file with a smaller share of the snapshots that the partition holds is refused.
+        min_share: a file with a smaller share of the snapshots or strike rows that the partition holds is
+            refused.
+        interruption: by which the work may be ended from outside.
 
     Raises:
         BadRecord: a record breaks a rule.
         UnreadableFile: the file is no JSON of the vendor's form.
-        WorseData: it has too few snapshots and is not forced.
+        WorseData: it has too few snapshots or strike rows and is not forced.
         StorageTrouble: the disk is full or fails; the partition is as it was.
     """
     job = command.job
     with (
-        lake.writing() as connection,
-        staged_records(connection, path, job.ticker, job.trading_day) as staged,
+        lake.writing(interruption) as connection,
+        staged_records(connection, path, job.ticker, job.trading_day, interruption) as staged,
     ):
         partition = Partition(job.ticker, job.endpoint, staged.trading_day)
         held = _held(connection, partition)
-        if not command.force and staged.snapshots < min_share * held.snapshots:
-            raise WorseData(partition, staged.snapshots, held.snapshots, min_share)
+        least = partial(_refuse_worse, partition, 0.0 if command.force else min_share)
+        least("snapshots", staged.snapshots, held.snapshots)
         final = lake.paths.parquet(partition)
         strikes = _strikes_query(job.ticker, job.endpoint)
         with hidden_parquet(connection, strikes, final, str(job.job_id)) as file:
             if has_bad_numbers(connection, file):
-                raise refusal_of(path, job.ticker, staged.trading_day)
+                raise refusal_of(path, job.ticker, staged.trading_day, interruption)
+            least("strikes", file.rows, held.strike_rows)
             row = _row(command, staged, file, held, lake.paths.relative_to_parquet(final), clock())
             _commit(connection, command, row, file, held)
             publish(file.path, final)
@@ -106,6 +117,11 @@ def export_query(partition: Partition) -> str:
             AND ticker = {quoted(partition.ticker)} AND endpoint = {quoted(partition.endpoint)}
         ORDER BY timestamp
     """  # noqa: S608 (quoted)
+
+
+def _refuse_worse(partition: Partition, share: float, field: str, new: int, held: int) -> None:
+    if new < share * held:
+        raise WorseData(partition, field, new, held, share)
 
 
 def _held(connection: duckdb.DuckDBPyConnection, partition: Partition) -> Held:

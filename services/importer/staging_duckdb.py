@@ -22,11 +22,12 @@ from services.importer.history_format import (
     OPTIONAL_NUMBERS,
     REQUIRED_NUMBERS,
 )
-from services.importer.lake_duckdb import quoted
+from services.importer.statements_duckdb import Interruption, quoted
 from shared.errors import Terminal
 from shared.trading_day import bounds_ms, trading_day_of
 
 TABLE: Final = "staged"
+_CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,11 @@ class Staged:
 
 @contextmanager
 def staged_records(
-    connection: duckdb.DuckDBPyConnection, path: Path, ticker: str, day: date | None
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    ticker: str,
+    day: date | None,
+    interruption: Interruption,
 ) -> Iterator[Staged]:
     """Read a file into the temporary table ``staged`` for as long as the context lasts.
 
@@ -52,22 +57,36 @@ def staged_records(
         path: the staged file: an array or one record a line, plain or gzip.
         ticker: what every record must be of.
         day: the trading day that every record must lie in; None: that of the first record.
+        interruption: by which the work may be ended from outside.
 
     Raises:
         BadRecord: a record breaks a rule; it names the record and the field.
         UnreadableFile: the file is no JSON of that form.
     """
     try:
+        _check_gzip(path, interruption)
         _read(connection, path)
-        yield _checked(connection, path, ticker, day)
+        yield _checked(connection, path, ticker, day, interruption)
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
-        raise refusal_of(path, ticker, day, error) from error
+        raise refusal_of(path, ticker, day, interruption, error) from error
     except duckdb.IOException as error:
         if "GZIP" in str(error).upper():
-            raise refusal_of(path, ticker, day, error) from error
+            raise refusal_of(path, ticker, day, interruption, error) from error
         raise
     finally:
         _drop(connection)
+
+
+def _check_gzip(path: Path, interruption: Interruption) -> None:
+    """Unpack a packed file once for its checksum, which DuckDB does not look at."""
+    if path.suffix != ".gz":
+        return
+    try:
+        with gzip.open(path) as file:
+            while file.read(_CHUNK_BYTES):
+                interruption.check()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UnreadableFile(path.name, f"its gzip data is cut off or damaged ({error})") from error
 
 
 def _read(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -95,19 +114,25 @@ def _form(path: Path) -> str:
     return "newline_delimited" if first == "{" else "array"
 
 
-def _checked(connection: duckdb.DuckDBPyConnection, path: Path, ticker: str, day: date | None) -> Staged:
+def _checked(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    ticker: str,
+    day: date | None,
+    interruption: Interruption,
+) -> Staged:
     records, faults, distinct, disorder, first_record_ms = _one_row(connection, _survey(ticker))
     if records == 0:
-        raise find_fault(path, ticker, day) or NoRecords(path.name)
+        raise find_fault(path, ticker, day, interruption) or NoRecords(path.name)
     if faults:
-        raise refusal_of(path, ticker, day)
+        raise refusal_of(path, ticker, day, interruption)
     day = day or trading_day_of(first_record_ms)
     if distinct < records or disorder:
         _sort_and_drop_duplicates(connection)
     first_ms, last_ms = _one_row(connection, f"SELECT min(timestamp_ms), max(timestamp_ms) FROM {TABLE}")  # noqa: S608
     start, end = bounds_ms(day)
     if not start <= first_ms <= last_ms < end:
-        raise refusal_of(path, ticker, day)
+        raise refusal_of(path, ticker, day, interruption)
     return Staged(day, distinct, records - distinct, first_ms, last_ms)
 
 
@@ -152,10 +177,12 @@ def _sort_and_drop_duplicates(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"ALTER TABLE sorted RENAME TO {TABLE}")
 
 
-def refusal_of(path: Path, ticker: str, day: date | None, error: duckdb.Error | None = None) -> Terminal:
+def refusal_of(
+    path: Path, ticker: str, day: date | None, interruption: Interruption, error: duckdb.Error | None = None
+) -> Terminal:
     """Return the error that names what is wrong with a staged file that DuckDB found fault with."""
     said = str(error).splitlines()[0].replace(str(path), path.name) if error else "a record breaks a rule"
-    return find_fault(path, ticker, day) or UnreadableFile(path.name, said)
+    return find_fault(path, ticker, day, interruption) or UnreadableFile(path.name, said)
 
 
 def _one_row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:

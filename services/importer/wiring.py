@@ -7,20 +7,19 @@ from functools import partial
 
 import structlog
 
-from services.importer import ledger_duckdb
-from services.importer.handlers import import_file, imported
+from services.importer.handlers import import_file
 from services.importer.lake_duckdb import Lake
 from services.importer.ledger_keeper import LedgerKeeper
-from services.importer.partitions_duckdb import PartitionRow
 from services.importer.queries_nats import Queries, serve_queries
-from services.importer.recovery import recover
+from services.importer.recovery import finish_committed, sweep
 from services.importer.settings import ImporterSettings
+from shared.attempts import Retries
 from shared.bus import Bus, connected
-from shared.errors import BrokerUnavailable, CannotStart, Transient
+from shared.errors import BrokerUnavailable
 from shared.presence import present
 from shared.runtime import supervise
 from shared.subjects import Stage
-from shared.worker import Retries, Worker
+from shared.worker import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +41,7 @@ async def serve(settings: ImporterSettings, stop: asyncio.Event) -> None:
 async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: asyncio.Event) -> None:
     """Import and answer queries over an open bus and lake."""
     keeper = LedgerKeeper(bus, lake)
-    await _finish_what_was_committed(bus, lake)
+    await _recover(bus, lake)
     handler = partial(
         import_file,
         bus=bus,
@@ -64,19 +63,10 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
         )
 
 
-async def _finish_what_was_committed(bus: Bus, lake: Lake) -> None:
-    """Publish the partitions of a dead process, and tell of them: their message may be long gone."""
+async def _recover(bus: Bus, lake: Lake) -> None:
+    """Sweep and finish what a dead process has left."""
+    await asyncio.to_thread(sweep, lake)
     try:
-        for row in await asyncio.to_thread(recover, lake, bus.clock):
-            await _tell(bus, lake, row)
+        await finish_committed(bus, lake)
     except BrokerUnavailable as error:
         log.warning("recovery_not_announced", error=str(error))
-    except Transient as error:
-        raise CannotStart(f"the last run's work cannot be finished: {error}") from error
-
-
-async def _tell(bus: Bus, lake: Lake, row: PartitionRow) -> None:
-    with lake.reading() as connection:
-        known = ledger_duckdb.read_one(connection, row.job_id)
-    if known is not None and known.generation == row.generation:
-        await bus.announce(imported(known.job, row))

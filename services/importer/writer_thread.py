@@ -9,37 +9,38 @@ from typing import Final, TypeVar
 import duckdb
 
 from services.importer.errors import ImportTimedOut
-from services.importer.lake_duckdb import Lake
+from services.importer.statements_duckdb import Interruption
 
 _INTERRUPT_AGAIN_S: Final = 0.1
 T = TypeVar("T")
 
 
-async def run_in_writer_thread(lake: Lake, work: Callable[[], T], timeout_s: float) -> T:
+async def run_in_writer_thread(work: Callable[[Interruption], T], timeout_s: float) -> T:
     """Return what ``work`` returns.
 
-    A thread cannot be cancelled: when the time is over, or the caller is cancelled, DuckDB is interrupted
-    until the thread has rolled back and ended.
+    A thread cannot be cancelled: when the time is over, or the caller is cancelled, its work is interrupted
+    until it has rolled back and ended.
 
     Raises:
         ImportTimedOut: it took longer than ``timeout_s``.
     """
-    running = asyncio.ensure_future(asyncio.to_thread(work))
+    interruption = Interruption()
+    running = asyncio.ensure_future(asyncio.to_thread(work, interruption))
     try:
         done, _ = await asyncio.wait({running}, timeout=timeout_s)
     except asyncio.CancelledError:
-        await _interrupt(lake, running)
+        await _interrupt(interruption, running)
         raise
     if not done:
-        await _interrupt(lake, running)
+        await _interrupt(interruption, running)
     try:
         return running.result()
     except duckdb.InterruptException as error:
         raise ImportTimedOut(timeout_s) from error
 
 
-async def _interrupt(lake: Lake, running: asyncio.Future[T]) -> None:
+async def _interrupt(interruption: Interruption, running: asyncio.Future[T]) -> None:
     while not running.done():
-        lake.interrupt_writer()
+        interruption.ask()
         await asyncio.wait({running}, timeout=_INTERRUPT_AGAIN_S)
     running.exception()  # taken note of

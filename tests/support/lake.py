@@ -10,6 +10,7 @@ from typing import Any
 from services.importer.handlers import bring_in
 from services.importer.lake_duckdb import Lake
 from services.importer.settings import ImporterSettings
+from services.importer.statements_duckdb import Interruption
 from shared.messages import ImportFile, Job, JobSkipped, PartitionImported
 from tests.support.values import NOON, a_job
 
@@ -51,7 +52,9 @@ class LakeOnDisk:
         return ImportFile(**values)
 
     def bring_in(self, command: ImportFile) -> PartitionImported | JobSkipped:
-        return bring_in(command, self.lake, clock=lambda: NOON, min_share=self.settings.min_snapshot_share)
+        return bring_in(
+            command, self.lake, Interruption(), clock=lambda: NOON, min_share=self.settings.min_snapshot_share
+        )
 
     def rows(self, query: str) -> Rows:
         with self.lake.reading() as connection:

@@ -39,6 +39,7 @@ def test_a_query_is_answered_with_names_types_and_plain_values(lake: LakeOnDisk)
         "DESCRIBE gex_strikes",
         "SHOW TABLES",
         "EXPLAIN SELECT 1",
+        "explain analyze SELECT count(*) FROM gex_strikes",
         "SUMMARIZE gex_snapshots",
         "SELECT * FROM parquet_gex_strikes",
         "FROM import_jobs",
@@ -62,6 +63,11 @@ def test_every_kind_of_reading_is_answered(lake: LakeOnDisk, query: str) -> None
         "INSTALL httpfs",
         "CHECKPOINT",
         "EXPLAIN ANALYZE DELETE FROM gex_strikes",
+        "EXPLAIN ANALYZE COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
+        "explain /* */ analyze COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
+        "EXPLAIN (ANALYZE) COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
+        "EXPLAIN EXPLAIN ANALYZE COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
+        "COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
         "SELECT 1; DELETE FROM gex_strikes",
         "SELECT 1; SELECT 2",
         "",
@@ -76,8 +82,9 @@ def test_every_kind_of_reading_is_answered(lake: LakeOnDisk, query: str) -> None
 )
 def test_what_does_not_read_the_lake_is_refused_and_changes_nothing(lake: LakeOnDisk, query: str) -> None:
     lake.bring_in(lake.stage(records(3)))
+    (parquet,) = lake.settings.paths.parquet_root.rglob("*.parquet")
     with pytest.raises(QueryRefused):
-        ask(lake, query)
+        ask(lake, query.replace("{parquet}", str(parquet)))
     assert lake.rows("SELECT count(*) FROM gex_strikes") == [(6,)]
     assert lake.differences() == 0
 
@@ -90,6 +97,20 @@ def test_rows_beyond_the_limit_are_left_out_and_it_says_so(lake: LakeOnDisk) -> 
 
 def test_an_answer_fits_into_one_message(lake: LakeOnDisk) -> None:
     answer = ask(lake, "SELECT repeat('x', 1000) FROM range(5000)", max_rows=5000)
+    assert answer["truncated"] is True
+    assert 500_000 < len(json.dumps(answer)) < 1_000_000
+
+
+def test_coverage_of_many_partitions_fits_into_one_message_and_says_what_it_leaves_out(
+    lake: LakeOnDisk,
+) -> None:
+    lake.bring_in(lake.stage(records(3)))
+    with lake.lake.writing() as connection:
+        connection.execute(
+            "INSERT INTO partitions SELECT p.* REPLACE (p.trading_day - CAST(n AS INTEGER) AS trading_day) "
+            "FROM partitions AS p, range(1, 3000) AS days(n)"
+        )
+    answer = Queries(lake.lake, lake.settings).coverage(b'{"limit": 10000}')
     assert answer["truncated"] is True
     assert 500_000 < len(json.dumps(answer)) < 1_000_000
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from datetime import timedelta
+from functools import partial as partial_of
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from services.importer.errors import StorageTrouble
+from services.importer.errors import ImportTimedOut, StorageTrouble
+from services.importer.handlers import bring_in
 from services.importer.lake_duckdb import Lake
 from services.importer.parquet_duckdb import sha256_of
-from services.importer.recovery import recover
+from services.importer.recovery import publish_committed, sweep
+from services.importer.statements_duckdb import Interruption
+from services.importer.writer_thread import run_in_writer_thread
 from shared.errors import CannotStart
 from shared.messages import PartitionImported
 from shared.paths import partial
@@ -36,14 +43,15 @@ def test_what_was_committed_only_is_finished(lake: LakeOnDisk) -> None:
     hidden = partial(parquet, "someone")
     hidden.write_bytes(b"half a file")
     lake.reopen()
-    (row,) = recover(lake.lake, lambda: NOON)
+    sweep(lake.lake)
+    (row,) = publish_committed(lake.lake, lambda: NOON)
     assert (row.published, row.parquet_checksum) == (True, sha256_of(parquet))
     assert lake.rows("SELECT status, parquet_checksum FROM gex_history_queue") == [
         ("completed", row.parquet_checksum)
     ]
     assert lake.differences() == 0
     assert lake.leftovers() == []
-    assert recover(lake.lake, lambda: NOON) == []
+    assert publish_committed(lake.lake, lambda: NOON) == []
 
 
 def test_a_redelivered_import_finds_its_work_done(lake: LakeOnDisk) -> None:
@@ -95,7 +103,7 @@ def test_a_lake_of_a_newer_version_is_left_alone(lake: LakeOnDisk) -> None:
     lake.close()
     with pytest.raises(CannotStart, match=r"9999_future\.sql"):
         Lake.open(lake.settings)
-    with lake.lake._reopen() as connection:
+    with lake.lake._connect() as connection:
         connection.execute("DELETE FROM schema_migrations WHERE name = '9999_future.sql'")
     lake.reopen()
 
@@ -107,3 +115,94 @@ def test_opening_again_applies_no_migration_twice_and_keeps_the_storage_version(
     assert lake.rows("SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal") == [
         ("v1.4.0+",)
     ]
+
+
+def test_a_partition_that_cannot_be_published_holds_up_no_other_job(lake: LakeOnDisk) -> None:
+    parquet = died_before_the_rename(lake)
+    parquet.unlink()
+    parquet.mkdir()  # nothing can be renamed over a folder
+    assert publish_committed(lake.lake, lambda: NOON) == []
+    with pytest.raises(StorageTrouble, match="putting the Parquet file in place"):
+        lake.bring_in(lake.stage(records(5)))
+    lake.bring_in(lake.stage(records(4), a_job(endpoint="gex_full")))
+    parquet.rmdir()
+    (row,) = publish_committed(lake.lake, lambda: NOON)
+    assert row.snapshots == 5
+    assert lake.differences() == 0
+
+
+def test_a_redelivered_import_leaves_what_another_job_has_put_in_its_place(lake: LakeOnDisk) -> None:
+    first = lake.stage(records(5))
+    fact = lake.bring_in(first)
+    other = a_job(base_url="https://fallback.test/2025-11-14_NQ_NDX_classic_gex_zero_2.json")
+    lake.bring_in(lake.stage(records(6), other))
+    assert lake.bring_in(first) == fact
+    assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(6,)]
+
+
+def test_a_generation_that_counts_from_one_again_is_no_redelivery(lake: LakeOnDisk) -> None:
+    lake.bring_in(lake.stage(records(5)))
+    forgotten = a_job(requested_at=NOON + timedelta(days=60))
+    lake.bring_in(lake.stage(records(6), forgotten))
+    assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(6,)]
+
+
+def test_an_invalid_instance_is_opened_anew_although_a_reader_holds_it(lake: LakeOnDisk) -> None:
+    lake.bring_in(lake.stage(records(5)))
+    slow = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range % 7 = 3"
+    ended: list[Exception] = []
+
+    def read() -> None:
+        try:
+            with lake.lake.reading() as connection:
+                started.set()
+                connection.execute(slow)
+        except duckdb.Error as error:
+            ended.append(error)
+
+    started = threading.Event()
+    reader = threading.Thread(target=read)
+    reader.start()
+    started.wait(10)
+    with pytest.raises(StorageTrouble), lake.lake.writing():
+        raise duckdb.FatalException("the disk was full at a checkpoint")
+    reader.join(10)
+    assert isinstance(ended[0], duckdb.InterruptException)
+    lake.bring_in(lake.stage(records(6), a_job(generation=2)))
+    assert lake.differences() == 0
+
+
+def test_closing_ends_the_queries_that_run(lake: LakeOnDisk) -> None:
+    slow = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range % 7 = 3"
+    started = threading.Event()
+
+    def read() -> None:
+        with lake.lake.reading() as connection:
+            started.set()
+            with pytest.raises(duckdb.InterruptException):
+                connection.execute(slow)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    started.wait(10)
+    lake.lake.close()
+    reader.join(10)
+    assert not reader.is_alive()
+    with pytest.raises(StorageTrouble, match="stopping"), lake.lake.reading():
+        pass
+
+
+async def test_an_import_that_takes_too_long_is_interrupted_and_leaves_nothing(lake: LakeOnDisk) -> None:
+    work = partial_of(bring_in, lake.stage(records(5)), lake.lake, clock=lambda: NOON, min_share=0.9)
+
+    def slow(interruption: Interruption) -> object:
+        with lake.lake.writing(interruption) as connection:
+            connection.execute(
+                "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range = -b.range"
+            )
+        return work(interruption)
+
+    with pytest.raises(ImportTimedOut, match=r"longer than 0\.3 s"):
+        await run_in_writer_thread(slow, 0.3)
+    assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(0,)]
+    assert isinstance(await run_in_writer_thread(work, 30), PartitionImported)

@@ -9,8 +9,15 @@ from typing import Any
 
 import pytest
 
-from services.importer.errors import BadRecord, NoRecords, StagedFileMissing, UnreadableFile, WorseData
-from shared.errors import Terminal
+from services.importer.errors import (
+    BadRecord,
+    NoRecords,
+    StagedFileMissing,
+    StagedFileReplaced,
+    UnreadableFile,
+    WorseData,
+)
+from shared.errors import GexlakeError
 from shared.messages import ImportFile, JobSkipped
 from tests.support.lake import LakeOnDisk, a_record, records
 from tests.support.values import a_job
@@ -18,12 +25,12 @@ from tests.support.values import a_job
 DAY = json.dumps(records(5))
 
 
-def refusal(lake: LakeOnDisk, command: ImportFile) -> Terminal:
+def refusal(lake: LakeOnDisk, command: ImportFile) -> GexlakeError:
     """Import over a good partition; return the error after checking that the partition stands untouched."""
     good = a_job(generation=1, base_url="https://hist.gex.bot/good.json")
     lake.bring_in(lake.stage(records(3), good))
     before = lake.rows("FROM gex_strikes"), lake.rows("FROM gex_snapshots"), lake.rows("FROM partitions")
-    with pytest.raises(Terminal) as caught:
+    with pytest.raises(GexlakeError) as caught:
         lake.bring_in(command)
     after = lake.rows("FROM gex_strikes"), lake.rows("FROM gex_snapshots"), lake.rows("FROM partitions")
     assert after == before
@@ -118,7 +125,8 @@ def test_an_empty_array_has_no_records(lake: LakeOnDisk) -> None:
 def test_gzip_that_is_cut_off_is_refused(lake: LakeOnDisk) -> None:
     job = a_job(base_url="https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json.gz")
     packed = gzip.compress(json.dumps(records(500)).encode())
-    for content in (packed[:-20], b"plain text", b""):
+    broken_checksum = packed[:-8] + bytes(4) + packed[-4:]
+    for content in (packed[:-20], packed[:-4], broken_checksum, b"plain text", b""):
         error = refusal(lake, lake.stage(content, job))
         assert isinstance(error, UnreadableFile)
 
@@ -146,6 +154,15 @@ def test_a_file_with_a_tenth_of_the_records_is_refused_unless_forced_with_a_reas
             str(forced.job.job_id),
         )
     ]
+    assert lake.differences() == 0
+
+
+def test_a_file_that_lost_its_strikes_is_refused(lake: LakeOnDisk) -> None:
+    lake.bring_in(lake.stage(records(100)))
+    thin = lake.stage(records(100, strikes=[[25000, 1, 2]]), a_job(generation=2))
+    with pytest.raises(WorseData, match="has 100 strikes, the partition holds 200"):
+        lake.bring_in(thin)
+    assert lake.rows("SELECT count(*) FROM gex_strikes") == [(200,)]
     assert lake.differences() == 0
 
 
@@ -225,7 +242,7 @@ def test_a_staged_file_that_is_gone_or_another_is_refused(lake: LakeOnDisk) -> N
     command = lake.stage(records(2))
     path = lake.settings.paths.staged_from_relative(command.staged_path)
     path.write_text(json.dumps(records(3)))
-    assert isinstance(refusal(lake, command), StagedFileMissing)
+    assert isinstance(refusal(lake, command), StagedFileReplaced)
     path.unlink()
     assert "is gone" in str(refusal(lake, command))
     outside = command.model_copy(update={"staged_path": "../../etc/passwd"})

@@ -51,6 +51,7 @@ CREATE TABLE gex_history_queue (
     strike_rows BIGINT,
     parquet_path VARCHAR,
     parquet_checksum VARCHAR,
+    parquet_bytes BIGINT,
     replaced_checksum VARCHAR,
     replaced_records BIGINT,
     replaced_strike_rows BIGINT,

@@ -1,0 +1,53 @@
+"""The facts that the importer announces, from the rows that it has written."""
+
+from __future__ import annotations
+
+from services.importer.ledger import LedgerRow
+from services.importer.partitions_duckdb import PartitionRow
+from shared.job_states import Status
+from shared.messages import Job, JobSkipped, PartitionImported
+
+
+def imported(job: Job, row: PartitionRow) -> PartitionImported:
+    """Return the fact that a partition was imported."""
+    return PartitionImported(
+        job=job,
+        trading_day=row.trading_day,
+        sha256=row.checksum,
+        snapshots=row.snapshots,
+        strike_rows=row.strike_rows,
+        parquet_path=row.parquet_path,
+        parquet_bytes=row.parquet_bytes,
+        parquet_sha256=row.parquet_checksum,
+        replaced_sha256=row.replaced_checksum,
+    )
+
+
+def skipped(job: Job, held: PartitionRow) -> JobSkipped:
+    """Return the fact that a partition holds the job's file already."""
+    return JobSkipped(
+        job=job,
+        trading_day=held.trading_day,
+        sha256=held.checksum,
+        snapshots=held.snapshots,
+        strike_rows=held.strike_rows,
+        parquet_path=held.parquet_path,
+        parquet_bytes=held.parquet_bytes,
+    )
+
+
+def told_again(job: Job, row: LedgerRow) -> PartitionImported | JobSkipped:
+    """Return the fact by which a job ended, as the ledger has it."""
+    ended = {
+        "job": job,
+        "trading_day": row.trading_day,
+        "sha256": row.checksum,
+        "snapshots": row.records_processed,
+        "strike_rows": row.strike_rows,
+        "parquet_path": row.parquet_path,
+        "parquet_bytes": row.parquet_bytes,
+    }
+    if row.status is Status.SKIPPED:
+        return JobSkipped.model_validate(ended)
+    parquet = {"parquet_sha256": row.parquet_checksum, "replaced_sha256": row.replaced_checksum}
+    return PartitionImported.model_validate({**ended, **parquet})
