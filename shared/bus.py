@@ -21,7 +21,7 @@ from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
 
 from shared import streams, subjects
-from shared.errors import BrokerUnavailable, StoppedEarly, StreamFull
+from shared.errors import BrokerUnavailable, MalformedMessage, StoppedEarly, StreamFull
 from shared.messages import Command, Envelope, Event, decode
 from shared.settings import DEFAULT_ACK_WAIT_S, Settings
 from shared.subjects import What
@@ -161,7 +161,11 @@ class Bus:
                 message = await self.js.get_last_msg(subjects.EVENTS, subject)
             except NotFoundError:
                 return None
-        payload = decode(subject, message.data or b"").open(subject)
+        try:
+            payload = decode(subject, message.data or b"").open(subject)
+        except MalformedMessage as error:  # of a later version: as good as none
+            log.warning("event_unreadable", error=str(error))
+            return None
         return payload if isinstance(payload, event_type) else None
 
     async def close(self) -> None:

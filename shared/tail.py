@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
@@ -42,24 +44,26 @@ async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Tailed]:
         try:
             with translated(f"follow {stream}"):
                 next_sequence = await _start(bus, stream, next_sequence)
-                subscription, pending = await _subscribe(bus, stream, subject, next_sequence)
-                if pending == 0 and not caught_up:
-                    caught_up = True
-                    yield Tailed(next_sequence - 1, "", None)
-                while True:
-                    messages = await fetch(bus, subscription, _BATCH, _WAIT_S)
-                    if not messages:
-                        await subscription.consumer_info()  # deleted, it would stay silent for ever
-                    for message in messages:
-                        at = message.metadata
-                        yield Tailed(at.sequence.stream, message.subject, message.data)
-                        next_sequence = at.sequence.stream + 1
-                        if at.num_pending == 0 and not caught_up:
+                async with _consumer(bus, stream, subject, next_sequence) as (subscription, waiting):
+                    pending = waiting
+                    while True:
+                        if pending == 0 and not caught_up:
                             caught_up = True
-                            yield Tailed(at.sequence.stream, "", None)
+                            yield Tailed(next_sequence - 1, "", None)
+                        for message in await _next(bus, subscription):
+                            at = message.metadata
+                            yield Tailed(at.sequence.stream, message.subject, message.data)
+                            next_sequence, pending = at.sequence.stream + 1, at.num_pending
         except (BrokerUnavailable, NotFoundError) as error:
             log.debug("tail_interrupted", stream=stream, error=str(error))
             await asyncio.sleep(_RETRY_S)
+
+
+async def _next(bus: Bus, subscription: JetStreamContext.PullSubscription) -> list[Msg]:
+    messages = await fetch(bus, subscription, _BATCH, _WAIT_S)
+    if not messages:
+        await subscription.consumer_info()  # deleted, it would stay silent for ever
+    return messages
 
 
 async def _start(bus: Bus, stream: str, next_sequence: int) -> int:
@@ -71,9 +75,11 @@ async def _start(bus: Bus, stream: str, next_sequence: int) -> int:
     return next_sequence
 
 
-async def _subscribe(
+@asynccontextmanager
+async def _consumer(
     bus: Bus, stream: str, subject: str, start: int
-) -> tuple[JetStreamContext.PullSubscription, int]:
+) -> AsyncIterator[tuple[JetStreamContext.PullSubscription, int]]:
+    """Yield a consumer that begins at a sequence, and how many messages wait for it."""
     config = ConsumerConfig(
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
         opt_start_seq=start,
@@ -84,7 +90,12 @@ async def _subscribe(
         num_replicas=1,
     )
     created = await bus.js.add_consumer(stream, config)
-    return await bus.js.pull_subscribe_bind(created.name, stream), created.num_pending or 0
+    subscription = await bus.js.pull_subscribe_bind(created.name, stream)
+    try:
+        yield subscription, created.num_pending or 0
+    finally:
+        with suppress(NatsError, OSError):
+            await subscription.unsubscribe()
 
 
 async def fetch(

@@ -2,8 +2,7 @@
 
 Ack only after the handler returned, that is, after its effect is durable. While it runs, the broker hears
 three times within ``ack_wait`` that work goes on. ``Transient`` brings the message back after a growing
-delay; ``Terminal`` and the last attempt leave a dead letter. Attempts are counted in EVENTS, because the
-broker's own delivery count starts again when it crashes.
+delay; ``Terminal`` and the last attempt leave a dead letter.
 
 Pulls are immediate (``no_wait``) and never linger: a core subscription to the stage's subjects rings when a
 command is published, and a slow poll finds redeliveries. So a lost connection leaves no pull to wait out, and
@@ -15,55 +14,36 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
+from nats.js.errors import NotFoundError
 
 from shared import dead_letters, subjects, turns
+from shared.attempts import Attempts, Retries
 from shared.bus import Bus, translated
-from shared.errors import BrokerUnavailable, GexlakeError, MalformedMessage, Terminal, Transient
-from shared.messages import COMMANDS, Command, Job, JobFailed, JobReplayed, JobRequested, JobStarted, decode
+from shared.errors import (
+    BrokerUnavailable,
+    GexlakeError,
+    MalformedMessage,
+    StreamFull,
+    Terminal,
+    Transient,
+)
+from shared.messages import COMMANDS, Command, Job, JobFailed, JobReplayed, JobRequested, decode
 from shared.redaction import redact
 from shared.streams import job_consumer
 from shared.subjects import Priority, Stage
 
 POLL_S: Final = 1.0
 PULL_TIMEOUT_S: Final = 2.0
-MAX_STARTS: Final = 30
-"""A message whose worker died this often without an error is given up on."""
+STREAM_FULL_DELAY_S: Final = 60.0
 MAX_ERROR_LENGTH: Final = 1024
 
 log = structlog.get_logger(__name__)
 Handler = Callable[[Any], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Retries:
-    """When to try again and when to give up."""
-
-    max_attempts: int
-    delay_s: float
-
-    def after(self, failures: int) -> float | None:
-        """Return the pause in seconds after the ``failures``-th failed attempt, or None to give up."""
-        return None if failures >= self.max_attempts else self.delay_s * 2.0 ** (failures - 1)
-
-
-class GaveUp(Terminal):
-    """The workers of a stage died again and again over one message.
-
-    Args:
-        stage: which stage.
-        starts: how often it was taken up.
-    """
-
-    def __init__(self, stage: Stage, starts: int) -> None:
-        super().__init__(
-            f"the {stage} was started {starts} times and its worker died each time; look at its logs"
-        )
 
 
 class Worker:
@@ -83,6 +63,7 @@ class Worker:
         self._handle = handle
         self._slots = slots
         self._retries = retries
+        self._attempts = Attempts(bus, stage)
         self._in_hand: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._turn = 0
@@ -165,7 +146,8 @@ class Worker:
                 await self._bus.js.add_consumer(
                     subjects.JOBS, job_consumer(self._stage, priority, self._bus.ack_wait_s)
                 )
-        except BrokerUnavailable as error:
+        except (BrokerUnavailable, NotFoundError) as error:
+            # Without its stream there is nothing to consume: a service that is started anew creates it.
             log.warning("consumer_not_restored", error=str(error))
 
     async def _work_on(self, message: Msg) -> None:
@@ -178,6 +160,8 @@ class Worker:
         except asyncio.CancelledError:
             await _settle(message, "nak")
             raise
+        except Exception:
+            log.exception("message_not_settled", subject=message.subject)
         finally:
             heartbeat.cancel()
 
@@ -207,13 +191,20 @@ class Worker:
             log.info("job_superseded")
             await _settle(message, "ack")
             return
+        if await self._attempts.is_given_up(command):
+            await _settle(message, "term")
+            return
         try:
-            await self._start(command)
+            await self._attempts.begin(command)
             await self._handle(command)
         except BrokerUnavailable:
             raise
+        except StreamFull as error:
+            # Not the job's fault: it costs no attempt.
+            log.warning("stream_full", error=str(error), retry_in_s=STREAM_FULL_DELAY_S)
+            await _settle(message, "nak", STREAM_FULL_DELAY_S)
         except Terminal as error:
-            await self._give_up(message, command, error, await self._failures(command))
+            await self._give_up(message, command, error, await self._attempts.failures(command))
         except Transient as error:
             await self._try_again(message, command, error)
         except Exception as error:
@@ -222,26 +213,8 @@ class Worker:
         else:
             await _settle(message, "ack")
 
-    async def _start(self, command: Command) -> None:
-        last = await self._bus.last(JobStarted, command.job.job_id)
-        again = (
-            last is not None and last.stage is self._stage and last.job.generation == command.job.generation
-        )
-        start = last.start + 1 if last is not None and again else 1
-        if start > MAX_STARTS:
-            raise GaveUp(self._stage, start - 1)
-        await self._bus.announce(JobStarted(job=command.job, stage=self._stage, start=start))
-
-    async def _failures(self, command: Command) -> int:
-        """Count this failed attempt and those before it."""
-        last = await self._bus.last(JobFailed, command.job.job_id)
-        again = (
-            last is not None and last.stage is self._stage and last.job.generation == command.job.generation
-        )
-        return last.failures + 1 if last is not None and again else 1
-
     async def _try_again(self, message: Msg, command: Command, error: Exception) -> None:
-        failures = await self._failures(command)
+        failures = await self._attempts.failures(command)
         delay_s = self._retries.after(failures)
         if delay_s is None:
             await self._give_up(message, command, error, failures)

@@ -16,6 +16,7 @@ from services.fetcher.settings import FetcherSettings
 from services.fetcher.source import Body, Source
 from services.fetcher.source_httpx import HttpxSource, new_client
 from services.fetcher.source_local import LocalSource
+from shared.attempts import Retries
 from shared.bus import Bus, connected
 from shared.durable_files import make_folder
 from shared.errors import CannotStart
@@ -23,7 +24,7 @@ from shared.paths import LakePaths
 from shared.presence import present
 from shared.runtime import supervise
 from shared.subjects import Stage
-from shared.worker import Retries, Worker
+from shared.worker import Worker
 
 log = structlog.get_logger(__name__)
 

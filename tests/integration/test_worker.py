@@ -10,11 +10,12 @@ import pytest
 
 from bench.nats_server import NatsServer
 from shared import dead_letters, subjects
+from shared.attempts import Retries
 from shared.bus import Bus
 from shared.errors import BrokerUnavailable, Terminal, Transient
 from shared.messages import FetchFile, JobFailed, JobRequested
 from shared.subjects import Priority, Stage
-from shared.worker import Handler, Retries, Worker
+from shared.worker import Handler, Worker
 from tests.support.poll import eventually
 from tests.support.values import NOON, a_fetch, a_job
 

@@ -1,0 +1,79 @@
+"""How often a stage of a job was tried, counted in EVENTS: the broker's own count is lost with a crash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from shared.bus import Bus
+from shared.errors import Terminal
+from shared.messages import Command, JobFailed, JobStarted
+from shared.subjects import Stage
+
+MAX_STARTS: Final = 30
+"""A message that was taken up this often without an end is given up on."""
+F = TypeVar("F", JobStarted, JobFailed)
+
+
+@dataclass(frozen=True)
+class Retries:
+    """When to try again and when to give up."""
+
+    max_attempts: int
+    delay_s: float
+
+    def after(self, failures: int) -> float | None:
+        """Return the pause in seconds after the ``failures``-th failed attempt, or None to give up."""
+        return None if failures >= self.max_attempts else self.delay_s * 2.0 ** (failures - 1)
+
+
+class GaveUp(Terminal):
+    """A stage was started again and again, and neither ended nor failed.
+
+    Args:
+        stage: which stage.
+        starts: how often it was taken up.
+    """
+
+    def __init__(self, stage: Stage, starts: int) -> None:
+        super().__init__(f"the {stage} was started {starts} times and never ended: look at its worker's logs")
+
+
+class Attempts:
+    """Counts the attempts of one stage, for each generation of a job anew."""
+
+    def __init__(self, bus: Bus, stage: Stage) -> None:
+        self._bus = bus
+        self._stage = stage
+
+    async def begin(self, command: Command) -> None:
+        """Announce that the stage is taken up.
+
+        Raises:
+            GaveUp: it was too often.
+            BrokerUnavailable: no ack in time.
+        """
+        last = await self._last(JobStarted, command)
+        start = last.start + 1 if last else 1
+        if start > MAX_STARTS:
+            raise GaveUp(self._stage, start - 1)
+        await self._bus.announce(JobStarted(job=command.job, stage=self._stage, start=start))
+
+    async def failures(self, command: Command) -> int:
+        """Count this failed attempt and those before it."""
+        last = await self._last(JobFailed, command)
+        return last.failures + 1 if last else 1
+
+    async def is_given_up(self, command: Command) -> bool:
+        """Tell whether the last attempt was told as final, but the broker did not hear of it."""
+        last = await self._last(JobFailed, command)
+        return last is not None and last.final
+
+    async def _last(self, kind: type[F], command: Command) -> F | None:
+        fact = await self._bus.last(kind, command.job.job_id)
+        same = fact is not None and (fact.stage, fact.job.generation, fact.job.requested_at) == (
+            self._stage,
+            command.job.generation,
+            command.job.requested_at,
+        )
+        return fact if same else None
