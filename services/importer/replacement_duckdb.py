@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ from services.importer.statements_duckdb import Interruption, quoted, transactio
 from shared.durable_files import publish
 from shared.failpoints import failpoint
 from shared.job_states import Status
-from shared.messages import ImportFile
+from shared.messages import ImportFile, Job
 from shared.partition import Partition
 from shared.trading_day import bounds_ms
 
@@ -82,7 +83,7 @@ def replace_partition(
         least = partial(_refuse_worse, partition, 0.0 if command.force else min_share)
         least("snapshots", staged.snapshots, held.snapshots)
         final = lake.paths.parquet(partition)
-        strikes = _strikes_query(job.ticker, job.endpoint)
+        strikes = _strikes_query(connection, job, staged)
         with hidden_parquet(connection, strikes, final, str(job.job_id)) as file:
             if has_bad_numbers(connection, file):
                 raise refusal_of(path, job.ticker, staged.trading_day, interruption)
@@ -185,9 +186,19 @@ def _note_commit(
         ledger_duckdb.write(connection, [with_replacement(committed, command, held.row, counts)])
 
 
-def _strikes_query(ticker: str, endpoint: str) -> str:
-    columns = _expressions(STRIKE_COLUMNS, ticker=ticker, endpoint=endpoint)
-    return f"SELECT {columns} FROM (SELECT timestamp_ms, unnest(strikes) AS strike FROM {TABLE})"  # noqa: S608
+def _strikes_query(connection: duckdb.DuckDBPyConnection, job: Job, staged: Staged) -> str:
+    """Return the query of the strike rows, in as many pieces as DuckDB has threads.
+
+    In one piece one thread would do all of it: a day of snapshots is a single row group. The order is kept.
+    """
+    columns = _expressions(STRIKE_COLUMNS, ticker=job.ticker, endpoint=job.endpoint)
+    (threads,) = connection.execute("SELECT current_setting('threads')").fetchone() or (1,)
+    bounds = [piece * staged.snapshots // threads for piece in range(threads + 1)]
+    return " UNION ALL ".join(
+        f"SELECT {columns} FROM (SELECT timestamp_ms, unnest(strikes) AS strike FROM {TABLE} "  # noqa: S608
+        f"WHERE rowid >= {first} AND rowid < {end})"
+        for first, end in pairwise(bounds)
+    )
 
 
 def _insert_snapshots(row: PartitionRow) -> str:
