@@ -1,7 +1,7 @@
 """A service's presence on the bus: heartbeats, and a NATS micro service that answers pings.
 
 The heartbeat is what ``/status`` shows; the micro service is what ``nats service ls`` and the containers'
-health checks ask (``python -m shared.presence fetcher``).
+health checks (``shared.health``) ask.
 """
 
 from __future__ import annotations
@@ -9,17 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
-import nats
 import structlog
-from nats import micro
 from nats.aio.client import Client
-from nats.micro.service import Service
+from nats.micro.service import Service, ServiceConfig
 from pydantic import AwareDatetime
 
 import shared
@@ -27,7 +24,6 @@ from shared import subjects
 from shared.bus import Bus, translated
 from shared.errors import BrokerUnavailable
 from shared.messages import Frozen
-from shared.settings import Settings, load
 
 INTERVAL_S: Final = 5.0
 PING_TIMEOUT_S: Final = 2.0
@@ -46,18 +42,33 @@ class Heartbeat(Frozen):
     """How many messages the service has in hand."""
 
 
+class Busy(Protocol):
+    """What does a service's work, and can tell how much of it is in hand."""
+
+    @property
+    def busy(self) -> int:
+        """How many messages are in hand."""
+        ...
+
+
 @asynccontextmanager
 async def present(
-    bus: Bus, service: str, description: str, worker: object | None = None
+    bus: Bus, service: str, description: str, worker: Busy | None = None
 ) -> AsyncIterator[Service]:
     """Be visible on the bus as ``service``; yields the micro service, to add endpoints to."""
-    registered = await micro.add_service(
+    registered = Service(
         bus.client,
-        name=service,
-        version=shared.__version__,
-        description=description,
-        metadata={"instance": socket.gethostname()},
+        ServiceConfig(
+            name=service,
+            version=shared.__version__,
+            description=description,
+            metadata={"instance": socket.gethostname()},
+        ),
     )
+    # Its subscriptions stand, and come back with the connection: a broker that dies now is no reason to end.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PING_TIMEOUT_S):
+            await registered.start()
     beating = asyncio.create_task(_beat(bus, service, bus.clock(), worker))
     log.info("service_started", version=shared.__version__)
     try:
@@ -88,7 +99,7 @@ async def is_answering(client: Client, service: str, instance: str | None = None
     return False
 
 
-async def _beat(bus: Bus, service: str, started_at: datetime, worker: object | None) -> None:
+async def _beat(bus: Bus, service: str, started_at: datetime, worker: Busy | None) -> None:
     while True:
         beat = Heartbeat(
             service=service,
@@ -96,35 +107,8 @@ async def _beat(bus: Bus, service: str, started_at: datetime, worker: object | N
             version=shared.__version__,
             started_at=started_at,
             at=bus.clock(),
-            busy=getattr(worker, "busy", 0),
+            busy=worker.busy if worker is not None else 0,
         )
         with suppress(BrokerUnavailable), translated("say that the service is alive"):
             await bus.client.publish(subjects.heartbeat(service), beat.model_dump_json().encode())
         await asyncio.sleep(INTERVAL_S)
-
-
-async def _check(service: str) -> bool:
-    # Left to itself the client tries for two minutes, and tells each attempt.
-    client = await nats.connect(
-        load(Settings).broker_url,
-        allow_reconnect=False,
-        max_reconnect_attempts=1,
-        reconnect_time_wait=0,
-        connect_timeout=2,
-        error_cb=_keep_quiet,
-    )
-    try:
-        return await is_answering(client, service, socket.gethostname())
-    finally:
-        await client.close()
-
-
-async def _keep_quiet(_: Exception) -> None:
-    """Leave it to the caller to tell the error."""
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(0 if asyncio.run(_check(sys.argv[1])) else 1)
-    except (nats.errors.Error, OSError) as error:
-        sys.exit(f"{sys.argv[1]}: the broker does not answer: {error}")

@@ -1,0 +1,62 @@
+"""The containers' health check, as they run it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.nats_server import NatsServer, free_port
+from shared.bus import Bus
+from shared.presence import present
+
+ROOT = Path(__file__).parents[2]
+USAGE = "usage: python -m shared.health SERVICE\n"
+
+
+async def check(url: str, *arguments: str) -> tuple[int | None, str]:
+    """Run the containers' health check; return its exit status and what it wrote."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "shared.health",
+        *arguments,
+        cwd=ROOT,
+        env={**os.environ, "GEXLAKE_NATS_URL": url},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    written, _ = await asyncio.wait_for(process.communicate(), 20)
+    return process.returncode, written.decode()
+
+
+async def test_the_health_check_exits_0_when_the_service_answers(bus: Bus, nats_server: NatsServer) -> None:
+    async with present(bus, "tester", "is there"):
+        assert await check(nats_server.url, "tester") == (0, "")
+
+
+async def test_the_health_check_exits_1_when_nobody_answers(nats_server: NatsServer) -> None:
+    assert await check(nats_server.url, "tester") == (1, "")
+
+
+async def test_the_health_check_says_in_one_line_that_the_broker_is_gone() -> None:
+    status, written = await check(f"nats://127.0.0.1:{free_port()}", "tester")
+    assert status == 1
+    assert written.startswith("tester: the broker does not answer")
+    assert written.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("tester", "another")])
+async def test_the_health_check_of_no_one_service_is_one_line_of_usage(arguments: tuple[str, ...]) -> None:
+    assert await check("nats://127.0.0.1:1", *arguments) == (2, USAGE)
+
+
+async def test_a_setting_that_is_unusable_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEXLAKE_NATS_PORT", "four")
+    status, written = await check("nats://127.0.0.1:1", "tester")
+    assert status == 1
+    assert written.startswith("gexlake: the setting GEXLAKE_NATS_PORT is unusable")
+    assert written.count("\n") == 1
