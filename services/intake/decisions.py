@@ -38,7 +38,7 @@ def decide(
     Args:
         asked: the request.
         state: what is known of the job, if anything.
-        standing: the command that moves the unfinished job on, if it can still be read.
+        standing: the command that moves the unfinished job on, None when it is gone.
         now: the time of the request (UTC).
     """
     if state is None:
@@ -46,6 +46,9 @@ def decide(
     generation = state.job.generation
     if state.is_finished:
         return Queue(_command(asked, generation + 1, None, now))
+    if state.command_seq != 0 and standing is None:
+        # The command was purged, has expired, or went with a JOBS that was made anew.
+        return Queue(_command(asked, generation + 1, state, now))
     if state.url_sha256 is None:
         # Its command was published but its request was never told: publishing once more tells which of the
         # two stands, because the broker drops a second copy.

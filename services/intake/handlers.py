@@ -24,7 +24,7 @@ from services.intake.replay import (
     find_command_of_job,
     next_generation,
 )
-from services.intake.stored_commands import read_command
+from services.intake.stored_commands import read_command, read_command_of
 from shared import subjects
 from shared.bus import Bus, translated
 from shared.failpoints import failpoint
@@ -172,7 +172,7 @@ async def _standing(bus: Bus, state: JobState | None) -> Command | None:
     """Return the command that moves an unfinished job on, if it can still be read."""
     if state is None or state.is_finished or state.command_seq == 0:
         return None
-    return await read_command(bus, subjects.JOBS, state.command_seq)
+    return await read_command_of(bus, state.job.job_id, state.stage, state.command_seq)
 
 
 def _named(job: Job) -> dict[str, object]:

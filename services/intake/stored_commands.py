@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
 from services.intake.errors import Unprocessable
+from shared import subjects
 from shared.bus import Bus, translated
 from shared.errors import MalformedMessage
 from shared.messages import Command, decode
+from shared.subjects import Stage
 
 
 async def read_command(bus: Bus, stream: str, sequence: int) -> Command | None:
@@ -29,6 +33,23 @@ async def read_command(bus: Bus, stream: str, sequence: int) -> Command | None:
     if not isinstance(payload, Command):
         raise Unprocessable(None, "no_command", f"the message {where} is {payload.TYPE}, which is no command")
     return payload
+
+
+async def read_command_of(bus: Bus, job_id: UUID, stage: Stage, sequence: int) -> Command | None:
+    """Return a job's command from the place in JOBS that EVENTS told; None when it does not stand there.
+
+    JOBS may have been made anew since, and then its places hold other messages.
+
+    Raises:
+        BrokerUnavailable: no answer in time.
+    """
+    try:
+        command = await read_command(bus, subjects.JOBS, sequence)
+    except Unprocessable:
+        return None
+    if command is None or (command.job.job_id, command.STAGE) != (job_id, stage):
+        return None
+    return command
 
 
 async def _read(bus: Bus, stream: str, sequence: int) -> RawStreamMsg | None:

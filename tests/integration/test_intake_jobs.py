@@ -19,12 +19,13 @@ from tests.support.intake import (
     SIGNED_URL,
     RunningIntake,
     all_events,
+    made_anew,
     messages_in,
     payload_at,
     running_intake,
 )
 from tests.support.poll import eventually
-from tests.support.values import a_fetch, a_job, a_skip
+from tests.support.values import a_fetch, a_job, a_skip, an_import
 
 SHA = "a" * 64
 
@@ -143,6 +144,37 @@ async def test_a_finished_job_asked_for_again_is_a_new_generation(
     assert await messages_in(bus, subjects.JOBS) == 2
 
 
+async def test_a_job_whose_command_was_purged_is_queued_anew_and_only_once(
+    bus: Bus, intake_settings: IntakeSettings
+) -> None:
+    async with running_intake(intake_settings) as intake:
+        await intake.queue(url=SIGNED_URL)
+        await bus.js.purge_stream(subjects.JOBS)
+        again = [await intake.queue(url=SIGNED_URL) for _ in range(2)]
+        assert (await intake.get("/jobs"))["total"] == 1
+    assert [answer["generation"] for answer in again] == [2, 2]
+    assert await messages_in(bus, subjects.JOBS) == 1
+    assert (await fetch_at(bus, 2)).job.generation == 2
+
+
+@pytest.mark.parametrize("content", [None, b"no message of ours"])
+async def test_a_job_in_whose_place_another_message_stands_is_queued_anew(
+    bus: Bus, intake_settings: IntakeSettings, content: bytes | None
+) -> None:
+    """JOBS was made anew while EVENTS was kept: the places that EVENTS tells hold other messages."""
+    async with running_intake(intake_settings) as intake:
+        await intake.queue(url=SIGNED_URL)
+        await made_anew(bus, subjects.JOBS)
+        if content is None:
+            await bus.send(a_fetch(a_job(ticker="SPX")))
+        else:
+            await bus.js.publish("gex.job.fetch.medium.SPX", content)
+        again = [await intake.queue(url=SIGNED_URL) for _ in range(2)]
+    assert [answer["generation"] for answer in again] == [2, 2]
+    assert await messages_in(bus, subjects.JOBS) == 2
+    assert (await fetch_at(bus, 2)).job.job_id == a_job().job_id
+
+
 async def test_a_request_whose_answer_was_lost_is_the_same_message_when_sent_again(
     bus: Bus, intake_settings: IntakeSettings
 ) -> None:
@@ -188,14 +220,15 @@ async def test_intake_started_again_knows_its_jobs(bus: Bus, intake_settings: In
             )
     job = (await fetch_at(bus, 1)).job
     await bus.announce(JobStarted(job=job, stage=Stage.FETCH, start=1))
-    await bus.announce(FileStaged(job=job, staged_path="p", size_bytes=70, sha256=SHA, command_seq=9))
+    ack = await bus.send(an_import(job))
+    await bus.announce(FileStaged(job=job, staged_path="p", size_bytes=70, sha256=SHA, command_seq=ack.seq))
     async with running_intake(intake_settings) as intake:
         found = await intake.get(f"/jobs/{queued['id']}")
         assert [step["state"] for step in found["transitions"]] == ["pending", "started", "staged"]
         assert (found["bytes_fetched"], found["checksum"]) == (70, SHA)
         assert (await intake.get("/jobs?ticker=spx&limit=2"))["next"] == "/jobs?ticker=SPX&limit=2&offset=2"
         assert (await intake.queue(url=SIGNED_URL))["generation"] == 1
-    assert await messages_in(bus, subjects.JOBS) == 4
+    assert await messages_in(bus, subjects.JOBS) == 5
 
 
 async def test_progress_is_shown_while_the_fetch_goes_on(bus: Bus, intake_settings: IntakeSettings) -> None:

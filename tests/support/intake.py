@@ -109,6 +109,12 @@ async def messages_in(bus: Bus, stream: str) -> int:
     return (await bus.js.stream_info(stream)).state.messages
 
 
+async def made_anew(bus: Bus, stream: str) -> None:
+    """Delete a stream and create it again, as after the loss of its files."""
+    await bus.js.delete_stream(stream)
+    await bus.apply_streams()
+
+
 async def envelope_at(bus: Bus, stream: str, sequence: int) -> Envelope:
     """Return the message that stands at a place of a stream."""
     message = await bus.js.get_msg(stream, seq=sequence)

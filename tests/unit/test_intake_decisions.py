@@ -55,7 +55,22 @@ def test_an_unknown_job_begins_with_generation_1() -> None:
 def test_the_same_request_for_an_unfinished_job_publishes_nothing(status: Status) -> None:
     state = known(status)
     assert decide(asking(), state, a_fetch(state.job), LATER) == AlreadyQueued(state.job)
-    assert decide(asking(priority=Priority.HIGH, force=False), state, None, LATER) == AlreadyQueued(state.job)
+    same = asking(priority=Priority.HIGH, force=False)
+    assert decide(same, state, a_fetch(state.job), LATER) == AlreadyQueued(state.job)
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.STARTED, Status.STAGED])
+@pytest.mark.parametrize("url_sha256", [digest_of(URL), None])
+def test_an_unfinished_job_whose_command_is_gone_is_queued_anew(
+    status: Status, url_sha256: str | None
+) -> None:
+    command = queued(decide(asking(), known(status, url_sha256=url_sha256), None, LATER))
+    assert (command.job.generation, command.job.priority, command.force) == (4, Priority.HIGH, False)
+
+
+def test_a_job_whose_command_was_never_told_of_is_not_taken_for_one_whose_command_is_gone() -> None:
+    state = known(fetch_command_seq=0)
+    assert decide(asking(), state, None, LATER) == AlreadyQueued(state.job)
 
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.SKIPPED, Status.FAILED])
@@ -97,7 +112,7 @@ def test_asking_for_force_again_changes_nothing() -> None:
 
 
 def test_a_job_whose_request_was_never_told_keeps_its_generation() -> None:
-    state = known(url_sha256=None)
+    state = known(url_sha256=None, fetch_command_seq=0)
     assert queued(decide(asking(), state, None, LATER)).job.generation == 3
 
 
