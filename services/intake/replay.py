@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, 
 
 from services.intake.body_fields import check_reason
 from services.intake.errors import NotFound, Unprocessable
-from services.intake.stored_commands import read_command
+from services.intake.stored_commands import read_command, read_command_of
 from shared import subjects
 from shared.bus import Bus
 from shared.job_states import JobState
@@ -160,7 +160,7 @@ async def find_command_of_job(bus: Bus, job_id: UUID, state: JobState | None, st
 
     Raises:
         BrokerUnavailable: no answer in time.
-        NotFound: the job is unknown, or its command is gone.
+        NotFound: the job is unknown, or its command is gone from JOBS.
     """
     if state is None:
         raise unknown_job(job_id)
@@ -168,7 +168,11 @@ async def find_command_of_job(bus: Bus, job_id: UUID, state: JobState | None, st
     sequence = state.import_command_seq if stage is Stage.IMPORT else state.fetch_command_seq
     if sequence == 0:
         raise NotFound("stage", "not_found", f"no {stage} command of the job {job_id} is known")
-    return await _require_command(bus, subjects.JOBS, sequence, "job_id")
+    command = await read_command_of(bus, job_id, stage, sequence)
+    if command is None:
+        message = f"the {stage} command of the job {job_id} is no longer message {sequence} of JOBS"
+        raise NotFound("job_id", "not_found", f"{message}: {_KEPT[subjects.JOBS]}")
+    return command
 
 
 def unknown_job(job_id: UUID) -> NotFound:

@@ -20,6 +20,7 @@ from tests.support.intake import (
     SIGNED_URL,
     RunningIntake,
     all_events,
+    made_anew,
     messages_in,
     payload_at,
     running_intake,
@@ -117,6 +118,47 @@ async def test_a_job_whose_newest_fetch_failed_is_not_replayed_from_an_older_fil
     await in_state(intake, job_id, "failed")
     answer = (await intake.http.post(f"/jobs/{job_id}/replay")).json()
     assert (answer["stage"], answer["generation"]) == ("fetch", refreshed["generation"] + 1)
+
+
+async def is_refused_as_gone(intake: RunningIntake, job_id: str, stage: str, sequence: int) -> None:
+    answer = await intake.http.post(f"/jobs/{job_id}/replay", json={"stage": stage})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["field"]) == (404, "job_id")
+    assert (
+        f"the {stage} command of the job {job_id} is no longer message {sequence} of JOBS"
+        in (error["message"])
+    )
+    assert "post the URL again" in error["message"]
+
+
+async def test_a_job_whose_command_was_purged_is_not_replayed(intake: RunningIntake, bus: Bus) -> None:
+    job_id = await queue(intake)
+    await bus.js.purge_stream(subjects.JOBS)
+    await is_refused_as_gone(intake, job_id, "fetch", 1)
+    assert await messages_in(bus, subjects.JOBS) == 0
+
+
+async def test_another_job_in_the_place_of_a_command_is_not_replayed_instead(
+    intake: RunningIntake, bus: Bus
+) -> None:
+    """JOBS was made anew while EVENTS was kept: the places that EVENTS tells hold other messages."""
+    job_id = await queue(intake)
+    await made_anew(bus, subjects.JOBS)
+    await bus.send(a_fetch(a_job(ticker="SPX")))
+    await is_refused_as_gone(intake, job_id, "fetch", 1)
+    assert await messages_in(bus, subjects.JOBS) == 1
+
+
+async def test_another_stage_in_the_place_of_a_command_is_not_replayed_instead(
+    intake: RunningIntake, bus: Bus
+) -> None:
+    job_id = await queue(intake)
+    await stage_and_wait(intake, bus)
+    await made_anew(bus, subjects.JOBS)
+    for number in (1, 2):
+        await intake.queue(url=f"{SIGNED_URL}-{number}")
+    await is_refused_as_gone(intake, job_id, "import", 2)
+    assert await messages_in(bus, subjects.JOBS) == 2
 
 
 async def test_a_message_of_jobs_is_replayed_by_its_place(intake: RunningIntake, bus: Bus) -> None:
