@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
-from shared.settings import Settings, legacy
+from shared.settings import Settings, aliases
 
 
 class CliSettings(Settings):
     """What ``gexlake`` needs to know."""
 
-    port: int = Field(8877, ge=1, le=65535, validation_alias=legacy("PORT"))
+    port: int = Field(8877, ge=1, le=65535, validation_alias=aliases("GEXLAKE_PORT", "PORT"))
     url: str = ""
     """Where intake answers; by default the loopback port ``port``."""
     api_key: SecretStr | None = None

@@ -20,7 +20,7 @@ from pydantic import Field
 from bench.nats_server import binary
 from shared.errors import CannotStart
 from shared.runtime import fail
-from shared.settings import Settings, legacy, load
+from shared.settings import Settings, aliases, load
 
 PACKAGES: Final = {
     "intake": ("fastapi", "uvicorn", "prometheus_client", "limits", "fastapi_offline"),
@@ -36,8 +36,8 @@ _LOOPBACK: Final = "127.0.0.1"
 class RunSettings(Settings):
     """What decides where the processes listen and write."""
 
-    host: str = Field(_LOOPBACK, validation_alias=legacy("HOST"))
-    port: int = Field(8877, ge=1, le=65535, validation_alias=legacy("PORT"))
+    host: str = Field(_LOOPBACK, validation_alias=aliases("GEXLAKE_HOST", "HOST"))
+    port: int = Field(8877, ge=1, le=65535, validation_alias=aliases("GEXLAKE_PORT", "PORT"))
 
 
 def check(settings: RunSettings) -> None:

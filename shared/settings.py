@@ -15,10 +15,12 @@ from shared.paths import LakePaths
 DEFAULT_ACK_WAIT_S: Final = 30.0
 
 
-def legacy(name: str, *more: str) -> AliasChoices:
-    """Accept a setting under its ``GEXLAKE_`` names, which win, and under names of the first system."""
-    names = (*(other for other in more if other.startswith("GEXLAKE_")), f"GEXLAKE_{name}", name, *more)
-    return AliasChoices(*dict.fromkeys(names))
+def aliases(*names: str) -> AliasChoices:
+    """Read a setting from the first of ``names`` that the environment has.
+
+    Those without ``GEXLAKE_`` are of the first system, and come last.
+    """
+    return AliasChoices(*names)
 
 
 def _split(value: Any) -> Any:
@@ -47,14 +49,22 @@ class Settings(BaseSettings):
     """Where NATS answers; by default the loopback port ``nats_port``."""
     stream_replicas: int = Field(1, ge=1, le=5)
     """Copies of each stream: 1, or 3 in a cluster."""
-    data_dir: Path = Field(Path("data"), validation_alias=legacy("DATA_DIR"))
-    staging_dir: Path | None = Field(None, validation_alias=legacy("STAGING_DIR"))
-    parquet_dir: Path | None = Field(None, validation_alias=legacy("PARQUET_DIR"))
+    data_dir: Path = Field(Path("data"), validation_alias=aliases("GEXLAKE_DATA_DIR", "DATA_DIR"))
+    staging_dir: Path | None = Field(None, validation_alias=aliases("GEXLAKE_STAGING_DIR", "STAGING_DIR"))
+    parquet_dir: Path | None = Field(None, validation_alias=aliases("GEXLAKE_PARQUET_DIR", "PARQUET_DIR"))
     log_level: str = Field(
-        "INFO", validation_alias=legacy("LOG_LEVEL"), pattern="(?i)^(debug|info|warning|error)$"
+        "INFO",
+        validation_alias=aliases("GEXLAKE_LOG_LEVEL", "LOG_LEVEL"),
+        pattern="(?i)^(debug|info|warning|error)$",
     )
     log_dir: Path | None = None
-    max_attempts: int = Field(3, ge=1, validation_alias=legacy("MAX_IMPORT_ATTEMPTS", "GEXLAKE_MAX_ATTEMPTS"))
+    max_attempts: int = Field(
+        3,
+        ge=1,
+        validation_alias=aliases(
+            "GEXLAKE_MAX_ATTEMPTS", "GEXLAKE_MAX_IMPORT_ATTEMPTS", "MAX_IMPORT_ATTEMPTS"
+        ),
+    )
     """Failed attempts of a stage after which a job is given up on."""
     retry_delay_s: float = Field(5.0, ge=0)
     """Pause before the second attempt; it doubles with each one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.settings import Settings, legacy
+from shared.settings import Settings, aliases
 
 
 class ImporterSettings(Settings):
@@ -15,7 +15,9 @@ class ImporterSettings(Settings):
     import_threads: int = Field(0, ge=0)
     """Threads of DuckDB; 0 is one per processor."""
     import_timeout_s: float = Field(
-        900.0, gt=0, validation_alias=legacy("IMPORT_TIMEOUT", "GEXLAKE_IMPORT_TIMEOUT_S")
+        900.0,
+        gt=0,
+        validation_alias=aliases("GEXLAKE_IMPORT_TIMEOUT_S", "GEXLAKE_IMPORT_TIMEOUT", "IMPORT_TIMEOUT"),
     )
     """How long one import may take before it counts as a failed attempt."""
     min_snapshot_share: float = Field(0.9, ge=0, le=1)

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, FilePath
 
 from services.intake.rate_limits import fit_rate
-from shared.settings import CommaList, legacy
+from shared.settings import CommaList, aliases
 from shared.source_settings import SourceSettings
 
 Rate = Annotated[str, BeforeValidator(fit_rate)]
@@ -17,16 +17,22 @@ Rate = Annotated[str, BeforeValidator(fit_rate)]
 class IntakeSettings(SourceSettings):
     """What intake needs to know."""
 
-    host: str = Field("127.0.0.1", validation_alias=legacy("HOST"))
-    port: int = Field(8877, ge=1, le=65535, validation_alias=legacy("PORT"))
-    cors_origins: CommaList = Field(("*",), validation_alias=legacy("CORS_ORIGINS"))
+    host: str = Field("127.0.0.1", validation_alias=aliases("GEXLAKE_HOST", "HOST"))
+    port: int = Field(8877, ge=1, le=65535, validation_alias=aliases("GEXLAKE_PORT", "PORT"))
+    cors_origins: CommaList = Field(("*",), validation_alias=aliases("GEXLAKE_CORS_ORIGINS", "CORS_ORIGINS"))
     api_keys: CommaList = Field((), repr=False)
     """Keys that clients must show; none means that everybody is let in."""
-    rate_limit_history: Rate = Field("600/minute", validation_alias=legacy("RATE_LIMIT_HISTORY"))
+    rate_limit_history: Rate = Field(
+        "600/minute", validation_alias=aliases("GEXLAKE_RATE_LIMIT_HISTORY", "RATE_LIMIT_HISTORY")
+    )
     """Of each client on ``POST /gex_history_url``."""
-    rate_limit_gex: Rate = Field("6000/minute", validation_alias=legacy("RATE_LIMIT_GEX"))
+    rate_limit_gex: Rate = Field(
+        "6000/minute", validation_alias=aliases("GEXLAKE_RATE_LIMIT_GEX", "RATE_LIMIT_GEX")
+    )
     """For the live routes, which are not served yet: of each client on ``POST /gex``."""
-    rate_limit_webhook: Rate = Field("6000/minute", validation_alias=legacy("RATE_LIMIT_WEBHOOK"))
+    rate_limit_webhook: Rate = Field(
+        "6000/minute", validation_alias=aliases("GEXLAKE_RATE_LIMIT_WEBHOOK", "RATE_LIMIT_WEBHOOK")
+    )
     """For the live routes, which are not served yet: of each client on ``POST /uw``."""
     timeout_keep_alive: int = Field(5, ge=0)
     """Seconds after which an idle connection is closed."""
