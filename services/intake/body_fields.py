@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from services.intake.errors import Unprocessable
+from shared.redaction import redact
 from shared.subjects import Priority
 
 OPTIONS: Final = frozenset({"priority", "force", "reason"})
@@ -76,7 +77,9 @@ def read_priority(fields: BodyFields) -> Priority | None:
 
 
 def check_reason(reason: str | None, *, force: bool | None) -> str | None:
-    """Return the reason for replacing data by worse data; None when that is not asked for.
+    """Return the reason for replacing data by worse data, as it is kept; None when that is not asked for.
+
+    Secrets are taken out: the ledger shows it to everybody.
 
     Raises:
         Unprocessable: it is asked for without a reason, or the reason is too long.
@@ -87,4 +90,4 @@ def check_reason(reason: str | None, *, force: bool | None) -> str | None:
         raise Unprocessable("reason", "missing", "reason: force needs a reason, which the ledger keeps")
     if len(reason) > MAX_REASON_LENGTH:
         raise Unprocessable("reason", "length", f"reason: at most {MAX_REASON_LENGTH} characters are kept")
-    return reason.strip()
+    return redact(reason.strip())

@@ -13,6 +13,7 @@ import pytest
 from bench.nats_server import NatsServer
 from shared import subjects
 from shared.bus import Bus
+from shared.messages import FetchFile
 from tests.support.intake import (
     DAY_URL,
     SIGNED_URL,
@@ -20,6 +21,7 @@ from tests.support.intake import (
     all_events,
     intake_process,
     messages_in,
+    payload_at,
 )
 from tests.support.poll import eventually
 
@@ -102,6 +104,7 @@ async def test_an_unusable_setting_is_one_clear_line(
 BODIES: Final[tuple[object, ...]] = (
     {"url": SIGNED_URL},
     {"url": f"{DAY_URL}?sig=S3CRET-two"},
+    {"url": SIGNED_URL, "force": True, "reason": f"as {SIGNED_URL}"},
     {"url": "https://me:S3CRET@hist.gex.bot/a.json?sig=S3CRET"},
     {"url": "https://evil.test/a.json?sig=S3CRET"},
     {"url": SIGNED_URL, "ticker": "https://a.test/?sig=S3CRET"},
@@ -111,7 +114,14 @@ BODIES: Final[tuple[object, ...]] = (
 )
 
 
-async def test_no_answer_event_or_log_holds_a_signed_query(
+async def kept_reasons(bus: Bus) -> list[str]:
+    """Return why data may be replaced, as the commands say it and the ledger will."""
+    count = await messages_in(bus, subjects.JOBS)
+    commands = [await payload_at(bus, subjects.JOBS, number) for number in range(1, count + 1)]
+    return [each.reason for each in commands if isinstance(each, FetchFile) and each.reason]
+
+
+async def test_no_answer_event_log_or_reason_holds_a_signed_query(
     nats_server: NatsServer, bus: Bus, http: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     logs = tmp_path / "logs"
@@ -121,7 +131,8 @@ async def test_no_answer_event_or_log_holds_a_signed_query(
         await up(http, intake)
         told += [(await http.post(f"{intake.url}/gex_history_url", json=body)).text for body in BODIES]
         job_id = json.loads(told[0])["id"]
-        told.append((await http.post(f"{intake.url}/jobs/{job_id}/replay")).text)
+        for options in ({}, {"force": True, "reason": f"again: {SIGNED_URL}"}):
+            told.append((await http.post(f"{intake.url}/jobs/{job_id}/replay", json=options)).text)
         reply = await bus.client.request(subjects.REPLAY, json.dumps({"stream_seq": 1}).encode(), timeout=5)
         told.append(reply.data.decode())
         paths = ("/jobs", f"/jobs/{job_id}", "/status", "/metrics", "/jobs?ticker=sig=S3CRET")
@@ -129,7 +140,10 @@ async def test_no_answer_event_or_log_holds_a_signed_query(
         told.append(intake.end())
         assert intake.process.returncode == 0
     told.append((logs / "intake.log").read_text())
+    reasons = await kept_reasons(bus)
+    assert {reason.split()[0] for reason in reasons} == {"as", "again:"}
+    told += reasons
     told += [event.model_dump_json() for event in await all_events(bus)]
     assert len(told) > 15
-    assert "job_queued" in told[-len(await all_events(bus)) - 1]
+    assert any("job_queued" in text for text in told)
     assert [text for text in told if "S3CRET" in text] == []

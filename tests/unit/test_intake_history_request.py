@@ -155,6 +155,11 @@ def test_options_are_read_and_never_mistaken_for_a_ticker() -> None:
     )
 
 
+def test_a_reason_is_kept_without_the_signature_of_a_url_in_it() -> None:
+    asked = read(url=URL, force=True, reason=f"same as {URL} of today")
+    assert asked.reason == f"same as {BASE}?[redacted] of today"
+
+
 def test_a_reason_without_force_is_not_kept() -> None:
     asked = read(url=URL, reason="just so")
     assert (asked.force, asked.reason) == (None, None)

@@ -92,6 +92,11 @@ def test_force_is_kept_unless_the_request_says_otherwise() -> None:
     ]
 
 
+def test_a_reason_is_kept_without_the_signature_of_a_url_in_it() -> None:
+    asked = ReplayOptions(force=True, reason="see https://h/a.json?sig=S3CRET today")
+    assert next_generation(a_fetch(), None, asked, LATER).reason == "see https://h/a.json?[redacted] today"
+
+
 def test_force_without_a_reason_is_refused() -> None:
     with pytest.raises(Unprocessable, match="reason"):
         next_generation(a_fetch(), None, ReplayOptions(force=True), LATER)
