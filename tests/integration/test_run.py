@@ -99,7 +99,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 
 async def test_all_processes_start_and_ctrl_c_stops_them_without_a_traceback(terminal: Terminal) -> None:
-    await eventually(terminal.ready, within_s=60, what=terminal.said)
+    await eventually(terminal.ready, within_s=60, what=lambda: terminal.said)
     assert set(terminal.pids) == NAMES
     terminal.press_ctrl_c()
     assert terminal.process.wait(timeout=30) == 0
@@ -109,7 +109,7 @@ async def test_all_processes_start_and_ctrl_c_stops_them_without_a_traceback(ter
 
 
 async def test_one_process_that_dies_stops_all(terminal: Terminal) -> None:
-    await eventually(terminal.ready, within_s=60, what=terminal.said)
+    await eventually(terminal.ready, within_s=60, what=lambda: terminal.said)
     os.kill(terminal.pids["fetcher"], signal.SIGKILL)
     assert terminal.process.wait(timeout=30) != 0
     assert [name for name, pid in terminal.pids.items() if is_running(pid)] == []

@@ -8,20 +8,26 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar, overload
 
 T = TypeVar("T")
+What = str | Callable[[], str]
 DEADLINE_S = 20.0
 _STEP_S = 0.02
 
 
 @overload
 async def eventually(
-    look: Callable[[], Awaitable[T | None]], *, within_s: float = ..., what: str = ...
+    look: Callable[[], Awaitable[T | None]], *, within_s: float = ..., what: What = ...
 ) -> T: ...
 @overload
-async def eventually(look: Callable[[], T | None], *, within_s: float = ..., what: str = ...) -> T: ...
+async def eventually(look: Callable[[], T | None], *, within_s: float = ..., what: What = ...) -> T: ...
 async def eventually(
-    look: Callable[[], Awaitable[T | None] | T | None], *, within_s: float = DEADLINE_S, what: str = ""
+    look: Callable[[], Awaitable[T | None] | T | None], *, within_s: float = DEADLINE_S, what: What = ""
 ) -> T:
     """Return the first truthy thing that ``look`` gives.
+
+    Args:
+        look: what is asked again and again.
+        within_s: for how long.
+        what: what is waited for, for the message; a callable is asked when the time is up.
 
     Raises:
         AssertionError: it gave none in time; the last value is in the message.
@@ -33,5 +39,6 @@ async def eventually(
         if seen:
             return seen
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what or 'it'} did not happen within {within_s} s; last seen: {seen!r}")
+            awaited = (what if isinstance(what, str) else what()) or "it"
+            raise AssertionError(f"{awaited} did not happen within {within_s} s; last seen: {seen!r}")
         await asyncio.sleep(_STEP_S)

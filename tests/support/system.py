@@ -76,7 +76,7 @@ class System:
                 return {}
 
             return await eventually(
-                look, within_s=WITHIN_S, what=f"the end of job {job_id}\n{self.stack.tails()}"
+                look, within_s=WITHIN_S, what=lambda: f"the end of job {job_id}\n{self.stack.tails()}"
             )
 
     async def bring_in(self, day: Day, **more: Any) -> dict[str, Any]:
