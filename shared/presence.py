@@ -84,7 +84,7 @@ async def is_answering(client: Client, service: str, instance: str | None = None
     """Tell whether a service (on one host, if ``instance`` is given) answers a ping within 2 s."""
     inbox = client.new_inbox()
     answers = await client.subscribe(inbox)
-    await client.publish(f"$SRV.PING.{service}", b"", reply=inbox)
+    await client.publish(subjects.ping(service), b"", reply=inbox)
     try:
         async with asyncio.timeout(PING_TIMEOUT_S):
             async for answer in answers.messages:

@@ -60,20 +60,11 @@ class Stream:
 
 
 STREAMS: Final = (
-    Stream(subjects.JOBS, ("gex.job.>",), 14 * _DAY_S, 256 * _MIB, _DAY_S, refuses_when_full=True),
+    Stream(subjects.JOBS, (subjects.ALL_COMMANDS,), 14 * _DAY_S, 256 * _MIB, _DAY_S, refuses_when_full=True),
     Stream(subjects.EVENTS, (subjects.ALL_EVENTS,), 30 * _DAY_S, 512 * _MIB, _DAY_S),
-    Stream(subjects.FEED, ("gex.feed.>",), 2 * _DAY_S, 1024 * _MIB, _HOUR_S / 6, refuses_when_full=True),
-    Stream(subjects.DEAD, ("gex.dead.>",), 90 * _DAY_S, 256 * _MIB, _DAY_S),
-    Stream(
-        subjects.ADVISORIES,
-        (
-            f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{subjects.JOBS}.>",
-            f"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.{subjects.JOBS}.>",
-        ),
-        14 * _DAY_S,
-        32 * _MIB,
-        120.0,
-    ),
+    Stream(subjects.FEED, (subjects.ALL_LIVE,), 2 * _DAY_S, 1024 * _MIB, _HOUR_S / 6, refuses_when_full=True),
+    Stream(subjects.DEAD, (subjects.ALL_DEAD_LETTERS,), 90 * _DAY_S, 256 * _MIB, _DAY_S),
+    Stream(subjects.ADVISORIES, subjects.ALL_ADVISORIES, 14 * _DAY_S, 32 * _MIB, 120.0),
 )
 
 

@@ -14,9 +14,17 @@ FEED: Final = "FEED"
 DEAD: Final = "DEAD"
 ADVISORIES: Final = "ADVISORIES"
 
+ALL_COMMANDS: Final = "gex.job.>"
 ALL_EVENTS: Final = "gex.event.job.>"
+ALL_LIVE: Final = "gex.feed.>"
+ALL_DEAD_LETTERS: Final = "gex.dead.>"
 ALL_HEARTBEATS: Final = "gex.heartbeat.>"
 ALL_PROGRESS: Final = "gex.progress.>"
+ALL_ADVISORIES: Final = (
+    f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{JOBS}.>",
+    f"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.{JOBS}.>",
+)
+"""Where the broker says that a command will not be delivered again."""
 
 REPLAY: Final = "gex.svc.jobs.replay"
 LAKE: Final = "gex.svc.lake"
@@ -89,6 +97,11 @@ def durable(stage: Stage, priority: Priority) -> str:
     return f"{stage}_{priority}"
 
 
+def next_command(stage: Stage, priority: Priority) -> str:
+    """Return where the broker is asked for the next message of a durable consumer (JetStream's API)."""
+    return f"$JS.API.CONSUMER.MSG.NEXT.{JOBS}.{durable(stage, priority)}"
+
+
 def event(what: What, job_id: UUID) -> str:
     """Return the subject of a fact about a job."""
     return f"gex.event.job.{what}.{job_id}"
@@ -102,6 +115,11 @@ def dead(subject: str) -> str:
 def heartbeat(service: str) -> str:
     """Return where a service says that it is alive (core NATS)."""
     return f"gex.heartbeat.{service}"
+
+
+def ping(service: str) -> str:
+    """Return where a service is asked whether it is there (NATS micro)."""
+    return f"$SRV.PING.{service}"
 
 
 def progress(job_id: UUID) -> str:

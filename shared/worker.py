@@ -128,7 +128,7 @@ class Worker:
             with translated(f"pull from {durable}"):
                 # A pulled message keeps its own subject: the new style could not tell whose reply it is.
                 message = await self._bus.client.request(
-                    f"$JS.API.CONSUMER.MSG.NEXT.{subjects.JOBS}.{durable}",
+                    subjects.next_command(self._stage, priority),
                     request,
                     timeout=PULL_TIMEOUT_S,
                     old_style=True,

@@ -72,6 +72,8 @@ def test_names_are_those_of_the_design() -> None:
     assert subjects.event(What.STAGED, job_id) == f"gex.event.job.staged.{job_id}"
     assert subjects.dead("gex.job.fetch.low.SPX") == "gex.dead.gex.job.fetch.low.SPX"
     assert subjects.heartbeat("fetcher") == "gex.heartbeat.fetcher"
+    assert subjects.ping("fetcher") == "$SRV.PING.fetcher"
+    assert subjects.next_command(Stage.FETCH, Priority.HIGH) == "$JS.API.CONSUMER.MSG.NEXT.JOBS.fetch_high"
     assert subjects.progress(job_id) == f"gex.progress.{job_id}"
     assert subjects.lake("sql") == "gex.svc.lake.sql"
 
