@@ -2,11 +2,13 @@
 
     GexlakeError
     ├── Terminal            doing it again cannot help: the message becomes a dead letter
-    │   └── MalformedMessage    bytes on the bus that are no message of ours
+    │   ├── MalformedMessage    bytes on the bus that are no message of ours
+    │   └── GaveUp              a stage was started too often and never ended (in shared.attempts)
     ├── Transient           doing it again later may help: the message comes back after a delay
     │   ├── BrokerUnavailable   no answer from NATS in time
     │   └── StreamFull          a stream refused a message because of its byte cap
     ├── CannotStart         a service that cannot run says why in one line and exits
+    │   └── BrokerGone          the connection was closed for good (in shared.runtime)
     └── StoppedEarly        a service was told to stop before it was up
 
 Every service derives its own errors from Terminal and Transient, beside its work. The consumer loop in
