@@ -32,7 +32,12 @@ NATS: Final = "nats"
 _ROOT: Final = Path(__file__).parent.parent
 _POLL_S: Final = 0.05
 _LEGACY: Final = ("HOST", "PORT", "DATA_DIR", "LOG_LEVEL", "CORS_ORIGINS", "STAGING_DIR", "PARQUET_DIR")
-_LEGACY_STARTS: Final = ("GEXLAKE_", "MAX_IMPORT_", "IMPORT_", "RATE_LIMIT_")
+_STARTS: Final = ("GEXLAKE_", "MAX_IMPORT_", "IMPORT_", "RATE_LIMIT_")
+
+
+def is_setting(name: str) -> bool:
+    """Tell whether an environment variable is a setting of gexlake, by its own name or a legacy one."""
+    return name.upper() in _LEGACY or name.upper().startswith(_STARTS)
 
 
 class StackError(Exception):
@@ -203,11 +208,7 @@ class Stack:
             return False
 
     def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
-        outside = {
-            name: value
-            for name, value in os.environ.items()
-            if name.upper() not in _LEGACY and not name.upper().startswith(_LEGACY_STARTS)
-        }
+        outside = {name: value for name, value in os.environ.items() if not is_setting(name)}
         return {
             **outside,
             "PYTHONPATH": str(_ROOT),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.nats_server import NatsServer
+from bench.stack import is_setting
 from shared.bus import Bus, connected
 from shared.settings import Settings
 
@@ -16,8 +18,8 @@ from shared.settings import Settings
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the developer's ``.env`` and environment out of the tests."""
     monkeypatch.chdir(tmp_path)
-    for name in ("HOST", "PORT", "DATA_DIR", "LOG_LEVEL", "CORS_ORIGINS", "STAGING_DIR", "PARQUET_DIR"):
-        monkeypatch.delenv(name, raising=False)
+    for name in filter(is_setting, tuple(os.environ)):
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture

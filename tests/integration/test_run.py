@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from bench.nats_server import free_port
+from bench.stack import is_setting
 from tests.support.poll import eventually
 
 ROOT = Path(__file__).parent.parent.parent
@@ -87,7 +88,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
         "GEXLAKE_DATA_DIR": str(tmp_path / "data"),
         "PATH": os.defpath,  # no virtual environment is active
     }
-    outside = {name: value for name, value in os.environ.items() if not name.startswith("GEXLAKE_")}
+    outside = {name: value for name, value in os.environ.items() if not is_setting(name)}
     log = tmp_path / "run.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
