@@ -119,7 +119,7 @@ def _facts(job: JobAnswer) -> Iterable[tuple[str, str | Text]]:
     yield "id", job.id
     yield "state", _state(job)
     yield "file of", Text(f"{job.ticker} {job.endpoint} {job.trading_day or ''}")
-    if job.bytes_fetched is not None:
+    if job.bytes_fetched:
         expected = "" if job.bytes_expected is None else f" of {decimal(job.bytes_expected)}"
         yield "fetched", decimal(job.bytes_fetched) + expected
     if job.snapshots is not None:

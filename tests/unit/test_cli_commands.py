@@ -149,6 +149,15 @@ def test_jobs_that_fetched_nothing_have_no_size(intake: FakeIntake, say: Say) ->
     assert "bytes" not in say("jobs")[1]
 
 
+def test_the_card_of_a_job_tells_what_was_fetched_unless_it_is_nothing(intake: FakeIntake, say: Say) -> None:
+    intake.body = {**JOB, "state": "started", "bytes_expected": 150_000_000}
+    assert "148.9 MB of 150.0 MB" in say("job", ID)[1]
+    intake.body = {**JOB, "state": "pending", "bytes_fetched": 0}
+    out = say("job", ID)[1]
+    assert "fetched" not in out
+    assert "0 bytes" not in out
+
+
 def test_jobs_as_json_are_one_array(intake: FakeIntake, say: Say) -> None:
     intake.body = {"jobs": [JOB]}
     assert json.loads(say("jobs", "--json")[1]) == [JOB]
