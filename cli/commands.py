@@ -156,7 +156,7 @@ def sql(
     rows = asyncio.run(query(load(CliSettings), text, max_rows, timeout))
     _print_rows(rows, form)
     if rows.truncated:
-        typer.echo(f"gexlake: only the first {len(rows.rows)} rows are shown (--max-rows)", err=True)
+        typer.echo(f"gexlake: {_left_out(len(rows.rows), max_rows)}", err=True)
 
 
 @app.command()
@@ -188,6 +188,16 @@ def _watch(intake: Intake, job_id: str, as_json: bool) -> None:
 
 def _print_json(answer: Any) -> None:
     typer.echo(json.dumps(answer, indent=2))
+
+
+def _left_out(shown: int, max_rows: int) -> str:
+    """Say that there are more rows, and by which limit they were left out."""
+    limit = (
+        "--max-rows"
+        if shown >= max_rows
+        else "an answer ends at about 900 kB, and at GEXLAKE_SQL_MAX_ROWS of the importer"
+    )
+    return f"only the first {shown} rows are shown ({limit})"
 
 
 def _print_rows(rows: Rows, form: Format) -> None:

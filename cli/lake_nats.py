@@ -33,7 +33,7 @@ class Rows:
     types: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     truncated: bool
-    """Whether there were more rows than asked for."""
+    """Whether there are more rows: than asked for, than the importer gives, or than fit into one answer."""
     seconds: float
 
     def objects(self) -> list[dict[str, Any]]:

@@ -105,12 +105,21 @@ async def test_csv_has_a_header_and_keeps_commas_and_quotes(lake: FakeLake, say:
     assert list(csv.reader(io.StringIO(out))) == [["ticker", "rows"], ['a,"b"\nc', "[1, 2]"], ["", "3"]]
 
 
-async def test_rows_that_are_left_out_are_told_on_standard_error(lake: FakeLake, say: Say) -> None:
+@pytest.mark.parametrize(
+    ("max_rows", "limit"),
+    [
+        ("2", "--max-rows"),
+        ("3", "an answer ends at about 900 kB, and at GEXLAKE_SQL_MAX_ROWS of the importer"),
+    ],
+)
+async def test_rows_that_are_left_out_are_told_with_the_limit_on_standard_error(
+    lake: FakeLake, say: Say, max_rows: str, limit: str
+) -> None:
     lake.answer |= {"truncated": True}
-    status, out, err = await say("select 1", "--format", "json")
+    status, out, err = await say("select 1", "--format", "json", "--max-rows", max_rows)
     assert status == 0
     assert len(json.loads(out)) == 2
-    assert err == "gexlake: only the first 2 rows are shown (--max-rows)\n"
+    assert err == f"gexlake: only the first 2 rows are shown ({limit})\n"
 
 
 async def test_a_refused_query_is_the_importers_words_in_one_line(lake: FakeLake, say: Say) -> None:
