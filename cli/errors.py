@@ -39,12 +39,13 @@ class UnexpectedAnswer(CommandFailed):
     """An answer that gexlake does not give.
 
     Args:
-        url: where it came from.
+        source: where it came from.
         what: what is odd about it.
+        setting: the setting that tells where to ask.
     """
 
-    def __init__(self, url: str, what: str) -> None:
-        super().__init__(f"{url} does not answer as gexlake does ({what}): is GEXLAKE_URL right?")
+    def __init__(self, source: str, what: str, setting: str = "GEXLAKE_URL") -> None:
+        super().__init__(f"{source} does not answer as gexlake does ({what}): is {setting} right?")
 
 
 class RequestRefused(CommandFailed):

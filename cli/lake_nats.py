@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import nats
 from nats.aio.client import Client
@@ -15,8 +15,9 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.micro.request import ERROR_HEADER
+from pydantic import BaseModel, ValidationError, model_validator
 
-from cli.errors import BrokerUnreachable, LakeUnreachable, QueryRefused
+from cli.errors import BrokerUnreachable, LakeUnreachable, QueryRefused, UnexpectedAnswer
 from shared import subjects
 from shared.settings import Settings
 
@@ -42,6 +43,26 @@ class Rows:
         return [dict(zip(names, row, strict=True)) for row in self.rows]
 
 
+class _Column(BaseModel):
+    name: str
+    type: str
+
+
+class _Answer(BaseModel):
+    """The answer as it comes over NATS."""
+
+    columns: tuple[_Column, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    truncated: bool
+    seconds: float
+
+    @model_validator(mode="after")
+    def _rows_fit_the_columns(self) -> Self:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError("a row has not one value for each column")
+        return self
+
+
 async def query(settings: Settings, sql: str, max_rows: int, timeout_s: float) -> Rows:
     """Have the importer answer one query.
 
@@ -55,6 +76,7 @@ async def query(settings: Settings, sql: str, max_rows: int, timeout_s: float) -
         BrokerUnreachable: NATS does not answer.
         LakeUnreachable: the importer does not answer.
         QueryRefused: the statement is wrong, not allowed, or took too long.
+        UnexpectedAnswer: the answer is not one of the importer's.
     """
     request = {"query": sql, "max_rows": max_rows, "timeout_s": timeout_s}
     client = await _connect(settings.broker_url)
@@ -99,14 +121,25 @@ def _read(answer: Msg) -> Rows:
     problem = (answer.headers or {}).get(ERROR_HEADER)
     if problem:
         raise QueryRefused(problem)
-    content = json.loads(answer.data)
+    try:
+        content = _Answer.model_validate(json.loads(answer.data))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "answer"
+        raise _unexpected(f"{where}: {first['msg']}") from error
+    except ValueError as error:
+        raise _unexpected("no JSON") from error
     return Rows(
-        columns=tuple(column["name"] for column in content["columns"]),
-        types=tuple(column["type"] for column in content["columns"]),
-        rows=tuple(tuple(row) for row in content["rows"]),
-        truncated=content["truncated"],
-        seconds=content["seconds"],
+        columns=tuple(column.name for column in content.columns),
+        types=tuple(column.type for column in content.columns),
+        rows=content.rows,
+        truncated=content.truncated,
+        seconds=content.seconds,
     )
+
+
+def _unexpected(what: str) -> UnexpectedAnswer:
+    return UnexpectedAnswer("the importer", what, "GEXLAKE_NATS_URL")
 
 
 def _distinct(names: Iterable[str]) -> list[str]:

@@ -30,8 +30,9 @@ Say = Callable[..., Awaitable[tuple[int, str, str]]]
 
 @dataclass
 class FakeLake:
-    """Answers each query with ``answer``, or with an error when ``refusal`` is set."""
+    """Answers each query with ``answer``, with ``raw`` or with ``refusal``, when they are set."""
 
+    raw: bytes | None = None
     answer: dict[str, Any] = field(default_factory=lambda: dict(ANSWER))
     refusal: tuple[str, str] | None = None
     silent: bool = False
@@ -42,7 +43,7 @@ class FakeLake:
         if self.refusal:
             await request.respond_error(*self.refusal)
         elif not self.silent:
-            await request.respond(json.dumps(self.answer).encode())
+            await request.respond(json.dumps(self.answer).encode() if self.raw is None else self.raw)
 
 
 @pytest.fixture
@@ -129,6 +130,35 @@ async def test_a_refused_query_is_the_importers_words_in_one_line(lake: FakeLake
         "",
         "gexlake: only queries that read are answered, not DROP\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("raw", "what"),
+    [
+        (b"", "no JSON"),
+        (b"\xff\xfe\xff", "no JSON"),
+        (b"[1]", "answer: "),
+        (b"{}", "columns: Field required"),
+        (json.dumps({**ANSWER, "columns": [{"name": "ticker"}]}).encode(), "columns.0.type: Field required"),
+        (json.dumps({**ANSWER, "rows": [[1], [2, 3]]}).encode(), "a row has not one value for each column"),
+        (json.dumps({**ANSWER, "rows": None}).encode(), "rows: "),
+    ],
+)
+async def test_an_answer_that_is_not_the_importers_is_told_in_one_line(
+    lake: FakeLake, say: Say, raw: bytes, what: str
+) -> None:
+    lake.raw = raw
+    status, out, err = await say("select 1")
+    assert (status, out) == (1, "")
+    assert err.startswith("gexlake: the importer does not answer as gexlake does (")
+    assert what in err
+    assert err.endswith("is GEXLAKE_NATS_URL right?\n")
+    assert err.count("\n") == 1
+
+
+async def test_a_number_that_is_none_is_a_value_like_others(lake: FakeLake, say: Say) -> None:
+    lake.raw = json.dumps({**ANSWER, "rows": [["SPX", float("nan")]]}).encode()
+    assert (await say("select 1", "--format", "csv"))[1].splitlines()[1:] == ["SPX,nan"]
 
 
 async def test_an_importer_that_is_down_is_told(
