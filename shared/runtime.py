@@ -8,13 +8,16 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, NoReturn
 
+from shared import logs
 from shared.bus import Bus
 from shared.errors import CannotStart, StoppedEarly
+from shared.settings import S, load
 
 CANCEL_AGAIN_S: Final = 5.0
-Serve = Callable[[asyncio.Event], Awaitable[None]]
+Serve = Callable[[S, asyncio.Event], Awaitable[None]]
 
 
 class BrokerGone(CannotStart):
@@ -26,13 +29,21 @@ class BrokerGone(CannotStart):
         )
 
 
-def run(serve: Serve) -> None:
-    """Run a service; ``serve`` gets the event that tells it to stop, and returns when it has drained.
+def run(service: str, settings_type: type[S], serve: Serve[S], **flags: Any) -> None:
+    """Run a service: read its settings, open its log, and serve until SIGTERM or Ctrl-C.
 
     Exits with status 1 and one line on standard error when it cannot start or go on.
+
+    Args:
+        service: its name in the log.
+        settings_type: what it has to know.
+        serve: does its work; it gets the event that tells it to stop, and returns when it has drained.
+        flags: settings from the command line, by field name; None means not given.
     """
     try:
-        asyncio.run(_until_stopped(serve))
+        settings = load(settings_type, **flags)
+        logs.configure(service, settings.log_level, settings.log_dir)
+        asyncio.run(_until_stopped(partial(serve, settings)))
     except CannotStart as error:
         fail(error)
 
@@ -101,7 +112,7 @@ async def _end(parts: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.gather(*parts, return_exceptions=True)
 
 
-async def _until_stopped(serve: Serve) -> None:
+async def _until_stopped(serve: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

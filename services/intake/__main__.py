@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from services.intake.settings import IntakeSettings
 from services.intake.wiring import serve
-from shared import logs
-from shared.errors import CannotStart
-from shared.runtime import fail, run
-from shared.settings import load
+from shared.runtime import run
 
 
 def flags() -> dict[str, Any]:
@@ -30,12 +26,7 @@ def flags() -> dict[str, Any]:
 
 def main() -> None:
     """Run until SIGTERM or Ctrl-C; exit 1 with one line when intake cannot start."""
-    try:
-        settings = load(IntakeSettings, **flags())
-    except CannotStart as error:
-        fail(error)
-    logs.configure("intake", settings.log_level, settings.log_dir)
-    run(partial(serve, settings))
+    run("intake", IntakeSettings, serve, **flags())
 
 
 if __name__ == "__main__":

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from services.janitor.settings import JanitorSettings
 from services.janitor.wiring import serve
-from shared import logs
-from shared.errors import CannotStart
-from shared.runtime import fail, run
-from shared.settings import load
+from shared.runtime import run
 
 
 def main() -> None:
-    """Read the settings and do the duties until SIGTERM."""
-    try:
-        settings = load(JanitorSettings)
-    except CannotStart as error:
-        fail(error)
-    logs.configure("janitor", settings.log_level, settings.log_dir)
-    run(partial(serve, settings))
+    """Do the duties until SIGTERM or Ctrl-C; exit 1 with one line when the janitor cannot start."""
+    run("janitor", JanitorSettings, serve)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How the parts of a service end together."""
+"""How a service begins, and how its parts end together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 from nats.aio.client import Client
 
 from shared.bus import Bus
-from shared.runtime import BrokerGone, supervise
+from shared.runtime import BrokerGone, run, supervise
+from shared.settings import Settings
 
 
 @pytest.fixture
@@ -86,3 +87,15 @@ async def test_a_part_that_loses_its_cancellation_is_cancelled_again(
     stop.set()
     await asyncio.wait_for(service, 5)
     assert len(lost) == 3
+
+
+def test_an_unusable_setting_ends_a_service_before_it_serves(capsys: pytest.CaptureFixture[str]) -> None:
+    async def serve(_settings: Settings, _stop: asyncio.Event) -> None:
+        pytest.fail("it serves")
+
+    with pytest.raises(SystemExit) as ended:
+        run("tester", Settings, serve, nats_port=0)
+    assert ended.value.code == 1
+    told = capsys.readouterr().err
+    assert told.startswith("gexlake: the setting GEXLAKE_NATS_PORT is unusable")
+    assert told.count("\n") == 1
