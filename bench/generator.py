@@ -93,7 +93,7 @@ class Day:
             if path.suffix == ".gz":
                 # Neither name nor time in the header: the same day is the same bytes.
                 out = closing.enter_context(gzip.GzipFile("", "wb", 6, out, mtime=0))
-            _write_records(out, self._texts(), is_array, on_record)
+            _write_records(out, self._texts(), on_record, is_array=is_array)
         with path.open("rb") as written:
             sha256 = hashlib.file_digest(written, "sha256").hexdigest()
         return DayFacts(self.snapshots, self.snapshots * self.strikes, path.stat().st_size, sha256)
@@ -171,7 +171,7 @@ def _text(hundredths: int) -> str:
 
 
 def _write_records(
-    out: BinaryIO, texts: Iterator[str], is_array: bool, on_record: Callable[[], object] | None
+    out: BinaryIO, texts: Iterator[str], on_record: Callable[[], object] | None, *, is_array: bool
 ) -> None:
     between = "," if is_array else "\n"
     out.write(b"[" if is_array else b"")
