@@ -114,7 +114,8 @@ class ImportFile(Command):
     size_bytes: int = Field(ge=0)
     sha256: Sha256
     modified_ns: int
-    """The staged file's modification time: tells whether another download has replaced it since."""
+    """The staged file's modification time: tells whether another download has replaced it since. 0 when
+    it is not known: then the checksum tells."""
 
     @property
     def msg_id(self) -> str:

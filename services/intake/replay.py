@@ -7,15 +7,24 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StrictBool,
+    ValidationError,
+    model_validator,
+)
 
 from services.intake.body_fields import check_reason
 from services.intake.errors import NotFound, Unprocessable
+from services.intake.history_request import digest_of
 from services.intake.stored_commands import read_command, read_command_of
 from shared import subjects
 from shared.bus import Bus
 from shared.job_states import JobState
-from shared.messages import Command
+from shared.messages import Command, FetchFile, ImportFile
 from shared.subjects import Stage
 
 _KEPT: Final = {
@@ -168,11 +177,30 @@ async def find_command_of_job(bus: Bus, job_id: UUID, state: JobState | None, st
     sequence = state.import_command_seq if stage is Stage.IMPORT else state.fetch_command_seq
     if sequence == 0:
         raise NotFound("stage", "not_found", f"no {stage} command of the job {job_id} is known")
-    command = await read_command_of(bus, job_id, stage, sequence)
+    command = await read_command_of(bus, job_id, stage, sequence) or rebuilt(state, stage)
     if command is None:
         message = f"the {stage} command of the job {job_id} is no longer message {sequence} of JOBS"
         raise NotFound("job_id", "not_found", f"{message}: {_KEPT[subjects.JOBS]}")
     return command
+
+
+def rebuilt(state: JobState, stage: Stage) -> Command | None:
+    """Return a command that is gone from JOBS, from what EVENTS tells of the job; None if that is too little.
+
+    A URL with a query cannot be rebuilt: EVENTS has no secrets.
+    """
+    if stage is Stage.FETCH:
+        whole = digest_of(state.job.base_url) == state.url_sha256
+        return FetchFile(job=state.job, url=SecretStr(state.job.base_url)) if whole else None
+    if state.staged_path is None or state.sha256 is None or state.size_bytes is None:
+        return None
+    return ImportFile(
+        job=state.job,
+        staged_path=state.staged_path,
+        size_bytes=state.size_bytes,
+        sha256=state.sha256,
+        modified_ns=0,
+    )
 
 
 def unknown_job(job_id: UUID) -> NotFound:

@@ -17,6 +17,7 @@ from shared.errors import Terminal
 from shared.messages import FetchFile, FileStaged, ImportFile, JobFailed, JobReplayed
 from shared.subjects import Stage
 from tests.support.intake import (
+    DAY_URL,
     SIGNED_URL,
     RunningIntake,
     all_events,
@@ -106,6 +107,32 @@ async def test_a_staged_job_is_replayed_from_its_import_unless_the_fetch_is_aske
     assert (again.force, again.reason) == (True, "vendor fixed it")
 
 
+async def test_a_command_that_is_gone_is_rebuilt_when_it_held_no_secret(
+    intake: RunningIntake, bus: Bus
+) -> None:
+    url = DAY_URL.replace("gex_zero", "gex_one")
+    plain, signed = (await intake.queue(url=url))["id"], await queue(intake)
+    await bus.js.purge_stream(subjects.JOBS)
+    answer = json.loads((await ask(bus, job_id=plain)).data)
+    again = await payload_at(bus, subjects.JOBS, answer["command_seq"])
+    assert isinstance(again, FetchFile)
+    assert (again.url.get_secret_value(), again.job.generation) == (url, 2)
+    refused = await ask(bus, job_id=signed)
+    assert (refused.headers or {})["Nats-Service-Error-Code"] == "404"
+
+
+async def test_an_import_command_that_is_gone_is_rebuilt_from_the_staged_file(
+    intake: RunningIntake, bus: Bus
+) -> None:
+    job_id = await queue(intake)
+    await stage_and_wait(intake, bus)
+    await bus.js.purge_stream(subjects.JOBS)
+    answer = json.loads((await ask(bus, job_id=job_id)).data)
+    again = await payload_at(bus, subjects.JOBS, answer["command_seq"])
+    assert isinstance(again, ImportFile)
+    assert (again.staged_path, again.size_bytes, again.sha256, again.modified_ns) == ("p", 70, SHA, 0)
+
+
 async def test_a_job_whose_newest_fetch_failed_is_not_replayed_from_an_older_file(
     intake: RunningIntake, bus: Bus
 ) -> None:
@@ -157,8 +184,10 @@ async def test_another_stage_in_the_place_of_a_command_is_not_replayed_instead(
     await made_anew(bus, subjects.JOBS)
     for number in (1, 2):
         await intake.queue(url=f"{SIGNED_URL}-{number}")
-    await is_refused_as_gone(intake, job_id, "import", 2)
-    assert await messages_in(bus, subjects.JOBS) == 2
+    answer = json.loads((await ask(bus, job_id=job_id, stage="import")).data)
+    again = await payload_at(bus, subjects.JOBS, answer["command_seq"])
+    assert isinstance(again, ImportFile)  # rebuilt: a fetch stands where the import command stood
+    assert again.sha256 == SHA
 
 
 async def test_a_message_of_jobs_is_replayed_by_its_place(intake: RunningIntake, bus: Bus) -> None:

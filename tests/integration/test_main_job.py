@@ -182,6 +182,21 @@ async def test_the_broker_down_is_503_within_five_seconds_and_a_retry_later_is_o
     await system.assert_whole(day)
 
 
+async def test_a_job_that_no_message_moves_on_any_more_is_requeued_by_the_janitor(system: System) -> None:
+    day = system.new_day()
+    system.stack.kill("fetcher")
+    system.stack.stop_service("janitor")
+    job_id = await system.post(day, query="")
+    async with connection_to(system.stack) as bus:
+        await bus.js.purge_stream(subjects.JOBS)
+    system.stack.start_service("fetcher")
+    soon = {"GEXLAKE_STRANDED_AFTER_S": "1", "GEXLAKE_REQUEUE_INTERVAL_S": "0.5"}
+    system.stack.start_service("janitor", soon)
+    job = await system.finished(job_id)
+    assert (job["state"], job["generation"]) == ("completed", 2)
+    await system.assert_whole(day)
+
+
 async def test_a_second_importer_on_the_same_file_exits_with_one_line_and_the_first_goes_on(
     system: System,
 ) -> None:
