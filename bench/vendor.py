@@ -110,10 +110,6 @@ class Vendor:
         """Answer wrongly for a name from now on."""
         self._behaviours[name] = behaviour
 
-    def behave(self, name: str) -> None:
-        """Answer rightly for a name from now on."""
-        self._behaviours.pop(name, None)
-
     def release(self) -> None:
         """Let every answer go on that is or will be held by ``hold_after_bytes``."""
         self._released.set()

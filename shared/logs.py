@@ -13,7 +13,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from shared.redaction import HIDDEN, SECRET_FIELDS, redact
 
-_QUIET = ("httpx", "httpcore", "apscheduler", "nats", "uvicorn.access")
+_QUIET = ("httpx", "httpcore", "apscheduler", "nats")
 _LOG_FILE_BYTES = 20_000_000
 
 

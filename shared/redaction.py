@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
 HIDDEN: Final = "[redacted]"
 
@@ -14,12 +13,6 @@ _KEYS = re.compile(r"(?i)(\bbearer\s+|gexbot_custom_)[A-Za-z0-9._~+/=-]+")
 _QUERY_SECRETS = re.compile(r"(?i)\b(sig|signature|token|x-amz-[a-z-]+|api_?key)=[^\s&\"'<>]+")
 _KEY_HEADERS = re.compile(r"(?i)\b(x-api-key['\"]?:\s*['\"]?)[^\s,'\"<>]+")
 SECRET_FIELDS: Final = frozenset({"authorization", "x-api-key", "api_key", "api_keys", "password", "token"})
-
-
-def base_url(url: str) -> str:
-    """Return a URL without its userinfo, query and fragment: fit to be stored and shown."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def redact(text: str) -> str:
