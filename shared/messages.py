@@ -13,7 +13,6 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, ValidationError
 
 from shared.errors import MalformedMessage
-from shared.partition import Partition
 from shared.subjects import CommandSubject, Priority, Stage, What, event
 
 SignedUrl = Annotated[SecretStr, PlainSerializer(lambda url: url.get_secret_value(), when_used="json")]
@@ -189,11 +188,6 @@ class PartitionImported(Event):
     parquet_sha256: Sha256
     replaced_sha256: Sha256 | None = None
     """Checksum of the file that the partition came from before."""
-
-    @property
-    def partition(self) -> Partition:
-        """The partition that was replaced."""
-        return Partition(self.job.ticker, self.job.endpoint, self.trading_day)
 
 
 class JobSkipped(Event):

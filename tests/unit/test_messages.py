@@ -31,7 +31,6 @@ from shared.messages import (
     decode,
     job_id_of,
 )
-from shared.partition import Partition
 from shared.subjects import Priority, Stage, What
 from tests.support.values import BASE_URL, a_fetch, a_job, a_skip, an_import
 
@@ -228,12 +227,6 @@ def test_a_job_is_the_ticker_the_endpoint_and_the_url_without_its_query() -> Non
         job_id_of("NQ_NDX", "gex_zero", f"{BASE_URL}.gz"),
     }
     assert len(others - {same}) == 3
-
-
-def test_an_imported_partition_is_told() -> None:
-    imported = VALUES["gex.event.v1.imported"]
-    assert isinstance(imported, PartitionImported)
-    assert imported.partition == Partition("NQ_NDX", "gex_zero", date(2025, 11, 14))
 
 
 @pytest.mark.parametrize(
