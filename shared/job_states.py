@@ -211,39 +211,12 @@ def _staged(event: FileStaged, state: JobState, at: datetime) -> JobState:
 
 @_take_in.register
 def _imported(event: PartitionImported, state: JobState, at: datetime) -> JobState:
-    return _moved(
-        state,
-        Status.COMPLETED,
-        at,
-        stage=Stage.IMPORT,
-        trading_day=event.trading_day,
-        sha256=event.sha256,
-        replaced_sha256=event.replaced_sha256,
-        snapshots=event.snapshots,
-        strike_rows=event.strike_rows,
-        parquet_path=event.parquet_path,
-        parquet_bytes=event.parquet_bytes,
-        error=None,
-        error_field=None,
-    )
+    return _ended(event, state, Status.COMPLETED, at, replaced_sha256=event.replaced_sha256)
 
 
 @_take_in.register
 def _skipped(event: JobSkipped, state: JobState, at: datetime) -> JobState:
-    return _moved(
-        state,
-        Status.SKIPPED,
-        at,
-        stage=Stage.IMPORT,
-        trading_day=event.trading_day,
-        sha256=event.sha256,
-        snapshots=event.snapshots,
-        strike_rows=event.strike_rows,
-        parquet_path=event.parquet_path,
-        parquet_bytes=event.parquet_bytes,
-        error=None,
-        error_field=None,
-    )
+    return _ended(event, state, Status.SKIPPED, at)
 
 
 @_take_in.register
@@ -260,6 +233,26 @@ def _failed(event: JobFailed, state: JobState, at: datetime) -> JobState:
         updated_at=at,
     )
     return _moved(state, Status.FAILED, at) if event.final else state
+
+
+def _ended(
+    event: PartitionImported | JobSkipped, state: JobState, status: Status, at: datetime, **changes: Any
+) -> JobState:
+    return _moved(
+        state,
+        status,
+        at,
+        stage=Stage.IMPORT,
+        trading_day=event.trading_day,
+        sha256=event.sha256,
+        snapshots=event.snapshots,
+        strike_rows=event.strike_rows,
+        parquet_path=event.parquet_path,
+        parquet_bytes=event.parquet_bytes,
+        error=None,
+        error_field=None,
+        **changes,
+    )
 
 
 def _first_heard_of(job: Job, at: datetime) -> JobState:
