@@ -21,8 +21,9 @@ from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
 
 from shared import streams, subjects
+from shared.envelope import Envelope, decode
 from shared.errors import BrokerUnavailable, MalformedMessage, StoppedEarly, StreamFull
-from shared.messages import Command, Envelope, Event, decode
+from shared.messages import Command, Event
 from shared.settings import DEFAULT_ACK_WAIT_S, Settings
 from shared.subjects import What
 

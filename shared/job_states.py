@@ -13,6 +13,7 @@ from functools import singledispatch
 from typing import Any, Final
 from uuid import UUID
 
+from shared.envelope import decode
 from shared.errors import MalformedMessage
 from shared.messages import (
     Event,
@@ -24,7 +25,6 @@ from shared.messages import (
     JobSkipped,
     JobStarted,
     PartitionImported,
-    decode,
 )
 from shared.subjects import Stage
 

@@ -6,13 +6,12 @@ every type stands in ``tests/golden/``.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
-from typing import Annotated, Any, ClassVar, Final, Self
-from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+from datetime import date, timedelta
+from typing import Annotated, ClassVar, Final
+from uuid import NAMESPACE_URL, UUID, uuid5
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
 
-from shared.errors import MalformedMessage
 from shared.subjects import CommandSubject, Priority, Stage, What, event
 
 SignedUrl = Annotated[SecretStr, PlainSerializer(lambda url: url.get_secret_value(), when_used="json")]
@@ -233,80 +232,3 @@ class JobReplayed(Event):
     """What was replayed: ``job``, ``JOBS:<seq>`` or ``DEAD:<seq>``."""
     command_seq: int
     url_sha256: Sha256 | None = None
-
-
-COMMANDS: Final[dict[Stage, type[FetchFile | ImportFile]]] = {
-    Stage.FETCH: FetchFile,
-    Stage.IMPORT: ImportFile,
-}
-PAYLOADS: Final[dict[str, type[Payload]]] = {
-    payload.TYPE: payload
-    for payload in (
-        FetchFile,
-        ImportFile,
-        JobRequested,
-        JobStarted,
-        FileStaged,
-        PartitionImported,
-        JobSkipped,
-        JobFailed,
-        JobReplayed,
-    )
-}
-
-
-class Envelope(Frozen):
-    """What every message on the bus has in common."""
-
-    type: str
-    id: UUID
-    occurred_at: AwareDatetime
-    job_id: UUID
-    payload: dict[str, Any]
-
-    @classmethod
-    def seal(cls, payload: Payload, occurred_at: datetime, message_id: UUID | None = None) -> Self:
-        """Wrap a payload."""
-        return cls(
-            type=payload.TYPE,
-            id=message_id or uuid4(),
-            occurred_at=occurred_at,
-            job_id=payload.job.job_id,
-            payload=payload.model_dump(mode="json"),
-        )
-
-    def encode(self) -> bytes:
-        """Return the bytes that go over the wire."""
-        return self.model_dump_json().encode()
-
-    def open(self, subject: str) -> Payload:
-        """Return the payload.
-
-        Raises:
-            MalformedMessage: its type is unknown, or it does not fit its type.
-        """
-        payload_type = PAYLOADS.get(self.type)
-        if payload_type is None:
-            raise MalformedMessage(subject, f"type {self.type!r} is unknown to this version")
-        try:
-            return payload_type.model_validate(self.payload)
-        except ValidationError as error:
-            raise MalformedMessage(subject, _first(error)) from error
-
-
-def decode(subject: str, data: bytes) -> Envelope:
-    """Read an envelope.
-
-    Raises:
-        MalformedMessage: the bytes are not one.
-    """
-    try:
-        return Envelope.model_validate_json(data)
-    except ValidationError as error:
-        raise MalformedMessage(subject, _first(error)) from error
-
-
-def _first(error: ValidationError) -> str:
-    # Without the input: it may hold a signed URL.
-    problem = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"

@@ -24,6 +24,7 @@ from nats.js.errors import NotFoundError
 from shared import dead_letters, subjects, turns
 from shared.attempts import Attempts, Retries
 from shared.bus import Bus, translated
+from shared.envelope import COMMANDS, decode
 from shared.errors import (
     BrokerUnavailable,
     GexlakeError,
@@ -32,7 +33,7 @@ from shared.errors import (
     Terminal,
     Transient,
 )
-from shared.messages import COMMANDS, Command, Job, JobFailed, JobReplayed, JobRequested, decode
+from shared.messages import Command, Job, JobFailed, JobReplayed, JobRequested
 from shared.redaction import redact
 from shared.streams import job_consumer
 from shared.subjects import Priority, Stage

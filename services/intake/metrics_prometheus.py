@@ -12,7 +12,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.intake.projection import Projection
 from services.intake.status import BrokerFacts, jobs_by_state
 from shared.job_states import KEPT_FOR
-from shared.messages import Event, FileStaged, JobFailed, JobSkipped, JobStarted, PartitionImported
+from shared.messages import (
+    Event,
+    FileStaged,
+    JobFailed,
+    JobSkipped,
+    JobStarted,
+    PartitionImported,
+)
 from shared.subjects import Stage
 
 _SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)

@@ -10,8 +10,9 @@ from nats.js.errors import NotFoundError
 from services.intake.errors import Unprocessable
 from shared import subjects
 from shared.bus import Bus, translated
+from shared.envelope import decode
 from shared.errors import MalformedMessage
-from shared.messages import Command, decode
+from shared.messages import Command
 from shared.subjects import Stage
 
 

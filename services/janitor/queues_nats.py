@@ -7,8 +7,8 @@ from nats.js.errors import NotFoundError
 from services.janitor.duties.requeue_stranded_jobs import Command, ConsumerProgress
 from shared import subjects
 from shared.bus import Bus, translated
+from shared.envelope import decode
 from shared.errors import MalformedMessage
-from shared.messages import decode
 from shared.subjects import Priority, Stage
 
 

@@ -16,8 +16,9 @@ from nats.js.errors import NotFoundError
 from bench.nats_server import NatsServer
 from shared import subjects
 from shared.bus import REPLAY_HEADER, Bus, connected, translated
+from shared.envelope import decode
 from shared.errors import BrokerUnavailable, StreamFull
-from shared.messages import FetchFile, JobRequested, JobStarted, decode
+from shared.messages import FetchFile, JobRequested, JobStarted
 from shared.settings import Settings
 from shared.subjects import Stage
 from tests.support.poll import eventually

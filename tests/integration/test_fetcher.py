@@ -19,7 +19,8 @@ from services.fetcher.settings import FetcherSettings
 from services.fetcher.wiring import new_worker, sources
 from shared import dead_letters, subjects
 from shared.bus import Bus
-from shared.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed, JobRequested, decode
+from shared.envelope import decode
+from shared.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed, JobRequested
 from shared.paths import is_partial
 from shared.progress import Progress
 from shared.subjects import Priority, Stage

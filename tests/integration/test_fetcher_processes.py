@@ -17,7 +17,8 @@ from bench.nats_server import NatsServer
 from bench.vendor import Misbehaviour, Vendor
 from shared import subjects
 from shared.bus import Bus
-from shared.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed, decode
+from shared.envelope import decode
+from shared.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed
 from shared.paths import LakePaths, is_partial, partial
 from shared.settings import Settings
 from shared.subjects import Stage

@@ -11,8 +11,9 @@ import pytest
 from bench.nats_server import NatsServer
 from shared import subjects
 from shared.bus import Bus
+from shared.envelope import decode
 from shared.errors import BrokerUnavailable
-from shared.messages import JobStarted, decode
+from shared.messages import JobStarted
 from shared.subjects import Stage
 from shared.tail import Tailed, fetch, follow
 from tests.support.poll import eventually

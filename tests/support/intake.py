@@ -22,7 +22,8 @@ from services.intake.settings import IntakeSettings
 from services.intake.wiring import serve_parts, wire
 from shared import subjects
 from shared.bus import Bus
-from shared.messages import Envelope, Payload, decode
+from shared.envelope import Envelope, decode
+from shared.messages import Payload
 from tests.support.poll import eventually
 
 DAY_URL = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"

@@ -14,7 +14,8 @@ from services.intake.metrics_prometheus import Metrics
 from services.intake.projection import Projection
 from services.intake.status import BrokerFacts, view_status
 from shared import subjects
-from shared.messages import Envelope, Event, FileStaged, JobRequested, JobStarted
+from shared.envelope import Envelope
+from shared.messages import Event, FileStaged, JobRequested, JobStarted
 from shared.presence import Heartbeat
 from shared.progress import Progress
 from shared.subjects import Priority, Stage

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.envelope import Envelope
 from shared.job_states import JobState, JobStates, Status, advance
 from shared.messages import (
-    Envelope,
     Event,
     FileStaged,
     Job,

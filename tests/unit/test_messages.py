@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from shared import messages, subjects
+from shared.envelope import COMMANDS, PAYLOADS, Envelope, decode
 from shared.errors import MalformedMessage
 from shared.messages import (
-    COMMANDS,
-    PAYLOADS,
-    Envelope,
     FetchFile,
     FileStaged,
     ImportFile,
@@ -28,7 +26,6 @@ from shared.messages import (
     JobStarted,
     PartitionImported,
     Payload,
-    decode,
     job_id_of,
 )
 from shared.subjects import Priority, Stage, What

@@ -1,0 +1,101 @@
+"""The envelope around every message on the bus: sealed, encoded, decoded and opened here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final, Self
+from uuid import UUID, uuid4
+
+from pydantic import AwareDatetime, ValidationError
+
+from shared.errors import MalformedMessage
+from shared.messages import (
+    FetchFile,
+    FileStaged,
+    Frozen,
+    ImportFile,
+    JobFailed,
+    JobReplayed,
+    JobRequested,
+    JobSkipped,
+    JobStarted,
+    PartitionImported,
+    Payload,
+)
+from shared.subjects import Stage
+
+COMMANDS: Final[dict[Stage, type[FetchFile | ImportFile]]] = {
+    Stage.FETCH: FetchFile,
+    Stage.IMPORT: ImportFile,
+}
+PAYLOADS: Final[dict[str, type[Payload]]] = {
+    payload.TYPE: payload
+    for payload in (
+        FetchFile,
+        ImportFile,
+        JobRequested,
+        JobStarted,
+        FileStaged,
+        PartitionImported,
+        JobSkipped,
+        JobFailed,
+        JobReplayed,
+    )
+}
+
+
+class Envelope(Frozen):
+    """What every message on the bus has in common."""
+
+    type: str
+    id: UUID
+    occurred_at: AwareDatetime
+    job_id: UUID
+    payload: dict[str, Any]
+
+    @classmethod
+    def seal(cls, payload: Payload, occurred_at: datetime, message_id: UUID | None = None) -> Self:
+        """Wrap a payload."""
+        return cls(
+            type=payload.TYPE,
+            id=message_id or uuid4(),
+            occurred_at=occurred_at,
+            job_id=payload.job.job_id,
+            payload=payload.model_dump(mode="json"),
+        )
+
+    def encode(self) -> bytes:
+        """Return the bytes that go over the wire."""
+        return self.model_dump_json().encode()
+
+    def open(self, subject: str) -> Payload:
+        """Return the payload.
+
+        Raises:
+            MalformedMessage: its type is unknown, or it does not fit its type.
+        """
+        payload_type = PAYLOADS.get(self.type)
+        if payload_type is None:
+            raise MalformedMessage(subject, f"type {self.type!r} is unknown to this version")
+        try:
+            return payload_type.model_validate(self.payload)
+        except ValidationError as error:
+            raise MalformedMessage(subject, _first(error)) from error
+
+
+def decode(subject: str, data: bytes) -> Envelope:
+    """Read an envelope.
+
+    Raises:
+        MalformedMessage: the bytes are not one.
+    """
+    try:
+        return Envelope.model_validate_json(data)
+    except ValidationError as error:
+        raise MalformedMessage(subject, _first(error)) from error
+
+
+def _first(error: ValidationError) -> str:
+    # Without the input: it may hold a signed URL.
+    problem = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"
