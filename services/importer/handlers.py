@@ -95,11 +95,12 @@ def _own_work(lake: Lake, job: Job) -> LedgerRow | None:
     """
     with lake.reading() as connection:
         row = ledger_duckdb.read_one(connection, job.job_id)
+        waiting = {(held.job_id, held.generation) for held in partitions.unpublished(connection)}
     if row is None or (row.generation, row.requested_at) != (job.generation, job.requested_at):
         return None
-    if row.status is Status.COMMITTED:
+    if (row.id, row.generation) in waiting:
         raise StorageTrouble("putting the Parquet file in place", RuntimeError("see the importer's log"))
-    return row if row.status in {Status.COMPLETED, Status.SKIPPED} else None
+    return row if row.status in {Status.COMMITTED, Status.COMPLETED, Status.SKIPPED} else None
 
 
 def _same_content(lake: Lake, command: ImportFile) -> PartitionRow | None:

@@ -42,6 +42,8 @@ class Lake:
         self._readers: set[duckdb.DuckDBPyConnection] = set()
         self._readers_changed = threading.Condition()
         self._closed = False
+        self._is_invalid = False
+        """Whether DuckDB has given the instance up; the next writer opens it anew."""
         self._view_is_empty = True
 
     @classmethod
@@ -78,15 +80,18 @@ class Lake:
         Raises:
             StorageTrouble: the file is being closed, or has to be opened anew first.
         """
-        connection = self._cursor()
         with self._readers_changed:
+            connection = self._cursor()
             self._readers.add(connection)
         try:
             yield connection
+        except duckdb.FatalException as error:
+            self._is_invalid = True
+            raise StorageTrouble("reading the lake", error) from error
         finally:
-            connection.close()
             with self._readers_changed:
                 self._readers.discard(connection)
+                connection.close()
                 self._readers_changed.notify_all()
 
     @contextmanager
@@ -100,6 +105,8 @@ class Lake:
             StorageTrouble: the disk is full or fails.
         """
         with self._writing:
+            if self._is_invalid:
+                self._disconnect()
             connection = self._cursor()
             try:
                 with (interruption or Interruption()).covering(connection):
@@ -134,6 +141,7 @@ class Lake:
                 if self._readers_changed.wait_for(lambda: not self._readers, timeout=0.1):
                     break
             connection, self._connection = self._connection, None
+            self._is_invalid = False
             if connection is not None:
                 try:
                     connection.close()

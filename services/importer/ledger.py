@@ -10,6 +10,7 @@ from uuid import UUID
 from services.importer.partitions_duckdb import PartitionRow
 from shared.job_states import FINISHED, RANK, JobState, Status
 from shared.messages import Command, Job
+from shared.subjects import Stage
 
 
 @dataclass(frozen=True)
@@ -99,22 +100,34 @@ def of_generation(row: LedgerRow | None, job: Job) -> LedgerRow | None:
 def caught_up(row: LedgerRow | None, state: JobState) -> LedgerRow | None:
     """Return the row after the news that ``state`` has for it; None when it has none.
 
-    What the importer wrote itself, with more in it, stands: a state that is not further changes nothing.
+    What the importer wrote itself, with more in it, stands: of a state that is not further only the count of
+    attempts is taken over.
     """
     current = of_generation(row, state.job)
-    if current is None or RANK[state.status] < RANK[current.status] or current.status in FINISHED:
+    if current is None:
         return None
-    if current is not row:
-        current = replace(current, created_at=state.created_at if row is None else row.created_at)
-    news = replace(
-        current,
-        status=state.status,
-        attempts=state.attempts,
-        last_error=state.error,
-        updated_at=state.updated_at,
-        **_of_staged_file(state),
-    )
+    if current is row and _is_no_further(state, current):
+        news = replace(current, attempts=_attempts(state) or current.attempts)
+    else:
+        news = replace(
+            current,
+            status=state.status,
+            attempts=state.attempts,
+            last_error=state.error,
+            created_at=row.created_at if row else state.created_at,
+            updated_at=state.updated_at,
+            **_of_staged_file(state),
+        )
     return None if news == row else news
+
+
+def _is_no_further(state: JobState, row: LedgerRow) -> bool:
+    ahead = RANK[state.status] - RANK[row.status]
+    return ahead < 0 or (ahead == 0 and row.status in FINISHED)
+
+
+def _attempts(state: JobState) -> int:
+    return state.attempts if state.stage is Stage.IMPORT else 0
 
 
 def with_outcome(row: LedgerRow, held: PartitionRow, status: Status, now: datetime) -> LedgerRow:
@@ -159,12 +172,13 @@ def with_replacement(
 
 
 def _of_staged_file(state: JobState) -> dict[str, Any]:
-    if RANK[state.status] < RANK[Status.STAGED]:
+    if state.stage is Stage.FETCH:
         return {}  # what the state knows is of an older generation's file
-    return {
+    known = {
         "checksum": state.sha256,
         "bytes": state.size_bytes,
         "trading_day": state.trading_day,
         "records_processed": state.snapshots,
         "strike_rows": state.strike_rows,
     }
+    return {name: value for name, value in known.items() if value is not None}

@@ -57,7 +57,11 @@ def answer(lake: Lake, query: str, *, max_rows: int, timeout_s: float) -> Answer
                 ]
                 names = sum(len(column["name"]) + _QUOTES for column in columns)
                 rows, truncated = _rows(connection, max_rows, names)
+        except duckdb.FatalException:
+            raise
         except duckdb.InterruptException as error:
+            if time.monotonic() - started < timeout_s:
+                raise QueryRefused("the lake is being closed or opened anew: ask again", 503) from error
             raise QueryRefused(
                 f"the query took longer than {timeout_s:g} s and was interrupted", 408
             ) from error

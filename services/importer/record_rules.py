@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from services.importer.history_format import INTEGERS, OPTIONAL_NUMBERS, REQUIRED_NUMBERS
-from shared.trading_day import bounds_ms
+from shared.trading_day import bounds_ms, trading_day_of
 
 _INT32: Final = 2**31
 _MAX_SHOWN: Final = 40
@@ -80,7 +80,11 @@ def _fault_of_ticker(record: dict[str, Any], ticker: str) -> Fault | None:
 
 def _fault_of_day(record: dict[str, Any], day: date | None) -> Fault | None:
     if day is None:
-        return None
+        return (
+            None
+            if _is_a_time(record)
+            else ("timestamp", f"is {_shown(record['timestamp'])}, which is no time")
+        )
     start, end = bounds_ms(day)
     if start <= timestamp_ms_of(record) < end:
         return None
@@ -89,6 +93,14 @@ def _fault_of_day(record: dict[str, Any], day: date | None) -> Fault | None:
     except (ValueError, OverflowError, OSError):
         moment = ""
     return "timestamp", f"is {_shown(record['timestamp'])}{moment}, outside the trading day {day} in New York"
+
+
+def _is_a_time(record: dict[str, Any]) -> bool:
+    try:
+        trading_day_of(timestamp_ms_of(record))
+    except (ValueError, OverflowError, OSError):
+        return False
+    return True
 
 
 def _fault_of_strikes(record: dict[str, Any]) -> Fault | None:

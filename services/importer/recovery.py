@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-import duckdb
 import structlog
 
 from services.importer import ledger_duckdb
@@ -25,30 +23,20 @@ log = structlog.get_logger(__name__)
 
 
 async def finish_committed(bus: Bus, lake: Lake) -> None:
-    """Publish what is committed only, and tell of it: the messages that asked for it may be long gone.
+    """Put the Parquet file of every partition in place whose rows are committed without it, and tell of it.
+
+    The messages that asked for them may be long gone, so each is told before it counts as done. A partition
+    whose file cannot be put in place now is left for the next time, and holds up nobody else.
 
     Raises:
-        BrokerUnavailable: it is published, but nobody could be told.
+        BrokerUnavailable: nobody can be told; the next time will.
     """
-    for row in await asyncio.to_thread(publish_committed, lake, bus.clock):
-        with lake.reading() as connection:
-            known = ledger_duckdb.read_one(connection, row.job_id)
-        if known is not None and known.generation == row.generation:
-            await bus.announce(imported(known.job, row))
-
-
-def publish_committed(lake: Lake, clock: Callable[[], datetime]) -> list[PartitionRow]:
-    """Write the Parquet file of every partition whose rows are committed without it; return those partitions.
-
-    One that cannot be written now is left for the next time, and holds up nobody else.
-    """
-    with lake.reading() as connection:
-        waiting = partitions.unpublished(connection)
-    published = [row for row in (_publish_if_possible(lake, row, clock) for row in waiting) if row]
-    if published:
-        lake.refresh_parquet_view()
-        log.info("committed_partitions_published", partitions=[str(row.partition) for row in published])
-    return published
+    for waiting in await asyncio.to_thread(_unpublished, lake):
+        row = await asyncio.to_thread(_place, lake, waiting)
+        if row is not None:
+            await _tell(bus, lake, row)
+            await asyncio.to_thread(_complete, lake, row, bus.clock())
+            log.info("committed_partition_published", partition=str(row.partition))
 
 
 def sweep(lake: Lake) -> None:
@@ -57,21 +45,34 @@ def sweep(lake: Lake) -> None:
         log.info("temporary_files_removed", files=removed)
 
 
-def _publish_if_possible(lake: Lake, row: PartitionRow, clock: Callable[[], datetime]) -> PartitionRow | None:
+def _unpublished(lake: Lake) -> list[PartitionRow]:
+    with lake.reading() as connection:
+        return partitions.unpublished(connection)
+
+
+def _place(lake: Lake, row: PartitionRow) -> PartitionRow | None:
+    """Return the row with its file in place; None when that is not possible now."""
+    final = lake.paths.parquet(row.partition)
     try:
         with lake.writing() as connection:
-            return _publish(lake, connection, row, clock)
+            if is_there(final, row.parquet_checksum):
+                return row
+            with hidden_parquet(connection, export_query(row.partition), final, row.job_id) as file:
+                publish(file.path, final)
+            return replace(row, parquet_bytes=file.size_bytes, parquet_checksum=file.sha256)
     except StorageTrouble as error:
         log.warning("partition_not_published", partition=str(row.partition), error=str(error))
         return None
 
 
-def _publish(
-    lake: Lake, connection: duckdb.DuckDBPyConnection, row: PartitionRow, clock: Callable[[], datetime]
-) -> PartitionRow:
-    final = lake.paths.parquet(row.partition)
-    if not is_there(final, row.parquet_checksum):
-        with hidden_parquet(connection, export_query(row.partition), final, row.job_id) as file:
-            publish(file.path, final)
-        row = replace(row, parquet_bytes=file.size_bytes, parquet_checksum=file.sha256)
-    return complete(connection, row, clock())
+async def _tell(bus: Bus, lake: Lake, row: PartitionRow) -> None:
+    with lake.reading() as connection:
+        known = ledger_duckdb.read_one(connection, row.job_id)
+    if known is not None and known.generation == row.generation:
+        await bus.announce(imported(known.job, row))
+
+
+def _complete(lake: Lake, row: PartitionRow, now: datetime) -> None:
+    with lake.writing() as connection:
+        complete(connection, row, now)
+    lake.refresh_parquet_view()

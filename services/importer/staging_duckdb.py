@@ -126,7 +126,10 @@ def _checked(
         raise find_fault(path, ticker, day, interruption) or NoRecords(path.name)
     if faults:
         raise refusal_of(path, ticker, day, interruption)
-    day = day or trading_day_of(first_record_ms)
+    try:
+        day = day or trading_day_of(first_record_ms)
+    except (ValueError, OverflowError, OSError) as error:
+        raise refusal_of(path, ticker, day, interruption) from error
     if distinct < records or disorder:
         _sort_and_drop_duplicates(connection)
     first_ms, last_ms = _one_row(connection, f"SELECT min(timestamp_ms), max(timestamp_ms) FROM {TABLE}")  # noqa: S608

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import duckdb
 import structlog
@@ -25,7 +25,8 @@ class Interruption:
         self._asked = True
         connection = self._connection
         if connection is not None:
-            connection.interrupt()
+            with suppress(duckdb.ConnectionException):  # closed at this moment
+                connection.interrupt()
 
     def check(self) -> None:
         """End here if that was asked for.

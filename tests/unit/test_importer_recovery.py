@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial as partial_of
 from pathlib import Path
+from typing import cast
 
 import duckdb
 import pytest
@@ -15,13 +17,17 @@ import pytest
 from services.importer.errors import ImportTimedOut, StorageTrouble
 from services.importer.handlers import bring_in
 from services.importer.lake_duckdb import Lake
+from services.importer.ledger_keeper import record
 from services.importer.parquet_duckdb import sha256_of
-from services.importer.recovery import publish_committed, sweep
+from services.importer.recovery import finish_committed, sweep
 from services.importer.statements_duckdb import Interruption
 from services.importer.writer_thread import run_in_writer_thread
-from shared.errors import CannotStart
-from shared.messages import PartitionImported
+from shared.bus import Bus
+from shared.errors import BrokerUnavailable, CannotStart
+from shared.job_states import JobStates, Status
+from shared.messages import JobFailed, PartitionImported
 from shared.paths import partial
+from shared.subjects import Stage
 from tests.support.lake import LakeOnDisk, records
 from tests.support.values import NOON, a_job
 
@@ -38,20 +44,84 @@ def died_before_the_rename(lake: LakeOnDisk) -> Path:
     return parquet
 
 
+class Told:
+    """A bus that keeps what is announced; out of reach, it refuses."""
+
+    def __init__(self, *, reachable: bool = True) -> None:
+        self.facts: list[PartitionImported] = []
+        self._reachable = reachable
+
+    def clock(self) -> datetime:
+        return NOON
+
+    async def announce(self, fact: PartitionImported) -> None:
+        if not self._reachable:
+            raise BrokerUnavailable("tell")
+        self.facts.append(fact)
+
+
+def finish(lake: LakeOnDisk) -> list[PartitionImported]:
+    told = Told()
+    asyncio.run(finish_committed(cast("Bus", told), lake.lake))
+    return told.facts
+
+
+def test_what_could_not_be_told_is_told_the_next_time(lake: LakeOnDisk) -> None:
+    died_before_the_rename(lake)
+    with pytest.raises(BrokerUnavailable):
+        asyncio.run(finish_committed(cast("Bus", Told(reachable=False)), lake.lake))
+    (fact,) = finish(lake)
+    assert fact.snapshots == 5
+    assert lake.differences() == 0
+
+
+def test_an_import_that_was_given_up_on_is_completed_once_its_file_is_in_place(lake: LakeOnDisk) -> None:
+    died_before_the_rename(lake)
+    states = JobStates()
+    failed = JobFailed(job=a_job(), stage=Stage.IMPORT, failures=3, final=True, error="disk full")
+    record(lake.lake, [states.apply(failed, NOON)])
+    assert lake.rows("SELECT status, records_processed FROM gex_history_queue") == [("failed", 5)]
+    (fact,) = finish(lake)
+    record(lake.lake, [states.apply(fact, NOON)])
+    ledger = lake.rows("SELECT status, last_error, records_processed FROM gex_history_queue")
+    assert ledger == [("completed", None, 5)]
+    assert states.by_id[a_job().job_id].status is Status.COMPLETED
+
+
+def test_closing_beside_short_readers_is_quiet(lake: LakeOnDisk) -> None:
+    def read() -> None:
+        while True:
+            try:
+                with lake.lake.reading() as connection:
+                    connection.execute("SELECT 1")
+            except (StorageTrouble, duckdb.InterruptException):
+                return
+
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for _ in range(20):
+        lake.lake._disconnect()
+    lake.lake.close()
+    for reader in readers:
+        reader.join(10)
+    assert not any(reader.is_alive() for reader in readers)
+
+
 def test_what_was_committed_only_is_finished(lake: LakeOnDisk) -> None:
     parquet = died_before_the_rename(lake)
     hidden = partial(parquet, "someone")
     hidden.write_bytes(b"half a file")
     lake.reopen()
     sweep(lake.lake)
-    (row,) = publish_committed(lake.lake, lambda: NOON)
-    assert (row.published, row.parquet_checksum) == (True, sha256_of(parquet))
+    (fact,) = finish(lake)
+    assert fact.parquet_sha256 == sha256_of(parquet)
     assert lake.rows("SELECT status, parquet_checksum FROM gex_history_queue") == [
-        ("completed", row.parquet_checksum)
+        ("completed", fact.parquet_sha256)
     ]
     assert lake.differences() == 0
     assert lake.leftovers() == []
-    assert publish_committed(lake.lake, lambda: NOON) == []
+    assert finish(lake) == []
 
 
 def test_a_redelivered_import_finds_its_work_done(lake: LakeOnDisk) -> None:
@@ -121,13 +191,13 @@ def test_a_partition_that_cannot_be_published_holds_up_no_other_job(lake: LakeOn
     parquet = died_before_the_rename(lake)
     parquet.unlink()
     parquet.mkdir()  # nothing can be renamed over a folder
-    assert publish_committed(lake.lake, lambda: NOON) == []
+    assert finish(lake) == []
     with pytest.raises(StorageTrouble, match="putting the Parquet file in place"):
         lake.bring_in(lake.stage(records(5)))
     lake.bring_in(lake.stage(records(4), a_job(endpoint="gex_full")))
     parquet.rmdir()
-    (row,) = publish_committed(lake.lake, lambda: NOON)
-    assert row.snapshots == 5
+    (fact,) = finish(lake)
+    assert fact.snapshots == 5
     assert lake.differences() == 0
 
 

@@ -78,6 +78,12 @@ def test_a_record_that_breaks_a_rule_is_named(
     assert says in str(error)
 
 
+def test_without_a_day_in_the_name_a_timestamp_that_is_no_time_is_named(lake: LakeOnDisk) -> None:
+    job = a_job(base_url="https://hist.gex.bot/export.json", trading_day=None)
+    error = refusal(lake, lake.stage([a_record(timestamp=1763130603000)], job))
+    assert str(error).startswith("export.json: record 1: timestamp is 1763130603000, which is no time")
+
+
 @pytest.mark.parametrize("field", ["timestamp", "ticker", "spot"])
 def test_a_missing_field_is_named(lake: LakeOnDisk, field: str) -> None:
     document = records(3)
