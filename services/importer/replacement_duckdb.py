@@ -103,10 +103,8 @@ def complete(connection: duckdb.DuckDBPyConnection, row: PartitionRow, now: date
     known = ledger_duckdb.read_one(connection, row.job_id)
     with transaction(connection):
         partitions.write(connection, published)
-        waited = {
-            Status.COMMITTED,
-            Status.FAILED,
-        }  # failed: given up on before its file could be put in place
+        # Failed: it was given up on before its file could be put in place.
+        waited = {Status.COMMITTED, Status.FAILED}
         if known is not None and known.generation == row.generation and known.status in waited:
             ledger_duckdb.write(connection, [with_outcome(known, published, Status.COMPLETED, now)])
     failpoint("importer.completed")
