@@ -16,7 +16,7 @@ from shared.bus import Bus
 from shared.errors import CannotStart, StoppedEarly
 from shared.settings import S, load
 
-CANCEL_AGAIN_S: Final = 5.0
+CANCEL_AGAIN_S: Final = 0.2
 Serve = Callable[[S, asyncio.Event], Awaitable[None]]
 
 

@@ -10,7 +10,6 @@ from typing import Final
 
 import structlog
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
@@ -22,6 +21,7 @@ from shared.errors import BrokerUnavailable
 _BATCH: Final = 500
 _WAIT_S: Final = 10.0
 _RETRY_S: Final = 0.5
+_ENDS_WITHIN_S: Final = 1.0
 log = structlog.get_logger(__name__)
 
 
@@ -94,7 +94,7 @@ async def _consumer(
     try:
         yield subscription, created.num_pending or 0
     finally:
-        with suppress(NatsError, OSError):
+        with suppress(BrokerUnavailable), translated("stop following"):
             await subscription.unsubscribe()
 
 
@@ -122,8 +122,10 @@ async def fetch(
     except NatsTimeoutError:
         return []
     finally:
-        fetching.cancel()
         bus.forget(fetching.cancel)
+        if not fetching.done():
+            fetching.cancel()
+            await asyncio.wait({fetching}, timeout=_ENDS_WITHIN_S)  # before the connection is closed under it
 
 
 def _heed_cancellation() -> None:

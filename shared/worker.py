@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -88,7 +89,7 @@ class Worker:
                     await self._sleep_until_woken()
         finally:
             stopping.cancel()
-            if self._bus.is_connected:
+            with suppress(BrokerUnavailable), translated("stop listening for commands"):
                 await doorbell.unsubscribe()
             await self._drain(drain_timeout_s)
 
