@@ -97,9 +97,14 @@ def durable(stage: Stage, priority: Priority) -> str:
     return f"{stage}_{priority}"
 
 
+def next_message(stream: str, consumer: str) -> str:
+    """Return where the broker is asked for the next messages of a consumer (JetStream's API)."""
+    return f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+
+
 def next_command(stage: Stage, priority: Priority) -> str:
-    """Return where the broker is asked for the next message of a durable consumer (JetStream's API)."""
-    return f"$JS.API.CONSUMER.MSG.NEXT.{JOBS}.{durable(stage, priority)}"
+    """Return where the broker is asked for the next command of a stage and priority."""
+    return next_message(JOBS, durable(stage, priority))
 
 
 def event(what: What, job_id: UUID) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -10,18 +11,19 @@ from typing import Final
 
 import structlog
 from nats.aio.msg import Msg
-from nats.errors import TimeoutError as NatsTimeoutError
-from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
+from shared import subjects
 from shared.bus import Bus, translated
 from shared.errors import BrokerUnavailable
 
 _BATCH: Final = 500
 _WAIT_S: Final = 10.0
 _RETRY_S: Final = 0.5
-_ENDS_WITHIN_S: Final = 1.0
+_BACK: Final = None
+"""Stands in a reader's queue for: the connection was lost and is back, what was asked for will not come."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -44,26 +46,20 @@ async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Tailed]:
         try:
             with translated(f"follow {stream}"):
                 next_sequence = await _start(bus, stream, next_sequence)
-                async with _consumer(bus, stream, subject, next_sequence) as (subscription, waiting):
-                    pending = waiting
+                async with _reader(bus, stream, subject, next_sequence) as reader:
+                    pending = reader.waiting
                     while True:
                         if pending == 0 and not caught_up:
                             caught_up = True
                             yield Tailed(next_sequence - 1, "", None)
-                        for message in await _next(bus, subscription):
+                        async for message in reader.pull():
                             at = message.metadata
                             yield Tailed(at.sequence.stream, message.subject, message.data)
                             next_sequence, pending = at.sequence.stream + 1, at.num_pending
         except (BrokerUnavailable, NotFoundError) as error:
+            _heed_cancellation()
             log.debug("tail_interrupted", stream=stream, error=str(error))
             await asyncio.sleep(_RETRY_S)
-
-
-async def _next(bus: Bus, subscription: JetStreamContext.PullSubscription) -> list[Msg]:
-    messages = await fetch(bus, subscription, _BATCH, _WAIT_S)
-    if not messages:
-        await subscription.consumer_info()  # deleted, it would stay silent for ever
-    return messages
 
 
 async def _start(bus: Bus, stream: str, next_sequence: int) -> int:
@@ -75,11 +71,59 @@ async def _start(bus: Bus, stream: str, next_sequence: int) -> int:
     return next_sequence
 
 
+class _Reader:
+    """Pulls from one consumer by requests of its own.
+
+    nats-py's ``fetch`` hides a task that outlives a cancelled caller; here nothing is left running.
+    """
+
+    def __init__(self, bus: Bus, stream: str, consumer: str, waiting: int) -> None:
+        self.waiting = waiting
+        """How many messages the consumer had when it was made."""
+        self.inbox = bus.client.new_inbox()
+        self.arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
+        self._bus = bus
+        self._stream = stream
+        self._consumer = consumer
+
+    async def arrive(self, message: Msg) -> None:
+        self.arrived.put_nowait(message)
+
+    def reconnected(self) -> None:
+        self.arrived.put_nowait(_BACK)
+
+    async def pull(self) -> AsyncIterator[Msg]:
+        """Yield the next messages, none if none came within ``_WAIT_S``.
+
+        Raises:
+            BrokerUnavailable: the connection was lost meanwhile.
+            NotFoundError: the consumer is gone.
+        """
+        _heed_cancellation()
+        request = {"batch": _BATCH, "expires": int(_WAIT_S * 1e9)}
+        await self._bus.client.publish(
+            subjects.next_message(self._stream, self._consumer), json.dumps(request).encode(), self.inbox
+        )
+        for _ in range(_BATCH):
+            try:
+                async with asyncio.timeout(_WAIT_S + 1):
+                    message = await self.arrived.get()
+            except TimeoutError:
+                break
+            if message is _BACK:
+                raise BrokerUnavailable(f"follow {self._stream} across a reconnect")
+            if (message.headers or {}).get("Status"):
+                break
+            yield message
+        else:
+            return
+        # It answers nothing for ever once it is deleted, and that only this call tells.
+        await self._bus.js.consumer_info(self._stream, self._consumer)
+
+
 @asynccontextmanager
-async def _consumer(
-    bus: Bus, stream: str, subject: str, start: int
-) -> AsyncIterator[tuple[JetStreamContext.PullSubscription, int]]:
-    """Yield a consumer that begins at a sequence, and how many messages wait for it."""
+async def _reader(bus: Bus, stream: str, subject: str, start: int) -> AsyncIterator[_Reader]:
+    """Yield the reader of a consumer that begins at a sequence."""
     config = ConsumerConfig(
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
         opt_start_seq=start,
@@ -90,52 +134,19 @@ async def _consumer(
         num_replicas=1,
     )
     created = await bus.js.add_consumer(stream, config)
-    subscription = await bus.js.pull_subscribe_bind(created.name, stream)
+    reader = _Reader(bus, stream, created.name, created.num_pending or 0)
+    subscription = await bus.client.subscribe(reader.inbox, cb=reader.arrive)
+    bus.on_reconnect(reader.reconnected)
     try:
-        yield subscription, created.num_pending or 0
+        yield reader
     finally:
+        bus.forget(reader.reconnected)
         with suppress(BrokerUnavailable), translated("stop following"):
             await subscription.unsubscribe()
 
 
-async def fetch(
-    bus: Bus, subscription: JetStreamContext.PullSubscription, batch: int, wait_s: float
-) -> list[Msg]:
-    """Return the next messages of a pull consumer, none if none came within ``wait_s``.
-
-    A fetch that is pending when the connection comes back is given up at once: it would wait out its time.
-
-    Raises:
-        BrokerUnavailable: that has happened.
-    """
-    # No heartbeats: nats-py asks for them even without an expiry, is refused, and loses what it has in hand.
-    _heed_cancellation()
-    fetching = asyncio.ensure_future(subscription.fetch(batch, timeout=wait_s))
-    fetching.add_done_callback(_retrieve)
-    bus.on_reconnect(fetching.cancel)
-    try:
-        await asyncio.wait({fetching})
-        _heed_cancellation()
-        if fetching.cancelled():
-            raise BrokerUnavailable("follow a stream across a reconnect")
-        return fetching.result()
-    except NatsTimeoutError:
-        return []
-    finally:
-        bus.forget(fetching.cancel)
-        if not fetching.done():
-            fetching.cancel()
-            await asyncio.wait({fetching}, timeout=_ENDS_WITHIN_S)  # before the connection is closed under it
-
-
 def _heed_cancellation() -> None:
-    """End a cancelled task: before Python 3.12, ``wait_for`` loses a cancellation that meets its result."""
+    """End a cancelled task: before Python 3.12, the ``wait_for`` in a request of nats-py may lose that."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-
-
-def _retrieve(fetching: asyncio.Future[list[Msg]]) -> None:
-    """Look at an error that nobody waits for any more."""
-    if not fetching.cancelled():
-        fetching.exception()

@@ -97,10 +97,9 @@ class Worker:
         self._wake.set()
 
     async def _sleep_until_woken(self) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), POLL_S)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await self._wake.wait()
 
     async def _take_what_is_there(self, stop: asyncio.Event) -> None:
         while not stop.is_set():

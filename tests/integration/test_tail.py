@@ -15,7 +15,7 @@ from shared.envelope import decode
 from shared.errors import BrokerUnavailable
 from shared.messages import JobStarted
 from shared.subjects import Stage
-from shared.tail import Tailed, fetch, follow
+from shared.tail import Tailed, follow
 from tests.support.poll import eventually
 from tests.support.values import a_job
 
@@ -154,16 +154,12 @@ async def test_it_goes_on_after_its_consumer_was_deleted(bus: Bus, monkeypatch: 
     assert starts(told) == [None, 1]
 
 
-async def test_what_came_for_a_fetch_that_was_given_up_is_what_the_next_one_gives(bus: Bus) -> None:
-    subscription = await bus.js.pull_subscribe(subjects.ALL_EVENTS, durable="reader", stream=subjects.EVENTS)
-    pulls = bus.client.stats["out_msgs"] + 1
-    given_up = asyncio.create_task(fetch(bus, subscription, 10, 5))
-    await eventually(lambda: bus.client.stats["out_msgs"] >= pulls)
-    given_up.cancel()
-    await bus.client.flush()
-    await announce(bus, 1)
-    await eventually(lambda: subscription.pending_msgs)
-    assert [message.metadata.sequence.stream for message in await fetch(bus, subscription, 10, 5)] == [1]
+async def test_a_cancelled_follower_leaves_nothing_running(bus: Bus) -> None:
+    """A task of a library that is cancelled only after the connection was closed prints a traceback."""
+    before = asyncio.all_tasks()
+    async with following(bus) as told:
+        await eventually(lambda: told)
+    assert asyncio.all_tasks() == before
 
 
 async def test_a_stream_that_was_made_anew_is_told_from_its_first_message(bus: Bus) -> None:
