@@ -2,6 +2,8 @@
 
 ``python -m bench.generator --ticker NQ_NDX --endpoint gex_zero --day 2025-11-14 --out FILE`` writes one; the
 suffix of FILE chooses the form: ``.json`` (an array), ``.jsonl`` (one record a line), either with ``.gz``.
+A larger file has more snapshots a second (``--snapshots 93600 --per-second 4``): more strikes would add few
+bytes, for those far from spot hold next to nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ LAGS_S: Final = (60, 300, 600, 900, 1800)
 """How long ago the priors are: 1, 5, 10, 15 and 30 minutes."""
 OPEN: Final = time(9, 30)
 MAX_SNAPSHOTS: Final = 52_200
-"""Seconds from the open to midnight: a day's records stay inside the trading day."""
+"""Seconds from the open to midnight: a day's records stay inside the trading day, at one a second."""
+_MILLISECONDS: Final = 1000
 _FRIDAY: Final = 4
 
 
@@ -45,7 +48,7 @@ class DayFacts:
 
 @dataclass(frozen=True)
 class Day:
-    """One ticker's trading day, one snapshot a second from 09:30:00 New York.
+    """One ticker's trading day, ``per_second`` snapshots a second from 09:30:00 New York.
 
     Raises:
         ValueError: a field is no ticker, no endpoint, or out of range.
@@ -57,12 +60,17 @@ class Day:
     snapshots: int = 23_400
     strikes: int = 100
     seed: int = 1
+    per_second: int = 1
 
     def __post_init__(self) -> None:
         normalize_ticker(self.ticker)
         normalize_endpoint(self.endpoint)
-        if not 1 <= self.snapshots <= MAX_SNAPSHOTS:
-            raise ValueError(f"a day has 1 to {MAX_SNAPSHOTS} snapshots, not {self.snapshots}")
+        if self.per_second < 1 or _MILLISECONDS % self.per_second:
+            raise ValueError(f"snapshots come in whole milliseconds, not {self.per_second} a second")
+        if not 1 <= self.snapshots <= MAX_SNAPSHOTS * self.per_second:
+            raise ValueError(
+                f"a day has 1 to {MAX_SNAPSHOTS * self.per_second} snapshots, not {self.snapshots}"
+            )
         if not 1 <= self.strikes <= 1000:
             raise ValueError(f"a snapshot has 1 to 1000 strikes, not {self.strikes}")
 
@@ -101,34 +109,43 @@ class Day:
     def _texts(self) -> Iterator[str]:
         source = Random(f"{self.seed} {self.ticker} {self.endpoint} {self.day}")
         strikes = strikes_around(self.ticker, self.strikes)
-        session = islice(profiles(self.ticker, strikes, source), self.snapshots)
+        session = islice(profiles(self.ticker, strikes, source, 1 / self.per_second), self.snapshots)
         calendar = f'"min_dte":0,"sec_min_dte":{3 if self.day.weekday() == _FRIDAY else 1}'
-        past = _Past(self.strikes)
-        for second, profile in enumerate(session):
+        past = _Past(self.strikes, self.per_second)
+        for number, profile in enumerate(session):
             past.add(profile.by_volume)
-            head = f'{{"timestamp":{self.first_timestamp_s + second},"ticker":"{self.ticker}",{calendar},'
-            yield head + _figures(strikes, profile, past)
+            yield f'{{"timestamp":{self._timestamp(number)},"ticker":"{self.ticker}",{calendar},' + _figures(
+                strikes, profile, past
+            )
+
+    def _timestamp(self, number: int) -> str:
+        whole, rest = divmod(number, self.per_second)
+        second = self.first_timestamp_s + whole
+        return repr(second + rest / self.per_second) if rest else str(second)
 
 
 class _Past:
     """The figures by volume of the last half hour, as numbers and as text."""
 
-    def __init__(self, strikes: int) -> None:
+    def __init__(self, strikes: int, per_second: int) -> None:
         before_the_open = ([0] * strikes, ["0"] * strikes)
+        length = LAGS_S[-1] * per_second + 1
+        self._per_second = per_second
         # Before the session has that much history, a prior is 0.
-        self._seconds = deque([before_the_open] * (LAGS_S[-1] + 1), maxlen=LAGS_S[-1] + 1)
+        self._snapshots = deque([before_the_open] * length, maxlen=length)
 
     def add(self, by_volume: list[int]) -> None:
-        """Take in the next second."""
-        self._seconds.append((by_volume, [_text(figure) for figure in by_volume]))
+        """Take in the next snapshot."""
+        self._snapshots.append((by_volume, [_text(figure) for figure in by_volume]))
 
     def texts(self, lag_s: int) -> list[str]:
         """Return the figures of ``lag_s`` seconds ago as they stand in the file."""
-        return self._seconds[-1 - lag_s][1]
+        return self._snapshots[-1 - lag_s * self._per_second][1]
 
     def largest_change(self, lag_s: int) -> tuple[int, int]:
         """Return which strike has changed most in ``lag_s`` seconds, and by how much."""
-        changes = list(map(sub, self._seconds[-1][0], self._seconds[-1 - lag_s][0]))
+        then = self._snapshots[-1 - lag_s * self._per_second][0]
+        changes = list(map(sub, self._snapshots[-1][0], then))
         largest = max(max(changes), min(changes), key=abs)
         return changes.index(largest), largest
 
@@ -196,6 +213,7 @@ def main() -> None:
     parser.add_argument("--snapshots", type=int, default=Day.snapshots)
     parser.add_argument("--strikes", type=int, default=Day.strikes)
     parser.add_argument("--seed", type=int, default=Day.seed)
+    parser.add_argument("--per-second", type=int, default=Day.per_second)
     parser.add_argument("--out", type=Path, help="the file; by default the vendor's name, in this folder")
     wanted = vars(parser.parse_args())
     out = wanted.pop("out")

@@ -22,12 +22,12 @@ _PULL: Final = 2e-5
 _GAMMA_WIDTH: Final = 14
 """Distance from spot, in strikes, at which gamma has fallen to a quarter."""
 _TRADES: Final = 4
-"""Trades each second, each on one strike near spot."""
+"""Trades each step, each on one strike near spot; their size is what trades in its time."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The figures of one second; both lists have one element for each strike, in hundredths."""
+    """The figures of one moment; both lists have one element for each strike, in hundredths."""
 
     spot: float
     by_volume: list[int]
@@ -42,18 +42,18 @@ def strikes_around(ticker: str, count: int) -> list[int]:
     return [lowest + step * index for index in range(count)]
 
 
-def profiles(ticker: str, strikes: Sequence[int], source: Random) -> Iterator[Profile]:
-    """Yield one second after the other, without end; the same source gives the same session."""
+def profiles(ticker: str, strikes: Sequence[int], source: Random, step_s: float = 1.0) -> Iterator[Profile]:
+    """Yield one profile every ``step_s`` seconds, without end; the same source gives the same session."""
     level, step = LEVELS.get(ticker, DEFAULT_LEVEL)
     width = step * _GAMMA_WIDTH
     interest = [_open_interest(strike - level, width, source) for strike in strikes]
     volume = [0.0] * len(strikes)
-    spot, tilt = float(level), 0.12
+    spot, tilt, spread = float(level), 0.12, step_s**0.5
     while True:
-        spot += source.gauss(0, level * _VOLATILITY) + (level - spot) * _PULL
-        tilt += source.gauss(0, 0.0006) + (0.12 - tilt) * 0.002
+        spot += source.gauss(0, level * _VOLATILITY * spread) + (level - spot) * _PULL * step_s
+        tilt += source.gauss(0, 0.0006 * spread) + (0.12 - tilt) * 0.002 * step_s
         for _ in range(_TRADES):
-            _trade(volume, strikes, spot, step, source)
+            _trade(volume, strikes, spot, step, step_s, source)
         gamma = [(1 + ((strike - spot) / width) ** 2) ** -2 for strike in strikes]
         yield Profile(
             spot=round(spot, 2),
@@ -70,10 +70,12 @@ def _open_interest(distance: int, width: int, source: Random) -> float:
     return side * roundness * source.uniform(20_000, 900_000)
 
 
-def _trade(volume: list[float], strikes: Sequence[int], spot: float, step: int, source: Random) -> None:
-    """Add one trade: mostly calls above spot and puts below it."""
+def _trade(
+    volume: list[float], strikes: Sequence[int], spot: float, step: int, share: float, source: Random
+) -> None:
+    """Add ``share`` of one trade: mostly calls above spot and puts below it."""
     strike = spot + source.gauss(0, 12 * step)
     index = round((strike - strikes[0]) / step)
     if 0 <= index < len(strikes):
         side = 1 if strike - spot + source.gauss(0, 6 * step) > 0 else -1
-        volume[index] += side * source.expovariate(1 / 9_000)
+        volume[index] += side * share * source.expovariate(1 / 9_000)

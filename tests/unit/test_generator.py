@@ -106,6 +106,35 @@ def test_snapshots_come_each_second_from_the_open_in_new_york(day: date, open_ut
     assert seconds == list(range(int(open_utc.timestamp()), int(open_utc.timestamp()) + 50))
 
 
+def test_more_snapshots_a_second_come_at_even_fractions_of_it() -> None:
+    seconds = [record["timestamp"] for record in a_day(per_second=4, snapshots=10).records()]
+    assert seconds == [a_day().first_timestamp_s + number / 4 for number in range(10)]
+    assert [type(second) for second in seconds[:5]] == [int, float, float, float, int]
+
+
+def test_priors_are_as_many_seconds_old_however_many_snapshots_a_second_has() -> None:
+    records = list(a_day(per_second=2, snapshots=700, strikes=5).records())
+    for number in (119, 120, 121, 600, 699):
+        for index, (_, _, _, priors) in enumerate(records[number]["strikes"]):
+            for prior, lag in zip(priors[:2], LAGS_S, strict=False):
+                assert prior == (records[number - 2 * lag]["strikes"][index][1] if number >= 2 * lag else 0)
+    strike, change = records[-1]["max_priors"][0]
+    assert change == pytest.approx(
+        dict(row[:2] for row in records[-1]["strikes"])[strike]
+        - dict(row[:2] for row in records[-3]["strikes"])[strike]
+    )
+
+
+def test_figures_grow_with_the_time_and_not_with_the_snapshots() -> None:
+    volumes = [
+        sum(
+            abs(row[1]) for row in list(a_day(per_second=each, snapshots=400 * each).records())[-1]["strikes"]
+        )
+        for each in (1, 4)
+    ]
+    assert volumes[1] == pytest.approx(volumes[0], rel=0.5)
+
+
 def test_priors_are_the_volume_figure_of_the_lags_and_zero_before(long_day: list[dict[str, Any]]) -> None:
     for second in (0, 59, 60, 61, 299, 300, 1799, 1800, 1899):
         for index, (_, _, _, priors) in enumerate(long_day[second]["strikes"]):
@@ -163,7 +192,16 @@ def test_strikes_lie_around_spot_and_whole_numbers_are_integers() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"snapshots": 0}, {"snapshots": 52_201}, {"strikes": 0}, {"ticker": "../x"}, {"endpoint": "gex_two"}],
+    [
+        {"snapshots": 0},
+        {"snapshots": 52_201},
+        {"snapshots": 104_401, "per_second": 2},
+        {"per_second": 0},
+        {"per_second": 3},
+        {"strikes": 0},
+        {"ticker": "../x"},
+        {"endpoint": "gex_two"},
+    ],
 )
 def test_a_day_that_no_vendor_would_send_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not "):
