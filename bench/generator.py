@@ -24,7 +24,7 @@ from random import Random
 from typing import Any, BinaryIO, Final
 
 from bench.market import Profile, profiles, strikes_around
-from shared.partition import normalize_endpoint, normalize_ticker
+from shared.partition import PACKAGES, normalize_ticker
 from shared.trading_day import NEW_YORK
 
 LAGS_S: Final = (60, 300, 600, 900, 1800)
@@ -51,7 +51,7 @@ class Day:
     """One ticker's trading day, ``per_second`` snapshots a second from 09:30:00 New York.
 
     Raises:
-        ValueError: a field is no ticker, no endpoint, or out of range.
+        ValueError: a field is no ticker, no endpoint of the classic package, or out of range.
     """
 
     ticker: str = "NQ_NDX"
@@ -64,7 +64,8 @@ class Day:
 
     def __post_init__(self) -> None:
         normalize_ticker(self.ticker)
-        normalize_endpoint(self.endpoint)
+        if self.endpoint not in PACKAGES["classic"]:
+            raise ValueError(f"{self.endpoint!r} is not a category of the classic package")
         if self.per_second < 1 or _MILLISECONDS % self.per_second:
             raise ValueError(f"snapshots come in whole milliseconds, not {self.per_second} a second")
         if not 1 <= self.snapshots <= MAX_SNAPSHOTS * self.per_second:

@@ -61,7 +61,9 @@ def _options(
 @app.command()
 def submit(
     url: Annotated[str, typer.Argument(metavar="URL", help="The signed URL of a history file.")],
-    endpoint: Annotated[str | None, typer.Option(help="gex_zero, gex_one or gex_full.")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="When the file's name does not tell: gex_zero, …")
+    ] = None,
     ticker: Annotated[str | None, typer.Option(help="When the file's name does not tell.")] = None,
     priority: Annotated[Priority | None, typer.Option(help="How urgent it is.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace even by worse data.")] = False,

@@ -7,11 +7,39 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-ENDPOINTS: Final = ("gex_zero", "gex_one", "gex_full")
-"""The GEX categories of the vendor's classic package (reference: the vendor's public API)."""
+_GEX: Final = ("gex_zero", "gex_one", "gex_full")
+_GREEKS: Final = tuple(
+    f"{greek}_{expiry}" for greek in ("delta", "gamma", "charm", "vanna") for expiry in ("zero", "one")
+)
+PACKAGES: Final = {"classic": _GEX, "state": (*_GEX, *_GREEKS), "orderflow": ("orderflow",)}
+"""The vendor's packages, and the categories of which each has a history (its public API specification)."""
 
 MAX_TICKER_LENGTH: Final = 32
 _TICKER = re.compile(r"[A-Z0-9^][A-Z0-9_.^-]*")
+
+
+def endpoint_of(package: str, category: str) -> str | None:
+    """Return the lake's name of a category of a package; None if the package has no such category.
+
+    The categories of ``classic`` are endpoints as they are, as is ``orderflow``, the only one of its package;
+    those of ``state`` go by both names, as in ``state_gex_zero``.
+    """
+    return _endpoint(package, category) if category in PACKAGES.get(package, ()) else None
+
+
+def _endpoint(package: str, category: str) -> str:
+    return category if package in {"classic", category} else f"{package}_{category}"
+
+
+ENDPOINTS: Final = tuple(
+    _endpoint(package, category) for package, categories in PACKAGES.items() for category in categories
+)
+"""Every endpoint; it alone tells the package."""
+
+
+def in_package(endpoint: str, package: str) -> str | None:
+    """Return the endpoint of the same category in ``package``; None if that has no such category."""
+    return endpoint_of(package, endpoint.removeprefix("state_"))
 
 
 @dataclass(frozen=True, order=True)

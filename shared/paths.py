@@ -11,6 +11,7 @@ from typing import Final, Self
 from shared.partition import Partition, normalize_endpoint, normalize_ticker
 
 PARQUET_SUFFIX: Final = ".strikes.parquet"
+"""Ending of the Parquet files of the classic package."""
 PARTIAL_SUFFIX: Final = ".part"
 """Ending of hidden names under which a file is written before it is renamed into place."""
 
@@ -22,7 +23,7 @@ class LakePaths:
     """The folders and files of one lake; all absolute.
 
     Layout: ``gex_data.db``, ``source/gexbot/<TICKER>/<endpoint>/<original name>`` and
-    ``parquet/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.strikes.parquet``.
+    ``parquet/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<kind>.parquet``.
     """
 
     data_dir: Path
@@ -74,13 +75,9 @@ class LakePaths:
 
     def parquet(self, partition: Partition) -> Path:
         """Return a partition's Parquet file."""
-        name = f"{partition.trading_day:%Y%m%d}{PARQUET_SUFFIX}"
-        return _inside(
-            self.parquet_root,
-            normalize_ticker(partition.ticker),
-            normalize_endpoint(partition.endpoint),
-            name,
-        )
+        endpoint = normalize_endpoint(partition.endpoint)
+        name = f"{partition.trading_day:%Y%m%d}.{parquet_kind(endpoint)}.parquet"
+        return _inside(self.parquet_root, normalize_ticker(partition.ticker), endpoint, name)
 
     def relative_to_parquet(self, path: Path) -> str:
         """Return the form in which messages and the ledger name a Parquet file."""
@@ -94,13 +91,22 @@ class LakePaths:
         """
         try:
             ticker, endpoint, name = path.relative_to(self.parquet_root).parts
-            day = datetime.strptime(name, f"%Y%m%d{PARQUET_SUFFIX}").date()  # noqa: DTZ007 (a date)
+            day = datetime.strptime(name.partition(".")[0], "%Y%m%d").date()  # noqa: DTZ007 (a date)
             partition = Partition(ticker, endpoint, day)
             if self.parquet(partition) == path:
                 return partition
         except ValueError:
             pass
         raise ValueError(f"{path} is not the Parquet file of a partition")
+
+
+def parquet_kind(endpoint: str) -> str:
+    """Return what an endpoint's Parquet files hold: the middle of their names."""
+    if endpoint == "orderflow":
+        return "orderflow"
+    if not endpoint.startswith("state_"):
+        return "strikes"
+    return "state_strikes" if endpoint.startswith("state_gex_") else "state_contracts"
 
 
 def partial(path: Path, owner: str) -> Path:

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from shared.partition import ENDPOINTS, normalize_ticker
+from shared.partition import PACKAGES, endpoint_of, normalize_ticker
 
-PACKAGES: Final = ("classic", "state", "orderflow")
-IMPORTABLE_PACKAGES: Final = ("classic",)
 MAX_NAME_LENGTH: Final = 200
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._^-]*\.jsonl?(\.gz)?")
 _VENDOR = re.compile(
@@ -27,7 +25,9 @@ class SourceName:
     trading_day: date | None = None
     ticker: str | None = None
     package: str | None = None
+    category: str | None = None
     endpoint: str | None = None
+    """None, too, when the package has no history of the category."""
 
 
 def parse_source_name(name: str) -> SourceName:
@@ -46,13 +46,16 @@ def parse_source_name(name: str) -> SourceName:
     match = _VENDOR.fullmatch(name)
     if not match:
         return SourceName(name)
-    category = match["category"]
+    package, category = match["package"], match["category"]
+    if package and not category and len(PACKAGES[package]) == 1:
+        category = PACKAGES[package][0]
     return SourceName(
         name=name,
         trading_day=_day(match["day"]),
         ticker=normalize_ticker(match["ticker"]),
-        package=match["package"],
-        endpoint=category if category in ENDPOINTS else None,
+        package=package,
+        category=category,
+        endpoint=endpoint_of(package, category) if package and category else None,
     )
 
 

@@ -1,8 +1,9 @@
 """Read the body of ``POST /gex_history_url``: loose keys in, one request in the lake's words out.
 
-The formats are the reference's: any string may hold the URL, any string that starts with ``gex_`` is the
-endpoint, ``ticker``, ``symbol``, ``underlying`` or the remaining string is the ticker, and ``metadata``,
-``payload`` or ``data`` may hold them too. What the file's name tells of the ticker beats the body.
+The formats are the reference's: any string may hold the URL, any string that starts with ``gex_`` or
+``state_`` or is ``orderflow`` is the endpoint, ``ticker``, ``symbol``, ``underlying`` or the remaining string
+is the ticker, and ``metadata``, ``payload`` or ``data`` may hold them too. What the file's name tells of the
+ticker, the package and the endpoint beats the body.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from uuid import UUID
 from services.intake.body_fields import OPTIONS, BodyFields, check_reason, read_priority
 from services.intake.errors import Unprocessable
 from shared.messages import job_id_of
-from shared.partition import ENDPOINTS, normalize_ticker
-from shared.source_name import IMPORTABLE_PACKAGES, SourceName, parse_source_name
+from shared.partition import ENDPOINTS, PACKAGES, in_package, normalize_ticker
+from shared.source_name import SourceName, parse_source_name
 from shared.sources import SourceGate
 from shared.subjects import Priority
 
@@ -113,28 +114,41 @@ def _read_name(parts: SplitResult) -> SourceName:
         source = parse_source_name(parts.path.rpartition("/")[2])
     except ValueError as error:
         raise Unprocessable("url", "file_name", f"url: {error}") from error
-    if source.package is not None and source.package not in IMPORTABLE_PACKAGES:
-        supported = ", ".join(IMPORTABLE_PACKAGES)
-        message = f"url: the file is of the package {source.package!r}; supported: {supported}"
-        raise Unprocessable("url", "package", message)
+    if source.package and source.category and not source.endpoint:
+        supported = ", ".join(PACKAGES[source.package])
+        message = f"url: {source.category!r} is no category of the package {source.package!r}: {supported}"
+        raise Unprocessable("url", "category", message)
     return source
 
 
 def _find_endpoint(fields: BodyFields, source: SourceName) -> str:
-    known = ", ".join(ENDPOINTS)
+    asked = _asked_endpoint(fields)
+    if source.endpoint is not None:
+        return source.endpoint
+    if asked is None:
+        message = (
+            "endpoint: none is to be found in the body or in the file's name; "
+            f"send one of {', '.join(ENDPOINTS)}"
+        )
+        raise Unprocessable("endpoint", "missing", message)
+    if source.package is None:
+        return asked
+    endpoint = in_package(asked, source.package)
+    if endpoint is None:
+        message = f"endpoint: {asked!r} is no category of the file's package {source.package!r}"
+        raise Unprocessable("endpoint", "package", message)
+    return endpoint
+
+
+def _asked_endpoint(fields: BodyFields) -> str | None:
     named = fields.text("endpoint")
     strings = fields.strings(but=OPTIONS | {"url"})
     found = [named] if named else [text for _, text in strings if _is_endpoint(text)]
     valid = [text.lower() for text in found if text.lower() in ENDPOINTS]
-    if valid:
-        return valid[0]
-    if found:
-        message = f"endpoint: {found[0][:80]!r} is not an endpoint; use one of {known}"
+    if found and not valid:
+        message = f"endpoint: {found[0][:80]!r} is not an endpoint; use one of {', '.join(ENDPOINTS)}"
         raise Unprocessable("endpoint", "endpoint", message)
-    if source.endpoint is None:
-        message = f"endpoint: none is to be found in the body or in the file's name; send one of {known}"
-        raise Unprocessable("endpoint", "missing", message)
-    return source.endpoint
+    return valid[0] if valid else None
 
 
 def _find_ticker(fields: BodyFields, source: SourceName) -> str:
@@ -166,7 +180,7 @@ def _is_url(text: str) -> bool:
 
 
 def _is_endpoint(text: str) -> bool:
-    return text.lower().startswith("gex_")
+    return text.lower().startswith(("gex_", "state_")) or text.lower() == "orderflow"
 
 
 def _may_be_ticker(text: str) -> bool:

@@ -60,8 +60,43 @@ def test_the_ticker_of_the_file_name_beats_that_of_the_body() -> None:
     assert read(url=URL, ticker="SPX").ticker == "NQ_NDX"
 
 
-def test_the_endpoint_of_the_body_beats_that_of_the_file_name() -> None:
-    assert read(url=URL, endpoint="gex_full").endpoint == "gex_full"
+@pytest.mark.parametrize(
+    ("name", "asked", "endpoint"),
+    [
+        ("classic_gex_zero", "gex_full", "gex_zero"),
+        ("classic_gex_zero", "state_delta_zero", "gex_zero"),
+        ("state_gex_zero", "gex_zero", "state_gex_zero"),
+        ("state_charm_one", "gex_zero", "state_charm_one"),
+        ("state_charm_one", "orderflow", "state_charm_one"),
+        ("orderflow_orderflow", "gex_zero", "orderflow"),
+        ("orderflow", "gex_zero", "orderflow"),
+    ],
+)
+def test_the_endpoint_of_the_file_name_beats_that_of_the_body(name: str, asked: str, endpoint: str) -> None:
+    url = f"https://hist.gex.bot/2025-11-14_SPX_{name}.json.gz?sig=S3CRET"
+    assert read(url=url, endpoint=asked).endpoint == read(url=url, type=asked).endpoint == endpoint
+    assert read(url=url).endpoint == endpoint
+
+
+@pytest.mark.parametrize(
+    ("package", "asked", "endpoint"),
+    [
+        ("classic", "gex_one", "gex_one"),
+        ("classic", "state_gex_one", "gex_one"),
+        ("state", "gex_one", "state_gex_one"),
+        ("state", "STATE_GAMMA_ONE", "state_gamma_one"),
+    ],
+)
+def test_the_body_tells_the_category_when_the_file_name_tells_the_package_only(
+    package: str, asked: str, endpoint: str
+) -> None:
+    assert read(url=f"https://hist.gex.bot/2025-11-14_SPX_{package}.json", e=asked).endpoint == endpoint
+
+
+@pytest.mark.parametrize("endpoint", ["state_vanna_zero", "Orderflow"])
+def test_endpoints_of_other_packages_are_found_under_any_key(endpoint: str) -> None:
+    asked = read(a="SPX", b=endpoint, c=PLAIN_URL)
+    assert (asked.ticker, asked.endpoint) == ("SPX", endpoint.lower())
 
 
 def test_the_outer_object_beats_nested_ones() -> None:
@@ -117,7 +152,25 @@ def test_local_and_loopback_sources_keep_their_shape() -> None:
         ({"url": URL + "x" * 9000}, "url", "length", "at most 8192"),
         ({"url": "https://hist.gex.bot/x.csv"}, "url", "file_name", "plain file name"),
         ({"url": "https://hist.gex.bot/2025-02-30_SPX_classic.json"}, "url", "file_name", "not a day"),
-        ({"url": "https://hist.gex.bot/2025-11-14_SPX_state_gex_zero.json"}, "url", "package", "classic"),
+        (
+            {"url": "https://hist.gex.bot/2025-11-14_SPX_state_volume_one.json"},
+            "url",
+            "category",
+            "delta_one",
+        ),
+        ({"url": "https://hist.gex.bot/2025-11-14_SPX_classic_delta_one.json"}, "url", "category", "gex_one"),
+        (
+            {"url": "https://hist.gex.bot/2025-11-14_SPX_classic.json", "e": "state_delta_one"},
+            "endpoint",
+            "package",
+            "'state_delta_one' is no category of the file's package 'classic'",
+        ),
+        (
+            {"url": PLAIN_URL, "e": "state_delta_two", "t": "SPX"},
+            "endpoint",
+            "endpoint",
+            "is not an endpoint",
+        ),
         ({"url": PLAIN_URL, "ticker": "SPX"}, "endpoint", "missing", "gex_zero, gex_one, gex_full"),
         ({"url": URL, "endpoint": "zero"}, "endpoint", "endpoint", "'zero' is not an endpoint"),
         ({"url": URL, "kind": "gex_max"}, "endpoint", "endpoint", "'gex_max' is not an endpoint"),

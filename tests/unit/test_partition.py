@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.partition import ENDPOINTS, Partition, normalize_endpoint, normalize_ticker
+from shared.partition import (
+    ENDPOINTS,
+    PACKAGES,
+    Partition,
+    endpoint_of,
+    in_package,
+    normalize_endpoint,
+    normalize_ticker,
+)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +74,47 @@ def test_an_endpoint_may_be_in_capitals(endpoint: str) -> None:
     assert normalize_endpoint(f" {endpoint.upper()} ") == endpoint
 
 
-@pytest.mark.parametrize("text", ["", "gex", "gex_two", "gex_zero/..", "zero"])
+@pytest.mark.parametrize(
+    ("package", "category", "endpoint"),
+    [
+        ("classic", "gex_zero", "gex_zero"),
+        ("classic", "delta_zero", None),
+        ("state", "gex_zero", "state_gex_zero"),
+        ("state", "charm_one", "state_charm_one"),
+        ("state", "volume_zero", None),
+        ("state", "state_gex_zero", None),
+        ("orderflow", "orderflow", "orderflow"),
+        ("orderflow", "gex_zero", None),
+        ("research", "gex_zero", None),
+    ],
+)
+def test_package_and_category_have_one_endpoint(package: str, category: str, endpoint: str | None) -> None:
+    assert endpoint_of(package, category) == endpoint
+
+
+def test_an_endpoint_alone_tells_its_package() -> None:
+    assert len(set(ENDPOINTS)) == len(ENDPOINTS) == sum(map(len, PACKAGES.values())) == 15
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "package", "expected"),
+    [
+        ("gex_zero", "state", "state_gex_zero"),
+        ("gex_zero", "classic", "gex_zero"),
+        ("state_gex_one", "classic", "gex_one"),
+        ("state_delta_zero", "state", "state_delta_zero"),
+        ("state_delta_zero", "classic", None),
+        ("orderflow", "state", None),
+        ("gex_zero", "orderflow", None),
+    ],
+)
+def test_a_category_is_looked_up_in_another_package(
+    endpoint: str, package: str, expected: str | None
+) -> None:
+    assert in_package(endpoint, package) == expected
+
+
+@pytest.mark.parametrize("text", ["", "gex", "gex_two", "gex_zero/..", "zero", "delta_zero", "state"])
 def test_an_unknown_endpoint_is_refused_with_the_known_ones(text: str) -> None:
     with pytest.raises(ValueError, match="use one of gex_zero, gex_one, gex_full"):
         normalize_endpoint(text)

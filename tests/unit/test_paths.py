@@ -32,6 +32,20 @@ def test_the_layout_is_that_of_the_design() -> None:
     assert PATHS.parquet(partition) == Path("/lake/parquet/gexbot/NQ_NDX/gex_zero/20251114.strikes.parquet")
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "name"),
+    [
+        ("gex_full", "20251114.strikes.parquet"),
+        ("state_gex_full", "20251114.state_strikes.parquet"),
+        ("state_delta_one", "20251114.state_contracts.parquet"),
+        ("orderflow", "20251114.orderflow.parquet"),
+    ],
+)
+def test_a_parquet_file_is_named_by_what_it_holds(endpoint: str, name: str) -> None:
+    path = PATHS.parquet(Partition("SPX", endpoint, date(2025, 11, 14)))
+    assert path == Path("/lake/parquet/gexbot/SPX") / endpoint / name
+
+
 def test_the_first_systems_folders_may_stand_elsewhere() -> None:
     paths = LakePaths.under(Path("data"), staging=Path("/staged"), parquet=Path("/columns"))
     assert paths.database == Path.cwd() / "data/gex_data.db"
@@ -89,6 +103,9 @@ def test_a_message_that_names_no_staged_file_is_refused(relative: str) -> None:
         "NQ/gex_zero/2025-11-14.strikes.parquet",
         "NQ/gex_zero/20251341.strikes.parquet",
         "NQ/gex_zero/20251114.parquet",
+        "NQ/gex_zero/20251114.orderflow.parquet",
+        "NQ/state_gex_zero/20251114.strikes.parquet",
+        "NQ/state_gex_zero/20251114.state_contracts.parquet",
         "NQ/20251114.strikes.parquet",
         "NQ/gex_two/20251114.strikes.parquet",
         "nq/gex_zero/20251114.strikes.parquet",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.partition import ENDPOINTS
+from shared.partition import PACKAGES, endpoint_of
 from shared.source_name import MAX_NAME_LENGTH, SourceName, parse_source_name
 
 DAY = date(2025, 11, 14)
@@ -16,37 +16,43 @@ tickers = st.from_regex(r"[A-Z0-9^][A-Z0-9_^-]{0,20}", fullmatch=True)
 
 
 @pytest.mark.parametrize(
-    ("name", "ticker", "package", "endpoint"),
+    ("name", "ticker", "package", "category", "endpoint"),
     [
-        ("2025-11-14_NQ_NDX_classic_gex_zero.json", "NQ_NDX", "classic", "gex_zero"),
-        ("2025-11-14_SPX_classic_gex_full.json.gz", "SPX", "classic", "gex_full"),
-        ("2025-11-14_SPX_classic_gex_one.jsonl", "SPX", "classic", "gex_one"),
-        ("2025-11-14_SPX_classic_gex_one.jsonl.gz", "SPX", "classic", "gex_one"),
-        ("2025-11-14_ES_SPX_classic.json", "ES_SPX", "classic", None),
-        ("2025-11-14_SPX_classic_gex_two.json", "SPX", "classic", None),
-        ("2025-11-14_spx_state_gex_zero.json", "SPX", "state", "gex_zero"),
-        ("2025-11-14_SPX_orderflow_orderflow.json", "SPX", "orderflow", None),
-        ("2025-11-14_NQ_NDX.json", "NQ_NDX", None, None),
-        ("2025-11-14_BRK.B_classic_gex_zero.json", "BRK.B", "classic", "gex_zero"),
+        ("2025-11-14_NQ_NDX_classic_gex_zero.json", "NQ_NDX", "classic", "gex_zero", "gex_zero"),
+        ("2025-11-14_SPX_classic_gex_full.json.gz", "SPX", "classic", "gex_full", "gex_full"),
+        ("2025-11-14_SPX_classic_gex_one.jsonl", "SPX", "classic", "gex_one", "gex_one"),
+        ("2025-11-14_SPX_classic_gex_one.jsonl.gz", "SPX", "classic", "gex_one", "gex_one"),
+        ("2025-11-14_ES_SPX_classic.json", "ES_SPX", "classic", None, None),
+        ("2025-11-14_SPX_classic_gex_two.json", "SPX", "classic", "gex_two", None),
+        ("2025-11-14_SPX_classic_delta_zero.json", "SPX", "classic", "delta_zero", None),
+        ("2025-11-14_spx_state_gex_zero.json", "SPX", "state", "gex_zero", "state_gex_zero"),
+        ("2025-11-14_ES_SPX_state_vanna_one.json", "ES_SPX", "state", "vanna_one", "state_vanna_one"),
+        ("2025-11-14_SPX_state.json", "SPX", "state", None, None),
+        ("2025-11-14_SPX_orderflow_orderflow.json", "SPX", "orderflow", "orderflow", "orderflow"),
+        ("2025-11-14_SPX_orderflow.json.gz", "SPX", "orderflow", "orderflow", "orderflow"),
+        ("2025-11-14_NQ_NDX.json", "NQ_NDX", None, None, None),
+        ("2025-11-14_BRK.B_classic_gex_zero.json", "BRK.B", "classic", "gex_zero", "gex_zero"),
     ],
 )
 def test_a_vendor_name_is_taken_apart(
-    name: str, ticker: str, package: str | None, endpoint: str | None
+    name: str, ticker: str, package: str | None, category: str | None, endpoint: str | None
 ) -> None:
-    assert parse_source_name(name) == SourceName(name, DAY, ticker, package, endpoint)
+    assert parse_source_name(name) == SourceName(name, DAY, ticker, package, category, endpoint)
 
 
 @given(
     st.dates(date(2000, 1, 1), date(2099, 12, 31)),
     tickers.filter(lambda ticker: ticker.strip("_") == ticker),
-    st.sampled_from(ENDPOINTS),
+    st.sampled_from([(package, each) for package, categories in PACKAGES.items() for each in categories]),
     st.sampled_from([".json", ".jsonl", ".json.gz", ".jsonl.gz"]),
 )
 def test_every_full_vendor_name_tells_all_its_parts(
-    day: date, ticker: str, endpoint: str, ending: str
+    day: date, ticker: str, offered: tuple[str, str], ending: str
 ) -> None:
-    told = parse_source_name(f"{day}_{ticker}_classic_{endpoint}{ending}")
-    assert (told.trading_day, told.ticker, told.package, told.endpoint) == (day, ticker, "classic", endpoint)
+    package, category = offered
+    told = parse_source_name(f"{day}_{ticker}_{package}_{category}{ending}")
+    assert (told.trading_day, told.ticker, told.package, told.category) == (day, ticker, package, category)
+    assert told.endpoint == endpoint_of(package, category)
 
 
 @pytest.mark.parametrize("name", ["export.json", "a-b_c.jsonl.gz", "2025-11-14.json", "14-11-2025_SPX.json"])
