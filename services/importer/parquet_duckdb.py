@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +29,12 @@ class ParquetFile:
 
 @contextmanager
 def hidden_parquet(
-    connection: duckdb.DuckDBPyConnection, query: str, final: Path, owner: str
+    connection: duckdb.DuckDBPyConnection, query: str, final: Path, owner: str, metadata: Mapping[str, str]
 ) -> Iterator[ParquetFile]:
     """Write the rows of ``query`` beside ``final`` under a hidden name, flushed and checked.
 
-    Renamed within the context it stays; whatever is left under the hidden name at the end goes.
+    Its footer has ``metadata`` in it. Renamed within the context it stays; whatever is left under the hidden
+    name at the end goes.
 
     Raises:
         StorageTrouble: the file on disk is not what was written.
@@ -42,7 +43,7 @@ def hidden_parquet(
     hidden = partial(final, owner)
     try:
         written = connection.execute(
-            f"COPY ({query}) TO {quoted(str(hidden))} (FORMAT parquet, COMPRESSION zstd)"
+            f"COPY ({query}) TO {quoted(str(hidden))} ({copy_options(metadata)})"
         ).fetchone()
         sync_file(hidden)
         rows = _rows_in_footer(connection, hidden)
@@ -52,6 +53,12 @@ def hidden_parquet(
         yield ParquetFile(hidden, rows, hidden.stat().st_size, sha256_of(hidden))
     finally:
         hidden.unlink(missing_ok=True)
+
+
+def copy_options(metadata: Mapping[str, str]) -> str:
+    """Return the options of COPY that every Parquet file of the lake is written with."""
+    pairs = ", ".join(f"{quoted(key)}: {quoted(value)}" for key, value in metadata.items())
+    return f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{pairs}}}"
 
 
 def has_bad_numbers(connection: duckdb.DuckDBPyConnection, file: ParquetFile) -> bool:

@@ -14,6 +14,7 @@ from services.importer.errors import StorageTrouble
 from services.importer.facts import imported
 from services.importer.lake_duckdb import Lake
 from services.importer.parquet_duckdb import hidden_parquet, is_there, remove_partials
+from services.importer.parquet_metadata import metadata_of
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.replacement_duckdb import complete, export_query
 from shared.bus import Bus
@@ -57,7 +58,8 @@ def _place(lake: Lake, row: PartitionRow) -> PartitionRow | None:
         with lake.writing() as connection:
             if is_there(final, row.parquet_checksum):
                 return row
-            with hidden_parquet(connection, export_query(row.partition), final, row.job_id) as file:
+            metadata = metadata_of(row.partition, row.job_id, row.checksum)
+            with hidden_parquet(connection, export_query(row.partition), final, row.job_id, metadata) as file:
                 publish(file.path, final)
             return replace(row, parquet_bytes=file.size_bytes, parquet_checksum=file.sha256)
     except StorageTrouble as error:

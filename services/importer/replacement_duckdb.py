@@ -25,6 +25,7 @@ from services.importer.history_format import SNAPSHOT_COLUMNS, STRIKE_COLUMNS
 from services.importer.lake_duckdb import Lake
 from services.importer.ledger import of_generation, with_outcome, with_replacement
 from services.importer.parquet_duckdb import ParquetFile, has_bad_numbers, hidden_parquet
+from services.importer.parquet_metadata import metadata_of
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.staging_duckdb import TABLE, Staged, refusal_of, staged_records
 from services.importer.statements_duckdb import Interruption, quoted, transaction
@@ -84,7 +85,8 @@ def replace_partition(
         least("snapshots", staged.snapshots, held.snapshots)
         final = lake.paths.parquet(partition)
         strikes = _strikes_query(connection, job, staged)
-        with hidden_parquet(connection, strikes, final, str(job.job_id)) as file:
+        metadata = metadata_of(partition, str(job.job_id), command.sha256)
+        with hidden_parquet(connection, strikes, final, str(job.job_id), metadata) as file:
             if has_bad_numbers(connection, file):
                 raise refusal_of(path, job.ticker, staged.trading_day, interruption)
             least("strikes", file.rows, held.strike_rows)
