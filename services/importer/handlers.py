@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -19,8 +20,9 @@ from services.importer.parquet_duckdb import is_there, sha256_of
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.recovery import finish_committed
 from services.importer.replacement_duckdb import replace_partition
+from services.importer.rules import Rules
 from services.importer.statements_duckdb import Interruption, transaction
-from services.importer.writer_thread import run_in_writer_thread
+from services.importer.writer_thread import WriterThread
 from shared.bus import Bus
 from shared.failpoints import failpoint
 from shared.job_states import Status
@@ -30,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 async def import_file(
-    command: ImportFile, *, bus: Bus, lake: Lake, min_share: float, timeout_s: float
+    command: ImportFile, *, bus: Bus, lake: Lake, writer: WriterThread, rules: Rules, timeout_s: float
 ) -> None:
     """Bring a staged file into the lake and announce what became of it.
 
@@ -42,8 +44,8 @@ async def import_file(
     failpoint("importer.started")
     await finish_committed(bus, lake)
     newest = await bus.last(FileStaged, command.job.job_id)
-    work = partial(bring_in, as_last_staged(command, newest), lake, clock=bus.clock, min_share=min_share)
-    fact = await run_in_writer_thread(work, timeout_s)
+    work = partial(bring_in, as_last_staged(command, newest), lake, clock=bus.clock, rules=rules)
+    fact = await writer.run_within(work, timeout_s)
     await bus.announce(fact)
     failpoint("importer.event_published")
 
@@ -65,9 +67,10 @@ def bring_in(
     interruption: Interruption,
     *,
     clock: Callable[[], datetime],
-    min_share: float,
+    rules: Rules,
 ) -> PartitionImported | JobSkipped:
     """Make the lake hold what the staged file says; doing it again changes nothing."""
+    began = time.monotonic()
     job = command.job
     done = _own_work(lake, job)
     if done is not None:
@@ -75,7 +78,7 @@ def bring_in(
     if not command.force and (held := _same_content(lake, command)) is not None:
         return _skip(lake, job, held, clock())
     path = _staged_file(lake, command)
-    row = replace_partition(lake, command, path, clock=clock, min_share=min_share, interruption=interruption)
+    row = replace_partition(lake, command, path, clock=clock, rules=rules, interruption=interruption)
     log.info(
         "partition_imported",
         partition=str(row.partition),
@@ -83,7 +86,11 @@ def bring_in(
         strike_rows=row.strike_rows,
         parquet_bytes=row.parquet_bytes,
         replaced=row.replaced_checksum is not None,
+        **{name: count for name in ("duplicates", "strays") if (count := getattr(row, name))},
+        seconds=round(time.monotonic() - began, 6),
     )
+    if row.unknown_fields:
+        log.warning("unknown_fields", fields=row.unknown_fields, records=row.unknown_records)
     return imported(job, row)
 
 

@@ -13,14 +13,14 @@ from services.importer.ledger import LedgerRow
 from shared.job_states import Status
 
 COLUMNS: Final = ", ".join(field.name for field in fields(LedgerRow))
-_PLACES: Final = ", ".join("?" for _ in fields(LedgerRow))
+_UNNESTED: Final = ", ".join("unnest(?)" for _ in fields(LedgerRow))
 
 
 def read(connection: duckdb.DuckDBPyConnection, job_ids: Iterable[UUID | str]) -> dict[str, LedgerRow]:
     """Return the rows of some jobs by id."""
     wanted = [str(job_id) for job_id in job_ids]
     found = connection.execute(
-        f"SELECT {COLUMNS} FROM gex_history_queue WHERE list_contains(?, id)",  # noqa: S608 (constants)
+        f"SELECT {COLUMNS} FROM gex_history_queue WHERE id IN (SELECT unnest(?))",  # noqa: S608 (constants)
         [wanted],
     ).fetchall()
     rows = (LedgerRow(*values) for values in found)
@@ -36,10 +36,10 @@ def write(connection: duckdb.DuckDBPyConnection, rows: Iterable[LedgerRow]) -> N
     """Write rows in place of those of the same jobs; call it within a transaction."""
     changed = list(rows)
     connection.execute(
-        "DELETE FROM gex_history_queue WHERE list_contains(?, id)", [[row.id for row in changed]]
+        "DELETE FROM gex_history_queue WHERE id IN (SELECT unnest(?))", [[row.id for row in changed]]
     )
-    for row in changed:
-        connection.execute(
-            f"INSERT INTO gex_history_queue ({COLUMNS}) VALUES ({_PLACES})",  # noqa: S608 (constants)
-            list(astuple(row)),
-        )
+    # One statement for all rows, a list for each column: a statement a row takes ten times as long.
+    connection.execute(
+        f"INSERT INTO gex_history_queue ({COLUMNS}) SELECT {_UNNESTED}",
+        [list(column) for column in zip(*map(astuple, changed), strict=True)],
+    )

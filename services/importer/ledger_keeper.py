@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
+from itertools import islice
 from typing import Final
 from uuid import UUID
 
@@ -14,6 +16,7 @@ from services.importer import ledger_duckdb
 from services.importer.lake_duckdb import Lake
 from services.importer.ledger import caught_up
 from services.importer.statements_duckdb import transaction
+from services.importer.writer_thread import WriterThread
 from shared import subjects
 from shared.bus import Bus
 from shared.errors import Transient
@@ -21,6 +24,10 @@ from shared.job_states import JobState, JobStates
 from shared.tail import follow
 
 _RETRY_S: Final = 1.0
+_AT_ONCE: Final = 100
+"""How many rows are written in one turn: the imports wait meanwhile."""
+_GATHER_S: Final = 0.5
+"""How long news is gathered after all of it was written: an import makes several within moments."""
 log = structlog.get_logger(__name__)
 
 
@@ -44,9 +51,10 @@ class LedgerKeeper:
     that the ledger knows already change nothing.
     """
 
-    def __init__(self, bus: Bus, lake: Lake) -> None:
+    def __init__(self, bus: Bus, lake: Lake, writer: WriterThread) -> None:
         self._bus = bus
         self._lake = lake
+        self._writer = writer
         self._states = JobStates()
         self._changed: set[UUID] = set()
         self._news = asyncio.Event()
@@ -58,18 +66,22 @@ class LedgerKeeper:
             if fact is not None:
                 self._changed.add(fact[0].job.job_id)
                 self._news.set()
+            # A month of facts may be there at once: everything else takes its turns between them.
+            await asyncio.sleep(0)
 
     async def write(self) -> None:
         """Write what has changed, for ever; what cannot be written now is written later."""
         while True:
             await self._news.wait()
-            self._news.clear()
-            changed, self._changed = self._changed, set()
+            changed = set(islice(self._changed, _AT_ONCE))
+            self._changed -= changed
             known = [self._states.by_id[job_id] for job_id in changed if job_id in self._states.by_id]
             try:
-                await asyncio.to_thread(record, self._lake, known)
+                await self._writer.run(partial(record, self._lake, known))
             except (Transient, duckdb.Error) as error:
                 log.warning("ledger_behind", error=str(error), retry_in_s=_RETRY_S)
                 self._changed |= changed
-                self._news.set()
                 await asyncio.sleep(_RETRY_S)
+            if not self._changed:
+                self._news.clear()
+                await asyncio.sleep(_GATHER_S)

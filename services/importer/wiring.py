@@ -13,6 +13,7 @@ from services.importer.ledger_keeper import LedgerKeeper
 from services.importer.queries_nats import Queries, serve_queries
 from services.importer.recovery import finish_committed, sweep
 from services.importer.settings import ImporterSettings
+from services.importer.writer_thread import WriterThread
 from shared.attempts import Retries
 from shared.bus import Bus, connected
 from shared.errors import BrokerUnavailable
@@ -40,13 +41,15 @@ async def serve(settings: ImporterSettings, stop: asyncio.Event) -> None:
 
 async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: asyncio.Event) -> None:
     """Import and answer queries over an open bus and lake."""
-    keeper = LedgerKeeper(bus, lake)
+    writer = WriterThread()
+    keeper = LedgerKeeper(bus, lake, writer)
     await _recover(bus, lake)
     handler = partial(
         import_file,
         bus=bus,
         lake=lake,
-        min_share=settings.min_snapshot_share,
+        writer=writer,
+        rules=settings.rules,
         timeout_s=settings.import_timeout_s,
     )
     retries = Retries(settings.max_attempts, settings.retry_delay_s)

@@ -1,9 +1,11 @@
-"""Run work on the lake in a thread, with a time limit, and interruptible when the service stops."""
+"""The thread that writes to the lake: with a time limit, and interruptible when the service stops."""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 import duckdb
@@ -15,28 +17,39 @@ _INTERRUPT_AGAIN_S: Final = 0.1
 T = TypeVar("T")
 
 
-async def run_in_writer_thread(work: Callable[[Interruption], T], timeout_s: float) -> T:
-    """Return what ``work`` returns.
+class WriterThread:
+    """One thread for all that writes: pieces of work are done in the order in which they were asked for."""
 
-    A thread cannot be cancelled: when the time is over, or the caller is cancelled, its work is interrupted
-    until it has rolled back and ended.
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
 
-    Raises:
-        ImportTimedOut: it took longer than ``timeout_s``.
-    """
-    interruption = Interruption()
-    running = asyncio.ensure_future(asyncio.to_thread(work, interruption))
-    try:
-        done, _ = await asyncio.wait({running}, timeout=timeout_s)
-    except asyncio.CancelledError:
-        await _interrupt(interruption, running)
-        raise
-    if not done:
-        await _interrupt(interruption, running)
-    try:
-        return running.result()
-    except duckdb.InterruptException as error:
-        raise ImportTimedOut(timeout_s) from error
+    async def run(self, work: Callable[[], T]) -> T:
+        """Return what ``work`` returns."""
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, context.run, work)
+
+    async def run_within(self, work: Callable[[Interruption], T], timeout_s: float) -> T:
+        """Return what ``work`` returns.
+
+        A thread cannot be cancelled: when the time is over, or the caller is cancelled, its work is
+        interrupted until it has rolled back and ended.
+
+        Raises:
+            ImportTimedOut: it took longer than ``timeout_s``.
+        """
+        interruption = Interruption()
+        running = asyncio.ensure_future(self.run(lambda: work(interruption)))
+        try:
+            done, _ = await asyncio.wait({running}, timeout=timeout_s)
+        except asyncio.CancelledError:
+            await _interrupt(interruption, running)
+            raise
+        if not done:
+            await _interrupt(interruption, running)
+        try:
+            return running.result()
+        except duckdb.InterruptException as error:
+            raise ImportTimedOut(timeout_s) from error
 
 
 async def _interrupt(interruption: Interruption, running: asyncio.Future[T]) -> None:

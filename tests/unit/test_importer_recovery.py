@@ -21,7 +21,7 @@ from services.importer.ledger_keeper import record
 from services.importer.parquet_duckdb import sha256_of
 from services.importer.recovery import finish_committed, sweep
 from services.importer.statements_duckdb import Interruption
-from services.importer.writer_thread import run_in_writer_thread
+from services.importer.writer_thread import WriterThread
 from shared.bus import Bus
 from shared.errors import BrokerUnavailable, CannotStart
 from shared.job_states import JobStates, Status
@@ -264,6 +264,7 @@ def test_closing_ends_the_queries_that_run(lake: LakeOnDisk) -> None:
 
 async def test_an_import_that_takes_too_long_is_interrupted_and_leaves_nothing(lake: LakeOnDisk) -> None:
     work = partial_of(bring_in, lake.stage(records(5)), lake.lake, clock=lambda: NOON, min_share=0.9)
+    writer = WriterThread()
 
     def slow(interruption: Interruption) -> object:
         with lake.lake.writing(interruption) as connection:
@@ -273,6 +274,6 @@ async def test_an_import_that_takes_too_long_is_interrupted_and_leaves_nothing(l
         return work(interruption)
 
     with pytest.raises(ImportTimedOut, match=r"longer than 0\.3 s"):
-        await run_in_writer_thread(slow, 0.3)
+        await writer.run_within(slow, 0.3)
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(0,)]
-    assert isinstance(await run_in_writer_thread(work, 30), PartitionImported)
+    assert isinstance(await writer.run_within(work, 30), PartitionImported)
