@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar
 
@@ -108,12 +109,13 @@ class Queries:
 
 async def serve_queries(service: Service, queries: Queries) -> None:
     """Add the endpoints to the importer's micro service."""
-    free = asyncio.Semaphore(_AT_ONCE)
+    # Threads of their own: queries that take long must not keep an import waiting for one.
+    threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="query")
     under_way: set[asyncio.Task[None]] = set()
     for name, answer_to in (("sql", queries.sql), ("ledger", queries.ledger), ("coverage", queries.coverage)):
 
         async def start(request: Request, answer_to: Callable[[bytes], dict[str, Any]] = answer_to) -> None:
-            task = asyncio.create_task(_respond(request, answer_to, free))
+            task = asyncio.create_task(_respond(request, answer_to, threads))
             under_way.add(task)
             task.add_done_callback(under_way.discard)
 
@@ -121,11 +123,10 @@ async def serve_queries(service: Service, queries: Queries) -> None:
 
 
 async def _respond(
-    request: Request, answer_to: Callable[[bytes], dict[str, Any]], free: asyncio.Semaphore
+    request: Request, answer_to: Callable[[bytes], dict[str, Any]], threads: ThreadPoolExecutor
 ) -> None:
     try:
-        async with free:
-            found = await asyncio.to_thread(answer_to, request.data)
+        found = await asyncio.get_running_loop().run_in_executor(threads, answer_to, request.data)
         await request.respond(json.dumps(found).encode())
     except QueryRefused as error:
         await _refuse(request, error.code, str(error))
