@@ -257,7 +257,7 @@ async def is_superseded(bus: Bus, job: Job) -> bool:
     Raises:
         BrokerUnavailable: no answer in time.
     """
-    asked_again = [await bus.last(kind, job.job_id) for kind in (JobRequested, JobReplayed)]
+    asked_again = await asyncio.gather(*(bus.last(kind, job.job_id) for kind in (JobRequested, JobReplayed)))
     return any(fact is not None and job.is_older_than(fact.job) for fact in asked_again)
 
 
