@@ -21,7 +21,7 @@ from itertools import accumulate, islice, pairwise
 from operator import sub
 from pathlib import Path
 from random import Random
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, ClassVar, Final
 
 from bench.market import Profile, profiles, strikes_around
 from shared.partition import PACKAGES, normalize_ticker
@@ -51,8 +51,11 @@ class Day:
     """One ticker's trading day, ``per_second`` snapshots a second from 09:30:00 New York.
 
     Raises:
-        ValueError: a field is no ticker, no endpoint of the classic package, or out of range.
+        ValueError: a field is no ticker, not one of the endpoints, or out of range.
     """
+
+    ENDPOINTS: ClassVar[tuple[str, ...]] = PACKAGES["classic"]
+    """Whose files have this form."""
 
     ticker: str = "NQ_NDX"
     endpoint: str = "gex_zero"
@@ -64,8 +67,8 @@ class Day:
 
     def __post_init__(self) -> None:
         normalize_ticker(self.ticker)
-        if self.endpoint not in PACKAGES["classic"]:
-            raise ValueError(f"{self.endpoint!r} is not a category of the classic package")
+        if self.endpoint not in self.ENDPOINTS:
+            raise ValueError(f"{self.endpoint!r} is not one of {', '.join(self.ENDPOINTS)}")
         if self.per_second < 1 or _MILLISECONDS % self.per_second:
             raise ValueError(f"snapshots come in whole milliseconds, not {self.per_second} a second")
         if not 1 <= self.snapshots <= MAX_SNAPSHOTS * self.per_second:
@@ -79,6 +82,11 @@ class Day:
     def file_name(self) -> str:
         """The vendor's name of the file."""
         return file_name(self.day, self.ticker, self.endpoint)
+
+    @property
+    def strike_rows(self) -> int:
+        """How many rows all records have together."""
+        return self.snapshots * self.strikes
 
     @property
     def first_timestamp_s(self) -> int:
@@ -105,7 +113,7 @@ class Day:
             _write_records(out, self._texts(), on_record, is_array=is_array)
         with path.open("rb") as written:
             sha256 = hashlib.file_digest(written, "sha256").hexdigest()
-        return DayFacts(self.snapshots, self.snapshots * self.strikes, path.stat().st_size, sha256)
+        return DayFacts(self.snapshots, self.strike_rows, path.stat().st_size, sha256)
 
     def _texts(self) -> Iterator[str]:
         source = Random(f"{self.seed} {self.ticker} {self.endpoint} {self.day}")
