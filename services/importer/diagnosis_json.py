@@ -1,6 +1,7 @@
-"""Say what is wrong with a file that DuckDB refused: which record, which field.
+"""Say what is wrong with a staged file: which record, which field.
 
-A plain reader, a record at a time. It is slow beside DuckDB, and runs only on files that are refused anyway.
+A plain reader, a record at a time. It is slow beside DuckDB, and runs only on files that DuckDB has refused
+or that look odd.
 """
 
 from __future__ import annotations
@@ -14,9 +15,16 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
-from services.importer.history_format import MAX_RECORD_BYTES
-from services.importer.record_rules import fault_of, timestamp_ms_of
-from services.importer.statements_duckdb import Interruption
+from services.importer.formats.format import MAX_RECORD_BYTES
+from services.importer.record_rules import (
+    Fault,
+    Record,
+    fault_of,
+    fault_of_day,
+    fault_of_first_time,
+    timestamp_ms_of,
+)
+from services.importer.source import Source
 from shared.errors import Terminal
 from shared.trading_day import trading_day_of
 
@@ -24,33 +32,70 @@ _CHUNK_CHARS: Final = 1 << 20
 _BLANKS: Final = " \t\r\n"
 
 
-def find_fault(path: Path, ticker: str, day: date | None, interruption: Interruption) -> Terminal | None:
-    """Return the first thing that is wrong with a staged file, or None.
+def refusal_of(source: Source, said: str = "") -> Terminal:
+    """Return the error that names what is wrong with a file that was found fault with.
 
     Args:
-        path: the staged file.
-        ticker: the job's.
-        day: the job's trading day; None: that of the first record.
-        interruption: by which the work may be ended from outside.
+        source: the file.
+        said: what was found, in case that reading it record by record finds nothing.
     """
+    first_line = said.partition("\n")[0].replace(str(source.path), source.path.name)
+    return find_fault(source) or UnreadableFile(source.path.name, first_line)
+
+
+def find_fault(source: Source) -> Terminal | None:
+    """Return the first thing that is wrong with a staged file, or None."""
+    name, judge = source.path.name, _Judge(source)
     number = 0
     try:
-        for number, record in enumerate(_records(path), start=1):
-            interruption.check()
-            if fault := fault_of(record, ticker, day):
-                return BadRecord(path.name, number, *fault)
-            day = day or trading_day_of(timestamp_ms_of(record))
+        for number, record in enumerate(_records(source.path), start=1):
+            source.interruption.check()
+            if fault := judge.fault_of(record):
+                return BadRecord(name, number, *fault)
     except UnreadableFile as error:
         return error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        return UnreadableFile(
-            path.name, f"its gzip data is cut off or damaged after record {number} ({error})"
-        )
+        return UnreadableFile(name, f"its gzip data is cut off or damaged after record {number} ({error})")
     except UnicodeDecodeError:
-        return UnreadableFile(path.name, f"it is not UTF-8 text after record {number}")
+        return UnreadableFile(name, f"it is not UTF-8 text after record {number}")
     except RecursionError:
-        return UnreadableFile(path.name, f"record {number + 1} is nested too deeply")
-    return None if number else NoRecords(path.name)
+        return UnreadableFile(name, f"record {number + 1} is nested too deeply")
+    else:
+        return judge.nothing_but_strays if number else NoRecords(name)
+
+
+class _Judge:
+    """Holds one record after the other to the rules."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._day: date | None = source.day
+        self._strays = 0
+        self._kept = 0
+        self._first_stray: tuple[int, Fault] | None = None
+
+    def fault_of(self, record: Any) -> Fault | None:
+        fault = fault_of(record, self._source.format, self._source.ticker)
+        if fault is None and self._day is None:
+            fault = fault_of_first_time(record)
+        if fault is not None:
+            return fault
+        self._day = self._day or trading_day_of(timestamp_ms_of(record))
+        stray = fault_of_day(record, self._day)
+        if stray is None:
+            self._kept += 1
+            return None
+        self._strays += 1
+        self._first_stray = self._first_stray or (self._kept + self._strays, stray)
+        return stray if self._strays > self._source.max_strays else None
+
+    @property
+    def nothing_but_strays(self) -> Terminal | None:
+        """The error of a file that has nothing of its day, although so few records are no fault."""
+        if self._kept or self._first_stray is None:
+            return None
+        number, stray = self._first_stray
+        return BadRecord(self._source.path.name, number, *stray)
 
 
 def open_text(path: Path) -> IO[str]:
@@ -74,7 +119,7 @@ class _Scanner:
         self._text = ""
         self._at = 0
         self._ended = False
-        self._decoder = json.JSONDecoder()
+        self._decoder = json.JSONDecoder(object_pairs_hook=Record)
 
     def records(self) -> Iterator[Any]:
         first = self._skip_blanks()
@@ -123,12 +168,17 @@ class _Scanner:
                 if self._ended:
                     raise UnreadableFile(self._name, self._why(error, number)) from error
             else:
+                if end - self._at > MAX_RECORD_BYTES:
+                    raise UnreadableFile(self._name, self._too_large(number))
                 if end < len(self._text) or self._ended:
                     self._at = end
                     return value
             if len(self._text) - self._at > MAX_RECORD_BYTES:
-                raise UnreadableFile(self._name, f"record {number} is larger than {MAX_RECORD_BYTES} bytes")
+                raise UnreadableFile(self._name, self._too_large(number))
             self._read(max(_CHUNK_CHARS, len(self._text) - self._at))
+
+    def _too_large(self, number: int) -> str:
+        return f"record {number} is larger than {MAX_RECORD_BYTES >> 20} MiB"
 
     def _why(self, error: json.JSONDecodeError, number: int) -> str:
         at_end = not self._text[error.pos :].strip() or "Unterminated" in error.msg

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -13,12 +14,14 @@ import duckdb
 import structlog
 
 from services.importer.errors import LakeLocked, StorageTrouble
+from services.importer.import_path import ImportPath, chosen
 from services.importer.migrate_duckdb import migrate
 from services.importer.settings import ImporterSettings
 from services.importer.statements_duckdb import Interruption, quoted
+from services.importer.views_duckdb import ParquetViews
 from shared.durable_files import make_folder
 from shared.errors import CannotStart
-from shared.paths import PARQUET_SUFFIX, LakePaths
+from shared.paths import LakePaths
 
 STORAGE_VERSION: Final = "v1.4.0"
 """Older DuckDB releases, from this one on, can open the file."""
@@ -26,7 +29,6 @@ STORAGE_VERSION: Final = "v1.4.0"
 _READERS_GO_WITHIN_S: Final = 10
 
 _HOLDER = re.compile(r"held in (?P<program>\S*).*?\(PID (?P<pid>\d+)\)")
-_EMPTY_VIEW: Final = "SELECT * FROM gex_strikes WHERE false"
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +36,15 @@ log = structlog.get_logger(__name__)
 class Lake:
     """One open DuckDB file. Writes go through ``writing``, one at a time; reads wait for nobody."""
 
-    def __init__(self, paths: LakePaths, connect: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+    def __init__(
+        self,
+        paths: LakePaths,
+        connect: Callable[[], duckdb.DuckDBPyConnection],
+        import_path: Callable[[int], ImportPath],
+    ) -> None:
         self.paths = paths
+        self.import_path = import_path
+        """Chooses how a staged file of so many bytes is read."""
         self._connect = connect
         self._connection: duckdb.DuckDBPyConnection | None = connect()
         self._writing = threading.Lock()
@@ -44,7 +53,7 @@ class Lake:
         self._closed = False
         self._is_invalid = False
         """Whether DuckDB has given the instance up; the next writer opens it anew."""
-        self._view_is_empty = True
+        self._views = ParquetViews(paths.parquet_root)
 
     @classmethod
     def open(cls, settings: ImporterSettings) -> Lake:
@@ -60,7 +69,9 @@ class Lake:
                 make_folder(folder)
         except OSError as error:
             raise CannotStart(f"the data folder cannot be used: {error} (GEXLAKE_DATA_DIR)") from error
-        lake = cls(paths, partial(_connect, settings, paths))
+        threads = settings.import_threads or os.cpu_count() or 1
+        choose = partial(chosen, settings.import_path, settings.duckdb_memory_mb, threads)
+        lake = cls(paths, partial(_connect, settings, paths), choose)
         with lake.writing() as connection:
             migrate(connection)
         lake.refresh_parquet_view()
@@ -149,20 +160,16 @@ class Lake:
                     log.warning("lake_not_closed", error=str(error))
 
     def refresh_parquet_view(self) -> None:
-        """Make ``parquet_gex_strikes`` read all Parquet files, once there is one to take the columns from."""
-        if not self._view_is_empty:
+        """Make the views over the Parquet files, those of a kind anew once there is a first file of it."""
+        kinds = self._views.outdated()
+        if not kinds:
             return
-        pattern = self.paths.parquet_root / "*" / "*" / f"*{PARQUET_SUFFIX}"
-        found = next(self.paths.parquet_root.glob(f"*/*/*{PARQUET_SUFFIX}"), None)
-        query = f"SELECT * FROM read_parquet({quoted(str(pattern))})" if found else _EMPTY_VIEW  # noqa: S608
         try:
             with self.writing() as connection:
-                connection.execute(f"CREATE OR REPLACE VIEW parquet_gex_strikes AS {query}")
+                self._views.make(connection, kinds)
         except (duckdb.Error, StorageTrouble) as error:
-            # A damaged file must not stop the importer, which is what mends it.
+            # Without its views the importer still imports.
             log.warning("parquet_view_not_refreshed", error=str(error).splitlines()[0])
-            return
-        self._view_is_empty = found is None
 
 
 def _connect(settings: ImporterSettings, paths: LakePaths) -> duckdb.DuckDBPyConnection:
@@ -171,7 +178,7 @@ def _connect(settings: ImporterSettings, paths: LakePaths) -> duckdb.DuckDBPyCon
             str(paths.database),
             config={
                 "storage_compatibility_version": STORAGE_VERSION,
-                "memory_limit": f"{settings.memory_limit_mb}MiB",
+                "memory_limit": f"{settings.duckdb_memory_mb}MiB",
                 "temp_directory": str(paths.scratch),
                 **({"threads": settings.import_threads} if settings.import_threads else {}),
             },

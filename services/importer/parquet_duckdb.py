@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import duckdb
 
@@ -15,6 +16,11 @@ from services.importer.statements_duckdb import quoted
 from shared.durable_files import make_folder, sync_file
 from shared.failpoints import failpoint
 from shared.paths import is_partial, partial
+
+_OPTIONS: Final = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 2, ROW_GROUP_SIZE 120_000, DICTIONARY_SIZE_LIMIT 2_000"
+"""Level 2 is faster than the default and makes smaller files of such rows. A row group that has a little less
+than those of DuckDB's tables (122,880 rows) is inserted as one of them. Figures that hardly repeat get no
+dictionary."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +64,7 @@ def hidden_parquet(
 def copy_options(metadata: Mapping[str, str]) -> str:
     """Return the options of COPY that every Parquet file of the lake is written with."""
     pairs = ", ".join(f"{quoted(key)}: {quoted(value)}" for key, value in metadata.items())
-    return f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{pairs}}}"
-
-
-def has_bad_numbers(connection: duckdb.DuckDBPyConnection, file: ParquetFile) -> bool:
-    """Tell whether a strike is null, or a figure is no finite number."""
-    finite = " AND ".join(f"coalesce(isfinite({name}), true)" for name in ("gamma", "oi_gamma"))
-    found = connection.execute(
-        f"SELECT 1 FROM read_parquet({quoted(str(file.path))}) "  # noqa: S608 (quoted)
-        f"WHERE strike IS NULL OR NOT isfinite(strike) OR NOT ({finite}) LIMIT 1"
-    ).fetchone()
-    return found is not None
+    return f"{_OPTIONS}, KV_METADATA {{{pairs}}}"
 
 
 def is_there(path: Path, sha256: str) -> bool:

@@ -25,6 +25,13 @@ class PartitionRow:
     source_bytes: int
     snapshots: int
     strike_rows: int
+    duplicates: int
+    """Records of the file that were dropped because an earlier one had the same timestamp."""
+    strays: int
+    """Records of the file that were dropped because they are of another day."""
+    unknown_records: int
+    """Records of the file with fields that its format does not know."""
+    unknown_fields: str | None
     first_timestamp: int
     last_timestamp: int
     parquet_path: str

@@ -1,45 +1,80 @@
-"""The rules that every record of a history file must keep, over plain values.
+"""The rules that every record must keep, over plain values.
 
-They say the same as the checks in ``staging_duckdb``, record by record and in words; they run only on a file
-that DuckDB has refused, to name the record and the field.
+They say the same as the checks in SQL, record by record and in words; they run only on a file that DuckDB has
+refused or that looks odd, to name the record and the field.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from services.importer.history_format import INTEGERS, OPTIONAL_NUMBERS, REQUIRED_NUMBERS
+from services.importer.formats.format import MAX_DEPTH, Field, Format, Kind, Rows
 from shared.trading_day import bounds_ms, trading_day_of
 
 _INT32: Final = 2**31
 _MAX_SHOWN: Final = 40
-_STRIKE_PARTS: Final = ("strike", "gex_by_volume", "gex_by_open_interest")
+_TIMESTAMP: Final = Field("timestamp", required=True)
 
 Fault = tuple[str, str]
 """A field and what is wrong with it, as the end of a sentence."""
 
 
-def fault_of(record: Any, ticker: str, day: date | None) -> Fault | None:
-    """Return the first rule that a record breaks, or None.
+class Record(dict[str, Any]):
+    """An object of the file that knows whether a name came twice in it."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.twice = next(_repeated(pairs), None) if len(self) < len(pairs) else None
+
+
+def fault_of(record: Any, form: Format, ticker: str) -> Fault | None:
+    """Return the first rule that a record breaks, or None; its day is another question.
 
     Args:
         record: one element of the array.
+        form: what it should be.
         ticker: the job's.
-        day: the trading day that its timestamp must lie in; None while it is not known.
     """
-    if not isinstance(record, dict):
+    if not isinstance(record, Record):
         return "record", f"is {_shown(record)}, not an object"
-    for name in REQUIRED_NUMBERS:
-        if record.get(name) is None:
-            return name, "is null" if name in record else "is missing"
+    if record.twice is not None:
+        return record.twice, "is there twice"
+    fields = (_TIMESTAMP, *form.fields)
+    for field in fields:
+        if field.required and record.get(field.name) is None:
+            return field.name, "is null" if field.name in record else "is missing"
+    faults = ((field.name, _problem_of(field, record.get(field.name))) for field in fields)
     return (
-        _fault_of_numbers(record)
+        next(((name, problem) for name, problem in faults if problem), None)
         or _fault_of_ticker(record, ticker)
-        or _fault_of_day(record, day)
-        or _fault_of_strikes(record)
+        or (_fault_of_time(record))
+        or (_fault_of_rows(record, form.rows) if form.rows else None)
+        or _fault_of_depth(record)
     )
+
+
+def fault_of_day(record: dict[str, Any], day: date) -> Fault | None:
+    """Return what is wrong with the timestamp of a record that is otherwise right, or None."""
+    start, end = bounds_ms(day)
+    if start <= timestamp_ms_of(record) < end:
+        return None
+    try:
+        moment = f" ({datetime.fromtimestamp(float(record['timestamp']), UTC):%Y-%m-%d %H:%M:%S} UTC)"
+    except (ValueError, OverflowError, OSError):
+        moment = ""
+    return "timestamp", f"is {_shown(record['timestamp'])}{moment}, outside the trading day {day} in New York"
+
+
+def fault_of_first_time(record: dict[str, Any]) -> Fault | None:
+    """Return what is wrong with the timestamp that has to tell the trading day, or None."""
+    try:
+        trading_day_of(timestamp_ms_of(record))
+    except (ValueError, OverflowError, OSError):
+        return "timestamp", f"is {_shown(record['timestamp'])}, which is no time"
+    return None
 
 
 def timestamp_ms_of(record: dict[str, Any]) -> int:
@@ -47,19 +82,32 @@ def timestamp_ms_of(record: dict[str, Any]) -> int:
     return round(float(record["timestamp"]) * 1000)
 
 
-def _fault_of_numbers(record: dict[str, Any]) -> Fault | None:
-    for name in (*REQUIRED_NUMBERS, *OPTIONAL_NUMBERS, *INTEGERS):
-        value = record.get(name)
-        if value is None:
-            continue
-        if problem := _problem_of_number(value):
-            return name, problem
-        if name in INTEGERS and (value != int(value) or abs(value) >= _INT32):
-            return name, f"is {_shown(value)}, not a whole number of 32 bits"
+def _repeated(pairs: list[tuple[str, Any]]) -> Iterator[str]:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            yield name
+        seen.add(name)
+
+
+def _problem_of(field: Field, value: Any) -> str | None:
+    if value is None:
+        return None
+    if field.kind in {Kind.ARRAY, Kind.NUMBERS}:
+        if not isinstance(value, list):
+            return f"is {_shown(value)}, not an array"
+        numbers = value if field.kind is Kind.NUMBERS else _inner_floats(value)
+        return next((problem for each in numbers if (problem := _problem_of_number(each))), None)
+    if problem := _problem_of_number(value):
+        return problem
+    if field.kind is Kind.INTEGER and (value != int(value) or not -_INT32 <= value < _INT32):
+        return f"is {_shown(value)}, not a whole number of 32 bits"
     return None
 
 
 def _problem_of_number(value: Any) -> str | None:
+    if value is None:
+        return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"is {_shown(value)}, not a number"
     try:
@@ -67,6 +115,17 @@ def _problem_of_number(value: Any) -> str | None:
     except OverflowError:
         finite = False
     return None if finite else f"is {_shown(value)}, not a finite number"
+
+
+def _inner_floats(value: Any) -> Iterator[float]:
+    """Yield the floats anywhere within a value: JSON has no words for those that are not finite."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, float):
+            yield each
+        elif isinstance(each, list | dict):
+            waiting.extend(each.values() if isinstance(each, dict) else each)
 
 
 def _fault_of_ticker(record: dict[str, Any], ticker: str) -> Fault | None:
@@ -78,52 +137,51 @@ def _fault_of_ticker(record: dict[str, Any], ticker: str) -> Fault | None:
     return None
 
 
-def _fault_of_day(record: dict[str, Any], day: date | None) -> Fault | None:
-    if day is None:
-        return (
-            None
-            if _is_a_time(record)
-            else ("timestamp", f"is {_shown(record['timestamp'])}, which is no time")
-        )
-    start, end = bounds_ms(day)
-    if start <= timestamp_ms_of(record) < end:
+def _fault_of_time(record: dict[str, Any]) -> Fault | None:
+    if abs(timestamp_ms_of(record)) < 2**63:
         return None
-    try:
-        moment = f" ({datetime.fromtimestamp(float(record['timestamp']), UTC):%Y-%m-%d %H:%M:%S} UTC)"
-    except (ValueError, OverflowError, OSError):
-        moment = ""
-    return "timestamp", f"is {_shown(record['timestamp'])}{moment}, outside the trading day {day} in New York"
+    return "timestamp", f"is {_shown(record['timestamp'])}, which is no time"
 
 
-def _is_a_time(record: dict[str, Any]) -> bool:
-    try:
-        trading_day_of(timestamp_ms_of(record))
-    except (ValueError, OverflowError, OSError):
-        return False
-    return True
-
-
-def _fault_of_strikes(record: dict[str, Any]) -> Fault | None:
-    strikes = record.get("strikes")
-    if strikes is None:
+def _fault_of_rows(record: dict[str, Any], rows: Rows) -> Fault | None:
+    elements = record.get(rows.field)
+    if elements is None:
         return None
-    if not isinstance(strikes, list):
-        return "strikes", f"is {_shown(strikes)}, not an array"
-    for index, strike in enumerate(strikes):
-        if problem := _problem_of_strike(strike):
-            return f"strikes[{index}]", problem
+    if not isinstance(elements, list):
+        return rows.field, f"is {_shown(elements)}, not an array"
+    for index, element in enumerate(elements):
+        if problem := _problem_of_row(element, rows):
+            return f"{rows.field}[{index}]", problem
     return None
 
 
-def _problem_of_strike(strike: Any) -> str | None:
-    if not isinstance(strike, list) or not strike:
-        return f"is {_shown(strike)}, not an array of strike, volume figure, open-interest figure, priors"
-    for name, value in zip(_STRIKE_PARTS, strike, strict=False):
-        if value is None and name != "strike":
-            continue
-        if problem := _problem_of_number(value):
-            return f"has a {name} that {problem}"
+def _problem_of_row(element: Any, rows: Rows) -> str | None:
+    names = ", ".join(part.name for part in rows.parts)
+    if not isinstance(element, list):
+        return f"is {_shown(element)}, not an array of {names}"
+    if not rows.least <= len(element) <= len(rows.parts):
+        return f"has {len(element)} elements, not {rows.least} to {len(rows.parts)} ({names})"
+    for part, value in zip(rows.parts, element, strict=False):
+        problem = f"is {value}" if value is None and part.required else _problem_of(part, value)
+        if problem:
+            return f"has a {part.name} that {problem}"
     return None
+
+
+def _fault_of_depth(record: dict[str, Any]) -> Fault | None:
+    for name, value in record.items():
+        level: list[Any] = [value]
+        for _ in range(MAX_DEPTH):
+            level = [inner for each in level if isinstance(each, list | dict) for inner in _inside(each)]
+            if not level:
+                break
+        else:
+            return name, f"is nested deeper than {MAX_DEPTH} levels"
+    return None
+
+
+def _inside(value: list[Any] | dict[str, Any]) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value
 
 
 def _shown(value: Any) -> str:

@@ -1,42 +1,52 @@
-"""Replace a partition by a staged file: all of it, in the table and in Parquet, or nothing.
+"""Replace a partition by a staged file: all of it, in the tables and in Parquet, or nothing.
 
-The Parquet file is written under a hidden name first, and the table's strike rows are inserted from it, so
-that both are the same by construction and a full disk is met before anything changes. Then the transaction
+The Parquet file is written under a hidden name first, and the table's rows are inserted from it, so that both
+are the same by construction and a full disk is met before anything changes. Then the transaction
 commits, with the ledger at ``committed``; then the file is renamed into place; then the ledger says
 ``completed``. A process that dies between the last two is caught up with by ``recovery``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
-from itertools import pairwise
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Final
 
 import duckdb
 
 from services.importer import ledger_duckdb
 from services.importer import partitions_duckdb as partitions
-from services.importer.errors import WorseData
-from services.importer.history_format import SNAPSHOT_COLUMNS, STRIKE_COLUMNS
+from services.importer.diagnosis_json import find_fault, refusal_of
+from services.importer.errors import UnreadableFile, WorseData
+from services.importer.formats import format_of
+from services.importer.formats.format import KEY_COLUMNS, Format
+from services.importer.heads_duckdb import TABLE, Heads, drop_heads, load_heads
+from services.importer.import_path import ImportPath
 from services.importer.lake_duckdb import Lake
 from services.importer.ledger import of_generation, with_outcome, with_replacement
-from services.importer.parquet_duckdb import ParquetFile, has_bad_numbers, hidden_parquet
+from services.importer.parquet_duckdb import ParquetFile, hidden_parquet
 from services.importer.parquet_metadata import metadata_of
 from services.importer.partitions_duckdb import PartitionRow
-from services.importer.staging_duckdb import TABLE, Staged, refusal_of, staged_records
+from services.importer.reader_duckdb import stored
+from services.importer.rows_duckdb import parquet_query
+from services.importer.rules import Rules
+from services.importer.source import Source
+from services.importer.split_file import Split, split, uncut
 from services.importer.statements_duckdb import Interruption, quoted, transaction
 from shared.durable_files import publish
 from shared.failpoints import failpoint
 from shared.job_states import Status
-from shared.messages import ImportFile, Job
+from shared.messages import ImportFile
 from shared.partition import Partition
 from shared.trading_day import bounds_ms
 
 _OF_PARTITION: Final = "timestamp >= ? AND timestamp < ? AND ticker = ? AND endpoint = ?"
+_REFUSED_BY_DUCKDB: Final = (duckdb.InvalidInputException, duckdb.ConversionException)
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ def replace_partition(
     path: Path,
     *,
     clock: Callable[[], datetime],
-    min_share: float,
+    rules: Rules,
     interruption: Interruption,
 ) -> PartitionRow:
     """Replace a partition by the staged file at ``path`` and return what it holds now.
@@ -64,8 +74,7 @@ def replace_partition(
         command: whose file it is.
         path: the staged file.
         clock: the present moment.
-        min_share: a file with a smaller share of the snapshots or strike rows that the partition holds is
-            refused.
+        rules: what the file is held to.
         interruption: by which the work may be ended from outside.
 
     Raises:
@@ -75,28 +84,92 @@ def replace_partition(
         StorageTrouble: the disk is full or fails; the partition is as it was.
     """
     job = command.job
-    with (
-        lake.writing(interruption) as connection,
-        staged_records(connection, path, job.ticker, job.trading_day, interruption) as staged,
-    ):
-        partition = Partition(job.ticker, job.endpoint, staged.trading_day)
-        held = _held(connection, partition)
-        least = partial(_refuse_worse, partition, 0.0 if command.force else min_share)
-        least("snapshots", staged.snapshots, held.snapshots)
-        final = lake.paths.parquet(partition)
-        strikes = _strikes_query(connection, job, staged)
-        metadata = metadata_of(partition, str(job.job_id), command.sha256)
-        with hidden_parquet(connection, strikes, final, str(job.job_id), metadata) as file:
-            if has_bad_numbers(connection, file):
-                raise refusal_of(path, job.ticker, staged.trading_day, interruption)
-            least("strikes", file.rows, held.strike_rows)
-            row = _row(command, staged, file, held, lake.paths.relative_to_parquet(final), clock())
-            _commit(connection, command, row, file, held)
-            publish(file.path, final)
-            failpoint("importer.parquet_renamed")
-        row = complete(connection, row, clock())
+    source = Source(
+        path, format_of(job.endpoint), job.ticker, job.trading_day, rules.max_strays, interruption
+    )
+    replacement = _Replacement(lake, command, source, rules, clock)
+    with lake.writing(interruption) as connection, _scratch(lake.paths.scratch) as folder:
+        found = _split(source, folder, lake.import_path(path.stat().st_size))
+        try:
+            row = replacement.of(connection, found)
+        except _REFUSED_BY_DUCKDB as error:
+            fault = find_fault(source)
+            if fault is not None or not found.is_derived:
+                raise fault or refusal_of(source, str(error)) from error
+            row = replacement.of(connection, uncut(path, found))
     lake.refresh_parquet_view()
     return row
+
+
+@contextmanager
+def _scratch(root: Path) -> Iterator[Path]:
+    """Make a folder for as long as the context lasts."""
+    folder = Path(mkdtemp(prefix="import-", dir=root))
+    try:
+        yield folder
+    finally:
+        rmtree(folder, ignore_errors=True)
+
+
+def _split(source: Source, folder: Path, path: ImportPath) -> Split:
+    rows = source.format.rows
+    try:
+        return split(
+            source.path,
+            folder,
+            cut=path is ImportPath.FAST,
+            row_field=rows.field if rows else None,
+            interruption=source.interruption,
+        )
+    except UnreadableFile as error:
+        raise find_fault(source) or error from error
+
+
+class _Replacement:
+    """The replacement of one partition, up to its end."""
+
+    def __init__(
+        self, lake: Lake, command: ImportFile, source: Source, rules: Rules, clock: Callable[[], datetime]
+    ) -> None:
+        self._lake = lake
+        self._command = command
+        self._source = source
+        self._min_share = 0.0 if command.force else rules.min_share
+        self._clock = clock
+
+    def of(self, connection: duckdb.DuckDBPyConnection, found: Split) -> PartitionRow:
+        """Replace the partition by what a staged file was split into.
+
+        Raises:
+            duckdb.InvalidInputException: it is not JSON, or a row is not what it must be.
+            duckdb.ConversionException: the same.
+        """
+        job = self._command.job
+        try:
+            heads = load_heads(connection, self._source, found)
+            if heads.is_dubious and (fault := find_fault(self._source)) is not None:
+                raise fault
+            partition = Partition(job.ticker, job.endpoint, heads.trading_day)
+            held = _held(connection, self._source.format, partition)
+            self._refuse_worse(partition, "snapshots", heads.records, held.snapshots)
+            query = parquet_query(self._source, job.endpoint, found, heads)
+            final = self._lake.paths.parquet(partition)
+            metadata = metadata_of(partition, str(job.job_id), self._command.sha256)
+            with hidden_parquet(connection, query, final, str(job.job_id), metadata) as file:
+                rows = file.rows if self._source.format.rows else 0
+                self._refuse_worse(partition, "strikes", rows, held.strike_rows)
+                parquet_path = self._lake.paths.relative_to_parquet(final)
+                row = _row(self._command, heads, rows, file, held, parquet_path, self._clock())
+                _commit(connection, self._command, self._source.format, row, file, held)
+                publish(file.path, final)
+                failpoint("importer.parquet_renamed")
+            return complete(connection, row, self._clock())
+        finally:
+            drop_heads(connection)
+
+    def _refuse_worse(self, partition: Partition, field: str, new: int, held: int) -> None:
+        if new < self._min_share * held:
+            raise WorseData(partition, field, new, held, self._min_share)
 
 
 def complete(connection: duckdb.DuckDBPyConnection, row: PartitionRow, now: datetime) -> PartitionRow:
@@ -114,45 +187,53 @@ def complete(connection: duckdb.DuckDBPyConnection, row: PartitionRow, now: date
 
 
 def export_query(partition: Partition) -> str:
-    """Return the query of a partition's strike rows as the table holds them."""
+    """Return the query of a partition's Parquet rows as the table holds them."""
     start, end = bounds_ms(partition.trading_day)
+    form = format_of(partition.endpoint)
     return f"""
-        SELECT {", ".join(STRIKE_COLUMNS)} FROM gex_strikes
+        SELECT {", ".join(form.parquet_columns)} FROM {form.parquet_table}
         WHERE timestamp >= {start} AND timestamp < {end}
             AND ticker = {quoted(partition.ticker)} AND endpoint = {quoted(partition.endpoint)}
         ORDER BY timestamp
     """  # noqa: S608 (quoted)
 
 
-def _refuse_worse(partition: Partition, share: float, field: str, new: int, held: int) -> None:
-    if new < share * held:
-        raise WorseData(partition, field, new, held, share)
-
-
-def _held(connection: duckdb.DuckDBPyConnection, partition: Partition) -> Held:
+def _held(connection: duckdb.DuckDBPyConnection, form: Format, partition: Partition) -> Held:
     snapshots, strike_rows = (
         connection.execute(f"SELECT count(*) FROM {table} WHERE {_OF_PARTITION}", _key(partition)).fetchall()  # noqa: S608
-        for table in ("gex_snapshots", "gex_strikes")
+        for table in (form.table, form.parquet_table)
     )
-    return Held(snapshots[0][0], strike_rows[0][0], partitions.read(connection, partition))
+    return Held(
+        snapshots[0][0], strike_rows[0][0] if form.rows else 0, partitions.read(connection, partition)
+    )
 
 
 def _row(
-    command: ImportFile, staged: Staged, file: ParquetFile, held: Held, parquet_path: str, now: datetime
+    command: ImportFile,
+    heads: Heads,
+    strike_rows: int,
+    file: ParquetFile,
+    held: Held,
+    parquet_path: str,
+    now: datetime,
 ) -> PartitionRow:
     return PartitionRow(
         ticker=command.job.ticker,
         endpoint=command.job.endpoint,
-        trading_day=staged.trading_day,
+        trading_day=heads.trading_day,
         job_id=str(command.job.job_id),
         generation=command.job.generation,
         checksum=command.sha256,
         replaced_checksum=held.row.checksum if held.row else None,
         source_bytes=command.size_bytes,
-        snapshots=staged.snapshots,
-        strike_rows=file.rows,
-        first_timestamp=staged.first_ms,
-        last_timestamp=staged.last_ms,
+        snapshots=heads.records,
+        strike_rows=strike_rows,
+        duplicates=heads.duplicates,
+        strays=heads.strays,
+        unknown_records=heads.unknown_records,
+        unknown_fields=", ".join(heads.unknown_fields) or None,
+        first_timestamp=heads.first_ms,
+        last_timestamp=heads.last_ms,
         parquet_path=parquet_path,
         parquet_bytes=file.size_bytes,
         parquet_checksum=file.sha256,
@@ -164,15 +245,17 @@ def _row(
 def _commit(
     connection: duckdb.DuckDBPyConnection,
     command: ImportFile,
+    form: Format,
     row: PartitionRow,
     file: ParquetFile,
     held: Held,
 ) -> None:
     with transaction(connection):
-        for table in ("gex_snapshots", "gex_strikes"):
+        for table in form.tables:
             connection.execute(f"DELETE FROM {table} WHERE {_OF_PARTITION}", _key(row.partition))  # noqa: S608
-        connection.execute(_insert_snapshots(row))
-        connection.execute(_insert_strikes(file))
+        connection.execute(_insert_records(form, row))
+        if form.rows is not None:
+            connection.execute(_insert_rows(form, file))
         partitions.write(connection, row)
         _note_commit(connection, command, row, held)
         failpoint("importer.loaded")
@@ -190,37 +273,24 @@ def _note_commit(
         ledger_duckdb.write(connection, [with_replacement(committed, command, held.row, counts)])
 
 
-def _strikes_query(connection: duckdb.DuckDBPyConnection, job: Job, staged: Staged) -> str:
-    """Return the query of the strike rows, in as many pieces as DuckDB has threads.
-
-    In one piece one thread would do all of it: a day of snapshots is a single row group. The order is kept.
-    """
-    columns = _expressions(STRIKE_COLUMNS, ticker=job.ticker, endpoint=job.endpoint)
-    (threads,) = connection.execute("SELECT current_setting('threads')").fetchone() or (1,)
-    bounds = [piece * staged.snapshots // threads for piece in range(threads + 1)]
-    return " UNION ALL ".join(
-        f"SELECT {columns} FROM (SELECT timestamp_ms, unnest(strikes) AS strike FROM {TABLE} "  # noqa: S608
-        f"WHERE rowid >= {first} AND rowid < {end})"
-        for first, end in pairwise(bounds)
+def _insert_records(form: Format, row: PartitionRow) -> str:
+    """Return the statement that inserts the records that are kept; the record's own columns come first."""
+    constants = {**dict(form.constants), "job_id": quoted(row.job_id)}
+    columns = (*KEY_COLUMNS, *(field.stored_as for field in form.fields), *constants)
+    key = f"timestamp_ms, {quoted(row.ticker)}, {quoted(row.endpoint)}"
+    values = (key, *(stored(field) for field in form.fields), *constants.values())
+    return (
+        f"INSERT INTO {form.table} ({', '.join(columns)}) "  # noqa: S608 (quoted)
+        f"SELECT {', '.join(values)} FROM {TABLE} ORDER BY timestamp_ms"
     )
 
 
-def _insert_snapshots(row: PartitionRow) -> str:
-    columns = _expressions(SNAPSHOT_COLUMNS, ticker=row.ticker, endpoint=row.endpoint, job_id=row.job_id)
-    return f"INSERT INTO gex_snapshots ({', '.join(SNAPSHOT_COLUMNS)}) SELECT {columns} FROM {TABLE}"  # noqa: S608
-
-
-def _insert_strikes(file: ParquetFile) -> str:
-    columns = ", ".join(STRIKE_COLUMNS)
-    return f"INSERT INTO gex_strikes ({columns}) SELECT {columns} FROM read_parquet({quoted(str(file.path))})"  # noqa: S608
-
-
-def _expressions(columns: dict[str, str], **values: str) -> str:
-    """Return a select list with the named values written in as literals."""
-    text = ", ".join(f"{expression} AS {name}" for name, expression in columns.items())
-    for name, value in values.items():
-        text = text.replace(f"${name}", quoted(value))
-    return text
+def _insert_rows(form: Format, file: ParquetFile) -> str:
+    columns = ", ".join(form.parquet_columns)
+    return (
+        f"INSERT INTO {form.parquet_table} ({columns}) "  # noqa: S608 (quoted)
+        f"SELECT {columns} FROM read_parquet({quoted(str(file.path))})"
+    )
 
 
 def _key(partition: Partition) -> list[int | str]:

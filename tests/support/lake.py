@@ -53,7 +53,7 @@ class LakeOnDisk:
 
     def bring_in(self, command: ImportFile) -> PartitionImported | JobSkipped:
         return bring_in(
-            command, self.lake, Interruption(), clock=lambda: NOON, min_share=self.settings.min_snapshot_share
+            command, self.lake, Interruption(), clock=lambda: NOON, rules=self.settings.rules
         )
 
     def rows(self, query: str) -> Rows:

@@ -47,7 +47,7 @@ def refusal(lake: LakeOnDisk, command: ImportFile) -> GexlakeError:
         ({"timestamp": True}, "timestamp", "is True, not a number"),
         ({"timestamp": 1763130603000}, "timestamp", "outside the trading day 2025-11-14"),
         ({"timestamp": 1763044200}, "timestamp", "(2025-11-13 14:30:00 UTC), outside the trading day"),
-        ({"timestamp": 1e300}, "timestamp", "outside the trading day"),
+        ({"timestamp": 1e300}, "timestamp", "is 1e+300, which is no time"),
         ({"ticker": "SPX"}, "ticker", "is 'SPX', but the job is for NQ_NDX"),
         ({"ticker": None}, "ticker", "is null"),
         ({"ticker": 5}, "ticker", "is 5, but"),

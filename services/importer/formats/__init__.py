@@ -1,0 +1,22 @@
+"""The registry of the formats that can be imported; adding one is a file here, its tables, and its oracle."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.importer.formats.classic import CLASSIC
+from services.importer.formats.format import Format
+
+FORMATS: Final = (CLASSIC,)
+
+
+def format_of(endpoint: str) -> Format:
+    """Return the format of an endpoint's files.
+
+    Raises:
+        KeyError: no file of it can be imported.
+    """
+    return _BY_ENDPOINT[endpoint]
+
+
+_BY_ENDPOINT: Final = {endpoint: each for each in FORMATS for endpoint in each.endpoints}

@@ -1,0 +1,113 @@
+"""What the importer has to know of a vendor's format: its fields, their rules, and where they go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
+"""A record's text may have this many bytes; a real one has some 7,000."""
+MAX_DEPTH: Final = 64
+"""How deep a record may be nested."""
+
+KEY_COLUMNS: Final = ("timestamp", "ticker", "endpoint")
+"""The columns that every row of the lake begins with."""
+
+
+class Kind(StrEnum):
+    """What a value must be; null is allowed unless it is required."""
+
+    NUMBER = "number"
+    """A JSON number that is a finite double; stored as DOUBLE."""
+    INTEGER = "integer"
+    """A JSON number that is whole and has 32 bits; stored as INTEGER."""
+    ARRAY = "array"
+    """Any JSON array; stored as its JSON text."""
+    NUMBERS = "numbers"
+    """A JSON array of numbers and nulls; stored as its JSON text."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a record, or an element of a row.
+
+    Args:
+        name: as the vendor calls it.
+        kind: what its value must be.
+        required: whether it must be there and not null.
+        column: where it is stored, if under another name.
+    """
+
+    name: str
+    kind: Kind = Kind.NUMBER
+    required: bool = False
+    column: str = ""
+
+    @property
+    def stored_as(self) -> str:
+        """The column's name."""
+        return self.column or self.name
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The array in each record whose elements become rows of their own; each element is an array itself.
+
+    Args:
+        field: the array's name in the record.
+        table: where its rows go.
+        parts: the elements of a row, in their order.
+        least: how many of them a row has at least; those beyond may be left out.
+    """
+
+    field: str
+    table: str
+    parts: tuple[Field, ...]
+    least: int
+
+
+@dataclass(frozen=True)
+class Format:
+    """One of the vendor's packages.
+
+    A record has a ``timestamp`` (epoch seconds) and a ``ticker``, the fields named here, and perhaps an array
+    of rows. Parquet holds the rows, or the records of a format that has no rows.
+
+    Args:
+        package: as the vendor's file names call it.
+        endpoints: the endpoints whose files have this format.
+        table: where records go.
+        fields: the fields of a record beside ``timestamp`` and ``ticker``.
+        rows: its array of rows, if it has one.
+        constants: further columns of ``table``, each with its SQL literal.
+    """
+
+    package: str
+    endpoints: tuple[str, ...]
+    table: str
+    fields: tuple[Field, ...]
+    rows: Rows | None
+    constants: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The names of all fields that a record may have."""
+        names = ("timestamp", "ticker", *(field.name for field in self.fields))
+        return (*names, self.rows.field) if self.rows else names
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that hold a partition of this format."""
+        return (self.table, self.rows.table) if self.rows else (self.table,)
+
+    @property
+    def parquet_table(self) -> str:
+        """The table whose rows the Parquet file has."""
+        return self.tables[-1]
+
+    @property
+    def parquet_columns(self) -> tuple[str, ...]:
+        """The columns of the Parquet file."""
+        fields = self.rows.parts if self.rows else self.fields
+        return (*KEY_COLUMNS, *(field.stored_as for field in fields))

@@ -1,0 +1,69 @@
+"""Choose how much memory and how many threads an import may take; the result is the same."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from services.importer.split_file import PIECE_BYTES
+
+BOUNDED_MEMORY_MB: Final = 192
+"""What DuckDB gets where imports must always be bounded."""
+DEFAULT_MEMORY_MB: Final = 1024
+FAST_MEMORY_MB: Final = 320
+"""The least that the fast path runs well in."""
+_CONTROL_GROUP: Final = Path("/sys/fs/cgroup/memory.max")
+
+
+class ImportPath(StrEnum):
+    """How a file is read."""
+
+    AUTO = "auto"
+    """As file, memory and processors suggest."""
+    FAST = "fast"
+    """Cut into pieces, which all threads read at once."""
+    BOUNDED = "bounded"
+    """As it is, by one thread, in little memory."""
+
+
+def chosen(wanted: ImportPath, memory_mb: int, threads: int, size_bytes: int) -> ImportPath:
+    """Return the path that a file is imported on.
+
+    Args:
+        wanted: what the setting says.
+        memory_mb: what DuckDB may use.
+        threads: how many DuckDB has.
+        size_bytes: the staged file's size.
+    """
+    if wanted is not ImportPath.AUTO:
+        return wanted
+    is_worth_it = size_bytes >= 2 * PIECE_BYTES and threads > 1 and memory_mb >= FAST_MEMORY_MB
+    return ImportPath.FAST if is_worth_it else ImportPath.BOUNDED
+
+
+def memory_for(wanted: ImportPath, limit_mb: int | None, container_mb: int | None) -> int:
+    """Return what DuckDB may use, in MiB.
+
+    Args:
+        wanted: the path that the setting says.
+        limit_mb: the limit that the setting says, if it does.
+        container_mb: the memory that the process itself is limited to, if it is.
+    """
+    if limit_mb is not None:
+        return limit_mb
+    if wanted is ImportPath.BOUNDED:
+        return BOUNDED_MEMORY_MB
+    return (
+        min(DEFAULT_MEMORY_MB, max(BOUNDED_MEMORY_MB, container_mb // 2))
+        if container_mb
+        else DEFAULT_MEMORY_MB
+    )
+
+
+def container_memory_mb(file: Path = _CONTROL_GROUP) -> int | None:
+    """Return the memory that this process's control group is limited to, in MiB; None if it is not."""
+    try:
+        return int(file.read_text()) >> 20
+    except (OSError, ValueError):  # no control groups, or "max"
+        return None

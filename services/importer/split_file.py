@@ -1,0 +1,259 @@
+"""Read a staged file once, from front to end, and split it for DuckDB's readers.
+
+DuckDB parses one JSON array in one thread, so the file is cut into *pieces*, arrays of whole records, which
+all threads share. And what is asked of every record as a whole (its scalars, its names) would need a second
+parse of everything: so the records are written once more without the elements of their row arrays. These
+*heads* are a few percent of the file.
+
+A cut is made where a record seems to begin. That is only a guess: the same characters may stand in a string,
+or deeper inside a record. But a piece that was cut there ends inside a string or with an open bracket, and is
+no JSON. So when every piece parses, every cut was right; otherwise the file is read uncut.
+
+In heads, only a value is left out that begins with a bracket and has neither quotes nor braces up to the next
+name or the end of its record. If that was not one whole array, brackets no longer match, and the heads are no
+JSON.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from io import FileIO
+from math import inf
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+from services.importer.errors import UnreadableFile
+from services.importer.formats.format import MAX_RECORD_BYTES
+from services.importer.statements_duckdb import Interruption
+
+RUN_BYTES = 512 * 1024
+"""What is read and looked through at a time, at least: as much as stays in a processor's cache."""
+PIECE_BYTES = 4 * 1024 * 1024
+"""What a piece has at least, except the last."""
+
+_BOM: Final = b"\xef\xbb\xbf"
+_BLANKS: Final = b" \t\r\n"
+_FIRST_NAME: Final = re.compile(rb'\s*\[?\s*\{\s*("(?:[^"\\]|\\.)*")')
+_ARRAY: Final = re.compile(rb"\s*:\s*\[")
+_AHEAD_BYTES: Final = 128 * 1024
+"""How much is read beyond a piece, in which the record that crosses its end should end."""
+_BUFFER_BYTES: Final = 1 << 20
+_IN_ROWS: Final = b"0123456789.,-+eE[]nul" + _BLANKS
+"""What numbers, nulls, arrays and blanks are written with."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A staged file as DuckDB is to read it.
+
+    Args:
+        pieces: the records, in their order.
+        heads: the records without their rows; the same as ``pieces`` where they could not be left out.
+        form: ``array`` or ``newline_delimited``, of the pieces and the heads alike.
+        largest_bytes: no record is larger than this.
+        row_arrays: how many arrays of rows were left out, each of nothing but numbers, nulls and brackets.
+        is_derived: whether pieces or heads are not the staged file itself, so that only parsing them proves
+            them right.
+    """
+
+    pieces: tuple[Path, ...]
+    heads: tuple[Path, ...]
+    form: str
+    largest_bytes: int
+    row_arrays: int
+    is_derived: bool
+
+
+def split(path: Path, folder: Path, *, cut: bool, row_field: str | None, interruption: Interruption) -> Split:
+    """Split a staged file into files in ``folder``.
+
+    Args:
+        path: the staged file: an array or one record a line, plain or gzip.
+        folder: where pieces and heads are written; it must be empty.
+        cut: whether to cut; otherwise the one piece is the staged file itself, or what was packed in it.
+        row_field: the name of the array that heads go without; None if records have none.
+        interruption: by which the work may be ended from outside.
+
+    Raises:
+        UnreadableFile: its gzip data is damaged, or it is neither an array nor one record a line.
+        OSError: it cannot be read, or the pieces cannot be written.
+    """
+    try:
+        with open_binary(path) as file:
+            return _Splitter(path, folder, row_field, interruption).split(file, cut=cut)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UnreadableFile(path.name, f"its gzip data is cut off or damaged ({error})") from error
+
+
+def uncut(path: Path, found: Split) -> Split:
+    """Return the same file read as it is, by one reader, for when a cut turned out wrong."""
+    return replace(
+        found, pieces=(path,), heads=(path,), largest_bytes=MAX_RECORD_BYTES, row_arrays=0, is_derived=False
+    )
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """Open a staged file, unpacked if its name says that it is packed."""
+    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb", buffering=0)
+
+
+class _NoCutError(Exception):
+    """No record seems to begin for as many bytes as a record may have."""
+
+
+class _Splitter:
+    def __init__(self, path: Path, folder: Path, row_field: str | None, interruption: Interruption) -> None:
+        self._path = path
+        self._folder = folder
+        self._row_name = f'"{row_field}"'.encode() if row_field else b""
+        self._is_packed = path.suffix == ".gz"
+        self._interruption = interruption
+        self._row_arrays = 0
+        self._largest = 0
+
+    def split(self, file: BinaryIO, *, cut: bool) -> Split:
+        start = file.read(RUN_BYTES).removeprefix(_BOM)
+        form = self._form(start)
+        runs = _runs(file, start, _boundary(form, start))
+        try:
+            pieces, heads = self._write(runs, in_array=form == "array", cut=cut)
+        except _NoCutError:
+            while file.read(RUN_BYTES):  # the checksum of gzip data is at its end
+                self._interruption.check()
+            return Split((self._path,), (self._path,), form, MAX_RECORD_BYTES, 0, is_derived=False)
+        return Split(
+            pieces, heads, form, self._largest, self._row_arrays, is_derived={*pieces, *heads} != {self._path}
+        )
+
+    def _form(self, start: bytes) -> str:
+        first = start.lstrip(_BLANKS)[:1]
+        if first not in {b"[", b"{"}:
+            raise UnreadableFile(self._path.name, "it is neither an array of records nor one record a line")
+        return "array" if first == b"[" else "newline_delimited"
+
+    def _write(
+        self, runs: Iterator[tuple[bytes, bool]], *, in_array: bool, cut: bool
+    ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+        """Write the pieces and the heads, and return where they are."""
+        heads = self._folder / "heads.json"
+        pieces = _Pieces(self._folder, in_array=in_array, size_bytes=PIECE_BYTES if cut else inf)
+        with heads.open("wb", buffering=_BUFFER_BYTES) as out, closing(pieces):
+            for number, (run, is_last) in enumerate(runs):
+                self._interruption.check()
+                self._largest = max(self._largest, len(run))
+                if self._row_name:
+                    out.write((b"," if in_array else b"\n") if number else b"")
+                    out.writelines(self._without_rows(run))
+                is_all = is_last and not number
+                if self._is_packed or (cut and not is_all):
+                    pieces.add(run, is_last=is_last)
+        found = tuple(pieces.paths) or (self._path,)
+        return found, (heads,) if self._row_name else found
+
+    def _without_rows(self, run: bytes) -> Iterator[bytes]:
+        """Yield the parts of ``run`` that are left when the elements of its row arrays are not."""
+        kept = at = 0
+        while (at := run.find(self._row_name, at)) >= 0:
+            value = _ARRAY.match(run, at + len(self._row_name))
+            at += len(self._row_name)
+            if value is None:
+                continue
+            begin = value.end() - 1
+            end, at = _plain_array(run, begin)
+            if end > begin:
+                self._row_arrays += 1
+                yield run[kept : begin + 1]
+                kept = end - 1
+        yield run[kept:]
+
+
+def _plain_array(run: bytes, begin: int) -> tuple[int, int]:
+    """Return where the array at ``begin`` ends, if it has only numbers, nulls and arrays, and where to go on.
+
+    The first of both is ``begin`` itself if it has more than that.
+    """
+    quote = run.find(b'"', begin)
+    limit = len(run) if quote < 0 else quote
+    brace = run.find(b"}", begin, limit)
+    limit = limit if brace < 0 else brace
+    text = run[begin:limit]
+    if text.translate(None, _IN_ROWS):
+        return begin, limit
+    text = text.rstrip(_BLANKS)
+    if brace < 0:
+        text = text.removesuffix(b",").rstrip(_BLANKS)
+    return (begin + len(text) if text.endswith(b"]") else begin), limit
+
+
+def _boundary(form: str, start: bytes) -> re.Pattern[bytes]:
+    """Return what stands between two records; its group is where the second begins."""
+    if form == "newline_delimited":
+        return re.compile(rb"\n()")
+    first = _FIRST_NAME.match(start)
+    name = re.escape(first[1]) if first else rb'"'
+    return re.compile(rb"(?<=\})\s*,\s*(?=(\{\s*" + name + rb"))")
+
+
+def _runs(file: BinaryIO, buffer: bytes, boundary: re.Pattern[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Yield runs of whole records, as far as their boundaries can be believed, and whether each is the last.
+
+    Raises:
+        _NoCutError: no record seems to end for long.
+    """
+    ended = False
+    while True:
+        match = boundary.search(buffer, RUN_BYTES)
+        if match is not None:
+            yield buffer[: match.start()], False
+            buffer = buffer[match.start(1) :]
+        elif ended:
+            yield buffer, True
+            return
+        elif len(buffer) > RUN_BYTES + MAX_RECORD_BYTES:
+            raise _NoCutError
+        else:
+            more = file.read(max(RUN_BYTES + _AHEAD_BYTES - len(buffer), _AHEAD_BYTES))
+            ended = not more
+            buffer += more
+
+
+class _Pieces:
+    """Writes runs of records into files, each of which is an array again, or whole lines."""
+
+    def __init__(self, folder: Path, *, in_array: bool, size_bytes: float) -> None:
+        self.paths: list[Path] = []
+        self._folder = folder
+        self._in_array = in_array
+        self._enough = size_bytes
+        self._file: FileIO | None = None
+        self._size = 0
+
+    def add(self, run: bytes, *, is_last: bool) -> None:
+        if self._file is None:
+            self.paths.append(self._folder / f"piece{len(self.paths)}.json")
+            self._file = FileIO(self.paths[-1], "w")
+            self._size = 0
+            # The first run has the file's own bracket, the last its closing one.
+            self._put(b"[" if self._in_array and len(self.paths) > 1 else b"")
+        else:
+            self._put(b"," if self._in_array else b"\n")
+        self._put(run)
+        if self._size >= self._enough and not is_last:
+            self._put(b"]" if self._in_array else b"")
+            self.close()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _put(self, data: bytes) -> None:
+        view = memoryview(data)
+        self._size += len(view)
+        while view and self._file is not None:
+            view = view[self._file.write(view) :]  # an unbuffered file may take less
