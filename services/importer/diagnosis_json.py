@@ -32,15 +32,19 @@ _CHUNK_CHARS: Final = 1 << 20
 _BLANKS: Final = " \t\r\n"
 
 
-def refusal_of(source: Source, said: str = "") -> Terminal:
+def refusal_of(source: Source, said: str) -> Terminal:
     """Return the error that names what is wrong with a file that was found fault with.
 
     Args:
         source: the file.
         said: what was found, in case that reading it record by record finds nothing.
     """
-    first_line = said.partition("\n")[0].replace(str(source.path), source.path.name)
-    return find_fault(source) or UnreadableFile(source.path.name, first_line)
+    return find_fault(source) or UnreadableFile(source.path.name, said)
+
+
+def first_line(error: Exception, path: Path) -> str:
+    """Return what a library says of a file, in one line and without its folder."""
+    return str(error).partition("\n")[0].replace(str(path), path.name)
 
 
 def find_fault(source: Source) -> Terminal | None:

@@ -21,7 +21,7 @@ import duckdb
 
 from services.importer import ledger_duckdb
 from services.importer import partitions_duckdb as partitions
-from services.importer.diagnosis_json import find_fault, refusal_of
+from services.importer.diagnosis_json import find_fault, first_line
 from services.importer.errors import UnreadableFile, WorseData
 from services.importer.formats import format_of
 from services.importer.formats.format import KEY_COLUMNS, Format
@@ -36,7 +36,7 @@ from services.importer.reader_duckdb import stored
 from services.importer.rows_duckdb import parquet_query
 from services.importer.rules import Rules
 from services.importer.source import Source
-from services.importer.split_file import Split, split, uncut
+from services.importer.split_file import Split, split, whole
 from services.importer.statements_duckdb import Interruption, quoted, transaction
 from shared.durable_files import publish
 from shared.failpoints import failpoint
@@ -93,12 +93,32 @@ def replace_partition(
         try:
             row = replacement.of(connection, found)
         except _REFUSED_BY_DUCKDB as error:
-            fault = find_fault(source)
-            if fault is not None or not found.is_derived:
-                raise fault or refusal_of(source, str(error)) from error
-            row = replacement.of(connection, uncut(path, found))
+            row = _again(connection, replacement, source, folder, found, error)
     lake.refresh_parquet_view()
     return row
+
+
+def _again(
+    connection: duckdb.DuckDBPyConnection,
+    replacement: _Replacement,
+    source: Source,
+    folder: Path,
+    found: Split,
+    error: duckdb.Error,
+) -> PartitionRow:
+    """Replace the partition by the whole file, unless the file is at fault and not where it was cut.
+
+    Raises:
+        BadRecord: a record breaks a rule.
+        UnreadableFile: it is no JSON.
+    """
+    fault = find_fault(source)
+    if fault is not None or not found.is_derived:
+        raise fault or UnreadableFile(source.path.name, first_line(error, source.path)) from error
+    try:
+        return replacement.of(connection, whole(source.path, folder, source.interruption))
+    except _REFUSED_BY_DUCKDB as second:
+        raise UnreadableFile(source.path.name, first_line(second, source.path)) from second
 
 
 @contextmanager

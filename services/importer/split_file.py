@@ -21,7 +21,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import FileIO
 from math import inf
 from pathlib import Path
@@ -57,16 +57,15 @@ class Split:
         form: ``array`` or ``newline_delimited``, of the pieces and the heads alike.
         largest_bytes: no record is larger than this.
         row_arrays: how many arrays of rows were left out, each of nothing but numbers, nulls and brackets.
-        is_derived: whether pieces or heads are not the staged file itself, so that only parsing them proves
-            them right.
+        is_derived: whether the file was cut or heads were made, which only parsing them proves right.
     """
 
     pieces: tuple[Path, ...]
     heads: tuple[Path, ...]
     form: str
-    largest_bytes: int
-    row_arrays: int
-    is_derived: bool
+    largest_bytes: int = MAX_RECORD_BYTES
+    row_arrays: int = 0
+    is_derived: bool = False
 
 
 def split(path: Path, folder: Path, *, cut: bool, row_field: str | None, interruption: Interruption) -> Split:
@@ -86,15 +85,35 @@ def split(path: Path, folder: Path, *, cut: bool, row_field: str | None, interru
     try:
         with open_binary(path) as file:
             return _Splitter(path, folder, row_field, interruption).split(file, cut=cut)
+    except _NoCutError:
+        return whole(path, folder, interruption)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UnreadableFile(path.name, f"its gzip data is cut off or damaged ({error})") from error
 
 
-def uncut(path: Path, found: Split) -> Split:
-    """Return the same file read as it is, by one reader, for when a cut turned out wrong."""
-    return replace(
-        found, pieces=(path,), heads=(path,), largest_bytes=MAX_RECORD_BYTES, row_arrays=0, is_derived=False
-    )
+def whole(path: Path, folder: Path, interruption: Interruption) -> Split:
+    """Return a staged file in one piece, without heads: nothing about it is guessed.
+
+    Raises:
+        UnreadableFile: its gzip data is damaged, or it is neither an array nor one record a line.
+        OSError: it cannot be read, or unpacked into ``folder``.
+    """
+    try:
+        with open_binary(path) as file:
+            start = file.read(RUN_BYTES)
+            form = _form(path, start.removeprefix(_BOM))
+            if not _needs_copy(path, start):
+                return Split((path,), (path,), form)
+            copy = folder / "whole.json"
+            with copy.open("wb") as out:
+                block = start.removeprefix(_BOM)
+                while block:
+                    interruption.check()
+                    out.write(block)
+                    block = file.read(RUN_BYTES)
+            return Split((copy,), (copy,), form)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UnreadableFile(path.name, f"its gzip data is cut off or damaged ({error})") from error
 
 
 def open_binary(path: Path) -> BinaryIO:
@@ -111,49 +130,36 @@ class _Splitter:
         self._path = path
         self._folder = folder
         self._row_name = f'"{row_field}"'.encode() if row_field else b""
-        self._is_packed = path.suffix == ".gz"
         self._interruption = interruption
         self._row_arrays = 0
         self._largest = 0
 
     def split(self, file: BinaryIO, *, cut: bool) -> Split:
-        start = file.read(RUN_BYTES).removeprefix(_BOM)
-        form = self._form(start)
+        start = file.read(RUN_BYTES)
+        copy = _needs_copy(self._path, start)
+        start = start.removeprefix(_BOM)
+        form = _form(self._path, start)
         runs = _runs(file, start, _boundary(form, start))
-        try:
-            pieces, heads = self._write(runs, in_array=form == "array", cut=cut)
-        except _NoCutError:
-            while file.read(RUN_BYTES):  # the checksum of gzip data is at its end
-                self._interruption.check()
-            return Split((self._path,), (self._path,), form, MAX_RECORD_BYTES, 0, is_derived=False)
-        return Split(
-            pieces, heads, form, self._largest, self._row_arrays, is_derived={*pieces, *heads} != {self._path}
-        )
-
-    def _form(self, start: bytes) -> str:
-        first = start.lstrip(_BLANKS)[:1]
-        if first not in {b"[", b"{"}:
-            raise UnreadableFile(self._path.name, "it is neither an array of records nor one record a line")
-        return "array" if first == b"[" else "newline_delimited"
-
-    def _write(
-        self, runs: Iterator[tuple[bytes, bool]], *, in_array: bool, cut: bool
-    ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-        """Write the pieces and the heads, and return where they are."""
+        pieces = _Pieces(self._folder, in_array=form == "array", size_bytes=PIECE_BYTES if cut else inf)
         heads = self._folder / "heads.json"
-        pieces = _Pieces(self._folder, in_array=in_array, size_bytes=PIECE_BYTES if cut else inf)
         with heads.open("wb", buffering=_BUFFER_BYTES) as out, closing(pieces):
-            for number, (run, is_last) in enumerate(runs):
+            for number, (run, gap) in enumerate(runs):
                 self._interruption.check()
                 self._largest = max(self._largest, len(run))
                 if self._row_name:
-                    out.write((b"," if in_array else b"\n") if number else b"")
-                    out.writelines(self._without_rows(run))
-                is_all = is_last and not number
-                if self._is_packed or (cut and not is_all):
-                    pieces.add(run, is_last=is_last)
+                    out.writelines((*self._without_rows(run), gap))
+                is_all = not number and not gap
+                if copy or (cut and not is_all):
+                    pieces.add(run, gap)
         found = tuple(pieces.paths) or (self._path,)
-        return found, (heads,) if self._row_name else found
+        return Split(
+            pieces=found,
+            heads=(heads,) if self._row_name else found,
+            form=form,
+            largest_bytes=self._largest,
+            row_arrays=self._row_arrays,
+            is_derived=bool(self._row_name) or len(found) > 1,
+        )
 
     def _without_rows(self, run: bytes) -> Iterator[bytes]:
         """Yield the parts of ``run`` that are left when the elements of its row arrays are not."""
@@ -170,6 +176,18 @@ class _Splitter:
                 yield run[kept : begin + 1]
                 kept = end - 1
         yield run[kept:]
+
+
+def _needs_copy(path: Path, start: bytes) -> bool:
+    """Tell whether DuckDB is not to read the file itself: it takes no mark of byte order."""
+    return path.suffix == ".gz" or start.startswith(_BOM)
+
+
+def _form(path: Path, start: bytes) -> str:
+    first = start.lstrip(_BLANKS)[:1]
+    if first not in {b"[", b"{"}:
+        raise UnreadableFile(path.name, "it is neither an array of records nor one record a line")
+    return "array" if first == b"[" else "newline_delimited"
 
 
 def _plain_array(run: bytes, begin: int) -> tuple[int, int]:
@@ -199,8 +217,10 @@ def _boundary(form: str, start: bytes) -> re.Pattern[bytes]:
     return re.compile(rb"(?<=\})\s*,\s*(?=(\{\s*" + name + rb"))")
 
 
-def _runs(file: BinaryIO, buffer: bytes, boundary: re.Pattern[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Yield runs of whole records, as far as their boundaries can be believed, and whether each is the last.
+def _runs(file: BinaryIO, buffer: bytes, boundary: re.Pattern[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield runs of whole records, as far as their boundaries can be believed, and what is between two.
+
+    There is nothing after the last.
 
     Raises:
         _NoCutError: no record seems to end for long.
@@ -209,10 +229,10 @@ def _runs(file: BinaryIO, buffer: bytes, boundary: re.Pattern[bytes]) -> Iterato
     while True:
         match = boundary.search(buffer, RUN_BYTES)
         if match is not None:
-            yield buffer[: match.start()], False
+            yield buffer[: match.start()], buffer[match.start() : match.start(1)]
             buffer = buffer[match.start(1) :]
         elif ended:
-            yield buffer, True
+            yield buffer, b""
             return
         elif len(buffer) > RUN_BYTES + MAX_RECORD_BYTES:
             raise _NoCutError
@@ -233,19 +253,19 @@ class _Pieces:
         self._file: FileIO | None = None
         self._size = 0
 
-    def add(self, run: bytes, *, is_last: bool) -> None:
+    def add(self, run: bytes, gap: bytes) -> None:
+        """Write a run, and what is between it and the next, unless another piece begins there."""
         if self._file is None:
             self.paths.append(self._folder / f"piece{len(self.paths)}.json")
-            self._file = FileIO(self.paths[-1], "w")
-            self._size = 0
+            self._file, self._size = FileIO(self.paths[-1], "w"), 0
             # The first run has the file's own bracket, the last its closing one.
             self._put(b"[" if self._in_array and len(self.paths) > 1 else b"")
-        else:
-            self._put(b"," if self._in_array else b"\n")
         self._put(run)
-        if self._size >= self._enough and not is_last:
+        if gap and self._size >= self._enough:
             self._put(b"]" if self._in_array else b"")
             self.close()
+        else:
+            self._put(gap)
 
     def close(self) -> None:
         if self._file is not None:
