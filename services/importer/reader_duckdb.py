@@ -76,5 +76,5 @@ def _options(paths: Sequence[Path], form: str, largest_bytes: int) -> str:
     compression = "gzip" if paths[0].suffix == ".gz" else "none"
     return (
         f"format = {quoted(form)}, compression = {quoted(compression)}, "
-        f"maximum_object_size = {max(_LEAST_BYTES, largest_bytes)}"
+        f"maximum_object_size = {max(_LEAST_BYTES, largest_bytes)}, hive_partitioning = false"
     )

@@ -309,7 +309,7 @@ def _insert_rows(form: Format, file: ParquetFile) -> str:
     columns = ", ".join(form.parquet_columns)
     return (
         f"INSERT INTO {form.parquet_table} ({columns}) "  # noqa: S608 (quoted)
-        f"SELECT {columns} FROM read_parquet({quoted(str(file.path))})"
+        f"SELECT {columns} FROM read_parquet({quoted(str(file.path))}, hive_partitioning = false)"
     )
 
 

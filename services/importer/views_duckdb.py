@@ -1,0 +1,140 @@
+"""The views over the Parquet tree: the files as they are, and as a history by ticker, endpoint and day.
+
+A view reads what its glob finds when it is asked, so it is made once, with the first file. It names the
+columns itself: only the files that a query needs are opened, and a damaged one spoils no query of other days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from services.importer.statements_duckdb import quoted, transaction
+
+_DAY: Final = "CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE)"
+_FROM_PATH: Final = {"ticker": "parse_path(filename)[-3]", "endpoint": "parse_path(filename)[-2]"}
+
+
+@dataclass(frozen=True)
+class ParquetKind:
+    """The Parquet files of one kind, and the two views over them.
+
+    Args:
+        kind: the middle part of their names.
+        endpoints: the folders that they are in.
+        table: the table whose columns they have.
+        columns: which of its columns, in their order; ``ticker`` and ``endpoint`` among them.
+        plain: the view with these columns.
+        history: the view with ``trading_day`` before them, and ticker, endpoint and day from the path.
+    """
+
+    kind: str
+    endpoints: tuple[str, ...]
+    table: str
+    columns: tuple[str, ...]
+    plain: str
+    history: str
+
+
+KINDS: Final = (
+    ParquetKind(
+        kind="strikes",
+        endpoints=("gex_zero", "gex_one", "gex_full"),
+        table="gex_strikes",
+        columns=("timestamp", "ticker", "endpoint", "strike", "gamma", "oi_gamma", "priors"),
+        plain="parquet_gex_strikes",
+        history="gex_history",
+    ),
+)
+
+
+class ParquetViews:
+    """Keeps the views over one Parquet tree.
+
+    Args:
+        root: the folder that holds a folder for each ticker.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._made: dict[ParquetKind, bool] = {}
+
+    def outdated(self) -> list[ParquetKind]:
+        """Return the kinds whose views have to be made: all at first, later those with their first file."""
+        return [
+            kind for kind in KINDS if not self._made.get(kind) and self._made.get(kind) != self._has(kind)
+        ]
+
+    def make(self, connection: duckdb.DuckDBPyConnection, kinds: list[ParquetKind]) -> None:
+        """Make the views of some kinds anew.
+
+        Raises:
+            duckdb.Error: they cannot be made, and are as they were.
+        """
+        for kind in kinds:
+            found = self._has(kind)
+            with transaction(connection):
+                for statement in _statements(connection, self._root, kind, found=found):
+                    connection.execute(statement)
+            self._made[kind] = found
+
+    def _has(self, kind: ParquetKind) -> bool:
+        return any(
+            path
+            for endpoint in kind.endpoints
+            for path in self._root.glob(f"*/{endpoint}/*.{kind.kind}.parquet")
+        )
+
+
+def _statements(
+    connection: duckdb.DuckDBPyConnection, root: Path, kind: ParquetKind, *, found: bool
+) -> Iterator[str]:
+    known = _columns(connection, kind)
+    source = _files(root, kind, known) if found else _no_files(kind)
+    plain = ", ".join(kind.columns)
+    history = ", ".join(f"{_FROM_PATH.get(name, name)} AS {name}" for name in kind.columns)
+    for view, columns in ((kind.plain, plain), (kind.history, f"{_DAY} AS trading_day, {history}")):
+        yield f"CREATE OR REPLACE VIEW {view} AS SELECT {columns} FROM {source}"  # noqa: S608 (quoted)
+    yield from _comments(kind, known)
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, kind: ParquetKind) -> dict[str, tuple[str, str]]:
+    """Return the type and the comment of each column, from the table."""
+    rows = connection.execute(
+        "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND table_name = ?",
+        [kind.table],
+    ).fetchall()
+    known = {name: (data_type, comment) for name, data_type, comment in rows}
+    return {name: known[name] for name in kind.columns}
+
+
+def _files(root: Path, kind: ParquetKind, known: dict[str, tuple[str, str]]) -> str:
+    pattern = f"{root}/*/*/*.{kind.kind}.parquet"
+    schema = ", ".join(
+        f"{quoted(name)}: {{name: {quoted(name)}, type: {quoted(data_type)}, default_value: NULL}}"
+        for name, (data_type, _) in known.items()
+    )
+    # A folder above the lake may be called x=y: that is no column of ours.
+    options = f"filename = true, hive_partitioning = false, schema = MAP {{{schema}}}"
+    return f"read_parquet({quoted(pattern)}, {options})"
+
+
+def _no_files(kind: ParquetKind) -> str:
+    return f"(SELECT *, '' AS filename FROM {kind.table} WHERE false)"  # noqa: S608 (constants)
+
+
+def _comments(kind: ParquetKind, known: dict[str, tuple[str, str]]) -> Iterator[str]:
+    yield f"COMMENT ON VIEW {kind.plain} IS 'The Parquet files of all partitions; rows as in {kind.table}'"
+    yield (
+        f"COMMENT ON VIEW {kind.history} IS 'The Parquet files of all partitions, with ticker, endpoint and "
+        "trading day from the path: a filter on these opens no other file'"
+    )
+    yield f"COMMENT ON COLUMN {kind.history}.trading_day IS 'Date in New York; from the path'"
+    for view in (kind.plain, kind.history):
+        for name, (_, comment) in known.items():
+            yield f"COMMENT ON COLUMN {view}.{name} IS {quoted(comment)}"
