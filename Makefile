@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SERVICES := intake fetcher importer janitor
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo sql test test-integration lint fmt lock clean
+.PHONY: help run demo sql test test-integration bench lint fmt lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ test: $(VENV)/.ready ## Run the unit tests and those on a real nats-server (no D
 
 test-integration: $(VENV)/.ready ## Run the container tests: the main job, replay and the loss tests on compose.yaml
 	$(BIN)/pytest tests/e2e
+
+bench: $(VENV)/.ready ## Measure the importer: make bench [ONLY="import lake"] [RUNS=5]
+	@$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))
 
 lint: $(VENV)/.ready ## Check style, types and the walls between services; rewrites nothing
 	$(BIN)/ruff check .

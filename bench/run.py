@@ -1,0 +1,109 @@
+"""Measure the importer and print Markdown tables, targets beside the figures: ``make bench``.
+
+Whole processes, in turns, in folders that are gone in the end. Progress goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Final
+
+from bench import (
+    machine,
+    section_file,
+    section_import,
+    section_lake,
+    section_pipeline,
+    section_queries,
+)
+from bench.generator import MAX_SNAPSHOTS, Day
+from bench.inputs import inputs_folder
+from bench.measuring import BenchFailed
+from bench.stack import StackError
+from bench.tables import Table
+from bench.workbench import Workbench
+
+SECTIONS: Final[dict[str, Callable[[Workbench], list[Table]]]] = {
+    "import": section_import.measured,
+    "file": section_file.measured,
+    "lake": section_lake.measured,
+    "queries": section_queries.measured,
+    "pipeline": section_pipeline.measured,
+}
+
+
+def run(bench: Workbench, sections: Sequence[str]) -> None:
+    """Measure and print, a section at a time.
+
+    Raises:
+        BenchFailed: something that is measured did not do its work.
+        StackError: the system did not start.
+    """
+    print(machine.described(), end="\n\n", flush=True)
+    if not bench.is_full_size:
+        print("A trial on smaller days: the targets hold for the full one.", end="\n\n", flush=True)
+    for name in sections:
+        bench.say(f"--- {name}")
+        for table in SECTIONS[name](bench):
+            print(table.markdown(), flush=True)
+
+
+def main() -> None:
+    """Measure what the arguments name and clean up, however it ends."""
+    options = _parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it by default
+    inputs = inputs_folder()
+    scratch: Path | None = None
+    try:
+        inputs.mkdir(parents=True, exist_ok=True)
+        scratch = Path(mkdtemp(prefix="scratch-", dir=inputs))
+        bench = Workbench(inputs, scratch, options.runs, options.snapshots, options.partitions, _say)
+        run(bench, options.only or tuple(SECTIONS))
+    except (BenchFailed, StackError, OSError) as error:
+        sys.exit(f"bench: {error}")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    finally:
+        if scratch is not None:
+            shutil.rmtree(scratch)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.run", description="Measure the importer.")
+    parser.add_argument(
+        "--only", nargs="+", choices=tuple(SECTIONS), metavar="SECTION", help=", ".join(SECTIONS)
+    )
+    parser.add_argument("--runs", type=_between(1, 1000), default=5, help="how often each thing is done")
+    parser.add_argument(
+        "--snapshots",
+        type=_between(100, MAX_SNAPSHOTS),
+        default=Day.snapshots,
+        help="of the day itself; less for a trial",
+    )
+    parser.add_argument("--partitions", type=_between(2, 1000), default=60, help="of the full lake")
+    return parser
+
+
+def _between(least: int, most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is not from {least} to {most}")
+        return value
+
+    return number
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
