@@ -6,8 +6,10 @@ from typing import Final
 
 from services.importer.formats.classic import CLASSIC
 from services.importer.formats.format import Format
+from services.importer.formats.orderflow import ORDERFLOW
+from services.importer.formats.state import STATE_GEX, STATE_GREEKS
 
-FORMATS: Final = (CLASSIC,)
+FORMATS: Final = (CLASSIC, STATE_GEX, STATE_GREEKS, ORDERFLOW)
 
 
 def format_of(endpoint: str) -> Format:
