@@ -99,7 +99,7 @@ class Workbench:
         staged.parent.mkdir(parents=True, exist_ok=True)
         staged.unlink(missing_ok=True)
         os.link(source.path, staged)
-        env = {"GEXLAKE_DATA_DIR": str(data_dir), "GEXLAKE_IMPORT_PATH": path, "GEXLAKE_LOG_LEVEL": "error"}
+        env = {"GEXLAKE_DATA_DIR": str(data_dir), "GEXLAKE_IMPORT_PATH": path}
         finished = measure("bench.import_once", [str(staged), source.facts.sha256], data_dir, env)
         staged.unlink()
         _check_counts(finished, source)
