@@ -16,11 +16,13 @@ from services.importer.errors import StagedFileMissing, StagedFileReplaced, Stor
 from services.importer.facts import imported, skipped, told_again
 from services.importer.lake_duckdb import Lake
 from services.importer.ledger import LedgerRow, of_generation, with_outcome
+from services.importer.ledger_notes import LedgerNotes
 from services.importer.parquet_duckdb import is_there, sha256_of
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.recovery import finish_committed
 from services.importer.replacement_duckdb import replace_partition
 from services.importer.rules import Rules
+from services.importer.source import Source
 from services.importer.statements_duckdb import Interruption, transaction
 from services.importer.writer_thread import WriterThread
 from shared.bus import Bus
@@ -77,8 +79,8 @@ def bring_in(
         return told_again(job, done)
     if not command.force and (held := _same_content(lake, command)) is not None:
         return _skip(lake, job, held, clock())
-    path = _staged_file(lake, command)
-    row = replace_partition(lake, command, path, clock=clock, rules=rules, interruption=interruption)
+    source = _source(command, _staged_file(lake, command), rules, interruption)
+    row = replace_partition(lake, source, clock=clock, notes=LedgerNotes(command))
     log.info(
         "partition_imported",
         partition=str(row.partition),
@@ -92,6 +94,22 @@ def bring_in(
     if row.unknown_fields:
         log.warning("unknown_fields", fields=row.unknown_fields, records=row.unknown_records)
     return imported(job, row)
+
+
+def _source(command: ImportFile, path: Path, rules: Rules, interruption: Interruption) -> Source:
+    return Source(
+        path=path,
+        endpoint=command.job.endpoint,
+        ticker=command.job.ticker,
+        day=command.job.trading_day,
+        job_id=str(command.job.job_id),
+        generation=command.job.generation,
+        sha256=command.sha256,
+        size_bytes=command.size_bytes,
+        min_share=0.0 if command.force else rules.min_share,
+        max_strays=rules.max_strays,
+        interruption=interruption,
+    )
 
 
 def _own_work(lake: Lake, job: Job) -> LedgerRow | None:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import duckdb
 import structlog
@@ -16,7 +16,6 @@ import structlog
 from services.importer.errors import LakeLocked, StorageTrouble
 from services.importer.import_path import ImportPath, chosen
 from services.importer.migrate_duckdb import migrate
-from services.importer.settings import ImporterSettings
 from services.importer.statements_duckdb import Interruption, quoted
 from services.importer.views_duckdb import ParquetViews
 from shared.durable_files import make_folder
@@ -31,6 +30,26 @@ _READERS_GO_WITHIN_S: Final = 10
 _HOLDER = re.compile(r"held in (?P<program>\S*).*?\(PID (?P<pid>\d+)\)")
 
 log = structlog.get_logger(__name__)
+
+
+class LakeSettings(Protocol):
+    """What a lake has to know."""
+
+    @property
+    def paths(self) -> LakePaths:
+        """Where it is."""
+
+    @property
+    def import_path(self) -> ImportPath:
+        """How files are read."""
+
+    @property
+    def import_threads(self) -> int:
+        """Threads of DuckDB; 0 is one per processor."""
+
+    @property
+    def duckdb_memory_mb(self) -> int:
+        """What DuckDB may use, in MiB."""
 
 
 class Lake:
@@ -56,7 +75,7 @@ class Lake:
         self._views = ParquetViews(paths.parquet_root)
 
     @classmethod
-    def open(cls, settings: ImporterSettings) -> Lake:
+    def open(cls, settings: LakeSettings) -> Lake:
         """Open the file, creating it if there is none, and bring its schema up to date.
 
         Raises:
@@ -172,7 +191,7 @@ class Lake:
             log.warning("parquet_view_not_refreshed", error=str(error).splitlines()[0])
 
 
-def _connect(settings: ImporterSettings, paths: LakePaths) -> duckdb.DuckDBPyConnection:
+def _connect(settings: LakeSettings, paths: LakePaths) -> duckdb.DuckDBPyConnection:
     try:
         connection = duckdb.connect(
             str(paths.database),

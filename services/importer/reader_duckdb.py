@@ -28,7 +28,8 @@ def read_json(paths: Sequence[Path], form: str, largest_bytes: int, columns: dic
     """
     named = ", ".join(f"{name}: {quoted(kind)}" for name, kind in columns.items())
     options = _options(paths, form, largest_bytes)
-    return f"read_json({_files(paths)}, auto_detect = false, {options}, columns = {{{named}}})"
+    how = f"auto_detect = false, records = true, {options}"
+    return f"read_json({_files(paths)}, {how}, columns = {{{named}}})"
 
 
 def read_objects(paths: Sequence[Path], form: str, largest_bytes: int) -> str:

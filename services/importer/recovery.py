@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime
 
 import structlog
 
@@ -13,6 +12,7 @@ from services.importer import partitions_duckdb as partitions
 from services.importer.errors import StorageTrouble
 from services.importer.facts import imported
 from services.importer.lake_duckdb import Lake
+from services.importer.ledger_notes import note_completed
 from services.importer.parquet_duckdb import hidden_parquet, is_there, remove_partials
 from services.importer.parquet_metadata import metadata_of
 from services.importer.partitions_duckdb import PartitionRow
@@ -36,7 +36,7 @@ async def finish_committed(bus: Bus, lake: Lake) -> None:
         row = await asyncio.to_thread(_place, lake, waiting)
         if row is not None:
             await _tell(bus, lake, row)
-            await asyncio.to_thread(_complete, lake, row, bus.clock())
+            await asyncio.to_thread(_complete, lake, replace(row, updated_at=bus.clock()))
             log.info("committed_partition_published", partition=str(row.partition))
 
 
@@ -74,7 +74,7 @@ async def _tell(bus: Bus, lake: Lake, row: PartitionRow) -> None:
         await bus.announce(imported(known.job, row))
 
 
-def _complete(lake: Lake, row: PartitionRow, now: datetime) -> None:
+def _complete(lake: Lake, row: PartitionRow) -> None:
     with lake.writing() as connection:
-        complete(connection, row, now)
+        complete(connection, row, note_completed)
     lake.refresh_parquet_view()

@@ -15,11 +15,10 @@ from datetime import datetime
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import Final
+from typing import Final, Protocol
 
 import duckdb
 
-from services.importer import ledger_duckdb
 from services.importer import partitions_duckdb as partitions
 from services.importer.diagnosis_json import find_fault, first_line
 from services.importer.errors import UnreadableFile, WorseData
@@ -28,20 +27,16 @@ from services.importer.formats.format import KEY_COLUMNS, Format
 from services.importer.heads_duckdb import TABLE, Heads, drop_heads, load_heads
 from services.importer.import_path import ImportPath
 from services.importer.lake_duckdb import Lake
-from services.importer.ledger import of_generation, with_outcome, with_replacement
 from services.importer.parquet_duckdb import ParquetFile, hidden_parquet
 from services.importer.parquet_metadata import metadata_of
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.reader_duckdb import stored
 from services.importer.rows_duckdb import parquet_query
-from services.importer.rules import Rules
 from services.importer.source import Source
 from services.importer.split_file import Split, split, whole
-from services.importer.statements_duckdb import Interruption, quoted, transaction
+from services.importer.statements_duckdb import quoted, transaction
 from shared.durable_files import publish
 from shared.failpoints import failpoint
-from shared.job_states import Status
-from shared.messages import ImportFile
 from shared.partition import Partition
 from shared.trading_day import bounds_ms
 
@@ -58,40 +53,38 @@ class Held:
     row: PartitionRow | None
 
 
+class Notes(Protocol):
+    """What else is written in the same transactions: the ledger."""
+
+    def committed(self, connection: duckdb.DuckDBPyConnection, row: PartitionRow, held: Held) -> None:
+        """Note that the rows are in the tables."""
+
+    def completed(self, connection: duckdb.DuckDBPyConnection, row: PartitionRow) -> None:
+        """Note that the Parquet file is in place, too."""
+
+
 def replace_partition(
-    lake: Lake,
-    command: ImportFile,
-    path: Path,
-    *,
-    clock: Callable[[], datetime],
-    rules: Rules,
-    interruption: Interruption,
+    lake: Lake, source: Source, *, clock: Callable[[], datetime], notes: Notes
 ) -> PartitionRow:
-    """Replace a partition by the staged file at ``path`` and return what it holds now.
+    """Replace a partition by a staged file and return what it holds now.
 
     Args:
         lake: where.
-        command: whose file it is.
-        path: the staged file.
+        source: the file, and what it is held to.
         clock: the present moment.
-        rules: what the file is held to.
-        interruption: by which the work may be ended from outside.
+        notes: takes note of the commit and of the end.
 
     Raises:
         BadRecord: a record breaks a rule.
         UnreadableFile: the file is no JSON of the vendor's form.
-        WorseData: it has too few snapshots or strike rows and is not forced.
+        WorseData: it has too few snapshots or strike rows.
         StorageTrouble: the disk is full or fails; the partition is as it was.
     """
-    job = command.job
-    source = Source(
-        path, format_of(job.endpoint), job.ticker, job.trading_day, rules.max_strays, interruption
-    )
-    replacement = _Replacement(lake, command, source, rules, clock)
-    with lake.writing(interruption) as connection, _scratch(lake.paths.scratch) as folder:
-        found = _split(source, folder, lake.import_path(path.stat().st_size))
+    replacement = _Replacement(lake, source, clock, notes)
+    with lake.writing(source.interruption) as connection, _scratch(lake.paths.scratch) as folder:
+        found = _split(source, folder, lake.import_path(source.size_bytes))
         try:
-            row = replacement.of(connection, found)
+            row = replacement.by(connection, found)
         except _REFUSED_BY_DUCKDB as error:
             row = _again(connection, replacement, source, folder, found, error)
     lake.refresh_parquet_view()
@@ -116,7 +109,7 @@ def _again(
     if fault is not None or not found.is_derived:
         raise fault or UnreadableFile(source.path.name, first_line(error, source.path)) from error
     try:
-        return replacement.of(connection, whole(source.path, folder, source.interruption))
+        return replacement.by(connection, whole(source.path, folder, source.interruption))
     except _REFUSED_BY_DUCKDB as second:
         raise UnreadableFile(source.path.name, first_line(second, source.path)) from second
 
@@ -148,60 +141,99 @@ def _split(source: Source, folder: Path, path: ImportPath) -> Split:
 class _Replacement:
     """The replacement of one partition, up to its end."""
 
-    def __init__(
-        self, lake: Lake, command: ImportFile, source: Source, rules: Rules, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, lake: Lake, source: Source, clock: Callable[[], datetime], notes: Notes) -> None:
         self._lake = lake
-        self._command = command
         self._source = source
-        self._min_share = 0.0 if command.force else rules.min_share
         self._clock = clock
+        self._notes = notes
 
-    def of(self, connection: duckdb.DuckDBPyConnection, found: Split) -> PartitionRow:
-        """Replace the partition by what a staged file was split into.
+    def by(self, connection: duckdb.DuckDBPyConnection, found: Split) -> PartitionRow:
+        """Replace the partition by what the staged file was split into.
 
         Raises:
             duckdb.InvalidInputException: it is not JSON, or a row is not what it must be.
             duckdb.ConversionException: the same.
         """
-        job = self._command.job
+        source = self._source
         try:
-            heads = load_heads(connection, self._source, found)
-            if heads.is_dubious and (fault := find_fault(self._source)) is not None:
+            heads = load_heads(connection, source, found)
+            if heads.is_dubious and (fault := find_fault(source)) is not None:
                 raise fault
-            partition = Partition(job.ticker, job.endpoint, heads.trading_day)
-            held = _held(connection, self._source.format, partition)
+            partition = Partition(source.ticker, source.endpoint, heads.trading_day)
+            held = _held(connection, source.format, partition)
             self._refuse_worse(partition, "snapshots", heads.records, held.snapshots)
-            query = parquet_query(self._source, job.endpoint, found, heads)
+            query = parquet_query(source, found, heads)
             final = self._lake.paths.parquet(partition)
-            metadata = metadata_of(partition, str(job.job_id), self._command.sha256)
-            with hidden_parquet(connection, query, final, str(job.job_id), metadata) as file:
-                rows = file.rows if self._source.format.rows else 0
-                self._refuse_worse(partition, "strikes", rows, held.strike_rows)
-                parquet_path = self._lake.paths.relative_to_parquet(final)
-                row = _row(self._command, heads, rows, file, held, parquet_path, self._clock())
-                _commit(connection, self._command, self._source.format, row, file, held)
+            metadata = metadata_of(partition, source.job_id, source.sha256)
+            with hidden_parquet(connection, query, final, source.job_id, metadata) as file:
+                row = self._row(heads, file, held)
+                self._refuse_worse(partition, "strikes", row.strike_rows, held.strike_rows)
+                self._commit(connection, row, file, held)
                 publish(file.path, final)
                 failpoint("importer.parquet_renamed")
-            return complete(connection, row, self._clock())
+            row = replace(row, updated_at=self._clock())
+            return complete(connection, row, self._notes.completed)
         finally:
             drop_heads(connection)
 
     def _refuse_worse(self, partition: Partition, field: str, new: int, held: int) -> None:
-        if new < self._min_share * held:
-            raise WorseData(partition, field, new, held, self._min_share)
+        share = self._source.min_share
+        if new < share * held:
+            raise WorseData(partition, field, new, held, share)
+
+    def _commit(
+        self, connection: duckdb.DuckDBPyConnection, row: PartitionRow, file: ParquetFile, held: Held
+    ) -> None:
+        form = self._source.format
+        with transaction(connection):
+            for table in form.tables:
+                connection.execute(f"DELETE FROM {table} WHERE {_OF_PARTITION}", _key(row.partition))  # noqa: S608
+            connection.execute(_insert_records(form, row))
+            if form.rows is not None:
+                connection.execute(_insert_rows(form, file))
+            partitions.write(connection, row)
+            self._notes.committed(connection, row, held)
+            failpoint("importer.loaded")
+        failpoint("importer.committed")
+
+    def _row(self, heads: Heads, file: ParquetFile, held: Held) -> PartitionRow:
+        source = self._source
+        partition = Partition(source.ticker, source.endpoint, heads.trading_day)
+        return PartitionRow(
+            ticker=source.ticker,
+            endpoint=source.endpoint,
+            trading_day=heads.trading_day,
+            job_id=source.job_id,
+            generation=source.generation,
+            checksum=source.sha256,
+            replaced_checksum=held.row.checksum if held.row else None,
+            source_bytes=source.size_bytes,
+            snapshots=heads.records,
+            strike_rows=file.rows if source.format.rows else 0,
+            duplicates=heads.duplicates,
+            strays=heads.strays,
+            unknown_records=heads.unknown_records,
+            unknown_fields=", ".join(heads.unknown_fields) or None,
+            first_timestamp=heads.first_ms,
+            last_timestamp=heads.last_ms,
+            parquet_path=self._lake.paths.relative_to_parquet(self._lake.paths.parquet(partition)),
+            parquet_bytes=file.size_bytes,
+            parquet_checksum=file.sha256,
+            published=False,
+            updated_at=self._clock(),
+        )
 
 
-def complete(connection: duckdb.DuckDBPyConnection, row: PartitionRow, now: datetime) -> PartitionRow:
-    """Record that a partition's Parquet file is in place, and its job completed."""
+def complete(
+    connection: duckdb.DuckDBPyConnection,
+    row: PartitionRow,
+    note: Callable[[duckdb.DuckDBPyConnection, PartitionRow], None],
+) -> PartitionRow:
+    """Record that a partition's Parquet file is in place, together with what is to be noted of it."""
     published = replace(row, published=True)
-    known = ledger_duckdb.read_one(connection, row.job_id)
     with transaction(connection):
         partitions.write(connection, published)
-        # Failed: it was given up on before its file could be put in place.
-        waited = {Status.COMMITTED, Status.FAILED}
-        if known is not None and known.generation == row.generation and known.status in waited:
-            ledger_duckdb.write(connection, [with_outcome(known, published, Status.COMPLETED, now)])
+        note(connection, published)
     failpoint("importer.completed")
     return published
 
@@ -226,71 +258,6 @@ def _held(connection: duckdb.DuckDBPyConnection, form: Format, partition: Partit
     return Held(
         snapshots[0][0], strike_rows[0][0] if form.rows else 0, partitions.read(connection, partition)
     )
-
-
-def _row(
-    command: ImportFile,
-    heads: Heads,
-    strike_rows: int,
-    file: ParquetFile,
-    held: Held,
-    parquet_path: str,
-    now: datetime,
-) -> PartitionRow:
-    return PartitionRow(
-        ticker=command.job.ticker,
-        endpoint=command.job.endpoint,
-        trading_day=heads.trading_day,
-        job_id=str(command.job.job_id),
-        generation=command.job.generation,
-        checksum=command.sha256,
-        replaced_checksum=held.row.checksum if held.row else None,
-        source_bytes=command.size_bytes,
-        snapshots=heads.records,
-        strike_rows=strike_rows,
-        duplicates=heads.duplicates,
-        strays=heads.strays,
-        unknown_records=heads.unknown_records,
-        unknown_fields=", ".join(heads.unknown_fields) or None,
-        first_timestamp=heads.first_ms,
-        last_timestamp=heads.last_ms,
-        parquet_path=parquet_path,
-        parquet_bytes=file.size_bytes,
-        parquet_checksum=file.sha256,
-        published=False,
-        updated_at=now,
-    )
-
-
-def _commit(
-    connection: duckdb.DuckDBPyConnection,
-    command: ImportFile,
-    form: Format,
-    row: PartitionRow,
-    file: ParquetFile,
-    held: Held,
-) -> None:
-    with transaction(connection):
-        for table in form.tables:
-            connection.execute(f"DELETE FROM {table} WHERE {_OF_PARTITION}", _key(row.partition))  # noqa: S608
-        connection.execute(_insert_records(form, row))
-        if form.rows is not None:
-            connection.execute(_insert_rows(form, file))
-        partitions.write(connection, row)
-        _note_commit(connection, command, row, held)
-        failpoint("importer.loaded")
-    failpoint("importer.committed")
-
-
-def _note_commit(
-    connection: duckdb.DuckDBPyConnection, command: ImportFile, row: PartitionRow, held: Held
-) -> None:
-    """Write the job's ledger row, unless the job was asked for again since: then it tells of that."""
-    current = of_generation(ledger_duckdb.read_one(connection, row.job_id), command.job)
-    if current is not None:
-        committed = with_outcome(current, row, Status.COMMITTED, row.updated_at)
-        counts = (held.snapshots, held.strike_rows)
-        ledger_duckdb.write(connection, [with_replacement(committed, command, held.row, counts)])
 
 
 def _insert_records(form: Format, row: PartitionRow) -> str:

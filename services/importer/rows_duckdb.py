@@ -10,12 +10,12 @@ from services.importer.split_file import Split
 from services.importer.statements_duckdb import quoted
 
 
-def parquet_query(source: Source, endpoint: str, split: Split, heads: Heads) -> str:
+def parquet_query(source: Source, split: Split, heads: Heads) -> str:
     """Return the query of the rows in the order of time, and within a record in that of the file.
 
     It fails with an error that DuckDB calls an invalid input when a row is not what it must be.
     """
-    key = f"{quoted(source.ticker)} AS ticker, {quoted(endpoint)} AS endpoint"
+    key = f"{quoted(source.ticker)} AS ticker, {quoted(source.endpoint)} AS endpoint"
     rows = source.format.rows
     if rows is None:
         fields = ", ".join(stored(field) for field in source.format.fields)

@@ -6,26 +6,42 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from services.importer.formats import format_of
 from services.importer.formats.format import Format
 from services.importer.statements_duckdb import Interruption
 
 
 @dataclass(frozen=True)
 class Source:
-    """A staged file and what its records are held to.
+    """A staged file, whose it is, and what it is held to.
 
     Args:
         path: the staged file: an array or one record a line, plain or gzip.
-        format: the vendor's package that it is of.
+        endpoint: it tells the file's format.
         ticker: what every record must be of.
         day: the trading day that every record must lie in; None: that of the first record.
-        max_strays: so many records outside that day are dropped instead of refused.
+        job_id: the job that it belongs to.
+        generation: the job's generation.
+        sha256: the file's checksum.
+        size_bytes: the file's size.
+        min_share: it is refused with a smaller share of the records or rows that the partition holds.
+        max_strays: so many records outside the trading day are dropped instead of refused.
         interruption: by which the work may be ended from outside.
     """
 
     path: Path
-    format: Format
+    endpoint: str
     ticker: str
     day: date | None
+    job_id: str
+    generation: int
+    sha256: str
+    size_bytes: int
+    min_share: float
     max_strays: int
     interruption: Interruption
+
+    @property
+    def format(self) -> Format:
+        """The vendor's package that the file is of."""
+        return format_of(self.endpoint)

@@ -20,6 +20,7 @@ from services.importer.lake_duckdb import Lake
 from services.importer.ledger_keeper import record
 from services.importer.parquet_duckdb import sha256_of
 from services.importer.recovery import finish_committed, sweep
+from services.importer.rules import Rules
 from services.importer.statements_duckdb import Interruption
 from services.importer.writer_thread import WriterThread
 from shared.bus import Bus
@@ -263,7 +264,7 @@ def test_closing_ends_the_queries_that_run(lake: LakeOnDisk) -> None:
 
 
 async def test_an_import_that_takes_too_long_is_interrupted_and_leaves_nothing(lake: LakeOnDisk) -> None:
-    work = partial_of(bring_in, lake.stage(records(5)), lake.lake, clock=lambda: NOON, min_share=0.9)
+    work = partial_of(bring_in, lake.stage(records(5)), lake.lake, clock=lambda: NOON, rules=Rules())
     writer = WriterThread()
 
     def slow(interruption: Interruption) -> object:

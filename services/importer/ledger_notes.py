@@ -1,0 +1,43 @@
+"""What the ledger notes of a replacement, in the replacement's own transactions."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import duckdb
+
+from services.importer import ledger_duckdb
+from services.importer.ledger import of_generation, with_outcome, with_replacement
+from services.importer.partitions_duckdb import PartitionRow
+from services.importer.replacement_duckdb import Held
+from shared.job_states import Status
+from shared.messages import ImportFile
+
+# Failed: it was given up on before its file could be put in place.
+_COMPLETED_FROM: Final = frozenset({Status.COMMITTED, Status.FAILED})
+
+
+class LedgerNotes:
+    """Notes the steps of the job that a command belongs to."""
+
+    def __init__(self, command: ImportFile) -> None:
+        self._command = command
+
+    def committed(self, connection: duckdb.DuckDBPyConnection, row: PartitionRow, held: Held) -> None:
+        """Note the commit, unless the job was asked for again since: then its row tells of that."""
+        current = of_generation(ledger_duckdb.read_one(connection, row.job_id), self._command.job)
+        if current is not None:
+            committed = with_outcome(current, row, Status.COMMITTED, row.updated_at)
+            counts = (held.snapshots, held.strike_rows)
+            ledger_duckdb.write(connection, [with_replacement(committed, self._command, held.row, counts)])
+
+    def completed(self, connection: duckdb.DuckDBPyConnection, row: PartitionRow) -> None:
+        """Note that the Parquet file is in place."""
+        note_completed(connection, row)
+
+
+def note_completed(connection: duckdb.DuckDBPyConnection, row: PartitionRow) -> None:
+    """Note that a partition's Parquet file is in place."""
+    known = ledger_duckdb.read_one(connection, row.job_id)
+    if known is not None and known.generation == row.generation and known.status in _COMPLETED_FROM:
+        ledger_duckdb.write(connection, [with_outcome(known, row, Status.COMPLETED, row.updated_at)])
