@@ -13,7 +13,9 @@ from typing import Final
 
 import duckdb
 
+from services.importer.formats import FORMATS
 from services.importer.statements_duckdb import quoted, transaction
+from shared.paths import parquet_kind
 
 _DAY: Final = "CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE)"
 _FROM_PATH: Final = {"ticker": "parse_path(filename)[-3]", "endpoint": "parse_path(filename)[-2]"}
@@ -40,15 +42,16 @@ class ParquetKind:
     history: str
 
 
-KINDS: Final = (
+KINDS: Final = tuple(
     ParquetKind(
-        kind="strikes",
-        endpoints=("gex_zero", "gex_one", "gex_full"),
-        table="gex_strikes",
-        columns=("timestamp", "ticker", "endpoint", "strike", "gamma", "oi_gamma", "priors"),
-        plain="parquet_gex_strikes",
-        history="gex_history",
-    ),
+        kind=parquet_kind(form.endpoints[0]),
+        endpoints=form.endpoints,
+        table=form.parquet_table,
+        columns=form.parquet_columns,
+        plain=f"parquet_{form.parquet_table}",
+        history=form.history,
+    )
+    for form in FORMATS
 )
 
 

@@ -78,7 +78,7 @@ def test_the_document_names_every_field_and_where_it_goes(form: Format) -> None:
     known = {name.removeprefix("one_") if form.rows is None else name for name in form.known}
     known -= {"mcall", "mput"}
     assert sorted(known - named) == []
-    assert set(form.tables) <= named
+    assert {*form.tables, form.history} <= named
     assert {f"<YYYYMMDD>.{parquet_kind(endpoint)}.parquet" for endpoint in form.endpoints} <= named
 
 

@@ -43,6 +43,7 @@ class Package:
     day: Day
     tables: dict[str, Callable[[bytes], list[Row]]]
     kind: str
+    history: str
 
     @property
     def job(self) -> Job:
@@ -60,6 +61,7 @@ GEX = Package(
         "state_strikes": lambda data: state_strikes(data, "state_gex_zero"),
     },
     "state_strikes",
+    "state_history",
 )
 GREEKS = Package(
     GreekDay(endpoint="state_charm_one", snapshots=40, strikes=6),
@@ -68,8 +70,9 @@ GREEKS = Package(
         "state_contracts": lambda data: state_contracts(data, "state_charm_one"),
     },
     "state_contracts",
+    "state_greeks_history",
 )
-FLOW = Package(OrderflowDay(snapshots=40), {"orderflow": orderflow}, "orderflow")
+FLOW = Package(OrderflowDay(snapshots=40), {"orderflow": orderflow}, "orderflow", "orderflow_history")
 PACKAGES: Final = [pytest.param(each, id=each.day.endpoint) for each in (GEX, GREEKS, FLOW)]
 
 
@@ -96,6 +99,11 @@ def table(lake: LakeOnDisk, name: str) -> list[Row]:
         return [readable(dict(zip(columns, row, strict=True))) for row in result.fetchall()]
 
 
+def place(row: Row) -> tuple[int, float]:
+    """Return where a row belongs; a view promises no order."""
+    return row["timestamp"], row.get("strike", 0)
+
+
 def parquet(lake: LakeOnDisk, package: Package) -> list[Row]:
     """Return the rows of the Parquet file, read without DuckDB."""
     partition = Partition("NQ_NDX", package.day.endpoint, date(2025, 11, 14))
@@ -110,8 +118,9 @@ def assert_holds(lake: LakeOnDisk, package: Package, data: bytes) -> None:
     for name, expected in package.tables.items():
         marks = {"source": "history", "job_id": str(package.job.job_id)} if name == records_table else {}
         assert table(lake, name) == [{**row, **marks} for row in expected(data)], name
-    *_, last = package.tables.values()
+    *_, (last_table, last) = package.tables.items()
     assert parquet(lake, package) == last(data)
+    assert sorted(table(lake, f"parquet_{last_table}"), key=place) == sorted(last(data), key=place)
     assert lake.leftovers() == []
 
 
@@ -174,6 +183,17 @@ def test_only_what_a_record_must_have_is_enough(lake: LakeOnDisk, package: Packa
     data = written([{"timestamp": OPEN_S + 0.25, "ticker": "NQ_NDX", "spot": 5}])
     lake.bring_in(lake.stage(data, package.job))
     assert_holds(lake, package, data)
+
+
+def test_each_package_has_a_history_by_day_of_its_own(lake: LakeOnDisk) -> None:
+    for package in (GEX, GREEKS, FLOW):
+        assert table(lake, package.history) == []
+        lake.bring_in(lake.stage(written(package.records), package.job))
+    for package in (GEX, GREEKS, FLOW):
+        *_, rows = package.tables.values()
+        expected = [{"trading_day": date(2025, 11, 14), **row} for row in rows(written(package.records))]
+        assert sorted(table(lake, package.history), key=place) == expected
+    assert table(lake, "gex_history") == []
 
 
 def test_contracts_may_be_short_and_have_nulls(lake: LakeOnDisk) -> None:

@@ -43,5 +43,6 @@ CLASSIC: Final = Format(
         ),
         least=2,
     ),
+    history="gex_history",
     constants=(("source", "'history'"),),
 )

@@ -80,6 +80,7 @@ class Format:
         table: where records go.
         fields: the fields of a record beside ``timestamp`` and ``ticker``.
         rows: its array of rows, if it has one.
+        history: the view of all its Parquet files, by ticker, endpoint and trading day.
         constants: further columns of ``table``, each with its SQL literal.
     """
 
@@ -88,6 +89,7 @@ class Format:
     table: str
     fields: tuple[Field, ...]
     rows: Rows | None
+    history: str
     constants: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -37,5 +37,6 @@ ORDERFLOW: Final = Format(
         *(Field(name) for name in _OF_GEX),
     ),
     rows=None,
+    history="orderflow_history",
     constants=(("source", "'history'"),),
 )

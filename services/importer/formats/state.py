@@ -31,6 +31,7 @@ STATE_GEX: Final = Format(
         ),
         least=2,
     ),
+    history="state_history",
     constants=CLASSIC.constants,
 )
 
@@ -62,5 +63,6 @@ STATE_GREEKS: Final = Format(
         ),
         least=4,
     ),
+    history="state_greeks_history",
     constants=CLASSIC.constants,
 )
