@@ -10,7 +10,7 @@ import duckdb
 
 from services.importer.diagnosis_json import find_fault, refusal_of
 from services.importer.errors import NoRecords
-from services.importer.formats.format import MAX_DEPTH
+from services.importer.formats.format import MAX_DEPTH, Kind
 from services.importer.reader_duckdb import TIMESTAMP_MS, is_valid, read_json, read_objects
 from services.importer.source import Source
 from services.importer.split_file import Split
@@ -62,35 +62,39 @@ def load_heads(connection: duckdb.DuckDBPyConnection, source: Source, split: Spl
         f"SELECT row_number() OVER () AS number, {TIMESTAMP_MS} AS timestamp_ms, * "
         f"FROM {read_json(split.heads, split.form, split.largest_bytes, columns)}"
     )
-    records, faults, distinct, steps_back, first_record_ms = _row(connection, _survey(source))
-    if records == 0:
+    seen = _Survey(*_row(connection, _survey(source)))
+    if seen.records == 0:
         raise find_fault(source) or NoRecords(source.path.name)
-    if faults:
+    if seen.faults:
         raise refusal_of(source, "a record breaks a rule")
-    day = source.day or _day_of(source, first_record_ms)
+    day = source.day or _day_of(source, seen.first_record_ms)
     start, end = bounds_ms(day)
     inside = f"timestamp_ms >= {start} AND timestamp_ms < {end}"
     (strays,) = _row(connection, f"SELECT count(*) FILTER (WHERE NOT ({inside})) FROM {TABLE}")  # noqa: S608
-    if strays > source.max_strays or strays == records:
+    if strays > source.max_strays or strays == seen.records:
         raise refusal_of(source, "a record is outside the trading day")
-    if rearranged := bool(strays or distinct < records or steps_back):
+    # Before any record goes: every name counts.
+    names = (
+        _Names((), 0, seen.is_deep) if seen.all_names_are_known(split) else _names(connection, source, split)
+    )
+    if rearranged := bool(strays or seen.distinct < seen.records or seen.steps_back):
         _rearrange(connection, inside)
     kept, first_ms, last_ms = _row(
         connection,
         f"SELECT count(*), min(timestamp_ms), max(timestamp_ms) FROM {TABLE}",  # noqa: S608
     )
-    names, unknown, is_odd = _names(connection, source, split)
+    has_rows = source.format.rows is not None
     return Heads(
         trading_day=day,
         records=kept,
-        duplicates=records - strays - kept,
+        duplicates=seen.records - strays - kept,
         strays=strays,
         first_ms=first_ms,
         last_ms=last_ms,
-        unknown_fields=names,
-        unknown_records=unknown,
+        unknown_fields=names.unknown,
+        unknown_records=names.records,
         rearranged=rearranged,
-        is_dubious=is_odd or (source.format.rows is not None and split.row_arrays != records),
+        is_dubious=names.is_odd or (has_rows and split.row_arrays != seen.records),
     )
 
 
@@ -99,20 +103,64 @@ def drop_heads(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"DROP TABLE IF EXISTS temp.{TABLE}")
 
 
+@dataclass(frozen=True)
+class _Survey:
+    """What the heads are like at first sight."""
+
+    records: int
+    faults: int
+    distinct: int
+    steps_back: int
+    first_record_ms: int
+    values: int
+    """How many known fields have a value other than null."""
+    is_deep: bool
+    """Whether an array has so many brackets that it may be too deep."""
+
+    def all_names_are_known(self, split: Split) -> bool:
+        """Tell whether there are no more colons than the known names with values account for."""
+        return split.colons == self.values + split.row_arrays
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What names the records have.
+
+    Args:
+        unknown: those that the format does not know, sorted.
+        records: how many records have one of them.
+        is_odd: whether one comes twice in a record, or a record has so many brackets that it may be too deep.
+    """
+
+    unknown: tuple[str, ...]
+    records: int
+    is_odd: bool
+
+
 def _survey(source: Source) -> str:
-    """Return the query that counts records, faults, distinct timestamps and steps back in time."""
+    """Return the query whose columns are the fields of ``_Survey``."""
+    fields = source.format.fields
     rules = [
         "timestamp_ms IS NOT NULL",
         "coalesce(json_type(timestamp) IN ('BIGINT', 'UBIGINT', 'DOUBLE'), false)",
         "coalesce(json_type(ticker) = 'VARCHAR', false)",
         f"coalesce(upper(ticker ->> '$') = {quoted(source.ticker)}, false)",
-        *(is_valid(field) for field in source.format.fields),
+        *(is_valid(field) for field in fields),
     ]
+    values = " + ".join(f"count({name})" for name in ("timestamp", "ticker", *(each.name for each in fields)))
+    arrays = [each.name for each in fields if each.kind in {Kind.ARRAY, Kind.NUMBERS}]
+    deep = " OR ".join(f"{_brackets(name)} > {MAX_DEPTH}" for name in arrays) or "false"
     return f"""
         SELECT count(*), count(*) FILTER (WHERE NOT ({" AND ".join(rules)})), count(DISTINCT timestamp_ms),
-            count(*) FILTER (WHERE timestamp_ms < previous_ms), first(timestamp_ms ORDER BY number)
+            count(*) FILTER (WHERE timestamp_ms < previous_ms), first(timestamp_ms ORDER BY number),
+            {values}, coalesce(bool_or({deep}), false)
         FROM (SELECT *, lag(timestamp_ms) OVER (ORDER BY number) AS previous_ms FROM {TABLE})
     """  # noqa: S608 (the only value is quoted)
+
+
+def _brackets(name: str) -> str:
+    text = f"CAST({name} AS VARCHAR)"
+    return f"(length({text}) - length(replace(replace({text}, '[', ''), '{{', '')))"
 
 
 def _day_of(source: Source, timestamp_ms: int) -> date:
@@ -134,29 +182,23 @@ def _rearrange(connection: duckdb.DuckDBPyConnection, inside: str) -> None:
     connection.execute(f"ALTER TABLE kept RENAME TO {TABLE}")
 
 
-def _names(
-    connection: duckdb.DuckDBPyConnection, source: Source, split: Split
-) -> tuple[tuple[str, ...], int, bool]:
-    """Return the unknown names, in how many records they are, and whether a record looks odd.
-
-    Odd is a name that comes twice, or so many brackets that they may be too deep.
-    """
+def _names(connection: duckdb.DuckDBPyConnection, source: Source, split: Split) -> _Names:
     known = ", ".join(quoted(name) for name in source.format.known)
-    brackets = "length(json) - length(replace(replace(CAST(json AS VARCHAR), '[', ''), '{', ''))"
-    names, records, odd = connection.execute(
+    names, records, odd = _row(
+        connection,
         f"""
         SELECT list_sort(list_distinct(flatten(list(unknown)))), count(*) FILTER (WHERE len(unknown) > 0),
             count(*) FILTER (WHERE len(names) > len(list_distinct(names)) OR brackets > {MAX_DEPTH})
         FROM (
             SELECT names, list_filter(names, lambda name: name NOT IN ({known})) AS unknown, brackets
             FROM (
-                SELECT json_keys(json) AS names, {brackets} AS brackets
+                SELECT json_keys(json) AS names, {_brackets("json")} AS brackets
                 FROM {read_objects(split.heads, split.form, split.largest_bytes)}
             )
         )
-        """  # noqa: S608 (quoted)
-    ).fetchone() or ((), 0, 0)
-    return tuple(names or ()), records, bool(odd)
+        """,  # noqa: S608 (quoted)
+    )
+    return _Names(tuple(names or ()), records, bool(odd))
 
 
 def _row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:

@@ -65,8 +65,11 @@ def _is_whole(name: str) -> str:
 
 def _is_array(name: str) -> str:
     """An array without the words that JSON does not have, nan and infinity, outside of quotes."""
-    unquoted = f"""regexp_replace(CAST({name} AS VARCHAR), '"[^"]*"', '', 'g')"""
-    return f"(json_type({name}) = 'ARRAY' AND NOT regexp_matches({unquoted}, '[nN][aA]|[iI][nN]'))"
+    text = f"CAST({name} AS VARCHAR)"
+    letters = " OR ".join(f"contains({text}, '{letter}')" for letter in "nNiI")
+    unquoted = f"""regexp_replace({text}, '"(?:[^"\\\\]|\\\\.)*"', '', 'g')"""
+    words = f"regexp_matches({unquoted}, '[nN][aA]|[iI][nN]')"
+    return f"(json_type({name}) = 'ARRAY' AND NOT CASE WHEN {letters} THEN {words} ELSE false END)"
 
 
 def _files(paths: Sequence[Path]) -> str:

@@ -57,6 +57,7 @@ class Split:
         form: ``array`` or ``newline_delimited``, of the pieces and the heads alike.
         largest_bytes: no record is larger than this.
         row_arrays: how many arrays of rows were left out, each of nothing but numbers, nulls and brackets.
+        colons: how many there are in the heads: at least as many as names.
         is_derived: whether the file was cut or heads were made, which only parsing them proves right.
     """
 
@@ -65,6 +66,7 @@ class Split:
     form: str
     largest_bytes: int = MAX_RECORD_BYTES
     row_arrays: int = 0
+    colons: int | None = None
     is_derived: bool = False
 
 
@@ -132,6 +134,7 @@ class _Splitter:
         self._row_name = f'"{row_field}"'.encode() if row_field else b""
         self._interruption = interruption
         self._row_arrays = 0
+        self._colons = 0
         self._largest = 0
 
     def split(self, file: BinaryIO, *, cut: bool) -> Split:
@@ -147,7 +150,9 @@ class _Splitter:
                 self._interruption.check()
                 self._largest = max(self._largest, len(run))
                 if self._row_name:
-                    out.writelines((*self._without_rows(run), gap))
+                    for part in (*self._without_rows(run), gap):
+                        self._colons += part.count(b":")
+                        out.write(part)
                 is_all = not number and not gap
                 if copy or (cut and not is_all):
                     pieces.add(run, gap)
@@ -158,6 +163,7 @@ class _Splitter:
             form=form,
             largest_bytes=self._largest,
             row_arrays=self._row_arrays,
+            colons=self._colons if self._row_name else None,
             is_derived=bool(self._row_name) or len(found) > 1,
         )
 
@@ -237,7 +243,9 @@ def _runs(file: BinaryIO, buffer: bytes, boundary: re.Pattern[bytes]) -> Iterato
         elif len(buffer) > RUN_BYTES + MAX_RECORD_BYTES:
             raise _NoCutError
         else:
-            more = file.read(max(RUN_BYTES + _AHEAD_BYTES - len(buffer), _AHEAD_BYTES))
+            # A record that goes on and on is looked through a few times, not once for each block.
+            missing = RUN_BYTES + _AHEAD_BYTES - len(buffer)
+            more = file.read(max(missing, _AHEAD_BYTES, len(buffer) - 2 * RUN_BYTES))
             ended = not more
             buffer += more
 
