@@ -17,7 +17,6 @@ from typing import IO, Any, Final
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
 from services.importer.formats.format import MAX_RECORD_BYTES
 from services.importer.record_rules import (
-    Fault,
     Record,
     fault_of,
     fault_of_day,
@@ -54,10 +53,10 @@ def find_fault(source: Source) -> Terminal | None:
     try:
         for number, record in enumerate(_records(source.path), start=1):
             source.interruption.check()
-            if fault := judge.fault_of(record):
-                return BadRecord(name, number, *fault)
-    except UnreadableFile as error:
-        return error
+            if error := judge.error_of(number, record):
+                return error
+    except UnreadableFile as unreadable:
+        return unreadable
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         return UnreadableFile(name, f"its gzip data is cut off or damaged after record {number} ({error})")
     except UnicodeDecodeError:
@@ -76,30 +75,29 @@ class _Judge:
         self._day: date | None = source.day
         self._strays = 0
         self._kept = 0
-        self._first_stray: tuple[int, Fault] | None = None
+        self._first_stray: BadRecord | None = None
 
-    def fault_of(self, record: Any) -> Fault | None:
+    def error_of(self, number: int, record: Any) -> BadRecord | None:
+        """Return the error of a record; where strays are too many, that of the first."""
+        name = self._source.path.name
         fault = fault_of(record, self._source.format, self._source.ticker)
         if fault is None and self._day is None:
             fault = fault_of_first_time(record)
         if fault is not None:
-            return fault
+            return BadRecord(name, number, *fault)
         self._day = self._day or trading_day_of(timestamp_ms_of(record))
         stray = fault_of_day(record, self._day)
         if stray is None:
             self._kept += 1
             return None
         self._strays += 1
-        self._first_stray = self._first_stray or (self._kept + self._strays, stray)
-        return stray if self._strays > self._source.max_strays else None
+        self._first_stray = self._first_stray or BadRecord(name, number, *stray)
+        return self._first_stray if self._strays > self._source.max_strays else None
 
     @property
-    def nothing_but_strays(self) -> Terminal | None:
+    def nothing_but_strays(self) -> BadRecord | None:
         """The error of a file that has nothing of its day, although so few records are no fault."""
-        if self._kept or self._first_stray is None:
-            return None
-        number, stray = self._first_stray
-        return BadRecord(self._source.path.name, number, *stray)
+        return None if self._kept else self._first_stray
 
 
 def open_text(path: Path) -> IO[str]:
@@ -127,6 +125,8 @@ class _Scanner:
 
     def records(self) -> Iterator[Any]:
         first = self._skip_blanks()
+        if not first:
+            return
         if first not in {"[", "{"}:
             raise UnreadableFile(self._name, self._what_it_is(first))
         in_array = first == "["
@@ -141,8 +141,6 @@ class _Scanner:
             self._end_array(char, number)
 
     def _what_it_is(self, first: str) -> str:
-        if not first:
-            return "the file is empty"
         if first == "<":
             return "it holds HTML or XML instead of JSON (an error page, perhaps)"
         return f"it starts with {first!r}: neither an array of records nor one record a line"

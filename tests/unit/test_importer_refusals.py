@@ -96,8 +96,8 @@ def test_a_missing_field_is_named(lake: LakeOnDisk, field: str) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "the file is empty"),
-        (b" \n", "the file is empty"),
+        (b"", "the file holds no records"),
+        (b" \n", "the file holds no records"),
         (b"[]", "the file holds no records"),
         (DAY[: DAY.rindex('"spot"')].encode(), "the file is cut off in record 5"),
         (DAY[: DAY.rindex(', {"timestamp"')].encode(), "the file is cut off after record 4"),
