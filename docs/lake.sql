@@ -1,4 +1,4 @@
--- The Parquet tree as one view, for any DuckDB from 1.3 on; no importer is needed, nor disturbed.
+-- The Parquet tree as one view, for any DuckDB from 1.4 on; no importer is needed, nor disturbed.
 --   duckdb -init docs/lake.sql         in the folder that has data/ in it
 --   duckdb.sql(open("docs/lake.sql").read())
 -- Elsewhere, change the path in the last line. The importer's database has the same view and the same macros.
