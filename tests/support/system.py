@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -109,13 +109,13 @@ class System:
 
 
 @contextlib.contextmanager
-def running_system(folder: Path) -> Iterator[System]:
-    """Run a stack and a vendor below ``folder``."""
+def running_system(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[System]:
+    """Run a stack and a vendor below ``folder``, with ``settings`` for every service."""
     files = folder / "vendor"
     files.mkdir()
     with Vendor(files) as vendor:
         allowed = {"GEXLAKE_ALLOWED_SOURCES": vendor.base_url}
-        with Stack(folder / "stack", env={**SETTINGS, **allowed}) as stack:
+        with Stack(folder / "stack", env={**SETTINGS, **allowed, **(settings or {})}) as stack:
             yield System(stack, vendor, files)
 
 
