@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -13,7 +15,13 @@ BOUNDED_MEMORY_MB: Final = 192
 DEFAULT_MEMORY_MB: Final = 1024
 FAST_MEMORY_MB: Final = 320
 """The least that the fast path runs well in."""
-_CONTROL_GROUP: Final = Path("/sys/fs/cgroup/memory.max")
+_CONTROL_GROUPS: Final = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+"""Where a container finds its limit: in version 2 of the kernel's control groups, and in version 1."""
+_NO_LIMIT: Final = 1 << 60
+"""Version 1 writes a number near the largest that there is."""
 
 
 class ImportPath(StrEnum):
@@ -61,9 +69,10 @@ def memory_for(wanted: ImportPath, limit_mb: int | None, container_mb: int | Non
     )
 
 
-def container_memory_mb(file: Path = _CONTROL_GROUP) -> int | None:
+def container_memory_mb(files: Sequence[Path] = _CONTROL_GROUPS) -> int | None:
     """Return the memory that this process's control group is limited to, in MiB; None if it is not."""
-    try:
-        return int(file.read_text()) >> 20
-    except (OSError, ValueError):  # no control groups, or "max"
-        return None
+    for file in files:
+        with suppress(OSError, ValueError):  # another version, no control groups at all, or "max"
+            limit = int(file.read_text())
+            return limit >> 20 if limit < _NO_LIMIT else None
+    return None
