@@ -1,66 +1,86 @@
 """One import as a process of its own: open a lake, import one staged file, close it.
 
-``python -m bench.import_once STAGED_FILE SHA256`` imports a file that lies in the staging folder of the lake;
-settings come from the environment, as the importer's do. Prints what the partition holds as JSON.
+``python -m bench.import_once STAGED_FILE --sha256 SHA256 --data-dir DIR`` imports a file that lies in the
+staging folder of the lake, with the importer's default settings but for those given, and prints how many rows
+the partition holds as JSON. Imported here is what the import needs, and neither messages nor settings.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
+import duckdb
+
+from services.importer.import_path import ImportPath, container_memory_mb, memory_for
 from services.importer.lake_duckdb import Lake
 from services.importer.partitions_duckdb import PartitionRow
-from services.importer.replacement_duckdb import replace_partition
-from services.importer.settings import ImporterSettings
+from services.importer.replacement_duckdb import Held, replace_partition
+from services.importer.source import Source
 from services.importer.statements_duckdb import Interruption
-from shared.messages import ImportFile, Job, job_id_of
 from shared.paths import LakePaths
 from shared.source_name import parse_source_name
 
+_MIN_SHARE: Final = 0.9
+_NO_JOB: Final = "00000000-0000-0000-0000-000000000000"
 
-def import_staged(path: Path, sha256: str, settings: ImporterSettings) -> PartitionRow:
+
+@dataclass(frozen=True)
+class Settings:
+    """What the lake has to know."""
+
+    paths: LakePaths
+    import_path: ImportPath = ImportPath.AUTO
+    memory_limit_mb: int | None = None
+    import_threads: int = 0
+
+    @property
+    def duckdb_memory_mb(self) -> int:
+        """What DuckDB may use, in MiB."""
+        return memory_for(self.import_path, self.memory_limit_mb, container_memory_mb())
+
+
+class NoLedger:
+    """An import that no job asked for: the ledger has nothing to note."""
+
+    def committed(self, connection: duckdb.DuckDBPyConnection, row: PartitionRow, held: Held) -> None:
+        """Note nothing."""
+
+    def completed(self, connection: duckdb.DuckDBPyConnection, row: PartitionRow) -> None:
+        """Note nothing."""
+
+
+def import_staged(path: Path, sha256: str, settings: Settings) -> PartitionRow:
     """Import a staged file into the lake of ``settings``, creating the lake if there is none.
 
     Raises:
         GexlakeError: as ``replace_partition`` and ``Lake.open``.
     """
-    command = _command(settings.paths, path, sha256)
     lake = Lake.open(settings)
     try:
-        return replace_partition(
-            lake,
-            command,
-            path,
-            clock=_now,
-            rules=settings.rules,
-            interruption=Interruption(),
-        )
+        return replace_partition(lake, _source(settings.paths, path, sha256), clock=_now, notes=NoLedger())
     finally:
         lake.close()
 
 
-def _command(paths: LakePaths, path: Path, sha256: str) -> ImportFile:
-    ticker, endpoint, _ = paths.relative_to_staging(path).split("/")
-    url = f"https://hist.gex.bot/{path.name}"
-    job = Job(
-        job_id=job_id_of(ticker, endpoint, url),
-        generation=1,
-        ticker=ticker,
+def _source(paths: LakePaths, path: Path, sha256: str) -> Source:
+    ticker, endpoint, name = paths.relative_to_staging(path).split("/")
+    return Source(
+        path=path,
         endpoint=endpoint,
-        trading_day=parse_source_name(path.name).trading_day,
-        base_url=url,
-        requested_at=_now(),
-    )
-    found = path.stat()
-    return ImportFile(
-        job=job,
-        staged_path=paths.relative_to_staging(path),
-        size_bytes=found.st_size,
+        ticker=ticker,
+        day=parse_source_name(name).trading_day,
+        job_id=_NO_JOB,
+        generation=1,
         sha256=sha256,
-        modified_ns=found.st_mtime_ns,
+        size_bytes=path.stat().st_size,
+        min_share=_MIN_SHARE,
+        max_strays=0,
+        interruption=Interruption(),
     )
 
 
@@ -70,8 +90,15 @@ def _now() -> datetime:
 
 def main() -> None:
     """Import the file that the arguments name."""
-    path, sha256 = sys.argv[1:]
-    row = import_staged(Path(path), sha256, ImporterSettings())
+    parser = argparse.ArgumentParser(prog="python -m bench.import_once", description=main.__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--sha256", required=True)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--path", type=ImportPath, default=ImportPath.AUTO, help="auto, fast or bounded")
+    parser.add_argument("--memory-limit-mb", type=int)
+    options = parser.parse_args()
+    settings = Settings(LakePaths.under(options.data_dir), options.path, options.memory_limit_mb)
+    row = import_staged(options.file, options.sha256, settings)
     print(json.dumps({"snapshots": row.snapshots, "strike_rows": row.strike_rows}))
 
 

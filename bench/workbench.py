@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Final
@@ -89,7 +90,7 @@ class Workbench:
         Args:
             data_dir: the lake's folder; created when missing.
             source: the file.
-            path: which way through the importer (``GEXLAKE_IMPORT_PATH``).
+            path: which way through the importer: auto, fast or bounded.
 
         Raises:
             BenchFailed: it failed, or holds other counts than the file.
@@ -99,8 +100,9 @@ class Workbench:
         staged.parent.mkdir(parents=True, exist_ok=True)
         staged.unlink(missing_ok=True)
         os.link(source.path, staged)
-        env = {"GEXLAKE_DATA_DIR": str(data_dir), "GEXLAKE_IMPORT_PATH": path}
-        finished = measure("bench.import_once", [str(staged), source.facts.sha256], data_dir, env)
+        options = {"--sha256": source.facts.sha256, "--data-dir": str(data_dir), "--path": path}
+        words = [str(staged), *chain.from_iterable(options.items())]
+        finished = measure("bench.import_once", words, data_dir)
         staged.unlink()
         _check_counts(finished, source)
         return finished.run

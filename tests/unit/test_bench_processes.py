@@ -14,11 +14,10 @@ import pytest
 from bench import process_usage, section_import, section_queries
 from bench.figures import MIB
 from bench.generator import Day
-from bench.import_once import import_staged
+from bench.import_once import Settings, import_staged
 from bench.inputs import moved
 from bench.measuring import BenchFailed, measure
 from bench.workbench import SEED_DATABASE, SEED_PARQUET, Workbench
-from services.importer.settings import ImporterSettings
 from shared.paths import LakePaths
 
 SNAPSHOTS = 150
@@ -150,7 +149,7 @@ def test_a_file_is_imported_into_the_lake_of_the_settings(tmp_path: Path, bench:
     staged = paths.staged(day.ticker, day.endpoint, day.file_name)
     staged.parent.mkdir(parents=True)
     facts = moved(bench.input(), day.day, staged).facts
-    row = import_staged(staged, facts.sha256, ImporterSettings(data_dir=tmp_path))
+    row = import_staged(staged, facts.sha256, Settings(paths))
     assert (row.snapshots, row.strike_rows) == (facts.snapshots, facts.strike_rows)
     assert (row.trading_day, row.checksum, row.source_bytes) == (day.day, facts.sha256, facts.bytes)
 
