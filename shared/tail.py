@@ -52,7 +52,9 @@ async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Tailed]:
                         if pending == 0 and not caught_up:
                             caught_up = True
                             yield Tailed(next_sequence - 1, "", None)
-                        async for message in reader.pull():
+                        # Not more than there is: a pull for more would end, and the end be told, only when
+                        # its time is up.
+                        async for message in reader.pull(min(pending, _BATCH) or _BATCH):
                             at = message.metadata
                             yield Tailed(at.sequence.stream, message.subject, message.data)
                             next_sequence, pending = at.sequence.stream + 1, at.num_pending
@@ -92,19 +94,19 @@ class _Reader:
     def reconnected(self) -> None:
         self.arrived.put_nowait(_BACK)
 
-    async def pull(self) -> AsyncIterator[Msg]:
-        """Yield the next messages, none if none came within ``_WAIT_S``.
+    async def pull(self, batch: int) -> AsyncIterator[Msg]:
+        """Yield the next messages, at most ``batch``; none if none came within ``_WAIT_S``.
 
         Raises:
             BrokerUnavailable: the connection was lost meanwhile.
             NotFoundError: the consumer is gone.
         """
         _heed_cancellation()
-        request = {"batch": _BATCH, "expires": int(_WAIT_S * 1e9)}
+        request = {"batch": batch, "expires": int(_WAIT_S * 1e9)}
         await self._bus.client.publish(
             subjects.next_message(self._stream, self._consumer), json.dumps(request).encode(), self.inbox
         )
-        for _ in range(_BATCH):
+        for _ in range(batch):
             try:
                 async with asyncio.timeout(_WAIT_S + 1):
                     message = await self.arrived.get()

@@ -15,7 +15,7 @@ from shared.envelope import decode
 from shared.errors import BrokerUnavailable
 from shared.messages import JobStarted
 from shared.subjects import Stage
-from shared.tail import Tailed, follow
+from shared.tail import _WAIT_S, Tailed, follow
 from tests.support.poll import eventually
 from tests.support.values import a_job
 
@@ -61,6 +61,12 @@ def starts(told: list[Tailed]) -> list[int | None]:
         assert isinstance(payload, JobStarted)
         seen.append(payload.start)
     return seen
+
+
+async def test_the_end_is_told_without_waiting_for_more_to_come(bus: Bus) -> None:
+    await announce(bus, 1, 2, 3)
+    async with following(bus) as told:
+        await eventually(lambda: starts(told) == [1, 2, 3, None], within_s=_WAIT_S / 2)
 
 
 async def test_everything_is_told_once_in_order_and_the_end_once(bus: Bus) -> None:
