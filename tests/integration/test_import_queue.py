@@ -1,0 +1,214 @@
+"""A long queue at the importer: each day once, the urgent first, and everything else goes on meanwhile.
+
+How long the pauses are and how fast the answers come is measured by ``bench.queue``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from nats.aio.msg import Msg
+
+from bench.generator import Day
+from services.importer.wiring import serve_on
+from shared import subjects, turns
+from shared.bus import Bus, connected
+from shared.envelope import decode
+from shared.messages import Event, FileStaged, ImportFile, JobStarted, PartitionImported, Payload
+from shared.settings import Settings
+from shared.subjects import Priority, Stage
+from shared.tail import follow
+from shared.trading_day import bounds_ms
+from tests.support.lake import LakeOnDisk
+from tests.support.oracle import ask_lake
+from tests.support.poll import eventually
+from tests.support.values import a_job
+
+TICKERS = ("NQ_NDX", "ES_SPX", "SPX", "QQQ", "SPY")
+SNAPSHOTS, STRIKES = 4, 3
+KEEPALIVE = b"+WPI"
+"""What a worker publishes on a message's ack subject while it works on it."""
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> LakeOnDisk:
+    return LakeOnDisk(tmp_path / "data", retry_delay_s=0.05)
+
+
+@contextlib.asynccontextmanager
+async def importing(bus: Bus, lake: LakeOnDisk) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    serving = asyncio.create_task(serve_on(bus, lake.lake, lake.settings, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await serving
+        lake.close()
+
+
+def a_queue(lake: LakeOnDisk, days: int) -> list[ImportFile]:
+    """Stage days of five tickers, of one priority each, and return the commands in the order of the days."""
+    priorities = dict(zip(TICKERS, (Priority.LOW, *Priority), strict=True))
+    return [
+        stage(
+            lake, Day(ticker, "gex_zero", date(2025, 1, 1) + timedelta(number), SNAPSHOTS, STRIKES), priority
+        )
+        for number in range(days)
+        for ticker, priority in priorities.items()
+    ]
+
+
+def stage(lake: LakeOnDisk, day: Day, priority: Priority = Priority.MEDIUM) -> ImportFile:
+    base_url = f"https://hist.gex.bot/{day.file_name}"
+    job = a_job(ticker=day.ticker, base_url=base_url, trading_day=day.day, priority=priority)
+    return lake.stage(list(day.records()), job)
+
+
+async def send(bus: Bus, command: ImportFile) -> None:
+    sent = await bus.send(command)
+    staged = {"staged_path": command.staged_path, "size_bytes": command.size_bytes, "sha256": command.sha256}
+    await bus.announce(FileStaged(job=command.job, command_seq=sent.seq, **staged))
+
+
+async def told(bus: Bus) -> list[Payload]:
+    """Return all facts so far, the oldest first."""
+    facts: list[Payload] = []
+    async with contextlib.aclosing(follow(bus, subjects.EVENTS, subjects.ALL_EVENTS)) as messages:
+        async for message in messages:
+            if message.data is None:
+                break
+            facts.append(decode(message.subject, message.data).open(message.subject))
+    return facts
+
+
+async def count(bus: Bus, kind: type[Event]) -> int:
+    subject = f"gex.event.job.{kind.WHAT}.>"
+    state = (await bus.js.stream_info(subjects.EVENTS, subjects_filter=subject)).state
+    return sum((state.subjects or {}).values())
+
+
+async def all_imported(bus: Bus, jobs: int) -> None:
+    async def look() -> bool:
+        return await count(bus, PartitionImported) == jobs
+
+    await eventually(look, within_s=90, what=f"the import of {jobs} days")
+
+
+def newest_of(command: ImportFile) -> str:
+    """Return the query of the newest snapshot's strike rows."""
+    job = command.job
+    assert job.trading_day is not None
+    start, end = bounds_ms(job.trading_day)
+    key = (
+        f"ticker = '{job.ticker}' AND endpoint = '{job.endpoint}' AND timestamp BETWEEN {start} AND {end} - 1"
+    )
+    return (
+        f"SELECT timestamp, count(*) FROM gex_strikes WHERE {key} AND timestamp = "
+        f"(SELECT max(timestamp) FROM gex_snapshots WHERE {key}) GROUP BY ALL"
+    )
+
+
+def newest_row(command: ImportFile) -> list[int]:
+    assert command.job.trading_day is not None
+    first_s = Day(day=command.job.trading_day).first_timestamp_s
+    return [(first_s + SNAPSHOTS - 1) * 1000, STRIKES]
+
+
+def in_turns(commands: list[ImportFile]) -> list[ImportFile]:
+    """Return queued commands in the order in which the worker's turns come to them."""
+    waiting = {priority: deque[ImportFile]() for priority in Priority}
+    for command in commands:
+        waiting[command.job.priority].append(command)
+    return [
+        next(waiting[priority].popleft() for priority in turns.order(turn) if waiting[priority])
+        for turn in range(len(commands))
+    ]
+
+
+async def test_a_queue_is_imported_once_each_by_priority_and_in_order(bus: Bus, lake: LakeOnDisk) -> None:
+    commands = a_queue(lake, days=8)
+    for command in commands:
+        await send(bus, command)
+    async with importing(bus, lake):
+        await all_imported(bus, len(commands))
+        facts = await told(bus)
+        started = [fact for fact in facts if isinstance(fact, JobStarted)]
+        assert [fact.job.job_id for fact in started] == [command.job.job_id for command in in_turns(commands)]
+        imported = [fact.job.job_id for fact in facts if isinstance(fact, PartitionImported)]
+        assert imported == [fact.job.job_id for fact in started]
+
+        async def noted() -> bool:
+            rows = lake.rows("SELECT status, attempts, count(*) FROM gex_history_queue GROUP BY ALL")
+            return rows == [("completed", 1, len(commands))]
+
+        await eventually(noted)
+        held = lake.rows("SELECT DISTINCT snapshots, strike_rows, published FROM partitions")
+        assert held == [(SNAPSHOTS, SNAPSHOTS * STRIKES, True)]
+        assert lake.rows("SELECT count(*) FROM gex_strikes") == [(len(commands) * SNAPSHOTS * STRIKES,)]
+        assert lake.differences() == 0
+
+
+async def test_queries_see_whole_partitions_while_the_queue_goes_on(bus: Bus, lake: LakeOnDisk) -> None:
+    commands = a_queue(lake, days=6)
+    last = in_turns(commands)[-1]
+    for command in commands:
+        await send(bus, command)
+    seen: Counter[str] = Counter()
+    async with importing(bus, lake):
+
+        async def imported() -> bool:
+            before = await count(bus, PartitionImported)
+            with contextlib.suppress(Exception):  # not there yet
+                rows = await ask_lake(bus, newest_of(last))
+                assert rows in ([], [newest_row(last)])
+                seen["whole" if rows else "not yet"] += 1
+            return before == len(commands)
+
+        await eventually(imported, within_s=90)
+    assert seen["not yet"] > 2
+    assert seen["whole"]
+
+
+async def test_an_import_longer_than_the_ack_wait_is_kept_and_holds_up_no_query(
+    settings: Settings, lake: LakeOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = tmp_path / "held"
+    kept_alive: list[Msg] = []
+
+    async def note(message: Msg) -> None:
+        if message.data == KEEPALIVE:
+            kept_alive.append(message)
+
+    async with connected(settings.model_copy(update={"ack_wait_s": 0.6}), "test") as bus:
+        await bus.client.subscribe(f"$JS.ACK.{subjects.JOBS}.>", cb=note)
+        first, second = (
+            stage(lake, Day("SPX", "gex_zero", date(2025, 1, day), SNAPSHOTS, STRIKES)) for day in (2, 3)
+        )
+        await send(bus, first)
+        async with importing(bus, lake):
+            await all_imported(bus, 1)
+            monkeypatch.setenv("GEXLAKE_FAILPOINT", f"importer.loaded=hold:{held}")
+            await send(bus, second)
+            await eventually(held.exists, what="the import to be in the middle of its transaction")
+            kept_alive.clear()
+            await eventually(lambda: len(kept_alive) > 6, what="signs of work for twice the ack wait")
+            assert await ask_lake(bus, newest_of(first)) == [newest_row(first)]
+            assert await ask_lake(bus, newest_of(second)) == []
+            held.unlink()
+            await all_imported(bus, 2)
+            assert await count(bus, JobStarted) == 2
+            consumer = subjects.durable(Stage.IMPORT, Priority.MEDIUM)
+
+            async def acknowledged() -> bool:
+                info = await bus.js.consumer_info(subjects.JOBS, consumer)
+                return (info.num_pending, info.num_ack_pending, info.num_redelivered) == (0, 0, 0)
+
+            await eventually(acknowledged)
+            assert await ask_lake(bus, newest_of(second)) == [newest_row(second)]
