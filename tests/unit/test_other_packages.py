@@ -7,9 +7,9 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +18,8 @@ from bench.generator import Day
 from bench.other_packages import GreekDay, OrderflowDay, StateGexDay
 from services.importer import split_file
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile, WorseData
+from services.importer.recovery import finish_committed
+from shared.bus import Bus
 from shared.errors import GexlakeError
 from shared.messages import Job, JobSkipped, PartitionImported
 from shared.partition import Partition
@@ -31,7 +33,7 @@ from tests.support.oracle_state import (
     state_snapshots,
     state_strikes,
 )
-from tests.support.values import a_job
+from tests.support.values import NOON, a_job
 
 OPEN_S: Final = 1763130600
 
@@ -247,6 +249,31 @@ def test_the_same_file_again_is_skipped_and_a_worse_one_refused(lake: LakeOnDisk
     with pytest.raises(WorseData):
         lake.bring_in(lake.stage(written(package.records[:20]), worse))
     assert_holds(lake, package, written(package.records))
+
+
+class Told:
+    """A bus that keeps what is announced."""
+
+    def __init__(self) -> None:
+        self.facts: list[PartitionImported] = []
+
+    def clock(self) -> datetime:
+        return NOON
+
+    async def announce(self, fact: PartitionImported) -> None:
+        self.facts.append(fact)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+async def test_what_was_committed_only_is_exported_again(lake: LakeOnDisk, package: Package) -> None:
+    lake.bring_in(lake.stage(written(package.records), package.job))
+    (path,) = lake.settings.paths.parquet_root.rglob("*.parquet")
+    path.write_bytes(b"the old file")
+    with lake.lake.writing() as connection:
+        connection.execute("UPDATE partitions SET published = false")
+    await finish_committed(cast("Bus", Told()), lake.lake)
+    assert_holds(lake, package, written(package.records))
+    assert lake.rows("SELECT published FROM partitions") == [(True,)]
 
 
 def refusal(lake: LakeOnDisk, package: Package, content: bytes) -> GexlakeError:
