@@ -17,6 +17,7 @@ from services.importer.parquet_duckdb import hidden_parquet, is_there, remove_pa
 from services.importer.parquet_metadata import metadata_of
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.replacement_duckdb import complete, export_query
+from services.importer.scratch import remove_scratch_folders
 from shared.bus import Bus
 from shared.durable_files import publish
 
@@ -41,9 +42,14 @@ async def finish_committed(bus: Bus, lake: Lake) -> None:
 
 
 def sweep(lake: Lake) -> None:
-    """Remove the hidden files that a dead process has left; called before anything is written."""
-    if removed := remove_partials(lake.paths.parquet_root):
-        log.info("temporary_files_removed", files=removed)
+    """Remove the hidden files and scratch folders that a dead process has left.
+
+    Called before anything is written: only one importer at a time has the lake, so none of them is in use.
+    """
+    files = remove_partials(lake.paths.parquet_root)
+    folders = remove_scratch_folders(lake.paths.scratch)
+    if files or folders:
+        log.info("temporary_files_removed", files=files, folders=folders)
 
 
 def _unpublished(lake: Lake) -> list[PartitionRow]:

@@ -8,13 +8,10 @@ commits, with the ledger at ``committed``; then the file is renamed into place; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import Final, Protocol
 
 import duckdb
@@ -32,6 +29,7 @@ from services.importer.parquet_metadata import metadata_of
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.reader_duckdb import stored
 from services.importer.rows_duckdb import parquet_query
+from services.importer.scratch import scratch_folder
 from services.importer.source import Source
 from services.importer.split_file import Split, split, whole
 from services.importer.statements_duckdb import quoted, transaction
@@ -81,7 +79,7 @@ def replace_partition(
         StorageTrouble: the disk is full or fails; the partition is as it was.
     """
     replacement = _Replacement(lake, source, clock, notes)
-    with lake.writing(source.interruption) as connection, _scratch(lake.paths.scratch) as folder:
+    with lake.writing(source.interruption) as connection, scratch_folder(lake.paths.scratch) as folder:
         found = _split(source, folder, lake.import_path(source.size_bytes))
         try:
             row = replacement.by(connection, found)
@@ -112,16 +110,6 @@ def _again(
         return replacement.by(connection, whole(source.path, folder, source.interruption))
     except _REFUSED_BY_DUCKDB as second:
         raise UnreadableFile(source.path.name, first_line(second, source.path)) from second
-
-
-@contextmanager
-def _scratch(root: Path) -> Iterator[Path]:
-    """Make a folder for as long as the context lasts."""
-    folder = Path(mkdtemp(prefix="import-", dir=root))
-    try:
-        yield folder
-    finally:
-        rmtree(folder, ignore_errors=True)
 
 
 def _split(source: Source, folder: Path, path: ImportPath) -> Split:

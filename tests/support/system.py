@@ -105,7 +105,9 @@ class System:
         await eventually(lambda: not self.temporary_files(), what="the sweep of temporary files")
 
     def temporary_files(self) -> list[Path]:
-        return [path for path in self.stack.data_dir.rglob("*.part") if path.is_file()]
+        data_dir = self.stack.data_dir
+        hidden = [path for path in data_dir.rglob("*.part") if path.is_file()]
+        return [*hidden, *(data_dir / ".scratch").glob("import-*")]
 
 
 @contextlib.contextmanager

@@ -125,6 +125,19 @@ def test_what_was_committed_only_is_finished(lake: LakeOnDisk) -> None:
     assert finish(lake) == []
 
 
+def test_what_a_killed_import_left_in_the_scratch_folder_is_swept_and_duckdbs_files_are_not(
+    lake: LakeOnDisk,
+) -> None:
+    scratch = lake.settings.paths.scratch
+    killed = scratch / "import-k1lled"
+    killed.mkdir()
+    (killed / "piece0.json").write_bytes(b"[")
+    spilled = scratch / "duckdb_temp_7_0_storage_DEFAULT-0.tmp"
+    spilled.touch()
+    sweep(lake.lake)
+    assert list(scratch.iterdir()) == [spilled]
+
+
 def test_a_redelivered_import_finds_its_work_done(lake: LakeOnDisk) -> None:
     command = lake.stage(records(5))
     first = lake.bring_in(command)

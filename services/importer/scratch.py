@@ -1,0 +1,37 @@
+"""Folders for what a staged file is split into; a killed importer leaves one, which the next one removes.
+
+DuckDB spills beside them, and looks after its own files: those of a dead process go when it next spills.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Final
+
+_PREFIX: Final = "import-"
+
+
+@contextmanager
+def scratch_folder(root: Path) -> Iterator[Path]:
+    """Make a folder in ``root`` for as long as the context lasts.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
+    folder = Path(mkdtemp(prefix=_PREFIX, dir=root))
+    try:
+        yield folder
+    finally:
+        rmtree(folder, ignore_errors=True)
+
+
+def remove_scratch_folders(root: Path) -> int:
+    """Remove the folders that dead processes left in ``root``; return how many."""
+    left = list(root.glob(f"{_PREFIX}*"))
+    for folder in left:
+        rmtree(folder, ignore_errors=True)
+    return len(left)
