@@ -18,6 +18,7 @@ from services.importer.errors import BadRecord, NoRecords, UnreadableFile
 from services.importer.formats.format import MAX_RECORD_BYTES
 from services.importer.record_rules import (
     Record,
+    Word,
     fault_of,
     fault_of_day,
     fault_of_first_time,
@@ -121,7 +122,7 @@ class _Scanner:
         self._text = ""
         self._at = 0
         self._ended = False
-        self._decoder = json.JSONDecoder(object_pairs_hook=Record)
+        self._decoder = json.JSONDecoder(object_pairs_hook=Record, parse_constant=Word)
 
     def records(self) -> Iterator[Any]:
         first = self._skip_blanks()

@@ -22,6 +22,10 @@ Fault = tuple[str, str]
 """A field and what is wrong with it, as the end of a sentence."""
 
 
+class Word(float):
+    """NaN or an infinity, written as a word, which JSON does not have; 1e999 is none."""
+
+
 class Record(dict[str, Any]):
     """An object of the file that knows whether a name came twice in it."""
 
@@ -96,7 +100,7 @@ def _problem_of(field: Field, value: Any) -> str | None:
     if field.kind in {Kind.ARRAY, Kind.NUMBERS}:
         if not isinstance(value, list):
             return f"is {_shown(value)}, not an array"
-        numbers = value if field.kind is Kind.NUMBERS else _inner_floats(value)
+        numbers = value if field.kind is Kind.NUMBERS else _words(value)
         return next((problem for each in numbers if (problem := _problem_of_number(each))), None)
     if problem := _problem_of_number(value):
         return problem
@@ -117,15 +121,15 @@ def _problem_of_number(value: Any) -> str | None:
     return None if finite else f"is {_shown(value)}, not a finite number"
 
 
-def _inner_floats(value: Any) -> Iterator[float]:
-    """Yield the floats anywhere within a value: JSON has no words for those that are not finite."""
+def _words(value: Any) -> Iterator[Word]:
+    """Yield the words for numbers anywhere within a value."""
     waiting = [value]
     while waiting:
         each = waiting.pop()
-        if isinstance(each, float):
+        if isinstance(each, Word):
             yield each
         elif isinstance(each, list | dict):
-            waiting.extend(each.values() if isinstance(each, dict) else each)
+            waiting.extend(_inside(each))
 
 
 def _fault_of_ticker(record: dict[str, Any], ticker: str) -> Fault | None:
