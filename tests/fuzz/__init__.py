@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of the importer against the oracle; ``make fuzz`` runs it."""

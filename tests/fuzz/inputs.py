@@ -1,0 +1,37 @@
+"""A fuzzer's input: one byte of choices, and the content of the file."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Final
+
+from tests.support.history_files import DAY, HistoryFile
+
+_PACKED: Final = 1
+_NAMED_PACKED: Final = 2
+"""The content stands under a name that ends in .gz, whatever it is."""
+_NO_DAY: Final = 4
+_STRAYS: Final = 8
+_BOUNDED: Final = 16
+_RUN_BYTES: Final = (64, 200, 512, 512 << 10)
+
+
+def file_of(data: bytes) -> tuple[HistoryFile, str]:
+    """Return the file that an input stands for, and the path that it is imported on."""
+    choices, content = data[0], data[1:]
+    packed = bool(choices & (_PACKED | _NAMED_PACKED))
+    file = HistoryFile(
+        gzip.compress(content, 1, mtime=0) if choices & _PACKED else content,
+        packed=packed,
+        day=None if choices & _NO_DAY else DAY,
+        max_stray=2 if choices & _STRAYS else 0,
+        run_bytes=_RUN_BYTES[choices >> 6],
+        piece_bytes=700 if choices & 32 else 1,
+    )
+    return file, "bounded" if choices & _BOUNDED else "fast"
+
+
+def input_of(content: bytes, number: int) -> bytes:
+    """Return the input of some content, with choices that differ from number to number."""
+    choices = number * 0b01010100 & 0b11111100
+    return bytes([choices | (number % 7 == 0)]) + content

@@ -1,0 +1,55 @@
+"""Files to begin with: the vendor's example, a generated day, and what the Hypothesis strategies write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from hypothesis import HealthCheck, Phase, given, settings
+
+from bench.generator import Day
+from tests.fuzz.inputs import input_of
+from tests.support.history_files import DAY, OPEN_S, TICKER, HistoryFile, good_files
+from tests.support.spoilt_files import damaged_files, files_with_a_spoilt_record
+
+_EXAMPLE: Final = Path(__file__).parent.parent / "golden" / "vendor" / "classic_gex_zero_snapshot.json"
+_LARGEST: Final = 4096
+_of_each: Final = settings(
+    max_examples=150,
+    database=None,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def write_seeds(folder: Path) -> int:
+    """Write the inputs to begin with, each a file, and return how many."""
+    contents = [_example(), _generated(), *_of_strategies()]
+    for number, content in enumerate(contents):
+        (folder / f"seed{number:04d}").write_bytes(input_of(content, number))
+    return len(contents)
+
+
+def _example() -> bytes:
+    """Return the vendor's record as one of this job."""
+    record = json.loads(_EXAMPLE.read_text())
+    return json.dumps([{**record, "ticker": TICKER, "timestamp": OPEN_S}]).encode()
+
+
+def _generated() -> bytes:
+    return json.dumps(list(Day(TICKER, "gex_zero", DAY, snapshots=3, strikes=2).records())).encode()
+
+
+def _of_strategies() -> list[bytes]:
+    contents: list[bytes] = []
+
+    def keep(file: HistoryFile) -> None:
+        if not file.packed and len(file.data) <= _LARGEST:
+            contents.append(file.data)
+
+    for strategy in (good_files(), files_with_a_spoilt_record(), damaged_files()):
+        _of_each(given(strategy)(keep))()
+    return contents

@@ -1,0 +1,192 @@
+"""Import a file on each path, and compare what became of it with what the oracle says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from services.importer import split_file
+from services.importer.errors import BadRecord, NoRecords, UnreadableFile
+from services.importer.partitions_duckdb import PartitionRow
+from services.importer.replacement_duckdb import replace_partition
+from services.importer.source import Source
+from services.importer.statements_duckdb import Interruption, quoted
+from shared.partition import Partition
+from shared.trading_day import bounds_ms
+from tests.support.history_files import TICKER, HistoryFile
+from tests.support.history_oracle import (
+    INTEGERS,
+    NUMBERS,
+    Expected,
+    Refused,
+    Tolerated,
+    Unspecified,
+    expected_of,
+)
+from tests.support.lake import LakeOnDisk, records
+from tests.support.values import NOON
+
+PATHS: Final = ("fast", "bounded")
+_SNAPSHOT: Final = ", ".join(("timestamp", "spot_price", *NUMBERS, *INTEGERS, "max_priors"))
+_STRIKE: Final = "timestamp, strike, gamma, oi_gamma, priors"
+_ENDPOINT: Final = "gex_zero"
+Outcome = PartitionRow | BadRecord | UnreadableFile
+Verdict = Expected | Tolerated | Refused | Unspecified
+Holdings = dict[date, tuple[list[Any], list[Any], list[Any], tuple[Any, ...]]]
+
+
+class Trials:
+    """A lake for each path, which every file is imported into, over what the one before has left.
+
+    Args:
+        folder: where the lakes are made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._lakes = {path: LakeOnDisk(folder / path, import_path=path, import_threads=2) for path in PATHS}
+        for lake in self._lakes.values():
+            _import(lake, HistoryFile(json.dumps(records(3)).encode()))
+        self._held = {path: _everything(lake) for path, lake in self._lakes.items()}
+
+    def close(self) -> None:
+        """Close the lakes."""
+        for lake in self._lakes.values():
+            lake.close()
+
+    def verdict(self, file: HistoryFile, paths: Sequence[str] = PATHS) -> Verdict:
+        """Import a file on some paths and return what the oracle says of it.
+
+        Raises:
+            AssertionError: the lake does not hold what it should.
+        """
+        said = expected_of(
+            file.data, packed=file.packed, ticker=TICKER, day=file.day, max_stray=file.max_stray
+        )
+        for path in paths:
+            lake = self._lakes[path]
+            outcome = _import(lake, file)
+            before, self._held[path] = self._held[path], _everything(lake)
+            _judge(said, outcome, before, self._held[path], path)
+            assert not lake.leftovers(), path
+            assert not list(lake.lake.paths.scratch.glob("import-*")), path
+        return said
+
+
+def _import(lake: LakeOnDisk, file: HistoryFile) -> Outcome:
+    source = _staged(lake, file)
+    before = split_file.RUN_BYTES, split_file.PIECE_BYTES
+    split_file.RUN_BYTES, split_file.PIECE_BYTES = file.run_bytes, file.piece_bytes
+    try:
+        return replace_partition(lake.lake, source, clock=lambda: NOON, notes=_NoLedger())
+    except (BadRecord, UnreadableFile) as refusal:
+        return refusal
+    finally:
+        split_file.RUN_BYTES, split_file.PIECE_BYTES = before
+
+
+class _NoLedger:
+    """Takes no notes: no job has asked for these imports."""
+
+    def committed(self, *_: object) -> None:
+        """Leave the ledger alone."""
+
+    def completed(self, *_: object) -> None:
+        """Leave the ledger alone."""
+
+
+def _staged(lake: LakeOnDisk, file: HistoryFile) -> Source:
+    path = lake.lake.paths.staged(TICKER, _ENDPOINT, "history.json.gz" if file.packed else "history.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(file.data)
+    return Source(
+        path=path,
+        endpoint=_ENDPOINT,
+        ticker=TICKER,
+        day=file.day,
+        job_id="trial",
+        generation=1,
+        sha256=hashlib.sha256(file.data).hexdigest(),
+        size_bytes=len(file.data),
+        min_share=0.0,
+        max_strays=file.max_stray,
+        interruption=Interruption(),
+    )
+
+
+def _judge(said: Verdict, outcome: Outcome, before: Holdings, after: Holdings, path: str) -> None:
+    if isinstance(said, Tolerated) and isinstance(outcome, PartitionRow):
+        said = said.expected
+    if isinstance(said, Expected):
+        assert isinstance(outcome, PartitionRow), f"{path}: refused, but good: {outcome}"
+        assert _counts(outcome) == _counts_of(said), path
+        snapshots, strikes, parquet, _ = after[outcome.trading_day]
+        assert snapshots == said.snapshots, path
+        assert strikes == said.strike_rows, path
+        assert parquet == said.strike_rows, path
+    elif isinstance(said, Refused):
+        kind, number, field = _kind(outcome)
+        assert said.allows(kind, number, field), f"{path}: {outcome}, but {said}"
+    if not isinstance(outcome, PartitionRow):
+        assert after == before, f"{path}: refused, but something changed"
+
+
+def _kind(outcome: Outcome) -> tuple[str, int | None, str | None]:
+    if isinstance(outcome, PartitionRow):
+        return "imported", None, None
+    if isinstance(outcome, BadRecord):
+        return "record", outcome.number, outcome.field
+    return "empty" if isinstance(outcome, NoRecords) else "file", None, None
+
+
+def _counts(row: PartitionRow) -> dict[str, Any]:
+    return {
+        "day": row.trading_day,
+        "snapshots": row.snapshots,
+        "strike_rows": row.strike_rows,
+        "duplicates": row.duplicates,
+        "strays": row.strays,
+        "unknown_records": row.unknown_records,
+        "unknown_fields": row.unknown_fields or "",
+        "times": (row.first_timestamp, row.last_timestamp),
+    }
+
+
+def _counts_of(said: Expected) -> dict[str, Any]:
+    return {
+        "day": said.day,
+        "snapshots": len(said.snapshots),
+        "strike_rows": len(said.strike_rows),
+        "duplicates": said.duplicates,
+        "strays": said.strays,
+        "unknown_records": said.unknown_records,
+        "unknown_fields": ", ".join(sorted(said.unknown_names)),
+        "times": (said.snapshots[0][0], said.snapshots[-1][0]),
+    }
+
+
+def _everything(lake: LakeOnDisk) -> Holdings:
+    """Return what every partition holds: in both tables and in Parquet, each in its order, and its row."""
+    return {row[2]: (*_contents(lake, Partition(*row[:3])), row) for row in lake.rows("FROM partitions")}
+
+
+def _contents(lake: LakeOnDisk, partition: Partition) -> tuple[list[Any], list[Any], list[Any]]:
+    start, end = bounds_ms(partition.trading_day)
+    where = (
+        f"WHERE timestamp >= {start} AND timestamp < {end} AND ticker = {quoted(partition.ticker)} "
+        f"AND endpoint = {quoted(partition.endpoint)}"
+    )
+    file = quoted(str(lake.lake.paths.parquet(partition)))
+    return (
+        _read(lake.rows(f"SELECT {_SNAPSHOT} FROM gex_snapshots {where} ORDER BY rowid")),
+        _read(lake.rows(f"SELECT {_STRIKE} FROM gex_strikes {where} ORDER BY rowid")),
+        _read(lake.rows(f"SELECT {_STRIKE} FROM read_parquet({file}) {where} ORDER BY file_row_number")),
+    )
+
+
+def _read(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return rows with their last column, JSON, read."""
+    return [(*row[:-1], None if row[-1] is None else json.loads(row[-1], parse_int=float)) for row in rows]
