@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SERVICES := intake fetcher importer janitor
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo sql test test-integration bench lint fmt lock clean
+.PHONY: help run demo sql test test-integration fuzz bench lint fmt lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -37,6 +37,14 @@ test: $(VENV)/.ready ## Run the unit tests and those on a real nats-server (no D
 test-integration: $(VENV)/.ready ## Run the container tests: the main job, replay and the loss tests on compose.yaml
 	$(BIN)/pytest tests/e2e
 
+$(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	@touch $@
+
+fuzz: $(VENV)/.fuzz ## Hold imports against the oracle: 10,000 examples, then ten minutes of atheris (Linux) [FUZZ_SECONDS=600]
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest --timeout=0 tests/unit/test_import_properties.py
+	$(BIN)/python -m tests.fuzz $(or $(FUZZ_SECONDS),600)
+
 bench: $(VENV)/.ready ## Measure the importer: make bench [ONLY="import lake"] [RUNS=5]
 	@$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))
 
@@ -51,7 +59,7 @@ fmt: $(VENV)/.ready ## Rewrite the code in the house format
 	$(BIN)/ruff format .
 
 lock: $(VENV)/.ready ## Recompile the pinned requirements, with hashes and without index addresses
-	@for extra in $(SERVICES) cli dev; do \
+	@for extra in $(SERVICES) cli dev fuzz; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 			--no-header --extra $$extra --output-file requirements/$$extra.txt pyproject.toml; done
 
