@@ -23,7 +23,6 @@ from shared.envelope import decode
 from shared.messages import Event, FileStaged, ImportFile, JobStarted, PartitionImported, Payload
 from shared.settings import Settings
 from shared.subjects import Priority, Stage
-from shared.tail import follow
 from shared.trading_day import bounds_ms
 from tests.support.lake import LakeOnDisk
 from tests.support.oracle import ask_lake
@@ -79,13 +78,9 @@ async def send(bus: Bus, command: ImportFile) -> None:
 
 async def told(bus: Bus) -> list[Payload]:
     """Return all facts so far, the oldest first."""
-    facts: list[Payload] = []
-    async with contextlib.aclosing(follow(bus, subjects.EVENTS, subjects.ALL_EVENTS)) as messages:
-        async for message in messages:
-            if message.data is None:
-                break
-            facts.append(decode(message.subject, message.data).open(message.subject))
-    return facts
+    last = (await bus.js.stream_info(subjects.EVENTS)).state.last_seq
+    messages = [await bus.js.get_msg(subjects.EVENTS, seq=sequence + 1) for sequence in range(last)]
+    return [decode(at.subject or "", at.data or b"").open(at.subject or "") for at in messages]
 
 
 async def count(bus: Bus, kind: type[Event]) -> int:

@@ -1,0 +1,239 @@
+"""A long queue at the importer: how long it pauses between two jobs, and how fast it answers meanwhile.
+
+``python -m bench.queue`` queues 200 days of five tickers, starts an importer on them and asks it every 50 ms
+for the newest snapshot of one partition. ``--large 8`` has the 1x day imported eight times instead.
+
+A pause is the time from the end of one import to the begin of the next, as the importer's log has them
+(``partition_imported``: when it ended, and how many seconds it took in the thread that writes). All that
+happens between two imports is in it: facts, acknowledgements, pulls, and the ledger's turns in that thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from nats.errors import Error as NatsError
+
+from bench.figures import Target
+from bench.inputs import Input, generated, inputs_folder, large_day
+from bench.queued_days import TICKERS, repeated, small_days
+from bench.spread import Spread
+from bench.stack import NATS, Stack, StackError
+from bench.tables import Table
+from bench.workbench import Workbench
+from shared import subjects
+from shared.bus import Bus, connected
+from shared.messages import FileStaged, ImportFile, Job, JobRequested
+from shared.paths import LakePaths
+from shared.settings import Settings
+from shared.subjects import What
+from shared.trading_day import bounds_ms
+
+DAYS: Final = 200
+DAYS_IN_A_TRIAL: Final = 4
+
+_LONGEST_PAUSE_MS: Final = Target(50)
+_ANSWER_P95_MS: Final = Target(100)
+_ASK_EVERY_S: Final = 0.05
+_ANSWER_WITHIN_S: Final = 10.0
+_LOOK_EVERY_S: Final = 0.2
+_TIMER_S: Final = 0.005
+_AT_ONCE: Final = 50
+_QUERY: Final = """
+SELECT timestamp, strike, gamma, oi_gamma FROM gex_strikes WHERE {key} AND timestamp =
+    (SELECT max(timestamp) FROM gex_snapshots WHERE {key})"""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What a queue was like: durations in milliseconds."""
+
+    seconds: float
+    imports: Spread
+    pauses: Spread
+    answers: Spread
+    timer: Spread
+    """How late a timer rang meanwhile that has nothing to do with the importer: what the machine adds."""
+
+
+def measured(bench: Workbench) -> list[Table]:
+    """Import a queue of small days, then the 1x day again and again.
+
+    Raises:
+        StackError: the importer did not work.
+    """
+    small = DAYS if bench.is_full_size else DAYS_IN_A_TRIAL
+    with bench.folder() as folder:
+        bench.say(f"importing {small} days of {len(TICKERS)} tickers")
+        days = measure(folder / "small", small)
+        bench.say(f"importing the 1x day {bench.runs + 1} times")
+        again = measure(folder / "large", bench.runs + 1, bench.input())
+    return [
+        table(f"{small * len(TICKERS):,} small days queued at once", days),
+        table(f"The 1x day {bench.runs + 1} times in a row", again),
+    ]
+
+
+def table(title: str, queue: Queue) -> Table:
+    """Return the table of what was measured."""
+    longest, p95 = _LONGEST_PAUSE_MS.judge(queue.pauses.max), _ANSWER_P95_MS.judge(queue.answers.p95)
+    return Table(
+        title=title,
+        note=f"{queue.seconds:.1f} s. One partition's newest snapshot is asked for every 50 ms meanwhile.",
+        columns=["ms", "number", "p50", "p95", "p99", "max", "target"],
+        rows=[
+            ["import", *queue.imports.cells(), ""],
+            ["pause between two imports", *queue.pauses.cells(), f"max {longest}"],
+            ["answer to a small query", *queue.answers.cells(), f"p95 {p95}"],
+            ["a timer of 5 ms is late", *queue.timer.cells(), ""],
+        ],
+    )
+
+
+def measure(folder: Path, times: int = DAYS, large: Input | None = None) -> Queue:
+    """Queue days, have them imported, and measure it.
+
+    Args:
+        folder: where all of it happens.
+        times: how many days of each ticker, or how often the large one.
+        large: a day to import again and again instead of the small ones.
+
+    Raises:
+        StackError: the importer ended.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    stack = Stack(folder)
+    try:
+        stack.start_service(NATS)
+        return asyncio.run(_measure(stack, times, large))
+    finally:
+        stack.stop()
+
+
+async def _measure(stack: Stack, times: int, large: Input | None) -> Queue:
+    paths = LakePaths.under(stack.data_dir)
+    commands = list(repeated(paths, large, times) if large else small_days(paths, times))
+    async with connected(Settings(nats_url=stack.nats_url), "bench") as bus:
+        for first in range(0, len(commands), _AT_ONCE):
+            await asyncio.gather(*(_queue(bus, command) for command in commands[first : first + _AT_ONCE]))
+        began = time.monotonic()
+        late_ms: list[float] = []
+        timer = asyncio.create_task(_watch_timer(late_ms))
+        stack.start_service("importer")
+        answers_ms = await _ask_until_imported(bus, stack, commands[0].job, len(commands))
+        seconds = time.monotonic() - began
+        timer.cancel()
+    imports = sorted(imports_in(stack.log_of("importer")))
+    return Queue(
+        seconds=seconds,
+        imports=Spread.of([_ms(start, end) for start, end in imports]),
+        pauses=Spread.of([_ms(end, start) for (_, end), (start, _) in pairwise(imports)]),
+        answers=Spread.of(answers_ms),
+        timer=Spread.of(late_ms),
+    )
+
+
+def imports_in(log: Path) -> Iterator[tuple[datetime, datetime]]:
+    """Yield when each import in an importer's log began to work and when it ended."""
+    for line in log.read_text().splitlines():
+        if '"partition_imported"' in line:
+            entry = json.loads(line)
+            end = datetime.fromisoformat(entry["timestamp"])
+            yield end - timedelta(seconds=entry["seconds"]), end
+
+
+async def _queue(bus: Bus, command: ImportFile) -> None:
+    """Tell and ask for all that intake and fetcher would have."""
+    job = command.job
+    if job.generation == 1:  # a later one would supersede those before it
+        await bus.announce(JobRequested(job=job, command_seq=1, url_sha256=command.sha256))
+    sent = await bus.send(command)
+    staged = {"staged_path": command.staged_path, "size_bytes": command.size_bytes, "sha256": command.sha256}
+    await bus.announce(FileStaged(job=job, command_seq=sent.seq, **staged))
+
+
+async def _ask_until_imported(bus: Bus, stack: Stack, job: Job, jobs: int) -> list[float]:
+    """Ask for one partition's newest snapshot until all jobs are imported; return the latencies in ms."""
+    assert job.trading_day is not None  # noqa: S101 (for the type checker: every job here has one)
+    start, end = bounds_ms(job.trading_day)
+    key = (
+        f"ticker = '{job.ticker}' AND endpoint = '{job.endpoint}' AND timestamp BETWEEN {start} AND {end} - 1"
+    )
+    request = json.dumps({"query": _QUERY.format(key=key)}).encode()
+    waiting = asyncio.create_task(_until_imported(bus, stack, jobs))
+    latencies: list[float] = []
+    asking: set[asyncio.Task[None]] = set()
+    while not waiting.done():
+        task = asyncio.create_task(_ask(bus, request, latencies))
+        asking.add(task)
+        task.add_done_callback(asking.discard)
+        await asyncio.wait({waiting}, timeout=_ASK_EVERY_S)
+    await asyncio.gather(waiting, *asking)
+    return latencies
+
+
+async def _ask(bus: Bus, request: bytes, latencies: list[float]) -> None:
+    began = time.perf_counter()
+    with contextlib.suppress(NatsError):  # before the importer is there
+        answer = await bus.client.request(subjects.lake("sql"), request, timeout=_ANSWER_WITHIN_S)
+        if json.loads(answer.data).get("rows"):
+            latencies.append((time.perf_counter() - began) * 1000)
+
+
+async def _until_imported(bus: Bus, stack: Stack, jobs: int) -> None:
+    imported = subjects.ALL_EVENTS.replace("job.>", f"job.{What.IMPORTED}.>")
+    while True:
+        state = (await bus.js.stream_info(subjects.EVENTS, subjects_filter=imported)).state
+        if sum((state.subjects or {}).values()) >= jobs:
+            return
+        if stack.processes["importer"].poll() is not None:
+            raise StackError(f"the importer has ended\n{stack.tail('importer')}")
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def _watch_timer(late_ms: list[float]) -> None:
+    while True:
+        began = time.perf_counter()
+        await asyncio.sleep(_TIMER_S)
+        late_ms.append((time.perf_counter() - began - _TIMER_S) * 1000)
+
+
+def _ms(start: datetime, end: datetime) -> float:
+    return (end - start).total_seconds() * 1000
+
+
+def main() -> None:
+    """Measure as the arguments say, and print it."""
+    parser = argparse.ArgumentParser(prog="python -m bench.queue", description=measure.__doc__)
+    parser.add_argument("--days", type=int, default=DAYS, help="how many days of each ticker")
+    parser.add_argument("--large", type=int, metavar="TIMES", help="import the 1x day so often instead")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="gexlake-queue-"))
+    try:
+        if options.large:
+            day = generated(large_day(1), inputs_folder(), print)
+            queue = measure(folder, options.large, day)
+        else:
+            queue = measure(folder, options.days)
+        print(table("A queue", queue).markdown())
+    except StackError as error:
+        sys.exit(f"bench: {error}")
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
