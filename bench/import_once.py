@@ -18,8 +18,9 @@ import duckdb
 
 from services.importer.import_path import ImportPath, container_memory_mb, memory_for
 from services.importer.lake_duckdb import Lake
+from services.importer.partition_tables_duckdb import Held
 from services.importer.partitions_duckdb import PartitionRow
-from services.importer.replacement_duckdb import Held, replace_partition
+from services.importer.replacement_duckdb import replace_partition
 from services.importer.source import Source
 from services.importer.statements_duckdb import Interruption
 from shared.paths import LakePaths

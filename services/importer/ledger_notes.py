@@ -8,8 +8,8 @@ import duckdb
 
 from services.importer import ledger_duckdb
 from services.importer.ledger import of_generation, with_outcome, with_replacement
+from services.importer.partition_tables_duckdb import Held
 from services.importer.partitions_duckdb import PartitionRow
-from services.importer.replacement_duckdb import Held
 from shared.job_states import Status
 from shared.messages import ImportFile
 

@@ -15,8 +15,9 @@ from services.importer.lake_duckdb import Lake
 from services.importer.ledger_notes import note_completed
 from services.importer.parquet_duckdb import hidden_parquet, is_there, remove_partials
 from services.importer.parquet_metadata import metadata_of
+from services.importer.partition_tables_duckdb import export_query
 from services.importer.partitions_duckdb import PartitionRow
-from services.importer.replacement_duckdb import complete, export_query
+from services.importer.replacement_duckdb import complete
 from services.importer.scratch import remove_scratch_folders
 from shared.bus import Bus
 from shared.durable_files import publish

@@ -9,7 +9,7 @@ commits, with the ledger at ``committed``; then the file is renamed into place; 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -19,36 +19,23 @@ import duckdb
 from services.importer import partitions_duckdb as partitions
 from services.importer.diagnosis_json import find_fault, first_line
 from services.importer.errors import UnreadableFile, WorseData
-from services.importer.formats import format_of
-from services.importer.formats.format import KEY_COLUMNS, Format
-from services.importer.heads_duckdb import TABLE, Heads, drop_heads, load_heads
+from services.importer.heads_duckdb import Heads, drop_heads, load_heads
 from services.importer.import_path import ImportPath
 from services.importer.lake_duckdb import Lake
 from services.importer.parquet_duckdb import ParquetFile, hidden_parquet
 from services.importer.parquet_metadata import metadata_of
+from services.importer.partition_tables_duckdb import Held, delete, held_by, insert
 from services.importer.partitions_duckdb import PartitionRow
-from services.importer.reader_duckdb import stored
 from services.importer.rows_duckdb import parquet_query
 from services.importer.scratch import scratch_folder
 from services.importer.source import Source
 from services.importer.split_file import Split, split, whole
-from services.importer.statements_duckdb import quoted, transaction
+from services.importer.statements_duckdb import transaction
 from shared.durable_files import publish
 from shared.failpoints import failpoint
 from shared.partition import Partition
-from shared.trading_day import bounds_ms
 
-_OF_PARTITION: Final = "timestamp >= ? AND timestamp < ? AND ticker = ? AND endpoint = ?"
 _REFUSED_BY_DUCKDB: Final = (duckdb.InvalidInputException, duckdb.ConversionException)
-
-
-@dataclass(frozen=True)
-class Held:
-    """What a partition holds before it is replaced."""
-
-    snapshots: int
-    strike_rows: int
-    row: PartitionRow | None
 
 
 class Notes(Protocol):
@@ -148,7 +135,7 @@ class _Replacement:
             if heads.is_dubious and (fault := find_fault(source)) is not None:
                 raise fault
             partition = Partition(source.ticker, source.endpoint, heads.trading_day)
-            held = _held(connection, source.format, partition)
+            held = held_by(connection, partition)
             self._refuse_worse(partition, "snapshots", heads.records, held.snapshots)
             query = parquet_query(source, found, heads)
             final = self._lake.paths.parquet(partition)
@@ -172,13 +159,9 @@ class _Replacement:
     def _commit(
         self, connection: duckdb.DuckDBPyConnection, row: PartitionRow, file: ParquetFile, held: Held
     ) -> None:
-        form = self._source.format
         with transaction(connection):
-            for table in form.tables:
-                connection.execute(f"DELETE FROM {table} WHERE {_OF_PARTITION}", _key(row.partition))  # noqa: S608
-            connection.execute(_insert_records(form, row))
-            if form.rows is not None:
-                connection.execute(_insert_rows(form, file))
+            delete(connection, row.partition)
+            insert(connection, row, file.path)
             partitions.write(connection, row)
             self._notes.committed(connection, row, held)
             failpoint("importer.loaded")
@@ -224,49 +207,3 @@ def complete(
         note(connection, published)
     failpoint("importer.completed")
     return published
-
-
-def export_query(partition: Partition) -> str:
-    """Return the query of a partition's Parquet rows as the table holds them."""
-    start, end = bounds_ms(partition.trading_day)
-    form = format_of(partition.endpoint)
-    return f"""
-        SELECT {", ".join(form.parquet_columns)} FROM {form.parquet_table}
-        WHERE timestamp >= {start} AND timestamp < {end}
-            AND ticker = {quoted(partition.ticker)} AND endpoint = {quoted(partition.endpoint)}
-        ORDER BY timestamp
-    """  # noqa: S608 (quoted)
-
-
-def _held(connection: duckdb.DuckDBPyConnection, form: Format, partition: Partition) -> Held:
-    snapshots, strike_rows = (
-        connection.execute(f"SELECT count(*) FROM {table} WHERE {_OF_PARTITION}", _key(partition)).fetchall()  # noqa: S608
-        for table in (form.table, form.parquet_table)
-    )
-    return Held(
-        snapshots[0][0], strike_rows[0][0] if form.rows else 0, partitions.read(connection, partition)
-    )
-
-
-def _insert_records(form: Format, row: PartitionRow) -> str:
-    """Return the statement that inserts the records that are kept; the record's own columns come first."""
-    constants = {**dict(form.constants), "job_id": quoted(row.job_id)}
-    columns = (*KEY_COLUMNS, *(field.stored_as for field in form.fields), *constants)
-    key = f"timestamp_ms, {quoted(row.ticker)}, {quoted(row.endpoint)}"
-    values = (key, *(stored(field) for field in form.fields), *constants.values())
-    return (
-        f"INSERT INTO {form.table} ({', '.join(columns)}) "  # noqa: S608 (quoted)
-        f"SELECT {', '.join(values)} FROM {TABLE} ORDER BY timestamp_ms"
-    )
-
-
-def _insert_rows(form: Format, file: ParquetFile) -> str:
-    columns = ", ".join(form.parquet_columns)
-    return (
-        f"INSERT INTO {form.parquet_table} ({columns}) "  # noqa: S608 (quoted)
-        f"SELECT {columns} FROM read_parquet({quoted(str(file.path))}, hive_partitioning = false)"
-    )
-
-
-def _key(partition: Partition) -> list[int | str]:
-    return [*bounds_ms(partition.trading_day), partition.ticker, partition.endpoint]

@@ -20,15 +20,14 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
-from io import FileIO
 from math import inf
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from services.importer.errors import UnreadableFile
 from services.importer.formats.format import MAX_RECORD_BYTES
+from services.importer.pieces import Pieces
 from services.importer.statements_duckdb import Interruption
 
 RUN_BYTES = 512 * 1024
@@ -143,9 +142,11 @@ class _Splitter:
         start = start.removeprefix(_BOM)
         form = _form(self._path, start)
         runs = _runs(file, start, _boundary(form, start))
-        pieces = _Pieces(self._folder, in_array=form == "array", size_bytes=PIECE_BYTES if cut else inf)
         heads = self._folder / "heads.json"
-        with heads.open("wb", buffering=_BUFFER_BYTES) as out, closing(pieces):
+        with (
+            heads.open("wb", buffering=_BUFFER_BYTES) as out,
+            Pieces(self._folder, in_array=form == "array", size_bytes=PIECE_BYTES if cut else inf) as pieces,
+        ):
             for number, (run, gap) in enumerate(runs):
                 self._interruption.check()
                 self._largest = max(self._largest, len(run))
@@ -248,40 +249,3 @@ def _runs(file: BinaryIO, buffer: bytes, boundary: re.Pattern[bytes]) -> Iterato
             more = file.read(max(missing, _AHEAD_BYTES, len(buffer) - 2 * RUN_BYTES))
             ended = not more
             buffer += more
-
-
-class _Pieces:
-    """Writes runs of records into files, each of which is an array again, or whole lines."""
-
-    def __init__(self, folder: Path, *, in_array: bool, size_bytes: float) -> None:
-        self.paths: list[Path] = []
-        self._folder = folder
-        self._in_array = in_array
-        self._enough = size_bytes
-        self._file: FileIO | None = None
-        self._size = 0
-
-    def add(self, run: bytes, gap: bytes) -> None:
-        """Write a run, and what is between it and the next, unless another piece begins there."""
-        if self._file is None:
-            self.paths.append(self._folder / f"piece{len(self.paths)}.json")
-            self._file, self._size = FileIO(self.paths[-1], "w"), 0
-            # The first run has the file's own bracket, the last its closing one.
-            self._put(b"[" if self._in_array and len(self.paths) > 1 else b"")
-        self._put(run)
-        if gap and self._size >= self._enough:
-            self._put(b"]" if self._in_array else b"")
-            self.close()
-        else:
-            self._put(gap)
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _put(self, data: bytes) -> None:
-        view = memoryview(data)
-        self._size += len(view)
-        while view and self._file is not None:
-            view = view[self._file.write(view) :]  # an unbuffered file may take less

@@ -1,0 +1,86 @@
+"""The rows of a partition in its tables: count, delete, insert, and read them for Parquet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from services.importer import partitions_duckdb as partitions
+from services.importer.formats import format_of
+from services.importer.formats.format import KEY_COLUMNS
+from services.importer.heads_duckdb import TABLE
+from services.importer.partitions_duckdb import PartitionRow
+from services.importer.reader_duckdb import stored
+from services.importer.statements_duckdb import quoted
+from shared.partition import Partition
+from shared.trading_day import bounds_ms
+
+_OF_PARTITION: Final = "timestamp >= ? AND timestamp < ? AND ticker = ? AND endpoint = ?"
+"""A range of timestamps: what is far from it is not looked at, however much the table holds."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a partition holds before it is replaced."""
+
+    snapshots: int
+    strike_rows: int
+    row: PartitionRow | None
+
+
+def held_by(connection: duckdb.DuckDBPyConnection, partition: Partition) -> Held:
+    """Return what a partition holds."""
+    form = format_of(partition.endpoint)
+    snapshots = _count(connection, form.table, partition)
+    strike_rows = _count(connection, form.rows.table, partition) if form.rows else 0
+    return Held(snapshots, strike_rows, partitions.read(connection, partition))
+
+
+def delete(connection: duckdb.DuckDBPyConnection, partition: Partition) -> None:
+    """Delete a partition's rows."""
+    for table in format_of(partition.endpoint).tables:
+        connection.execute(f"DELETE FROM {table} WHERE {_OF_PARTITION}", _key(partition))  # noqa: S608
+
+
+def insert(connection: duckdb.DuckDBPyConnection, row: PartitionRow, parquet: Path) -> None:
+    """Insert the records from the heads that are loaded, and their rows from the Parquet file."""
+    form = format_of(row.endpoint)
+    constants = {**dict(form.constants), "job_id": quoted(row.job_id)}
+    columns = (*KEY_COLUMNS, *(field.stored_as for field in form.fields), *constants)
+    key = ("timestamp_ms", quoted(row.ticker), quoted(row.endpoint))
+    values = (*key, *(stored(field) for field in form.fields), *constants.values())
+    connection.execute(
+        f"INSERT INTO {form.table} ({', '.join(columns)}) "  # noqa: S608 (quoted)
+        f"SELECT {', '.join(values)} FROM {TABLE} ORDER BY timestamp_ms"
+    )
+    if form.rows is not None:
+        of_rows = ", ".join(form.parquet_columns)
+        connection.execute(
+            f"INSERT INTO {form.rows.table} ({of_rows}) "  # noqa: S608 (quoted)
+            f"SELECT {of_rows} FROM read_parquet({quoted(str(parquet))}, hive_partitioning = false)"
+        )
+
+
+def export_query(partition: Partition) -> str:
+    """Return the query of a partition's Parquet rows as the table holds them."""
+    start, end = bounds_ms(partition.trading_day)
+    form = format_of(partition.endpoint)
+    return f"""
+        SELECT {", ".join(form.parquet_columns)} FROM {form.parquet_table}
+        WHERE timestamp >= {start} AND timestamp < {end}
+            AND ticker = {quoted(partition.ticker)} AND endpoint = {quoted(partition.endpoint)}
+        ORDER BY timestamp
+    """  # noqa: S608 (quoted)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str, partition: Partition) -> int:
+    query = f"SELECT count(*) FROM {table} WHERE {_OF_PARTITION}"  # noqa: S608 (a name of ours)
+    row = connection.execute(query, _key(partition)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _key(partition: Partition) -> list[int | str]:
+    return [*bounds_ms(partition.trading_day), partition.ticker, partition.endpoint]
