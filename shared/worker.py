@@ -188,11 +188,14 @@ class Worker:
         return payload
 
     async def _attempt(self, message: Msg, command: Command) -> None:
-        if await is_superseded(self._bus, command.job):
+        superseded, given_up = await asyncio.gather(
+            is_superseded(self._bus, command.job), self._attempts.is_given_up(command)
+        )
+        if superseded:
             log.info("job_superseded")
             await _settle(message, "ack")
             return
-        if await self._attempts.is_given_up(command):
+        if given_up:
             await _settle(message, "term")
             return
         try:

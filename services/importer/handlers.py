@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -44,8 +45,7 @@ async def import_file(
         BrokerUnavailable: it is in the lake, but nobody could be told yet.
     """
     failpoint("importer.started")
-    await finish_committed(bus, lake)
-    newest = await bus.last(FileStaged, command.job.job_id)
+    _, newest = await asyncio.gather(finish_committed(bus, lake), bus.last(FileStaged, command.job.job_id))
     work = partial(bring_in, as_last_staged(command, newest), lake, clock=bus.clock, rules=rules)
     fact = await writer.run_within(work, timeout_s)
     await bus.announce(fact)
