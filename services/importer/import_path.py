@@ -1,4 +1,4 @@
-"""Choose how much memory and how many threads an import may take; the result is the same."""
+"""Choose how much memory an import takes; the result is the same."""
 
 from __future__ import annotations
 
@@ -30,9 +30,14 @@ class ImportPath(StrEnum):
     AUTO = "auto"
     """As file, memory and processors suggest."""
     FAST = "fast"
-    """Cut into pieces, which all threads read at once."""
+    """In pieces of a size that keeps all threads busy."""
     BOUNDED = "bounded"
-    """As it is, by one thread, in little memory."""
+    """In small pieces, for little memory."""
+
+    @property
+    def piece_share(self) -> float:
+        """What a piece has of the usual size."""
+        return 0.25 if self is ImportPath.BOUNDED else 1.0
 
 
 def chosen(wanted: ImportPath, memory_mb: int, threads: int, size_bytes: int) -> ImportPath:
@@ -48,6 +53,23 @@ def chosen(wanted: ImportPath, memory_mb: int, threads: int, size_bytes: int) ->
         return wanted
     is_worth_it = size_bytes >= 2 * PIECE_BYTES and threads > 1 and memory_mb >= FAST_MEMORY_MB
     return ImportPath.FAST if is_worth_it else ImportPath.BOUNDED
+
+
+def threads_for(wanted: ImportPath, threads: int, memory_mb: int) -> int:
+    """Return how many threads DuckDB is told to have; 0 if it may have one for each processor.
+
+    Where every import is bounded it is one: with more, DuckDB keeps all rows of a piece until its end, to
+    write them in their order, and the one piece is then the whole file.
+
+    Args:
+        wanted: the path that the setting says.
+        threads: how many the setting says; 0 if it does not.
+        memory_mb: what DuckDB may use.
+    """
+    if threads:
+        return threads
+    is_bounded = wanted is ImportPath.BOUNDED or (wanted is ImportPath.AUTO and memory_mb < FAST_MEMORY_MB)
+    return 1 if is_bounded else 0
 
 
 def memory_for(wanted: ImportPath, limit_mb: int | None, container_mb: int | None) -> int:
