@@ -24,7 +24,7 @@ from shared.job_states import JobState, JobStates
 from shared.tail import follow
 
 _RETRY_S: Final = 1.0
-_AT_ONCE: Final = 100
+_AT_ONCE: Final = 40
 """How many rows are written in one turn: the imports wait meanwhile."""
 _GATHER_S: Final = 0.5
 """How long news is gathered after all of it was written: an import makes several within moments."""
