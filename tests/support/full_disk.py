@@ -81,3 +81,14 @@ def _limit(stack: Stack, soft_bytes: int) -> None:
 
 def _importer(stack: Stack) -> int:
     return stack.processes["importer"].pid
+
+
+@contextmanager
+def own_files_limited(size_bytes: int) -> Iterator[None]:
+    """Let no file of this process grow beyond ``size_bytes`` for as long as the context lasts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

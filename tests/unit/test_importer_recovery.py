@@ -29,6 +29,7 @@ from shared.job_states import JobStates, Status
 from shared.messages import JobFailed, PartitionImported
 from shared.paths import partial
 from shared.subjects import Stage
+from tests.support.full_disk import own_files_limited
 from tests.support.lake import LakeOnDisk, records
 from tests.support.values import NOON, a_job
 
@@ -253,6 +254,21 @@ def test_an_invalid_instance_is_opened_anew_although_a_reader_holds_it(lake: Lak
     reader.join(10)
     assert isinstance(ended[0], duckdb.InterruptException)
     lake.bring_in(lake.stage(records(6), a_job(generation=2)))
+    assert lake.differences() == 0
+
+
+def test_a_checkpoint_that_finds_the_disk_full_loses_nothing(lake: LakeOnDisk) -> None:
+    lake.bring_in(lake.stage(records(500)))
+    before = lake.rows("FROM gex_strikes")
+    with own_files_limited(64 * 1024):
+        with pytest.raises(StorageTrouble, match="checkpoint"), lake.lake.writing() as connection:
+            connection.execute("CHECKPOINT")
+        assert lake.rows("FROM gex_strikes") == before
+        with pytest.raises(StorageTrouble), lake.lake.writing() as connection:
+            connection.execute("CHECKPOINT")
+    assert lake.rows("FROM gex_strikes") == before
+    lake.bring_in(lake.stage(records(501), a_job(generation=2)))
+    assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(501,)]
     assert lake.differences() == 0
 
 
