@@ -119,6 +119,10 @@ class ComposeStack:
         """Return ``running``, ``exited`` and the like."""
         return self._compose.get_container(service, include_all=True).State
 
+    def inspect(self, service: str, template: str) -> str:
+        """Return what ``docker inspect`` tells of a service's container, in the form of a Go template."""
+        return _output(["docker", "inspect", "--format", template, self._container(service)]).strip()
+
     def logs(self) -> str:
         """Return everything that the containers have written."""
         return self.compose("logs", "--no-color", "--timestamps")

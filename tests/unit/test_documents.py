@@ -15,7 +15,7 @@ from shared.settings import Settings
 
 ROOT: Final = Path(__file__).parents[2]
 SERVICES: Final = ("intake", "fetcher", "importer", "janitor")
-ELSEWHERE: Final = {"GEXLAKE_FAILPOINT"} | {
+ELSEWHERE: Final = {"GEXLAKE_FAILPOINT", "GEXLAKE_IMPORTER_MEMORY"} | {
     f"GEXLAKE_{volume}" for volume in ("LAKE", "SOURCE", "ARCHIVE", "STREAMS", "LOCAL_SOURCES")
 }
 """Names that compose.yaml or shared/failpoints.py read, and no settings class."""
