@@ -18,7 +18,9 @@ from tests.fuzz.seeds import write_seeds
 _HANG_S: Final = 20
 _LARGEST: Final = 16_384
 _FINDINGS: Final = Path(__file__).parents[2] / "build" / "fuzz"
-_NOISE: Final = re.compile(r"nanobind: | - leaked | - \.\.\. skipped|INFO: Instrumenting|\s*$")
+_NOISE: Final = re.compile(
+    r"nanobind: |See https://nanobind| - leaked | - \.\.\. skipped|INFO: Instrumenting|\s*$"
+)
 """What is said at the start of every run, and by DuckDB's binding when a process ends in the middle of it."""
 
 

@@ -28,6 +28,7 @@ NUMBERS: Final = (
 INTEGERS: Final = ("min_dte", "sec_min_dte")
 KNOWN: Final = frozenset({"timestamp", "ticker", "spot", "strikes", "max_priors", *NUMBERS, *INTEGERS})
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
+_ABOUT_BYTES: Final = 1024 * 1024
 MAX_DEPTH: Final = 64
 
 Fault = tuple[int | None, str | None]
@@ -270,7 +271,8 @@ class _Reading:
         """Take in the next record."""
         _check_shape(number, record, text)
         if faults := _faults_of(record, self.ticker):
-            raise _Refusal("record", faults=frozenset((number, name) for name in faults))
+            named = frozenset((number, name) for name in faults)
+            raise _Refusal("record", faults=named | self._fault_of_time(number, record))
         _check_unknown(number, record, lax=self.lax)
         milliseconds = _milliseconds(record["timestamp"])
         self.day = self.day or _day_of(milliseconds, number)
@@ -283,6 +285,15 @@ class _Reading:
             self.duplicates += 1
         else:
             self.kept[milliseconds] = record
+
+    def _fault_of_time(self, number: int, record: _Object) -> frozenset[Fault]:
+        """Return the fault of a first timestamp that is no time: one of several in its record."""
+        try:
+            if self.day is None and _is_number(record.get("timestamp")):
+                _day_of(_milliseconds(record["timestamp"]), number)
+        except _Refusal as refusal:
+            return refusal.refused.faults
+        return frozenset()
 
     def _stray(self, number: int) -> None:
         self.strays.append(number)
@@ -311,8 +322,11 @@ class _Reading:
 
 def _check_shape(number: int, record: Any, text: str) -> None:
     anything = frozenset({(number, None)})
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_RECORD_BYTES or not isinstance(record, _Object):
+    size_bytes = len(text.encode("utf-8", "surrogatepass"))
+    if size_bytes > MAX_RECORD_BYTES + _ABOUT_BYTES or not isinstance(record, _Object):
         raise _Refusal("record", "file", faults=anything)
+    if size_bytes > MAX_RECORD_BYTES:
+        raise _Silent("just too large: nobody measures records to the byte")
     depth = max(depth for _, depth in _inside(record))
     if depth > MAX_DEPTH:
         raise _Refusal("record", "file", faults=anything)

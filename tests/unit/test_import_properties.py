@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 
@@ -12,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 
 from tests.support.history_files import HistoryFile, good_files
-from tests.support.history_oracle import Expected
+from tests.support.history_oracle import MAX_RECORD_BYTES, Expected
 from tests.support.import_trials import Trials
+from tests.support.lake import a_record
 from tests.support.spoilt_files import damaged_files, files_with_a_spoilt_record
 
 _PROFILES = {
@@ -46,3 +48,35 @@ def test_a_record_that_breaks_a_rule_is_named_and_nothing_changes(trials: Trials
 @given(file=damaged_files())
 def test_a_damaged_file_is_refused_or_read_as_it_stands(trials: Trials, file: HistoryFile) -> None:
     trials.verdict(file)
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "lands"), [(MAX_RECORD_BYTES, True), (MAX_RECORD_BYTES + (2 << 20), False)]
+)
+def test_a_record_far_over_16_mib_is_refused_by_its_number(
+    trials: Trials, size_bytes: int, lands: bool
+) -> None:
+    padding = size_bytes - len(json.dumps(a_record(1, note="")))
+    document = [a_record(), a_record(1, note="x" * padding), a_record(2)]
+    said = trials.verdict(HistoryFile(json.dumps(document).encode()))
+    assert isinstance(said, Expected) is lands
+
+
+RECORD = '{"timestamp":1763130600,"ticker":"NQ_NDX","spot":5,%s}'
+
+
+@pytest.mark.xfail(strict=True, reason="heads and dropped records hide what is wrong with their strikes")
+@pytest.mark.parametrize(
+    "records",
+    [
+        pytest.param(
+            ['"strikes":[[1,2,3,["5"]]],"x":{"strikes":[[1,2]]}'], id="a nested array for the bad one"
+        ),
+        pytest.param(['"strikes":[[1,2]],"max_priors":[{"strikes":[[1,2]]}]'], id="nested in max_priors"),
+        pytest.param(['"max_priors":[{"strikes":[[1,2]]}]'], id="nested in max_priors only"),
+        pytest.param(['"strikes":[[1,2]]', '"strikes":[[1]]'], id="a bad strike in a duplicate"),
+    ],
+)
+def test_strikes_that_hide_behind_others_are_read(trials: Trials, records: list[str]) -> None:
+    text = ",".join(RECORD % each for each in records)
+    trials.verdict(HistoryFile(f"[{text}]".encode()))
