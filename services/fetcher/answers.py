@@ -20,6 +20,7 @@ MAX_REDIRECTS: Final = 3
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _BUSY: Final = frozenset({408, 425, 429})
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+_BOM: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = b" \t\r\n"
 
 
@@ -80,12 +81,12 @@ def check_first_bytes(source: str, name: str, first: bytes) -> None:
     Args:
         source: how to name where it came from.
         name: the file's name; ``.gz`` promises gzip, anything else plain JSON.
-        first: the first block of it, at least two bytes if it has as many.
+        first: the first block of it, at least four bytes if it has as many.
 
     Raises:
         NotAHistoryFile: it does not; nothing of its content is told, it may repeat the signed URL.
     """
-    begins = first.lstrip(_BLANKS)[:1]
+    begins = first.removeprefix(_BOM).lstrip(_BLANKS)[:1]
     is_gzip, promises_gzip = first.startswith(_GZIP_MAGIC), name.endswith(".gz")
     if is_gzip if promises_gzip else begins in {b"[", b"{"}:
         return

@@ -106,3 +106,9 @@ async def test_as_many_strays_as_the_setting_allows_are_dropped(system: System) 
     job = await brought_in(system, "one_stray", NAME, json.dumps(document).encode())
     assert (job["state"], job["snapshots"]) == ("completed", 30 - MAX_STRAYS)
     assert await system.sql("SELECT snapshots, strays FROM partitions") == [[29, 1]]
+
+
+async def test_a_mark_of_byte_order_is_no_reason_to_refuse_a_file(system: System) -> None:
+    document = json.dumps(records(31)).encode()
+    job = await brought_in(system, "marked", NAME, b"\xef\xbb\xbf" + document)
+    assert (job["state"], job["snapshots"]) == ("completed", 31)

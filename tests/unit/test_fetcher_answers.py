@@ -103,6 +103,8 @@ def test_the_name_of_a_source_has_no_query_and_no_user() -> None:
     [
         ("a.json", b"[{"),
         ("a.json", b" \r\n\t{"),
+        ("a.json", b"\xef\xbb\xbf["),
+        ("a.json", b"\xef\xbb\xbf\r\n{"),
         ("a.jsonl", b'{"ticker"'),
         ("a.json.gz", b"\x1f\x8b\x08"),
         ("a.jsonl.gz", b"\x1f\x8b"),
@@ -121,6 +123,7 @@ def test_bytes_that_fit_the_name_pass(name: str, first: bytes) -> None:
         ("a.json.gz", b"[{}]", "ends in .gz"),
         ("a.json", b"timestamp,spot", "neither"),
         ("a.json", b"   \n", "neither"),
+        ("a.json", b"\xef\xbb\xbf<html>", "web page"),
     ],
 )
 def test_bytes_that_belie_the_name_are_refused_without_being_told(
