@@ -202,7 +202,13 @@ _NO_DAY_OF_HISTORY: Final = (
     ),
     RefusedKind("no_records", lambda: b" [ ]\n", "the file holds no records", error="NoRecords"),
     RefusedKind("empty", lambda: b"", "is empty", None, "NotAHistoryFile"),
-    RefusedKind("packed_and_empty", lambda: gzip.compress(b""), "the file is empty", packed=True),
+    RefusedKind(
+        "packed_and_empty",
+        lambda: gzip.compress(b""),
+        "the file holds no records",
+        error="NoRecords",
+        packed=True,
+    ),
     RefusedKind("nested_without_end", lambda: b"[" * 1_000_000, "record 1 is nested too deeply"),
     RefusedKind("nested_too_deeply", lambda: _nested(100_000), f"record {BAD} is nested too deeply"),
     RefusedKind(
