@@ -10,14 +10,24 @@ import duckdb
 
 from services.importer.diagnosis_json import find_fault, refusal_of
 from services.importer.errors import NoRecords
-from services.importer.formats.format import MAX_DEPTH, Kind
-from services.importer.reader_duckdb import TIMESTAMP_MS, is_valid, read_json, read_objects
+from services.importer.formats.format import MAX_DEPTH, MAX_RECORD_BYTES, Kind
+from services.importer.reader_duckdb import (
+    TIMESTAMP_MS,
+    is_valid,
+    read_json,
+    read_objects,
+    stored,
+)
 from services.importer.source import Source
 from services.importer.split_file import Split
 from services.importer.statements_duckdb import quoted
 from shared.trading_day import bounds_ms, trading_day_of
 
 TABLE: Final = "heads"
+
+
+class HeadsUnfit(Exception):
+    """Heads cannot stand for the records, which have to be read whole."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +65,14 @@ def load_heads(connection: duckdb.DuckDBPyConnection, source: Source, split: Spl
     Raises:
         BadRecord: a record breaks a rule.
         UnreadableFile: the file is no JSON of the vendor's form.
+        HeadsUnfit: rows hold more than numbers, or something else holds what looks like rows.
     """
-    columns = dict.fromkeys(("timestamp", "ticker", *(field.name for field in source.format.fields)), "JSON")
-    connection.execute(
-        f"CREATE TEMP TABLE {TABLE} AS "  # noqa: S608 (quoted)
-        f"SELECT row_number() OVER () AS number, {TIMESTAMP_MS} AS timestamp_ms, * "
-        f"FROM {read_json(split.heads, split.form, split.largest_bytes, columns)}"
-    )
-    seen = _Survey(*_row(connection, _survey(source)))
+    connection.execute(_load(source, split))
+    seen = _Survey(*_row(connection, _SURVEY))
     if seen.records == 0:
         raise find_fault(source) or NoRecords(source.path.name)
+    if split.is_derived and (seen.is_unfit or split.largest_bytes > MAX_RECORD_BYTES):
+        raise HeadsUnfit
     if seen.faults:
         raise refusal_of(source, "a record breaks a rule")
     day = source.day or _day_of(source, seen.first_record_ms)
@@ -83,7 +91,6 @@ def load_heads(connection: duckdb.DuckDBPyConnection, source: Source, split: Spl
         connection,
         f"SELECT count(*), min(timestamp_ms), max(timestamp_ms) FROM {TABLE}",  # noqa: S608
     )
-    has_rows = source.format.rows is not None
     return Heads(
         trading_day=day,
         records=kept,
@@ -94,7 +101,7 @@ def load_heads(connection: duckdb.DuckDBPyConnection, source: Source, split: Spl
         unknown_fields=names.unknown,
         unknown_records=names.records,
         rearranged=rearranged,
-        is_dubious=names.is_odd or (has_rows and split.row_arrays != seen.records),
+        is_dubious=names.is_odd,
     )
 
 
@@ -112,14 +119,16 @@ class _Survey:
     distinct: int
     steps_back: int
     first_record_ms: int
-    values: int
-    """How many known fields have a value other than null."""
+    names: int
+    """How many known names have a value other than null."""
     is_deep: bool
     """Whether an array has so many brackets that it may be too deep."""
+    is_unfit: bool
+    """Whether rows were left in, or may have been left out of another field."""
 
     def all_names_are_known(self, split: Split) -> bool:
         """Tell whether there are no more colons than the known names with values account for."""
-        return split.colons == self.values + split.row_arrays
+        return split.colons == self.names
 
 
 @dataclass(frozen=True)
@@ -137,25 +146,43 @@ class _Names:
     is_odd: bool
 
 
-def _survey(source: Source) -> str:
-    """Return the query whose columns are the fields of ``_Survey``."""
-    fields = source.format.fields
+_SURVEY: Final = f"""
+    SELECT count(*), count(*) FILTER (WHERE NOT is_valid), count(DISTINCT timestamp_ms),
+        (SELECT count(*) FILTER (WHERE timestamp_ms < previous_ms)
+         FROM (SELECT timestamp_ms, lag(timestamp_ms) OVER () AS previous_ms FROM {TABLE})),
+        min_by(timestamp_ms, number), sum(names), coalesce(bool_or(is_deep), false),
+        coalesce(bool_or(is_unfit), false)
+    FROM {TABLE}
+"""  # noqa: S608 (a constant)
+"""The query whose columns are the fields of ``_Survey``."""
+
+
+def _load(source: Source, split: Split) -> str:
+    """Return the statement that reads the heads: values as they are stored, and what to know of them."""
+    fields, rows = source.format.fields, source.format.rows
     rules = [
-        "timestamp_ms IS NOT NULL",
+        f"{TIMESTAMP_MS} IS NOT NULL",
         "coalesce(json_type(timestamp) IN ('BIGINT', 'UBIGINT', 'DOUBLE'), false)",
         "coalesce(json_type(ticker) = 'VARCHAR', false)",
         f"coalesce(upper(ticker ->> '$') = {quoted(source.ticker)}, false)",
         *(is_valid(field) for field in fields),
     ]
-    values = " + ".join(f"count({name})" for name in ("timestamp", "ticker", *(each.name for each in fields)))
-    arrays = [each.name for each in fields if each.kind in {Kind.ARRAY, Kind.NUMBERS}]
-    deep = " OR ".join(f"{_brackets(name)} > {MAX_DEPTH}" for name in arrays) or "false"
+    names = source.format.known
+    arrays = [field.name for field in fields if field.kind in {Kind.ARRAY, Kind.NUMBERS}]
+    deep = [f"{_brackets(name)} > {MAX_DEPTH}" for name in arrays]
+    unfit = [f"contains(CAST({name} AS VARCHAR), '{{')" for name in arrays]
+    if rows is not None:
+        unfit.append(f"CAST({rows.field} AS VARCHAR) <> '[]'")
     return f"""
-        SELECT count(*), count(*) FILTER (WHERE NOT ({" AND ".join(rules)})), count(DISTINCT timestamp_ms),
-            count(*) FILTER (WHERE timestamp_ms < previous_ms), first(timestamp_ms ORDER BY number),
-            {values}, coalesce(bool_or({deep}), false)
-        FROM (SELECT *, lag(timestamp_ms) OVER (ORDER BY number) AS previous_ms FROM {TABLE})
-    """  # noqa: S608 (the only value is quoted)
+        CREATE TEMP TABLE {TABLE} AS
+        SELECT row_number() OVER () AS number, {TIMESTAMP_MS} AS timestamp_ms,
+            {", ".join(stored(field) for field in fields)},
+            {" AND ".join(rules)} AS is_valid,
+            {" + ".join(f"CAST({name} IS NOT NULL AS TINYINT)" for name in names)} AS names,
+            {" OR ".join(deep) or "false"} AS is_deep,
+            {" OR ".join(unfit) or "false"} AS is_unfit
+        FROM {read_json(split.heads, split.form, split.largest_bytes, dict.fromkeys(names, "JSON"))}
+    """  # noqa: S608 (quoted)
 
 
 def _brackets(name: str) -> str:

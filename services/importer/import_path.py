@@ -55,23 +55,6 @@ def chosen(wanted: ImportPath, memory_mb: int, threads: int, size_bytes: int) ->
     return ImportPath.FAST if is_worth_it else ImportPath.BOUNDED
 
 
-def threads_for(wanted: ImportPath, threads: int, memory_mb: int) -> int:
-    """Return how many threads DuckDB is told to have; 0 if it may have one for each processor.
-
-    Where every import is bounded it is one: with more, DuckDB keeps all rows of a piece until its end, to
-    write them in their order, and the one piece is then the whole file.
-
-    Args:
-        wanted: the path that the setting says.
-        threads: how many the setting says; 0 if it does not.
-        memory_mb: what DuckDB may use.
-    """
-    if threads:
-        return threads
-    is_bounded = wanted is ImportPath.BOUNDED or (wanted is ImportPath.AUTO and memory_mb < FAST_MEMORY_MB)
-    return 1 if is_bounded else 0
-
-
 def memory_for(wanted: ImportPath, limit_mb: int | None, container_mb: int | None) -> int:
     """Return what DuckDB may use, in MiB.
 

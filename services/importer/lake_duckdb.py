@@ -14,7 +14,7 @@ import duckdb
 import structlog
 
 from services.importer.errors import LakeLocked, StorageTrouble
-from services.importer.import_path import ImportPath, chosen, threads_for
+from services.importer.import_path import ImportPath, chosen
 from services.importer.migrate_duckdb import migrate
 from services.importer.statements_duckdb import Interruption, quoted
 from services.importer.views_duckdb import ParquetViews
@@ -88,7 +88,7 @@ class Lake:
                 make_folder(folder)
         except OSError as error:
             raise CannotStart(f"the data folder cannot be used: {error} (GEXLAKE_DATA_DIR)") from error
-        threads = _threads(settings) or os.cpu_count() or 1
+        threads = settings.import_threads or os.cpu_count() or 1
         choose = partial(chosen, settings.import_path, settings.duckdb_memory_mb, threads)
         lake = cls(paths, partial(_connect, settings, paths), choose)
         with lake.writing() as connection:
@@ -199,7 +199,7 @@ def _connect(settings: LakeSettings, paths: LakePaths) -> duckdb.DuckDBPyConnect
                 "storage_compatibility_version": STORAGE_VERSION,
                 "memory_limit": f"{settings.duckdb_memory_mb}MiB",
                 "temp_directory": str(paths.scratch),
-                **({"threads": threads} if (threads := _threads(settings)) else {}),
+                **({"threads": settings.import_threads} if settings.import_threads else {}),
             },
         )
     except duckdb.IOException as error:
@@ -211,10 +211,6 @@ def _connect(settings: LakeSettings, paths: LakePaths) -> duckdb.DuckDBPyConnect
         raise CannotStart(f"{paths.database} cannot be opened: {error}") from error
     _confine(connection, paths)
     return connection
-
-
-def _threads(settings: LakeSettings) -> int:
-    return threads_for(settings.import_path, settings.import_threads, settings.duckdb_memory_mb)
 
 
 def _confine(connection: duckdb.DuckDBPyConnection, paths: LakePaths) -> None:

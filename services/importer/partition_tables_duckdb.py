@@ -13,7 +13,6 @@ from services.importer.formats import format_of
 from services.importer.formats.format import KEY_COLUMNS
 from services.importer.heads_duckdb import TABLE
 from services.importer.partitions_duckdb import PartitionRow
-from services.importer.reader_duckdb import stored
 from services.importer.statements_duckdb import quoted
 from shared.partition import Partition
 from shared.trading_day import bounds_ms
@@ -49,9 +48,9 @@ def insert(connection: duckdb.DuckDBPyConnection, row: PartitionRow, parquet: Pa
     """Insert the records from the heads that are loaded, and their rows from the Parquet file."""
     form = format_of(row.endpoint)
     constants = {**dict(form.constants), "job_id": quoted(row.job_id)}
-    columns = (*KEY_COLUMNS, *(field.stored_as for field in form.fields), *constants)
-    key = ("timestamp_ms", quoted(row.ticker), quoted(row.endpoint))
-    values = (*key, *(stored(field) for field in form.fields), *constants.values())
+    fields = [field.stored_as for field in form.fields]
+    columns = (*KEY_COLUMNS, *fields, *constants)
+    values = ("timestamp_ms", quoted(row.ticker), quoted(row.endpoint), *fields, *constants.values())
     connection.execute(
         f"INSERT INTO {form.table} ({', '.join(columns)}) "  # noqa: S608 (quoted)
         f"SELECT {', '.join(values)} FROM {TABLE} ORDER BY timestamp_ms"

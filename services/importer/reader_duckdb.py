@@ -49,9 +49,9 @@ def is_valid(field: Field) -> str:
 
 
 def stored(field: Field) -> str:
-    """Return the expression of a valid field, read as JSON, as its column has it."""
+    """Return the expression of a field, read as JSON, as its column has it; NULL where it is not valid."""
     kind = {Kind.NUMBER: "DOUBLE", Kind.INTEGER: "INTEGER"}.get(field.kind, "VARCHAR")
-    return f"CAST({field.name} AS {kind}) AS {field.stored_as}"
+    return f"TRY_CAST({field.name} AS {kind}) AS {field.stored_as}"
 
 
 def _is_number(name: str) -> str:

@@ -19,7 +19,7 @@ import duckdb
 from services.importer import partitions_duckdb as partitions
 from services.importer.diagnosis_json import find_fault, first_line
 from services.importer.errors import UnreadableFile, WorseData
-from services.importer.heads_duckdb import Heads, drop_heads, load_heads
+from services.importer.heads_duckdb import Heads, HeadsUnfit, drop_heads, load_heads
 from services.importer.import_path import ImportPath
 from services.importer.lake_duckdb import Lake
 from services.importer.parquet_duckdb import ParquetFile, hidden_parquet
@@ -29,7 +29,7 @@ from services.importer.partitions_duckdb import PartitionRow
 from services.importer.rows_duckdb import parquet_query
 from services.importer.scratch import scratch_folder
 from services.importer.source import Source
-from services.importer.split_file import Split, split, whole
+from services.importer.split_file import CannotCut, Split, split, whole
 from services.importer.statements_duckdb import transaction
 from shared.durable_files import publish
 from shared.failpoints import failpoint
@@ -70,7 +70,7 @@ def replace_partition(
         found = _split(source, folder, lake.import_path(source.size_bytes))
         try:
             row = replacement.by(connection, found)
-        except _REFUSED_BY_DUCKDB as error:
+        except (*_REFUSED_BY_DUCKDB, HeadsUnfit) as error:
             row = _again(connection, replacement, source, folder, found, error)
     lake.refresh_parquet_view()
     return row
@@ -82,7 +82,7 @@ def _again(
     source: Source,
     folder: Path,
     found: Split,
-    error: duckdb.Error,
+    error: Exception,
 ) -> PartitionRow:
     """Replace the partition by the whole file, unless the file is at fault and not where it was cut.
 
@@ -105,12 +105,16 @@ def _split(source: Source, folder: Path, path: ImportPath) -> Split:
         return split(
             source.path,
             folder,
-            cut=path is ImportPath.FAST,
+            piece_share=path.piece_share,
             row_field=rows.field if rows else None,
             interruption=source.interruption,
         )
     except UnreadableFile as error:
         raise find_fault(source) or error from error
+    except CannotCut:
+        if (fault := find_fault(source)) is not None:
+            raise fault from None
+        return whole(source.path, folder, source.interruption)
 
 
 class _Replacement:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.importer.formats.format import Field, Kind, Rows
 from services.importer.heads_duckdb import TABLE, Heads
-from services.importer.reader_duckdb import TIMESTAMP_MS, read_json, stored
+from services.importer.reader_duckdb import TIMESTAMP_MS, read_json
 from services.importer.source import Source
 from services.importer.split_file import Split
 from services.importer.statements_duckdb import quoted
@@ -18,17 +18,20 @@ def parquet_query(source: Source, split: Split, heads: Heads) -> str:
     key = f"{quoted(source.ticker)} AS ticker, {quoted(source.endpoint)} AS endpoint"
     rows = source.format.rows
     if rows is None:
-        fields = ", ".join(stored(field) for field in source.format.fields)
+        fields = ", ".join(field.stored_as for field in source.format.fields)
         return f"SELECT timestamp_ms AS timestamp, {key}, {fields} FROM {TABLE} ORDER BY timestamp_ms"  # noqa: S608
     records = _rearranged(rows, split) if heads.rearranged else _as_they_come(rows, split)
     taken = ", ".join(
         f"{_taken(part, place)} AS {part.stored_as}" for place, part in enumerate(rows.parts, 1)
     )
-    checked = ", ".join(f"{_checked(part, rows)} AS {part.stored_as}" for part in rows.parts)
+    checks = [_check(part) for part in rows.parts]
+    checks.append(f"parts BETWEEN {rows.least} AND {len(rows.parts)}")
     return f"""
-        SELECT timestamp_ms AS timestamp, {key}, {checked}
+        SELECT timestamp_ms AS timestamp, {key}, {", ".join(part.stored_as for part in rows.parts)}
         FROM (SELECT timestamp_ms, len(element) AS parts, {taken}
               FROM (SELECT timestamp_ms, unnest(elements) AS element FROM ({records})))
+        WHERE CASE WHEN {" AND ".join(checks)} THEN timestamp_ms IS NOT NULL
+            ELSE error('a row of {rows.field} is not what it must be') END
     """  # noqa: S608 (quoted)
 
 
@@ -40,12 +43,15 @@ def _as_they_come(rows: Rows, split: Split) -> str:
 
 
 def _rearranged(rows: Rows, split: Split) -> str:
-    """Take the records that are kept; numbered, they are read by one thread."""
+    """Take all records, those that are kept in the order of time, those that are not without a time.
+
+    Numbered, they are read by one thread. What is dropped is checked like what is kept.
+    """
     read = read_json(split.pieces, split.form, split.largest_bytes, {rows.field: "JSON[][]"})
     return f"""
         SELECT {TABLE}.timestamp_ms, elements
         FROM (SELECT row_number() OVER () AS number, {rows.field} AS elements FROM {read}) AS records
-        JOIN {TABLE} USING (number) ORDER BY {TABLE}.timestamp_ms
+        LEFT JOIN {TABLE} USING (number) ORDER BY {TABLE}.timestamp_ms
     """  # noqa: S608 (constants)
 
 
@@ -55,16 +61,10 @@ def _taken(part: Field, place: int) -> str:
     return f"CAST({text} AS DOUBLE)" if part.kind is Kind.NUMBER else text
 
 
-def _checked(part: Field, rows: Rows) -> str:
+def _check(part: Field) -> str:
     name = part.stored_as
     if part.kind is Kind.NUMBER:
-        valid = f"isfinite({name})" if part.required else f"({name} IS NULL OR isfinite({name}))"
-    else:
-        # What can be inside of an array was looked at when the file was split.
-        valid = (
-            f"({name} IS NULL OR (starts_with({name}, '[') AND NOT starts_with({name}, '[[') "
-            f"AND NOT contains({name}, ',[')))"
-        )
-    if part is rows.parts[0]:
-        valid += f" AND parts BETWEEN {rows.least} AND {len(rows.parts)}"
-    return f"CASE WHEN {valid} THEN {name} ELSE error('a row has a bad {part.name}') END"
+        return f"isfinite({name})" if part.required else f"({name} IS NULL OR isfinite({name}))"
+    # That there are numbers and nulls in it was seen when the file was split.
+    flat = f"starts_with({name}, '[') AND NOT starts_with({name}, '[[') AND NOT contains({name}, ',[')"
+    return f"({name} IS NULL OR ({flat}))"

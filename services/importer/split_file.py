@@ -21,7 +21,6 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -46,6 +45,10 @@ _IN_ROWS: Final = b"0123456789.,-+eE[]nul" + _BLANKS
 """What numbers, nulls, arrays and blanks are written with."""
 
 
+class CannotCut(Exception):
+    """No record seems to begin for as many bytes as a record may have: it is too large, or looks strange."""
+
+
 @dataclass(frozen=True)
 class Split:
     """A staged file as DuckDB is to read it.
@@ -55,7 +58,6 @@ class Split:
         heads: the records without their rows; the same as ``pieces`` where they could not be left out.
         form: ``array`` or ``newline_delimited``, of the pieces and the heads alike.
         largest_bytes: no record is larger than this.
-        row_arrays: how many arrays of rows were left out, each of nothing but numbers, nulls and brackets.
         colons: how many there are in the heads: at least as many as names.
         is_derived: whether the file was cut or heads were made, which only parsing them proves right.
     """
@@ -64,30 +66,31 @@ class Split:
     heads: tuple[Path, ...]
     form: str
     largest_bytes: int = MAX_RECORD_BYTES
-    row_arrays: int = 0
     colons: int | None = None
     is_derived: bool = False
 
 
-def split(path: Path, folder: Path, *, cut: bool, row_field: str | None, interruption: Interruption) -> Split:
+def split(
+    path: Path, folder: Path, *, piece_share: float, row_field: str | None, interruption: Interruption
+) -> Split:
     """Split a staged file into files in ``folder``.
 
     Args:
         path: the staged file: an array or one record a line, plain or gzip.
         folder: where pieces and heads are written; it must be empty.
-        cut: whether to cut; otherwise the one piece is the staged file itself, or what was packed in it.
+        piece_share: what a piece has of ``PIECE_BYTES``: DuckDB's memory depends on it, for it takes as many
+            records of a file at a time as it can.
         row_field: the name of the array that heads go without; None if records have none.
         interruption: by which the work may be ended from outside.
 
     Raises:
         UnreadableFile: its gzip data is damaged, or it is neither an array nor one record a line.
+        CannotCut: no record seems to begin for as many bytes as a record may have.
         OSError: it cannot be read, or the pieces cannot be written.
     """
     try:
         with open_binary(path) as file:
-            return _Splitter(path, folder, row_field, interruption).split(file, cut=cut)
-    except _NoCutError:
-        return whole(path, folder, interruption)
+            return _Splitter(path, folder, row_field, interruption).split(file, piece_share * PIECE_BYTES)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UnreadableFile(path.name, f"its gzip data is cut off or damaged ({error})") from error
 
@@ -122,21 +125,16 @@ def open_binary(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb", buffering=0)
 
 
-class _NoCutError(Exception):
-    """No record seems to begin for as many bytes as a record may have."""
-
-
 class _Splitter:
     def __init__(self, path: Path, folder: Path, row_field: str | None, interruption: Interruption) -> None:
         self._path = path
         self._folder = folder
         self._row_name = f'"{row_field}"'.encode() if row_field else b""
         self._interruption = interruption
-        self._row_arrays = 0
         self._colons = 0
         self._largest = 0
 
-    def split(self, file: BinaryIO, *, cut: bool) -> Split:
+    def split(self, file: BinaryIO, piece_bytes: float) -> Split:
         start = file.read(RUN_BYTES)
         copy = _needs_copy(self._path, start)
         start = start.removeprefix(_BOM)
@@ -145,7 +143,7 @@ class _Splitter:
         heads = self._folder / "heads.json"
         with (
             heads.open("wb", buffering=_BUFFER_BYTES) as out,
-            Pieces(self._folder, in_array=form == "array", size_bytes=PIECE_BYTES if cut else inf) as pieces,
+            Pieces(self._folder, in_array=form == "array", size_bytes=piece_bytes) as pieces,
         ):
             for number, (run, gap) in enumerate(runs):
                 self._interruption.check()
@@ -155,7 +153,7 @@ class _Splitter:
                         self._colons += part.count(b":")
                         out.write(part)
                 is_all = not number and not gap
-                if copy or (cut and not is_all):
+                if copy or not is_all:
                     pieces.add(run, gap)
         found = tuple(pieces.paths) or (self._path,)
         return Split(
@@ -163,7 +161,6 @@ class _Splitter:
             heads=(heads,) if self._row_name else found,
             form=form,
             largest_bytes=self._largest,
-            row_arrays=self._row_arrays,
             colons=self._colons if self._row_name else None,
             is_derived=bool(self._row_name) or len(found) > 1,
         )
@@ -179,7 +176,6 @@ class _Splitter:
             begin = value.end() - 1
             end, at = _plain_array(run, begin)
             if end > begin:
-                self._row_arrays += 1
                 yield run[kept : begin + 1]
                 kept = end - 1
         yield run[kept:]
@@ -230,7 +226,7 @@ def _runs(file: BinaryIO, buffer: bytes, boundary: re.Pattern[bytes]) -> Iterato
     There is nothing after the last.
 
     Raises:
-        _NoCutError: no record seems to end for long.
+        CannotCut: no record seems to end for long.
     """
     ended = False
     while True:
@@ -242,7 +238,7 @@ def _runs(file: BinaryIO, buffer: bytes, boundary: re.Pattern[bytes]) -> Iterato
             yield buffer, b""
             return
         elif len(buffer) > RUN_BYTES + MAX_RECORD_BYTES:
-            raise _NoCutError
+            raise CannotCut
         else:
             # A record that goes on and on is looked through a few times, not once for each block.
             missing = RUN_BYTES + _AHEAD_BYTES - len(buffer)

@@ -109,7 +109,12 @@ _strikes: Final = st.one_of(
 )
 _max_priors: Final = st.one_of(
     st.sampled_from(["null", [], [["25000", "1.5"]] * 6]),
-    st.lists(st.one_of(_figures, _strings, st.lists(_figures, max_size=2)), max_size=3),
+    st.lists(
+        st.one_of(
+            _figures, _strings, st.lists(_figures, max_size=2), st.just((('"strikes"', [["1", "2"]]),))
+        ),
+        max_size=3,
+    ),
 )
 _unknown: Final = st.lists(
     st.tuples(_unknown_names, _anything), max_size=2, unique_by=lambda pair: str(json.loads(pair[0]))

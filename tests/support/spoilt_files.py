@@ -7,7 +7,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from tests.support.history_files import OPTIONAL, Draw, HistoryFile, documents, layouts, wrappings
+from tests.support.history_files import ESCAPED, OPTIONAL, Draw, HistoryFile, documents, layouts, wrappings
 from tests.support.json_trees import Tree, compact
 
 BAD_NUMBERS: Final = (
@@ -65,7 +65,7 @@ def spoilt_records(draw: Draw, record: tuple[tuple[str, Tree], ...]) -> Tree:
     elif how == "gone":
         pairs.pop(name, None)
     elif how == "twice":
-        again = (name, draw(st.sampled_from(["1", "null", '"NQ_NDX"', "[]"])))
+        again = (ESCAPED.get(name.strip('"')) or name, draw(st.sampled_from(["1", "null", '"NQ_NDX"', "[]"])))
         place = draw(st.integers(0, len(pairs)))
         return (*tuple(pairs.items())[:place], again, *tuple(pairs.items())[place:])
     elif how == "strike":
@@ -73,6 +73,8 @@ def spoilt_records(draw: Draw, record: tuple[tuple[str, Tree], ...]) -> Tree:
         strikes = list(held) if isinstance(held, list) else []
         strikes.insert(draw(st.integers(0, len(strikes))), draw(st.sampled_from(BAD_STRIKES)))
         pairs['"strikes"'] = strikes
+        if draw(st.booleans()):
+            pairs['"nested"'] = '{"strikes":[[1,2]]}'
     elif how == "time":
         pairs['"timestamp"'] = draw(st.sampled_from(STRAY_TIMES))
     elif how == "ticker":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.importer.import_path import ImportPath, chosen, container_memory_mb, memory_for, threads_for
+from services.importer.import_path import ImportPath, chosen, container_memory_mb, memory_for
 
 DAY_BYTES = 150_000_000
 
@@ -46,22 +46,6 @@ def test_the_fast_path_is_taken_where_it_is_worth_its_memory(
     wanted: ImportPath, memory_mb: int, threads: int, size_bytes: int, path: ImportPath
 ) -> None:
     assert chosen(wanted, memory_mb, threads, size_bytes) is path
-
-
-@pytest.mark.parametrize(
-    ("wanted", "threads", "memory_mb", "expected"),
-    [
-        (ImportPath.AUTO, 0, 1024, 0),
-        (ImportPath.AUTO, 0, 256, 1),
-        (ImportPath.BOUNDED, 0, 1024, 1),
-        (ImportPath.FAST, 0, 256, 0),
-        (ImportPath.BOUNDED, 3, 192, 3),
-    ],
-)
-def test_one_thread_is_enough_where_every_import_is_bounded(
-    wanted: ImportPath, threads: int, memory_mb: int, expected: int
-) -> None:
-    assert threads_for(wanted, threads, memory_mb) == expected
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,6 @@ def test_a_record_far_over_16_mib_is_refused_by_its_number(
 RECORD = '{"timestamp":1763130600,"ticker":"NQ_NDX","spot":5,%s}'
 
 
-@pytest.mark.xfail(strict=True, reason="heads and dropped records hide what is wrong with their strikes")
 @pytest.mark.parametrize(
     "records",
     [
