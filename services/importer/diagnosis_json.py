@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from datetime import date
@@ -30,6 +31,9 @@ from shared.trading_day import trading_day_of
 
 _CHUNK_CHARS: Final = 1 << 20
 _BLANKS: Final = " \t\r\n"
+_MOST_DIGITS: Final = 400
+"""A double has 309 digits before the point at most; Python refuses to read integers of over 4,300."""
+_FILE: Final = re.compile(r' in file "[^"]*",?')
 
 
 def refusal_of(source: Source, said: str) -> Terminal:
@@ -42,9 +46,9 @@ def refusal_of(source: Source, said: str) -> Terminal:
     return find_fault(source) or UnreadableFile(source.path.name, said)
 
 
-def first_line(error: Exception, path: Path) -> str:
-    """Return what a library says of a file, in one line and without its folder."""
-    return str(error).partition("\n")[0].replace(str(path), path.name)
+def first_line(error: Exception) -> str:
+    """Return what DuckDB says of a file, in one line and without names of files, which may be pieces."""
+    return _FILE.sub("", str(error).partition("\n")[0])
 
 
 def find_fault(source: Source) -> Terminal | None:
@@ -122,7 +126,7 @@ class _Scanner:
         self._text = ""
         self._at = 0
         self._ended = False
-        self._decoder = json.JSONDecoder(object_pairs_hook=Record, parse_constant=Word)
+        self._decoder = json.JSONDecoder(object_pairs_hook=Record, parse_constant=Word, parse_int=_integer)
 
     def records(self) -> Iterator[Any]:
         first = self._skip_blanks()
@@ -206,3 +210,7 @@ class _Scanner:
         self._ended = not more
         self._text = self._text[self._at :] + more
         self._at = 0
+
+
+def _integer(text: str) -> float:
+    return int(text) if len(text) <= _MOST_DIGITS else float(text)

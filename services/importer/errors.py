@@ -8,7 +8,8 @@ Terminal
 └── WorseData           it would replace a partition by fewer snapshots or strike rows
 Transient
 ├── StagedFileReplaced  it is not what the message says: another download came after it
-├── StorageTrouble      disk full, input/output errors
+├── StorageTrouble      input/output errors
+│   └── DiskFull            a NotNow, too: it costs no attempt
 └── ImportTimedOut      it took too long
 CannotStart
 └── LakeLocked          another process has the DuckDB file open
@@ -20,7 +21,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.errors import CannotStart, GexlakeError, Terminal, Transient
+from shared.disk_space import is_full
+from shared.errors import CannotStart, GexlakeError, NotNow, Terminal, Transient
 from shared.partition import Partition
 
 
@@ -108,17 +110,30 @@ class WorseData(Terminal):
 
 
 class StorageTrouble(Transient):
-    """The disk is full or fails.
+    """The disk fails.
 
     Args:
         doing: what was being done.
         cause: what the system said.
     """
 
+    _what_then = "it is tried again"
+
     def __init__(self, doing: str, cause: Exception) -> None:
         super().__init__(
-            f"{doing} failed: {cause}; what was there before is unchanged, and it is tried again"
+            f"{doing} failed: {cause}; what was there before is unchanged, and {self._what_then}"
         )
+
+
+class DiskFull(StorageTrouble, NotNow):
+    """The lake's disk has no space."""
+
+    _what_then = "it is tried again until there is space: free some on the disk of GEXLAKE_DATA_DIR"
+
+
+def trouble(doing: str, cause: Exception) -> StorageTrouble:
+    """Return the error for what the disk did not take: ``DiskFull`` if it has no space."""
+    return DiskFull(doing, cause) if is_full(cause) else StorageTrouble(doing, cause)
 
 
 class ImportTimedOut(Transient):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -41,11 +40,16 @@ async def import_file(
 
     Raises:
         Terminal: the file is refused; nothing was changed.
-        Transient: the disk or the time ran out; nothing was changed.
+        DiskFull: there is no space; the partition is as it was, or the rest of it follows later.
+        Transient: the disk failed or the time ran out; nothing was changed.
         BrokerUnavailable: it is in the lake, but nobody could be told yet.
     """
     failpoint("importer.started")
-    _, newest = await asyncio.gather(finish_committed(bus, lake), bus.last(FileStaged, command.job.job_id))
+    job = command.job
+    without_space = await finish_committed(bus, lake)
+    if (full := without_space.get((str(job.job_id), job.generation))) is not None:
+        raise full
+    newest = await bus.last(FileStaged, job.job_id)
     work = partial(bring_in, as_last_staged(command, newest), lake, clock=bus.clock, rules=rules)
     fact = await writer.run_within(work, timeout_s)
     await bus.announce(fact)
@@ -91,7 +95,7 @@ def bring_in(
         **{name: count for name in ("duplicates", "strays") if (count := getattr(row, name))},
         seconds=round(time.monotonic() - began, 6),
     )
-    if row.unknown_fields:
+    if row.unknown_records:
         log.warning("unknown_fields", fields=row.unknown_fields, records=row.unknown_records)
     return imported(job, row)
 

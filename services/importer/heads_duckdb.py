@@ -43,7 +43,8 @@ class Heads:
         last_ms: the last one.
         unknown_fields: names in the file that the format does not know.
         unknown_records: how many records carry such a field.
-        rearranged: whether the records of the file are not just these, in this order.
+        in_file: how many records the file has, with those that were dropped.
+        is_sorted: whether the file has the kept ones in the order of time.
         is_dubious: whether something was seen that only reading every value can decide on.
     """
 
@@ -55,7 +56,8 @@ class Heads:
     last_ms: int
     unknown_fields: tuple[str, ...]
     unknown_records: int
-    rearranged: bool
+    in_file: int
+    is_sorted: bool
     is_dubious: bool
 
 
@@ -85,8 +87,9 @@ def load_heads(connection: duckdb.DuckDBPyConnection, source: Source, split: Spl
     names = (
         _Names((), 0, seen.is_deep) if seen.all_names_are_known(split) else _names(connection, source, split)
     )
-    if rearranged := bool(strays or seen.distinct < seen.records or seen.steps_back):
-        _rearrange(connection, inside)
+    is_sorted = True
+    if strays or seen.distinct < seen.records or seen.steps_back:
+        is_sorted = _rearrange(connection, inside)
     kept, first_ms, last_ms = _row(
         connection,
         f"SELECT count(*), min(timestamp_ms), max(timestamp_ms) FROM {TABLE}",  # noqa: S608
@@ -100,7 +103,8 @@ def load_heads(connection: duckdb.DuckDBPyConnection, source: Source, split: Spl
         last_ms=last_ms,
         unknown_fields=names.unknown,
         unknown_records=names.records,
-        rearranged=rearranged,
+        in_file=seen.records,
+        is_sorted=is_sorted,
         is_dubious=names.is_odd,
     )
 
@@ -197,8 +201,11 @@ def _day_of(source: Source, timestamp_ms: int) -> date:
         raise refusal_of(source, "the first timestamp is no time") from error
 
 
-def _rearrange(connection: duckdb.DuckDBPyConnection, inside: str) -> None:
-    """Drop strays, and all but the first record of a timestamp, and put the others in the order of time."""
+def _rearrange(connection: duckdb.DuckDBPyConnection, inside: str) -> bool:
+    """Drop strays, and all but the first record of a timestamp, and put the others in the order of time.
+
+    Return whether that was their order before.
+    """
     connection.execute(
         f"""
         CREATE TEMP TABLE kept AS SELECT * FROM {TABLE} WHERE {inside}
@@ -207,6 +214,9 @@ def _rearrange(connection: duckdb.DuckDBPyConnection, inside: str) -> None:
     )
     connection.execute(f"DROP TABLE {TABLE}")
     connection.execute(f"ALTER TABLE kept RENAME TO {TABLE}")
+    order = f"SELECT number, lag(number) OVER () AS previous FROM {TABLE}"  # noqa: S608 (a constant)
+    (steps_back,) = _row(connection, f"SELECT count(*) FILTER (WHERE number < previous) FROM ({order})")  # noqa: S608
+    return not steps_back
 
 
 def _names(connection: duckdb.DuckDBPyConnection, source: Source, split: Split) -> _Names:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import duckdb
 import structlog
 
-from services.importer.errors import LakeLocked, StorageTrouble
+from services.importer.errors import LakeLocked, StorageTrouble, trouble
 from services.importer.import_path import ImportPath, chosen
 from services.importer.migrate_duckdb import migrate
 from services.importer.statements_duckdb import Interruption, quoted
@@ -117,7 +117,7 @@ class Lake:
             yield connection
         except duckdb.FatalException as error:
             self._is_invalid = True
-            raise StorageTrouble("reading the lake", error) from error
+            raise trouble("reading the lake", error) from error
         finally:
             with self._readers_changed:
                 self._readers.discard(connection)
@@ -132,7 +132,8 @@ class Lake:
             interruption: by which another thread may end the work.
 
         Raises:
-            StorageTrouble: the disk is full or fails.
+            DiskFull: there is no space.
+            StorageTrouble: the disk fails.
         """
         with self._writing:
             if self._is_invalid:
@@ -145,9 +146,9 @@ class Lake:
                 # The instance is invalid from here on; what was committed is in the file and its log.
                 connection.close()
                 self._disconnect()
-                raise StorageTrouble("writing to DuckDB", error) from error
+                raise trouble("writing to DuckDB", error) from error
             except (duckdb.IOException, duckdb.OutOfMemoryException, OSError) as error:
-                raise StorageTrouble("writing to the lake", error) from error
+                raise trouble("writing to the lake", error) from error
             finally:
                 connection.close()
 
@@ -159,7 +160,7 @@ class Lake:
                 try:
                     self._connection = self._connect()
                 except CannotStart as error:
-                    raise StorageTrouble("opening the lake anew", error) from error
+                    raise trouble("opening the lake anew", error) from error
             return self._connection.cursor()
 
     def _disconnect(self) -> None:

@@ -1,6 +1,6 @@
 """What a Parquet file of the lake says about itself: the key-value metadata in its footer.
 
-Nothing in it depends on the clock: the same source, written again by the same version, gives the same bytes.
+Nothing in it depends on the clock: the same source, written again in the same way, gives the same bytes.
 """
 
 from __future__ import annotations

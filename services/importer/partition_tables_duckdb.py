@@ -71,7 +71,7 @@ def export_query(partition: Partition) -> str:
         SELECT {", ".join(form.parquet_columns)} FROM {form.parquet_table}
         WHERE timestamp >= {start} AND timestamp < {end}
             AND ticker = {quoted(partition.ticker)} AND endpoint = {quoted(partition.endpoint)}
-        ORDER BY timestamp
+        ORDER BY timestamp, rowid
     """  # noqa: S608 (quoted)
 
 

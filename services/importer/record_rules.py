@@ -45,7 +45,7 @@ def fault_of(record: Any, form: Format, ticker: str) -> Fault | None:
     if not isinstance(record, Record):
         return "record", f"is {_shown(record)}, not an object"
     if record.twice is not None:
-        return record.twice, "is there twice"
+        return _shown_name(record.twice), "is there twice"
     fields = (_TIMESTAMP, *form.fields)
     for field in fields:
         if field.required and record.get(field.name) is None:
@@ -54,7 +54,7 @@ def fault_of(record: Any, form: Format, ticker: str) -> Fault | None:
     return (
         next(((name, problem) for name, problem in faults if problem), None)
         or _fault_of_ticker(record, ticker)
-        or (_fault_of_time(record))
+        or _fault_of_time(record)
         or (_fault_of_rows(record, form.rows) if form.rows else None)
         or _fault_of_depth(record)
     )
@@ -100,13 +100,20 @@ def _problem_of(field: Field, value: Any) -> str | None:
     if field.kind in {Kind.ARRAY, Kind.NUMBERS}:
         if not isinstance(value, list):
             return f"is {_shown(value)}, not an array"
-        numbers = value if field.kind is Kind.NUMBERS else _words(value)
-        return next((problem for each in numbers if (problem := _problem_of_number(each))), None)
+        parts = value if field.kind is Kind.NUMBERS else _words(value)
+        return next((problem for each in parts if (problem := _problem_of_stored_text(each))), None)
     if problem := _problem_of_number(value):
         return problem
     if field.kind is Kind.INTEGER and (value != int(value) or not -_INT32 <= value < _INT32):
         return f"is {_shown(value)}, not a whole number of 32 bits"
     return None
+
+
+def _problem_of_stored_text(value: Any) -> str | None:
+    """Numbers that are kept as they are written may be larger than a double."""
+    if isinstance(value, int | float) and not isinstance(value, bool | Word):
+        return None
+    return _problem_of_number(value)
 
 
 def _problem_of_number(value: Any) -> str | None:
@@ -142,7 +149,8 @@ def _fault_of_ticker(record: dict[str, Any], ticker: str) -> Fault | None:
 
 
 def _fault_of_time(record: dict[str, Any]) -> Fault | None:
-    if abs(timestamp_ms_of(record)) < 2**63:
+    timestamp_ms = float(record["timestamp"]) * 1000
+    if math.isfinite(timestamp_ms) and abs(round(timestamp_ms)) < 2**63:
         return None
     return "timestamp", f"is {_shown(record['timestamp'])}, which is no time"
 
@@ -180,12 +188,17 @@ def _fault_of_depth(record: dict[str, Any]) -> Fault | None:
             if not level:
                 break
         else:
-            return name, f"is nested deeper than {MAX_DEPTH} levels"
+            return _shown_name(name), f"is nested deeper than {MAX_DEPTH} levels"
     return None
 
 
 def _inside(value: list[Any] | dict[str, Any]) -> list[Any]:
     return list(value.values()) if isinstance(value, dict) else value
+
+
+def _shown_name(name: str) -> str:
+    """Return a name of the file in letters that every message and header can carry."""
+    return name.encode("ascii", "backslashreplace").decode()[:_MAX_SHOWN]
 
 
 def _shown(value: Any) -> str:

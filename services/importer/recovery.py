@@ -9,7 +9,7 @@ import structlog
 
 from services.importer import ledger_duckdb
 from services.importer import partitions_duckdb as partitions
-from services.importer.errors import StorageTrouble
+from services.importer.errors import DiskFull, StorageTrouble
 from services.importer.facts import imported
 from services.importer.lake_duckdb import Lake
 from services.importer.ledger_notes import note_completed
@@ -25,21 +25,32 @@ from shared.durable_files import publish
 log = structlog.get_logger(__name__)
 
 
-async def finish_committed(bus: Bus, lake: Lake) -> None:
+async def finish_committed(bus: Bus, lake: Lake) -> dict[tuple[str, int], DiskFull]:
     """Put the Parquet file of every partition in place whose rows are committed without it, and tell of it.
 
     The messages that asked for them may be long gone, so each is told before it counts as done. A partition
     whose file cannot be put in place now is left for the next time, and holds up nobody else.
 
+    Returns:
+        By job id and generation, those for whose files there is no space.
+
     Raises:
+        DiskFull: there is none to record that a file is in place.
         BrokerUnavailable: nobody can be told; the next time will.
     """
+    without_space: dict[tuple[str, int], DiskFull] = {}
     for waiting in await asyncio.to_thread(_unpublished, lake):
-        row = await asyncio.to_thread(_place, lake, waiting)
-        if row is not None:
-            await _tell(bus, lake, row)
-            await asyncio.to_thread(_complete, lake, replace(row, updated_at=bus.clock()))
-            log.info("committed_partition_published", partition=str(row.partition))
+        try:
+            row = await asyncio.to_thread(_place, lake, waiting)
+        except StorageTrouble as error:
+            log.warning("partition_not_published", partition=str(waiting.partition), error=str(error))
+            if isinstance(error, DiskFull):
+                without_space[waiting.job_id, waiting.generation] = error
+            continue
+        await _tell(bus, lake, row)
+        await asyncio.to_thread(_complete, lake, replace(row, updated_at=bus.clock()))
+        log.info("committed_partition_published", partition=str(row.partition))
+    return without_space
 
 
 def sweep(lake: Lake) -> None:
@@ -58,20 +69,20 @@ def _unpublished(lake: Lake) -> list[PartitionRow]:
         return partitions.unpublished(connection)
 
 
-def _place(lake: Lake, row: PartitionRow) -> PartitionRow | None:
-    """Return the row with its file in place; None when that is not possible now."""
+def _place(lake: Lake, row: PartitionRow) -> PartitionRow:
+    """Return the row with its file in place.
+
+    Raises:
+        StorageTrouble: that is not possible now.
+    """
     final = lake.paths.parquet(row.partition)
-    try:
-        with lake.writing() as connection:
-            if is_there(final, row.parquet_checksum):
-                return row
-            metadata = metadata_of(row.partition, row.job_id, row.checksum)
-            with hidden_parquet(connection, export_query(row.partition), final, row.job_id, metadata) as file:
-                publish(file.path, final)
-            return replace(row, parquet_bytes=file.size_bytes, parquet_checksum=file.sha256)
-    except StorageTrouble as error:
-        log.warning("partition_not_published", partition=str(row.partition), error=str(error))
-        return None
+    with lake.writing() as connection:
+        if is_there(final, row.parquet_checksum):
+            return row
+        metadata = metadata_of(row.partition, row.job_id, row.checksum)
+        with hidden_parquet(connection, export_query(row.partition), final, row.job_id, metadata) as file:
+            publish(file.path, final)
+        return replace(row, parquet_bytes=file.size_bytes, parquet_checksum=file.sha256)
 
 
 async def _tell(bus: Bus, lake: Lake, row: PartitionRow) -> None:

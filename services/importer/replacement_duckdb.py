@@ -26,11 +26,11 @@ from services.importer.parquet_duckdb import ParquetFile, hidden_parquet
 from services.importer.parquet_metadata import metadata_of
 from services.importer.partition_tables_duckdb import Held, delete, held_by, insert
 from services.importer.partitions_duckdb import PartitionRow
-from services.importer.rows_duckdb import parquet_query
+from services.importer.rows_duckdb import parquet_query, unsorted_query
 from services.importer.scratch import scratch_folder
 from services.importer.source import Source
 from services.importer.split_file import CannotCut, Split, split, whole
-from services.importer.statements_duckdb import transaction
+from services.importer.statements_duckdb import quoted, transaction
 from shared.durable_files import publish
 from shared.failpoints import failpoint
 from shared.partition import Partition
@@ -65,38 +65,15 @@ def replace_partition(
         WorseData: it has too few snapshots or strike rows.
         StorageTrouble: the disk is full or fails; the partition is as it was.
     """
-    replacement = _Replacement(lake, source, clock, notes)
     with lake.writing(source.interruption) as connection, scratch_folder(lake.paths.scratch) as folder:
+        replacement = _Replacement(lake, source, clock, notes, connection, folder)
         found = _split(source, folder, lake.import_path(source.size_bytes))
         try:
-            row = replacement.by(connection, found)
+            row = replacement.by(found)
         except (*_REFUSED_BY_DUCKDB, HeadsUnfit) as error:
-            row = _again(connection, replacement, source, folder, found, error)
+            row = replacement.by_the_whole_file(found, error)
     lake.refresh_parquet_view()
     return row
-
-
-def _again(
-    connection: duckdb.DuckDBPyConnection,
-    replacement: _Replacement,
-    source: Source,
-    folder: Path,
-    found: Split,
-    error: Exception,
-) -> PartitionRow:
-    """Replace the partition by the whole file, unless the file is at fault and not where it was cut.
-
-    Raises:
-        BadRecord: a record breaks a rule.
-        UnreadableFile: it is no JSON.
-    """
-    fault = find_fault(source)
-    if fault is not None or not found.is_derived:
-        raise fault or UnreadableFile(source.path.name, first_line(error, source.path)) from error
-    try:
-        return replacement.by(connection, whole(source.path, folder, source.interruption))
-    except _REFUSED_BY_DUCKDB as second:
-        raise UnreadableFile(source.path.name, first_line(second, source.path)) from second
 
 
 def _split(source: Source, folder: Path, path: ImportPath) -> Split:
@@ -120,20 +97,46 @@ def _split(source: Source, folder: Path, path: ImportPath) -> Split:
 class _Replacement:
     """The replacement of one partition, up to its end."""
 
-    def __init__(self, lake: Lake, source: Source, clock: Callable[[], datetime], notes: Notes) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        source: Source,
+        clock: Callable[[], datetime],
+        notes: Notes,
+        connection: duckdb.DuckDBPyConnection,
+        folder: Path,
+    ) -> None:
         self._lake = lake
         self._source = source
         self._clock = clock
         self._notes = notes
+        self._connection = connection
+        self._folder = folder
 
-    def by(self, connection: duckdb.DuckDBPyConnection, found: Split) -> PartitionRow:
+    def by_the_whole_file(self, found: Split, error: Exception) -> PartitionRow:
+        """Replace the partition by the file as it is, unless it is at fault and not where it was cut.
+
+        Raises:
+            BadRecord: a record breaks a rule.
+            UnreadableFile: it is no JSON.
+        """
+        source = self._source
+        fault = find_fault(source)
+        if fault is not None or not found.is_derived:
+            raise fault or UnreadableFile(source.path.name, first_line(error)) from error
+        try:
+            return self.by(whole(source.path, self._folder, source.interruption))
+        except _REFUSED_BY_DUCKDB as second:
+            raise UnreadableFile(source.path.name, first_line(second)) from second
+
+    def by(self, found: Split) -> PartitionRow:
         """Replace the partition by what the staged file was split into.
 
         Raises:
             duckdb.InvalidInputException: it is not JSON, or a row is not what it must be.
             duckdb.ConversionException: the same.
         """
-        source = self._source
+        source, connection = self._source, self._connection
         try:
             heads = load_heads(connection, source, found)
             if heads.is_dubious and (fault := find_fault(source)) is not None:
@@ -141,13 +144,13 @@ class _Replacement:
             partition = Partition(source.ticker, source.endpoint, heads.trading_day)
             held = held_by(connection, partition)
             self._refuse_worse(partition, "snapshots", heads.records, held.snapshots)
-            query = parquet_query(source, found, heads)
+            query = parquet_query(source, found, heads, self._spilled(found, heads))
             final = self._lake.paths.parquet(partition)
             metadata = metadata_of(partition, source.job_id, source.sha256)
             with hidden_parquet(connection, query, final, source.job_id, metadata) as file:
                 row = self._row(heads, file, held)
                 self._refuse_worse(partition, "strikes", row.strike_rows, held.strike_rows)
-                self._commit(connection, row, file, held)
+                self._commit(row, file, held)
                 publish(file.path, final)
                 failpoint("importer.parquet_renamed")
             row = replace(row, updated_at=self._clock())
@@ -160,14 +163,21 @@ class _Replacement:
         if new < share * held:
             raise WorseData(partition, field, new, held, share)
 
-    def _commit(
-        self, connection: duckdb.DuckDBPyConnection, row: PartitionRow, file: ParquetFile, held: Held
-    ) -> None:
-        with transaction(connection):
-            delete(connection, row.partition)
-            insert(connection, row, file.path)
-            partitions.write(connection, row)
-            self._notes.committed(connection, row, held)
+    def _spilled(self, found: Split, heads: Heads) -> Path | None:
+        """Write rows that are not in the order of time where they can be sorted from."""
+        query = unsorted_query(self._source, found, heads)
+        if query is None:
+            return None
+        path = self._folder / "unsorted.parquet"
+        self._connection.execute(f"COPY ({query}) TO {quoted(str(path))} (FORMAT parquet, COMPRESSION lz4)")
+        return path
+
+    def _commit(self, row: PartitionRow, file: ParquetFile, held: Held) -> None:
+        with transaction(self._connection):
+            delete(self._connection, row.partition)
+            insert(self._connection, row, file.path)
+            partitions.write(self._connection, row)
+            self._notes.committed(self._connection, row, held)
             failpoint("importer.loaded")
         failpoint("importer.committed")
 
@@ -188,7 +198,7 @@ class _Replacement:
             duplicates=heads.duplicates,
             strays=heads.strays,
             unknown_records=heads.unknown_records,
-            unknown_fields=", ".join(heads.unknown_fields) or None,
+            unknown_fields=", ".join(name or '""' for name in heads.unknown_fields) or None,
             first_timestamp=heads.first_ms,
             last_timestamp=heads.last_ms,
             parquet_path=self._lake.paths.relative_to_parquet(self._lake.paths.parquet(partition)),

@@ -12,16 +12,19 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Final
 
+from shared.durable_files import make_folder
+
 _PREFIX: Final = "import-"
 
 
 @contextmanager
 def scratch_folder(root: Path) -> Iterator[Path]:
-    """Make a folder in ``root`` for as long as the context lasts.
+    """Make a folder in ``root`` for as long as the context lasts, and ``root`` too if somebody removed it.
 
     Raises:
         OSError: the disk does not take it.
     """
+    make_folder(root)
     folder = Path(mkdtemp(prefix=_PREFIX, dir=root))
     try:
         yield folder

@@ -9,9 +9,8 @@ A cut is made where a record seems to begin. That is only a guess: the same char
 or deeper inside a record. But a piece that was cut there ends inside a string or with an open bracket, and is
 no JSON. So when every piece parses, every cut was right; otherwise the file is read uncut.
 
-In heads, only a value is left out that begins with a bracket and has neither quotes nor braces up to the next
-name or the end of its record. If that was not one whole array, brackets no longer match, and the heads are no
-JSON.
+In heads, only what begins with a bracket and has neither quotes nor braces up to the next name or the end of
+its record is left out. If that was one value, it was an array. If it was more, the pieces are no JSON.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 import duckdb
 import structlog
 
-from services.importer.errors import StorageTrouble
+from services.importer.errors import trouble
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,8 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Commit what is done inside, or roll all of it back.
 
     Raises:
-        StorageTrouble: the commit could not be written; nothing is changed.
+        DiskFull: there is no space for the commit; nothing is changed.
+        StorageTrouble: it could not be written for another reason; nothing is changed.
     """
     connection.begin()
     try:
@@ -71,7 +72,7 @@ def _commit(connection: duckdb.DuckDBPyConnection) -> None:
     try:
         connection.commit()
     except duckdb.TransactionException as error:
-        raise StorageTrouble("committing", error) from error
+        raise trouble("committing", error) from error
 
 
 def quoted(text: str) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 import structlog
 
 from services.importer.handlers import import_file
+from services.importer.errors import StorageTrouble
 from services.importer.lake_duckdb import Lake
 from services.importer.ledger_keeper import LedgerKeeper
 from services.importer.queries_nats import Queries, serve_queries
@@ -71,5 +72,6 @@ async def _recover(bus: Bus, lake: Lake) -> None:
     await asyncio.to_thread(sweep, lake)
     try:
         await finish_committed(bus, lake)
-    except BrokerUnavailable as error:
-        log.warning("recovery_not_announced", error=str(error))
+    except (BrokerUnavailable, StorageTrouble) as error:
+        # The next import tries again.
+        log.warning("recovery_put_off", error=str(error))

@@ -26,18 +26,17 @@ from services.importer.writer_thread import WriterThread
 from shared.bus import Bus
 from shared.errors import BrokerUnavailable, CannotStart
 from shared.job_states import JobStates, Status
-from shared.messages import JobFailed, PartitionImported
+from shared.messages import ImportFile, JobFailed, PartitionImported
 from shared.paths import partial
 from shared.subjects import Stage
 from tests.support.full_disk import own_files_limited
-from tests.support.lake import LakeOnDisk, records
+from tests.support.lake import LakeOnDisk, a_record, records
 from tests.support.values import NOON, a_job
 
 
-def died_before_the_rename(lake: LakeOnDisk) -> Path:
+def died_before_the_rename(lake: LakeOnDisk, command: ImportFile | None = None) -> Path:
     """Leave the lake as a process that dies after the commit does: new rows, old Parquet, ``committed``."""
-    command = lake.stage(records(5))
-    lake.bring_in(command)
+    lake.bring_in(command or lake.stage(records(5)))
     (parquet,) = lake.settings.paths.parquet_root.rglob("*.parquet")
     parquet.write_bytes(b"the old file")
     with lake.lake.writing() as connection:
@@ -66,6 +65,19 @@ def finish(lake: LakeOnDisk) -> list[PartitionImported]:
     told = Told()
     asyncio.run(finish_committed(cast("Bus", told), lake.lake))
     return told.facts
+
+
+def test_a_finished_partition_has_its_strikes_in_the_order_of_the_file(lake: LakeOnDisk) -> None:
+    """DuckDB's sort is not stable: sorted by time alone, strikes of a second change places."""
+    strikes = [[24_000 + place, place, 0] for place in range(50)]
+    document = [a_record(second, strikes=strikes) for second in range(3_000)]
+    parquet = died_before_the_rename(lake, lake.stage(document))
+    finish(lake)
+    (steps,) = lake.rows(
+        "SELECT count(*) FILTER (WHERE gamma <> (previous + 1) % 50) FROM (SELECT gamma, lag(gamma) "
+        f"OVER (ORDER BY file_row_number) AS previous FROM read_parquet('{parquet}', file_row_number = true))"
+    )
+    assert steps == (0,)
 
 
 def test_what_could_not_be_told_is_told_the_next_time(lake: LakeOnDisk) -> None:

@@ -114,6 +114,13 @@ def test_a_missing_field_is_named(lake: LakeOnDisk, field: str) -> None:
         (b"[" * 100_000, "nested too deeply"),
         (b'[{"timestamp": 1763130600, "ticker": "\xff"}]', "not UTF-8"),
         (b'[{"timestamp": 1763130600, "spot": }]', "record 1 is not JSON"),
+        (
+            b'[{"timestamp": 1e306, "ticker": "NQ_NDX", "spot": 1}]',
+            "1: timestamp is 1e+306, which is no time",
+        ),
+        (b'[{"timestamp": %s, "ticker": "NQ_NDX", "spot": 1}]' % (b"9" * 308), "which is no time"),
+        (b'[{"timestamp": 1, "ticker": "NQ_NDX", "spot": %s}]' % (b"1" * 5000), "spot is inf, not a finite"),
+        (b'[{"\\ud800": 1, "\\ud800": 2}]', "record 1: \\ud800 is there twice"),
     ],
 )
 def test_a_file_that_is_no_day_of_history_says_what_it_is(
