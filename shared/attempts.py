@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from shared.bus import Bus
@@ -12,6 +12,8 @@ from shared.subjects import Stage
 
 MAX_STARTS: Final = 30
 """A message that was taken up this often without an end is given up on."""
+_LEAST_PAUSE_S: Final = 0.1
+_PAUSE_DOUBLES_AT_MOST: Final = 20
 F = TypeVar("F", JobStarted, JobFailed)
 
 
@@ -25,6 +27,28 @@ class Retries:
     def after(self, failures: int) -> float | None:
         """Return the pause in seconds after the ``failures``-th failed attempt, or None to give up."""
         return None if failures >= self.max_attempts else self.delay_s * 2.0 ** (failures - 1)
+
+    def after_waiting(self, waits: int, longest_s: float) -> float:
+        """Return the pause in seconds after the ``waits``-th attempt that was put off; it never gives up."""
+        doubled = 2.0 ** min(waits - 1, _PAUSE_DOUBLES_AT_MOST)
+        return min(longest_s, max(self.delay_s, _LEAST_PAUSE_S) * doubled)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How the attempts of a stage have ended."""
+
+    failures: int = 0
+    waits: int = 0
+    """Attempts that found a disk or a stream full; they do not count."""
+
+    def with_failure(self) -> Tally:
+        """Count an attempt that failed."""
+        return replace(self, failures=self.failures + 1)
+
+    def with_wait(self) -> Tally:
+        """Count an attempt that was put off."""
+        return replace(self, waits=self.waits + 1)
 
 
 class GaveUp(Terminal):
@@ -55,14 +79,18 @@ class Attempts:
         """
         last = await self._last(JobStarted, command)
         start = last.start + 1 if last else 1
-        if start > MAX_STARTS:
+        if start > MAX_STARTS and start - (await self.tally(command)).waits > MAX_STARTS:
             raise GaveUp(self._stage, start - 1)
         await self._bus.announce(JobStarted(job=command.job, stage=self._stage, start=start))
 
-    async def failures(self, command: Command) -> int:
-        """Count this failed attempt and those before it."""
+    async def tally(self, command: Command) -> Tally:
+        """Count how the attempts until now have ended.
+
+        Raises:
+            BrokerUnavailable: no answer in time.
+        """
         last = await self._last(JobFailed, command)
-        return last.failures + 1 if last else 1
+        return Tally(last.failures, last.waits) if last else Tally()
 
     async def is_given_up(self, command: Command) -> bool:
         """Tell whether the last attempt was told as final, but the broker did not hear of it."""

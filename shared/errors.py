@@ -6,7 +6,8 @@
     │   └── GaveUp              a stage was started too often and never ended (in shared.attempts)
     ├── Transient           doing it again later may help: the message comes back after a delay
     │   ├── BrokerUnavailable   no answer from NATS in time
-    │   └── StreamFull          a stream refused a message because of its byte cap
+    │   └── NotNow              no fault of the job: the message comes back, and no attempt is counted
+    │       └── StreamFull          a stream refused a message because of its byte cap
     ├── CannotStart         a service that cannot run says why in one line and exits
     │   └── BrokerGone          the connection was closed for good (in shared.runtime)
     └── StoppedEarly        a service was told to stop before it was up
@@ -58,7 +59,14 @@ class BrokerUnavailable(Transient):
         )
 
 
-class StreamFull(Transient):
+class NotNow(Transient):
+    """There is no room for the work now; the job has no part in that, so it costs no attempt."""
+
+    longest_pause_s: float = 60.0
+    """It is tried again after a growing pause, of this length at the most."""
+
+
+class StreamFull(NotNow):
     """A stream is at its byte cap and refuses new messages.
 
     Args:

@@ -76,6 +76,8 @@ class JobState:
     attempts: int = 0
     """How many times the present stage was started."""
     failures: int = 0
+    waits: int = 0
+    """How many attempts of the present stage were put off without counting."""
     error: str | None = None
     error_field: str | None = None
     dead_letter_seq: int | None = None
@@ -222,11 +224,13 @@ def _skipped(event: JobSkipped, state: JobState, at: datetime) -> JobState:
 @_take_in.register
 def _failed(event: JobFailed, state: JobState, at: datetime) -> JobState:
     state = _in_stage(state, event.stage)
-    if _is_past(state, event.stage) or (event.failures <= state.failures and not event.final):
+    is_news = (event.failures, event.waits) > (state.failures, state.waits)
+    if _is_past(state, event.stage) or not (is_news or event.final):
         return state
     state = replace(
         state,
         failures=event.failures,
+        waits=event.waits,
         error=event.error,
         error_field=event.field,
         dead_letter_seq=event.dead_letter_seq,
@@ -285,7 +289,7 @@ def _in_stage(state: JobState, stage: Stage) -> JobState:
     """Go on to the import, with attempts counted anew; nothing leads back to the fetch."""
     if state.is_finished or stage is Stage.FETCH or state.stage is Stage.IMPORT:
         return state
-    return replace(state, stage=stage, attempts=0, failures=0)
+    return replace(state, stage=stage, attempts=0, failures=0, waits=0)
 
 
 def _is_past(state: JobState, stage: Stage) -> bool:

@@ -204,13 +204,15 @@ class JobSkipped(Event):
 
 
 class JobFailed(Event):
-    """An attempt failed; the last one (``final``) leaves a dead letter."""
+    """An attempt failed, or found no room to work in; the last one (``final``) leaves a dead letter."""
 
     TYPE = "gex.event.v1.failed"
     WHAT = What.FAILED
     stage: Stage
-    failures: int = Field(ge=1)
-    """How many attempts of this stage of this generation have failed, this one included."""
+    failures: int = Field(ge=0)
+    """How many attempts of this stage of this generation have failed, this one included if it counts."""
+    waits: int = Field(default=0, ge=0)
+    """How many were put off without counting, because a disk or a stream was full."""
     final: bool
     error: str
     field: str | None = None
@@ -219,7 +221,8 @@ class JobFailed(Event):
 
     @property
     def msg_id(self) -> str:
-        return f"{super().msg_id}:{self.stage}:{self.failures}"
+        waits = f":{self.waits}" if self.waits else ""
+        return f"{super().msg_id}:{self.stage}:{self.failures}{waits}"
 
 
 class JobReplayed(Event):

@@ -2,7 +2,7 @@
 
 Ack only after the handler returned, that is, after its effect is durable. While it runs, the broker hears
 three times within ``ack_wait`` that work goes on. ``Transient`` brings the message back after a growing
-delay; ``Terminal`` and the last attempt leave a dead letter.
+delay, ``NotNow`` without counting the attempt; ``Terminal`` and the last attempt leave a dead letter.
 
 Pulls are immediate (``no_wait``) and never linger: a core subscription to the stage's subjects rings when a
 command is published, and a slow poll finds redeliveries. So a lost connection leaves no pull to wait out, and
@@ -23,14 +23,14 @@ from nats.errors import NoRespondersError
 from nats.js.errors import NotFoundError
 
 from shared import dead_letters, subjects, turns
-from shared.attempts import Attempts, Retries
+from shared.attempts import Attempts, Retries, Tally
 from shared.bus import Bus, translated
 from shared.envelope import COMMANDS, decode
 from shared.errors import (
     BrokerUnavailable,
     GexlakeError,
     MalformedMessage,
-    StreamFull,
+    NotNow,
     Terminal,
     Transient,
 )
@@ -41,7 +41,6 @@ from shared.subjects import Priority, Stage
 
 POLL_S: Final = 1.0
 PULL_TIMEOUT_S: Final = 2.0
-STREAM_FULL_DELAY_S: Final = 60.0
 MAX_ERROR_LENGTH: Final = 1024
 
 log = structlog.get_logger(__name__)
@@ -203,12 +202,11 @@ class Worker:
             await self._handle(command)
         except BrokerUnavailable:
             raise
-        except StreamFull as error:
-            # Not the job's fault: it costs no attempt.
-            log.warning("stream_full", error=str(error), retry_in_s=STREAM_FULL_DELAY_S)
-            await _settle(message, "nak", STREAM_FULL_DELAY_S)
+        except NotNow as error:
+            await self._put_off(message, command, error)
         except Terminal as error:
-            await self._give_up(message, command, error, await self._attempts.failures(command))
+            tally = await self._attempts.tally(command)
+            await self._give_up(message, command, error, tally.with_failure())
         except Transient as error:
             await self._try_again(message, command, error)
         except Exception as error:
@@ -217,29 +215,37 @@ class Worker:
         else:
             await _settle(message, "ack")
 
-    async def _try_again(self, message: Msg, command: Command, error: Exception) -> None:
-        failures = await self._attempts.failures(command)
-        delay_s = self._retries.after(failures)
-        if delay_s is None:
-            await self._give_up(message, command, error, failures)
-            return
-        await self._bus.announce(self._failed(command, error, failures, final=False))
-        log.warning("attempt_failed", error=_text(error), failures=failures, retry_in_s=delay_s)
+    async def _put_off(self, message: Msg, command: Command, error: NotNow) -> None:
+        tally = (await self._attempts.tally(command)).with_wait()
+        delay_s = self._retries.after_waiting(tally.waits, error.longest_pause_s)
+        await self._bus.announce(self._failed(command, error, tally, final=False))
+        log.warning("attempt_put_off", error=_text(error), waits=tally.waits, retry_in_s=delay_s)
         await _settle(message, "nak", delay_s)
 
-    async def _give_up(self, message: Msg, command: Command, error: Exception, failures: int) -> None:
+    async def _try_again(self, message: Msg, command: Command, error: Exception) -> None:
+        tally = (await self._attempts.tally(command)).with_failure()
+        delay_s = self._retries.after(tally.failures)
+        if delay_s is None:
+            await self._give_up(message, command, error, tally)
+            return
+        await self._bus.announce(self._failed(command, error, tally, final=False))
+        log.warning("attempt_failed", error=_text(error), failures=tally.failures, retry_in_s=delay_s)
+        await _settle(message, "nak", delay_s)
+
+    async def _give_up(self, message: Msg, command: Command, error: Exception, tally: Tally) -> None:
         letter = await dead_letters.bury(self._bus, message, error)
-        failed = self._failed(command, error, failures, final=True)
+        failed = self._failed(command, error, tally, final=True)
         await self._bus.announce(failed.model_copy(update={"dead_letter_seq": letter.seq}))
-        log.error("job_failed", error=_text(error), failures=failures, dead_letter=letter.seq)
+        log.error("job_failed", error=_text(error), failures=tally.failures, dead_letter=letter.seq)
         await _settle(message, "term")
 
-    def _failed(self, command: Command, error: Exception, failures: int, *, final: bool) -> JobFailed:
+    def _failed(self, command: Command, error: Exception, tally: Tally, *, final: bool) -> JobFailed:
         field = error.field if isinstance(error, GexlakeError) else None
         return JobFailed(
             job=command.job,
             stage=self._stage,
-            failures=failures,
+            failures=tally.failures,
+            waits=tally.waits,
             final=final,
             error=_text(error),
             field=field,

@@ -15,7 +15,7 @@ from services.fetcher.errors import (
     FileTooLarge,
     NotAHistoryFile,
     SourceUnavailable,
-    StagingFailed,
+    not_staged,
 )
 from services.fetcher.partial_files import PartialFile, sweep_job
 from services.fetcher.source import Body, Source
@@ -86,12 +86,13 @@ async def blocking(path: Path, function: Callable[P, R], *args: P.args, **kwargs
     """Run a function of the file system in a thread, so that heartbeats and other fetches go on.
 
     Raises:
-        StagingFailed: it raised ``OSError``.
+        StagingFull: the disk has no space.
+        StagingFailed: it raised another ``OSError``.
     """
     try:
         return await asyncio.to_thread(function, *args, **kwargs)
     except OSError as error:
-        raise StagingFailed(path, error) from error
+        raise not_staged(path, error) from error
 
 
 async def _pour(body: Body, partial: PartialFile, tell: Tell, max_bytes: int) -> None:

@@ -12,6 +12,7 @@
     ├── SourceBusy          408, 425, 429, 5xx
     ├── FileIncomplete      fewer or more bytes than the source announced
     └── StagingFailed       the disk refused to take the file
+        └── StagingFull         it has no space: a NotNow, too, which costs no attempt
 
 Messages name the host, never a query.
 """
@@ -20,7 +21,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.errors import Terminal, Transient
+from shared.disk_space import is_full
+from shared.errors import NotNow, Terminal, Transient
 
 
 class SourceRefused(Terminal):
@@ -121,8 +123,20 @@ class StagingFailed(Transient):
         cause: what the operating system said.
     """
 
+    _what_then = "mend the folder"
+
     def __init__(self, path: Path, cause: OSError) -> None:
         super().__init__(
-            f"{path} cannot be staged: {cause.strerror or cause}: free space or mend the folder; "
-            "the fetch is tried again"
+            f"{path} cannot be staged: {cause.strerror or cause}: {self._what_then}; the fetch is tried again"
         )
+
+
+class StagingFull(StagingFailed, NotNow):
+    """The disk has no space for the file."""
+
+    _what_then = "free space on its disk"
+
+
+def not_staged(path: Path, cause: OSError) -> StagingFailed:
+    """Return the error for what the disk did not take: ``StagingFull`` if it has no space."""
+    return StagingFull(path, cause) if is_full(cause) else StagingFailed(path, cause)

@@ -7,8 +7,8 @@ from functools import partial
 
 import structlog
 
-from services.importer.handlers import import_file
 from services.importer.errors import StorageTrouble
+from services.importer.handlers import import_file
 from services.importer.lake_duckdb import Lake
 from services.importer.ledger_keeper import LedgerKeeper
 from services.importer.queries_nats import Queries, serve_queries

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bench.nats_server import NatsServer
-from shared import dead_letters, subjects
+from shared import attempts, dead_letters, subjects
 from shared.attempts import Retries
 from shared.bus import Bus
-from shared.errors import BrokerUnavailable, Terminal, Transient
+from shared.errors import BrokerUnavailable, NotNow, Terminal, Transient
 from shared.messages import FetchFile, JobFailed, JobRequested
 from shared.subjects import Priority, Stage
 from shared.worker import Handler, Worker
@@ -83,11 +83,11 @@ async def test_a_terminal_error_becomes_one_dead_letter_that_names_the_field(bus
 
 @pytest.mark.parametrize("error", [Transient("later"), RuntimeError("a bug")])
 async def test_the_third_failure_of_a_transient_error_is_a_dead_letter(bus: Bus, error: Exception) -> None:
-    attempts = 0
+    tried = 0
 
     async def handle(_: FetchFile) -> None:
-        nonlocal attempts
-        attempts += 1
+        nonlocal tried
+        tried += 1
         raise error
 
     async with working(bus, handle):
@@ -99,7 +99,68 @@ async def test_the_third_failure_of_a_transient_error_is_a_dead_letter(bus: Bus,
         await eventually(letter)
     failed = await bus.last(JobFailed, a_job().job_id)
     assert failed is not None
-    assert (attempts, failed.failures, failed.final) == (3, 3, True)
+    assert (tried, failed.failures, failed.final) == (3, 3, True)
+
+
+class NoRoom(NotNow):
+    """A full disk, of which the test does not wait long for the end."""
+
+    longest_pause_s = 0.01
+
+
+async def test_work_that_finds_no_room_is_tried_until_there_is_some_and_costs_no_attempt(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "MAX_STARTS", 4)
+    errors: list[Exception] = [NoRoom("the disk is full")] * 6
+    tally: list[tuple[int, int, bool, str]] = []
+
+    async def handle(command: FetchFile) -> None:
+        if errors:
+            raise errors.pop()
+        failed = await bus.last(JobFailed, command.job.job_id)
+        assert failed is not None
+        tally.append((failed.failures, failed.waits, failed.final, failed.error))
+
+    async with working(bus, handle):
+        await bus.send(a_fetch())
+
+        async def acknowledged() -> bool:
+            return bool(tally) and await outstanding(bus) == 0
+
+        await eventually(acknowledged)
+    assert tally == [(0, 6, False, "the disk is full")]
+    assert await dead_letter_count(bus) == 0
+
+
+async def test_failures_are_counted_past_the_attempts_that_found_no_room(bus: Bus) -> None:
+    errors = [error for _ in range(3) for error in (NoRoom("full"), Transient("later"))]
+
+    async def handle(_: FetchFile) -> None:
+        raise errors.pop(0)
+
+    async with working(bus, handle):
+        await bus.send(a_fetch())
+
+        async def letter() -> bool:
+            return await dead_letter_count(bus) == 1
+
+        await eventually(letter)
+    failed = await bus.last(JobFailed, a_job().job_id)
+    assert failed is not None
+    assert (failed.failures, failed.waits, failed.final, errors) == (3, 3, True, [])
+
+
+async def test_starts_that_never_end_are_given_up_on(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "MAX_STARTS", 2)
+    count = attempts.Attempts(bus, Stage.FETCH)
+    await bus.announce(
+        JobFailed(job=a_job(), stage=Stage.FETCH, failures=0, waits=1, final=False, error="full")
+    )
+    for _ in range(3):  # one of them was put off
+        await count.begin(a_fetch())
+    with pytest.raises(attempts.GaveUp):
+        await count.begin(a_fetch())
 
 
 async def test_an_older_generation_is_let_go(bus: Bus) -> None:

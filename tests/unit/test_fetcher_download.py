@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,9 +19,11 @@ from services.fetcher.errors import (
     NotAHistoryFile,
     SourceUnavailable,
     StagingFailed,
+    StagingFull,
 )
 from services.fetcher.partial_files import PartialFile
 from services.fetcher.source import Body
+from shared.errors import NotNow
 from shared.paths import is_partial
 from tests.support.poll import eventually
 from tests.support.values import a_job
@@ -129,17 +132,22 @@ async def test_a_cancelled_download_leaves_nothing(final: Path) -> None:
         await task
 
 
+@pytest.mark.parametrize(
+    ("code", "trouble"), [(errno.ENOSPC, StagingFull), (errno.EIO, StagingFailed)], ids=["full", "broken"]
+)
 @pytest.mark.parametrize("step", ["open", "write", "seal", "publish"])
-async def test_a_full_disk_names_the_path_and_the_reason(
-    final: Path, monkeypatch: pytest.MonkeyPatch, step: str
+async def test_a_disk_that_does_not_take_the_file_is_named_with_the_reason(
+    final: Path, monkeypatch: pytest.MonkeyPatch, step: str, code: int, trouble: type[StagingFailed]
 ) -> None:
     def fail(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(code, os.strerror(code))
 
     final.parent.mkdir(parents=True)
     monkeypatch.setattr(PartialFile, step, fail)
     source = ChunkSource([b"[1]"])
     source.closed = step == "open"
-    with pytest.raises(StagingFailed, match=r"day\.json cannot be staged: No space left on device"):
+    with pytest.raises(StagingFailed, match=rf"day\.json cannot be staged: {os.strerror(code)}") as raised:
         await fetch(source, final)
+    assert type(raised.value) is trouble
+    assert isinstance(raised.value, NotNow) == (code == errno.ENOSPC)
     assert not final.exists()

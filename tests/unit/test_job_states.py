@@ -75,6 +75,12 @@ def failed(job: Job, stage: Stage, failures: int = 1, *, final: bool = False) ->
     )
 
 
+def put_off(job: Job, failures: int, waits: int) -> JobFailed:
+    return JobFailed(
+        job=job, stage=Stage.IMPORT, failures=failures, waits=waits, final=False, error=f"full: {waits}"
+    )
+
+
 def replayed(job: Job, stage: Stage, seq: int) -> JobReplayed:
     return JobReplayed(job=job, stage=stage, replay_of="job", command_seq=seq)
 
@@ -128,6 +134,7 @@ STORIES: dict[str, tuple[Event, ...]] = {
         started(ONE, Stage.IMPORT, 3),
         failed(ONE, Stage.IMPORT, 3, final=True),
     ),
+    "put off": (*TROUBLED, put_off(ONE, 1, 1), started(ONE, Stage.IMPORT, 3), put_off(ONE, 1, 2)),
     "imported at the third start": (*TROUBLED, imported(ONE)),
     "asked again": (*MAIN, requested(TWO, 5), started(TWO, Stage.FETCH), staged(TWO, 6, 20), skipped(TWO)),
     "import replayed": (*MAIN, replayed(TWO, Stage.IMPORT, 5), started(TWO, Stage.IMPORT), imported(TWO)),
@@ -188,6 +195,13 @@ def test_a_failed_attempt_is_told_and_the_job_goes_on() -> None:
     )
     going_on = state_after(in_order(*STORIES["import going on"]))
     assert (going_on.status, going_on.attempts, going_on.failures) == ("staged", 2, 1)
+
+
+def test_an_attempt_that_is_put_off_is_told_and_no_failure_is_counted() -> None:
+    state = state_after(in_order(*STORIES["put off"]))
+    assert (state.status, state.failures, state.waits, state.error) == ("staged", 1, 2, "full: 2")
+    failed_since = state_after(in_order(*STORIES["put off"], failed(ONE, Stage.IMPORT, 2)))
+    assert (failed_since.failures, failed_since.error) == (2, "no")
 
 
 @pytest.mark.parametrize(("name", "stage"), [("fetch failed", Stage.FETCH), ("import failed", Stage.IMPORT)])

@@ -204,9 +204,10 @@ def test_message_ids_tell_generations_stages_and_attempts_apart() -> None:
             JobRequested(job=job, command_seq=1, url_sha256=URL_HASH),
             *(JobStarted(job=job, stage=stage, start=start) for stage in Stage for start in (1, 2)),
             *(
-                JobFailed(job=job, stage=stage, failures=failures, final=False, error="x")
+                JobFailed(job=job, stage=stage, failures=failures, waits=waits, final=False, error="x")
                 for stage in Stage
                 for failures in (1, 2)
+                for waits in (0, 1, 2)
             ),
         )
     ]

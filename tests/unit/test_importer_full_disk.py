@@ -1,0 +1,124 @@
+"""A full disk is told apart from other trouble, wherever the importer meets it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from random import Random
+from shutil import rmtree
+from typing import Any, cast
+from uuid import UUID
+
+import duckdb
+import pytest
+
+from services.importer.errors import DiskFull, StorageTrouble
+from services.importer.handlers import import_file
+from services.importer.recovery import finish_committed
+from services.importer.writer_thread import WriterThread
+from shared.bus import Bus
+from shared.errors import BrokerUnavailable, NotNow
+from shared.messages import Event, ImportFile, PartitionImported
+from tests.support.full_disk import own_files_limited
+from tests.support.lake import LakeOnDisk, a_record, records
+from tests.support.values import NOON, a_job
+
+ROOM_BYTES = 64 * 1024
+
+
+class Answering:
+    """A bus that knows of no facts and keeps those that it is told; out of reach, it refuses to say."""
+
+    def __init__(self, *, reachable: bool = True) -> None:
+        self.facts: list[Event] = []
+        self._reachable = reachable
+
+    def clock(self) -> datetime:
+        return NOON
+
+    async def announce(self, fact: Event) -> None:
+        self.facts.append(fact)
+
+    async def last(self, _kind: type[Event], _job_id: UUID) -> None:
+        if not self._reachable:
+            raise BrokerUnavailable("read EVENTS")
+
+
+def noise(count: int) -> list[dict[str, Any]]:
+    """Return records that no compression makes much smaller."""
+    random = Random(7)
+    return [
+        a_record(second, strikes=[[25_000 + place, random.random(), random.random()] for place in range(20)])
+        for second in range(count)
+    ]
+
+
+async def import_into(lake: LakeOnDisk, bus: Answering, command: ImportFile) -> None:
+    await import_file(
+        command,
+        bus=cast("Bus", bus),
+        lake=lake.lake,
+        writer=WriterThread(),
+        rules=lake.settings.rules,
+        timeout_s=30,
+    )
+
+
+def committed_without_its_file(lake: LakeOnDisk) -> ImportFile:
+    """Leave the lake as a process that dies before the rename does, and return its command."""
+    command = lake.stage(noise(300))
+    lake.bring_in(command)
+    (parquet,) = lake.settings.paths.parquet_root.rglob("*.parquet")
+    assert parquet.stat().st_size > ROOM_BYTES
+    parquet.unlink()
+    with lake.lake.writing() as connection:
+        connection.execute("UPDATE partitions SET published = false")
+        connection.execute("CHECKPOINT")
+    return command
+
+
+async def test_an_import_that_finds_the_disk_full_says_so_and_changes_nothing(lake: LakeOnDisk) -> None:
+    await import_into(lake, Answering(), lake.stage(records(5)))
+    larger = lake.stage(noise(300), a_job(generation=2))
+    with own_files_limited(ROOM_BYTES), pytest.raises(DiskFull, match="free some on the disk") as full:
+        await import_into(lake, Answering(), larger)
+    assert isinstance(full.value, NotNow)
+    assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(5,)]
+    await import_into(lake, Answering(), larger)
+    assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(300,)]
+    assert lake.differences() == 0
+
+
+async def test_a_committed_import_whose_file_finds_no_space_is_put_off_and_holds_up_no_other(
+    lake: LakeOnDisk,
+) -> None:
+    command = committed_without_its_file(lake)
+    other = lake.stage(records(4), a_job(endpoint="gex_full"))
+    with own_files_limited(ROOM_BYTES):
+        without_space = await finish_committed(cast("Bus", Answering()), lake.lake)
+        with pytest.raises(DiskFull):
+            await import_into(lake, Answering(), command)
+    assert list(without_space) == [(str(a_job().job_id), 1)]
+    lake.bring_in(other)
+    bus = Answering()
+    await import_into(lake, bus, command)
+    assert {fact.snapshots for fact in bus.facts if isinstance(fact, PartitionImported)} == {300}
+    assert lake.differences() == 0
+
+
+def test_other_trouble_of_the_disk_counts_as_an_attempt(lake: LakeOnDisk) -> None:
+    with pytest.raises(StorageTrouble) as trouble, lake.lake.writing():
+        raise duckdb.IOException("Could not write file: Input/output error")
+    assert not isinstance(trouble.value, NotNow)
+
+
+async def test_the_trouble_with_the_broker_reaches_the_worker_as_what_it_is(lake: LakeOnDisk) -> None:
+    with pytest.raises(BrokerUnavailable):
+        await import_into(lake, Answering(reachable=False), lake.stage(records(5)))
+
+
+async def test_an_import_makes_the_scratch_folder_anew_that_somebody_removed(lake: LakeOnDisk) -> None:
+    await asyncio.to_thread(rmtree, lake.settings.paths.scratch)
+    await import_into(lake, Answering(), lake.stage(records(5)))
+    assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(5,)]
+    assert list(lake.settings.paths.scratch.iterdir()) == []
