@@ -52,9 +52,7 @@ class LakeOnDisk:
         return ImportFile(**values)
 
     def bring_in(self, command: ImportFile) -> PartitionImported | JobSkipped:
-        return bring_in(
-            command, self.lake, Interruption(), clock=lambda: NOON, rules=self.settings.rules
-        )
+        return bring_in(command, self.lake, Interruption(), clock=lambda: NOON, rules=self.settings.rules)
 
     def rows(self, query: str) -> Rows:
         with self.lake.reading() as connection:
