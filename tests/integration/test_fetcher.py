@@ -372,9 +372,9 @@ async def test_four_slots_fetch_at_once_the_last_for_critical_work(
         for command in commands:
             await bus.send(command)
         # Taken up before them, the urgent one would have one of their slots.
-        await eventually(lambda: vendor.requests.peak == 3, what=lambda: (worker.busy, vendor.requests))
+        await eventually(lambda: vendor.requests.peak == 3, what=lambda: f"{worker.busy} {vendor.requests}")
         await bus.send(urgent)
-        await eventually(lambda: vendor.requests.peak == 4, what=lambda: (worker.busy, vendor.requests))
+        await eventually(lambda: vendor.requests.peak == 4, what=lambda: f"{worker.busy} {vendor.requests}")
         assert (worker.busy, vendor.requests.count("urgent.json")) == (4, 1)
         vendor.release()
         for command in (*commands, urgent):
