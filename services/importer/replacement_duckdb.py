@@ -198,7 +198,7 @@ class _Replacement:
             duplicates=heads.duplicates,
             strays=heads.strays,
             unknown_records=heads.unknown_records,
-            unknown_fields=", ".join(name or '""' for name in heads.unknown_fields) or None,
+            unknown_fields=", ".join(heads.unknown_fields) or None,
             first_timestamp=heads.first_ms,
             last_timestamp=heads.last_ms,
             parquet_path=self._lake.paths.relative_to_parquet(self._lake.paths.parquet(partition)),
