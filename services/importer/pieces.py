@@ -55,12 +55,12 @@ class Pieces:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for what is under way; its errors matter only if nothing else went wrong."""
+        """Close the last piece and wait for what is under way; errors matter if nothing else went wrong."""
+        self._close()
         try:
             if error is None:
                 self._await(0)
         finally:
-            self._close()
             self._thread.shutdown()
 
     def _put(self, data: bytes) -> None:
