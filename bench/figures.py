@@ -76,6 +76,20 @@ class Target:
         return f"≤ {self.at_most:g}: {'met' if figure <= self.at_most else 'MISSED'}"
 
 
+def compared(name: str, runs: Runs, base: Runs, target: Target | None) -> list[str]:
+    """Return the cells of how long something took, also against its base, and of what it needed."""
+    ratio = runs.ratio_to(base)
+    return [
+        name,
+        f"{runs.median_s:.2f}",
+        "{:.2f} to {:.2f}".format(*runs.spread_s),
+        f"{ratio:.3f}",
+        target.judge(ratio) if target else "",
+        f"{runs.peak_mib:.0f}",
+        f"{runs.median_cpu_s:.2f}",
+    ]
+
+
 def grown(figure: float, base: float) -> float:
     """Return how much ``figure`` is above ``base``, in percent; negative if below."""
     return (figure / base - 1) * 100

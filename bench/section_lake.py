@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bench.figures import MB, Run, Runs, Target
+from bench.figures import MB, Run, Runs, Target, compared
 from bench.inputs import Input, weekdays_after, weekdays_before
 from bench.measuring import measure
 from bench.rounds import in_turns
@@ -54,21 +54,8 @@ def table(strike_rows: int, partitions: int, database_bytes: int, runs: Mapping[
             f"and {database_bytes / MB / 1000:.1f} GB of database."
         ),
         columns=["one day", "s (median)", "s (range)", "of an empty lake", "target", "peak MiB", "CPU s"],
-        rows=[_row(name, each, runs[EMPTY]) for name, each in runs.items()],
+        rows=[compared(name, each, runs[EMPTY], _RATIO.get(name)) for name, each in runs.items()],
     )
-
-
-def _row(name: str, runs: Runs, empty: Runs) -> list[str]:
-    ratio = runs.ratio_to(empty)
-    return [
-        name,
-        f"{runs.median_s:.2f}",
-        "{:.2f} to {:.2f}".format(*runs.spread_s),
-        f"{ratio:.3f}",
-        _RATIO[name].judge(ratio) if name in _RATIO else "",
-        f"{runs.peak_mib:.0f}",
-        f"{runs.median_cpu_s:.2f}",
-    ]
 
 
 def _middle(days: list[date], count: int) -> list[date]:

@@ -5,10 +5,8 @@ How long the pauses are and how fast the answers come is measured by ``bench.que
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import Counter, deque
-from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -16,7 +14,6 @@ import pytest
 from nats.aio.msg import Msg
 
 from bench.generator import Day
-from services.importer.wiring import serve_on
 from shared import subjects, turns
 from shared.bus import Bus, connected
 from shared.envelope import decode
@@ -24,6 +21,7 @@ from shared.messages import Event, FileStaged, ImportFile, JobStarted, Partition
 from shared.settings import Settings
 from shared.subjects import Priority, Stage
 from shared.trading_day import bounds_ms
+from tests.support.importing import importing
 from tests.support.lake import LakeOnDisk
 from tests.support.oracle import ask_lake
 from tests.support.poll import eventually
@@ -38,18 +36,6 @@ KEEPALIVE = b"+WPI"
 @pytest.fixture
 def lake(tmp_path: Path) -> LakeOnDisk:
     return LakeOnDisk(tmp_path / "data", retry_delay_s=0.05)
-
-
-@contextlib.asynccontextmanager
-async def importing(bus: Bus, lake: LakeOnDisk) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    serving = asyncio.create_task(serve_on(bus, lake.lake, lake.settings, stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await serving
-        lake.close()
 
 
 def a_queue(lake: LakeOnDisk, days: int) -> list[ImportFile]:

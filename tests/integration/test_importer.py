@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from services.importer.wiring import serve_on
 from shared import subjects
 from shared.bus import Bus
 from shared.messages import Event, JobFailed, JobRequested, JobSkipped, PartitionImported
+from tests.support.importing import importing
 from tests.support.lake import LakeOnDisk, records
 from tests.support.poll import eventually
 from tests.support.values import a_job
@@ -23,18 +22,6 @@ from tests.support.values import a_job
 @pytest.fixture
 def lake(tmp_path: Path) -> LakeOnDisk:
     return LakeOnDisk(tmp_path / "data", retry_delay_s=0.05)
-
-
-@contextlib.asynccontextmanager
-async def importing(bus: Bus, lake: LakeOnDisk) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    serving = asyncio.create_task(serve_on(bus, lake.lake, lake.settings, stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await serving
-        lake.close()
 
 
 async def fact(bus: Bus, kind: type[Event], generation: int = 1) -> Event:

@@ -9,6 +9,18 @@ from typing import Final
 
 from services.importer.formats.format import Field, Format, Kind, Rows
 
+STRIKES: Final = Rows(
+    field="strikes",
+    table="gex_strikes",
+    parts=(
+        Field("strike", required=True),
+        Field("gex_by_volume", column="gamma"),
+        Field("gex_by_open_interest", column="oi_gamma"),
+        Field("priors", Kind.NUMBERS),
+    ),
+    least=2,
+)
+
 CLASSIC: Final = Format(
     package="classic",
     endpoints=("gex_zero", "gex_one", "gex_full"),
@@ -32,17 +44,7 @@ CLASSIC: Final = Format(
         Field("put_wall_candidate2_pct"),
         Field("max_priors", Kind.ARRAY),
     ),
-    rows=Rows(
-        field="strikes",
-        table="gex_strikes",
-        parts=(
-            Field("strike", required=True),
-            Field("gex_by_volume", column="gamma"),
-            Field("gex_by_open_interest", column="oi_gamma"),
-            Field("priors", Kind.NUMBERS),
-        ),
-        least=2,
-    ),
+    rows=STRIKES,
     history="gex_history",
     constants=(("source", "'history'"),),
 )

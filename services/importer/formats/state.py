@@ -6,9 +6,10 @@ docs/formats.md has the fields in words.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from services.importer.formats.classic import CLASSIC
+from services.importer.formats.classic import CLASSIC, STRIKES
 from services.importer.formats.format import Field, Format, Kind, Rows
 from shared.partition import PACKAGES, endpoint_of
 
@@ -20,17 +21,7 @@ STATE_GEX: Final = Format(
     endpoints=_OF_GEX,
     table="state_snapshots",
     fields=CLASSIC.fields,
-    rows=Rows(
-        field="strikes",
-        table="state_strikes",
-        parts=(
-            Field("strike", required=True),
-            Field("gex_by_volume", column="gamma"),
-            Field("gex_by_open_interest", column="oi_gamma"),
-            Field("priors", Kind.NUMBERS),
-        ),
-        least=2,
-    ),
+    rows=replace(STRIKES, table="state_strikes"),
     history="state_history",
     constants=CLASSIC.constants,
 )
