@@ -31,10 +31,22 @@ def _endpoint(package: str, category: str) -> str:
     return category if package in {"classic", category} else f"{package}_{category}"
 
 
-ENDPOINTS: Final = tuple(
-    _endpoint(package, category) for package, categories in PACKAGES.items() for category in categories
-)
+_VENDOR_NAMES: Final = {
+    _endpoint(package, category): (package, category)
+    for package, categories in PACKAGES.items()
+    for category in categories
+}
+ENDPOINTS: Final = tuple(_VENDOR_NAMES)
 """Every endpoint; it alone tells the package."""
+
+
+def package_and_category(endpoint: str) -> tuple[str, str]:
+    """Return the vendor's names of an endpoint: its package, and its category there.
+
+    Raises:
+        ValueError: it is no endpoint.
+    """
+    return _VENDOR_NAMES[normalize_endpoint(endpoint)]
 
 
 def in_package(endpoint: str, package: str) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from shared.partition import PACKAGES, endpoint_of, normalize_ticker
+from shared.partition import PACKAGES, Partition, endpoint_of, normalize_ticker, package_and_category
 
 MAX_NAME_LENGTH: Final = 200
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._^-]*\.jsonl?(\.gz)?")
@@ -57,6 +57,17 @@ def parse_source_name(name: str) -> SourceName:
         category=category,
         endpoint=endpoint_of(package, category) if package and category else None,
     )
+
+
+def vendor_name(partition: Partition, ending: str = ".json") -> str:
+    """Return the name that the vendor gives to a partition's file.
+
+    Args:
+        partition: which.
+        ending: ``.json``, ``.jsonl`` or either and ``.gz``.
+    """
+    package, category = package_and_category(partition.endpoint)
+    return f"{partition.trading_day.isoformat()}_{partition.ticker}_{package}_{category}{ending}"
 
 
 def _day(text: str) -> date:

@@ -6,6 +6,7 @@ from pydantic import field_validator
 
 from shared.settings import CommaList, Settings
 from shared.sources import SourceGate
+from shared.vendor_api import DEFAULT_BASE, VendorApi
 
 
 class SourceSettings(Settings):
@@ -15,6 +16,14 @@ class SourceSettings(Settings):
     """Starts of allowed URLs: https, or plain http on a loopback host."""
     local_source_dirs: CommaList = ()
     """Absolute folders under which ``file://`` URLs may point."""
+
+    vendor_api: str = DEFAULT_BASE
+    """The vendor's API, which backfills ask for signed URLs; the only address that its key is sent to."""
+
+    @field_validator("vendor_api")
+    @classmethod
+    def _fit_address(cls, address: str) -> str:
+        return VendorApi.parse(address).base
 
     @field_validator("allowed_sources")
     @classmethod
@@ -27,6 +36,11 @@ class SourceSettings(Settings):
     def _fit_folders(cls, folders: tuple[str, ...]) -> tuple[str, ...]:
         SourceGate.parse((), folders)
         return folders
+
+    @property
+    def api(self) -> VendorApi:
+        """The vendor's API."""
+        return VendorApi.parse(self.vendor_api)
 
     @property
     def gate(self) -> SourceGate:

@@ -16,6 +16,7 @@ from shared.partition import (
     in_package,
     normalize_endpoint,
     normalize_ticker,
+    package_and_category,
 )
 
 
@@ -122,3 +123,8 @@ def test_an_unknown_endpoint_is_refused_with_the_known_ones(text: str) -> None:
 
 def test_a_partition_is_written_as_people_say_it() -> None:
     assert str(Partition("NQ_NDX", "gex_zero", date(2025, 11, 14))) == "NQ_NDX gex_zero 2025-11-14"
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_an_endpoint_tells_package_and_category(endpoint: str) -> None:
+    assert endpoint_of(*package_and_category(endpoint)) == endpoint

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.partition import PACKAGES, endpoint_of
-from shared.source_name import MAX_NAME_LENGTH, SourceName, parse_source_name
+from shared.partition import ENDPOINTS, PACKAGES, Partition, endpoint_of
+from shared.source_name import MAX_NAME_LENGTH, SourceName, parse_source_name, vendor_name
 
 DAY = date(2025, 11, 14)
 tickers = st.from_regex(r"[A-Z0-9^][A-Z0-9_^-]{0,20}", fullmatch=True)
@@ -95,3 +95,13 @@ def test_a_name_unfit_for_a_staged_file_is_refused(name: str) -> None:
 def test_a_ticker_too_long_in_the_name_is_refused() -> None:
     with pytest.raises(ValueError, match="at most 32"):
         parse_source_name(f"2025-11-14_{'A' * 33}_classic_gex_zero.json")
+
+
+@given(
+    tickers.filter(lambda ticker: ticker.strip("_") == ticker),
+    st.sampled_from(ENDPOINTS),
+    st.sampled_from([".json", ".json.gz"]),
+)
+def test_a_name_that_is_built_for_a_partition_tells_it(ticker: str, endpoint: str, ending: str) -> None:
+    told = parse_source_name(vendor_name(Partition(ticker, endpoint, DAY), ending))
+    assert (told.ticker, told.endpoint, told.trading_day) == (ticker, endpoint, DAY)

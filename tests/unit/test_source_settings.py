@@ -30,6 +30,8 @@ def test_both_settings_are_comma_lists(monkeypatch: pytest.MonkeyPatch) -> None:
         ("GEXLAKE_ALLOWED_SOURCES", "http://hist.gex.bot/", "plain http"),
         ("GEXLAKE_ALLOWED_SOURCES", "ftp://hist.gex.bot/", "not the start of an http"),
         ("GEXLAKE_LOCAL_SOURCE_DIRS", "relative/folder", "not an absolute folder"),
+        ("GEXLAKE_VENDOR_API", "http://api.gex.bot/v2", "plain http"),
+        ("GEXLAKE_VENDOR_API", "https://*.gex.bot/v2", "wildcard"),
     ],
 )
 def test_an_unfit_entry_stops_the_start_and_names_the_setting(

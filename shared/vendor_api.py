@@ -1,0 +1,74 @@
+"""The grammar of the vendor's API: the URL at which it is asked for a day of history.
+
+``<base>/hist/<ticker>/<package>/<category>/<YYYY-MM-DD>?noredirect`` is answered with the signed URL of the
+day's file. The URL itself holds no secret: the key goes in a header, to this API and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, Self
+from urllib.parse import quote, unquote
+
+from shared.partition import Partition, endpoint_of, normalize_ticker, package_and_category
+from shared.sources import Prefix
+
+DEFAULT_BASE: Final = "https://api.gex.bot/v2"
+HISTORY_DAYS: Final = 90
+"""How many days back the vendor keeps history."""
+_QUERY: Final = "?noredirect"
+"""Has the API answer with the signed URL instead of leading there."""
+
+
+@dataclass(frozen=True)
+class VendorApi:
+    """The vendor's API at one address."""
+
+    base: str
+    """Without a slash at its end."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``GEXLAKE_VENDOR_API``.
+
+        Raises:
+            ValueError: it is not one https address, nor one of plain http on a loopback host.
+        """
+        if "*" in text:
+            raise ValueError(f"{text!r} has a wildcard: the key goes to one address only")
+        return cls(str(Prefix.parse(text)).rstrip("/"))
+
+    def base_url_of(self, partition: Partition) -> str:
+        """Return where the history of a partition is, without the query."""
+        package, category = package_and_category(partition.endpoint)
+        ticker = quote(partition.ticker, safe="")
+        return f"{self.base}/hist/{ticker}/{package}/{category}/{partition.trading_day.isoformat()}"
+
+    def url_of(self, partition: Partition) -> str:
+        """Return the whole URL that asks for the history of a partition."""
+        return self.base_url_of(partition) + _QUERY
+
+    def partition_of(self, url: str) -> Partition | None:
+        """Return which partition's history a URL asks this API for; None when it is no URL of that form.
+
+        It is one only if it is, letter for letter, the URL that ``url_of`` builds, with or without the query:
+        no other spelling is sent the key.
+        """
+        base_url = url.removesuffix(_QUERY)
+        partition = _read_path(base_url.removeprefix(f"{self.base}/hist/"))
+        if partition is None or self.base_url_of(partition) != base_url:
+            return None
+        return partition
+
+
+def _read_path(path: str) -> Partition | None:
+    match path.split("/"):
+        case [ticker, package, category, day]:
+            endpoint = endpoint_of(package, category)
+            try:
+                if endpoint is not None:
+                    return Partition(normalize_ticker(unquote(ticker)), endpoint, date.fromisoformat(day))
+            except ValueError:
+                pass
+    return None
