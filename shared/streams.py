@@ -42,6 +42,8 @@ class Stream:
     duplicate_window_s: float
     refuses_when_full: bool = False
     """Whether a full stream refuses new messages, so that the sender hears of it, or drops its oldest."""
+    max_per_subject: int = -1
+    """How many messages of one subject are kept, the newest; -1 for all."""
 
     def config(self, replicas: int) -> StreamConfig:
         """Return what JetStream is told."""
@@ -53,6 +55,7 @@ class Stream:
             discard=DiscardPolicy.NEW if self.refuses_when_full else DiscardPolicy.OLD,
             max_age=self.max_age_s,
             max_bytes=self.max_bytes,
+            max_msgs_per_subject=self.max_per_subject,
             duplicate_window=self.duplicate_window_s,
             num_replicas=replicas,
             allow_direct=True,
@@ -65,6 +68,7 @@ STREAMS: Final = (
     Stream(subjects.FEED, (subjects.ALL_LIVE,), 2 * _DAY_S, 1024 * _MIB, _HOUR_S / 6, refuses_when_full=True),
     Stream(subjects.DEAD, (subjects.ALL_DEAD_LETTERS,), 90 * _DAY_S, 256 * _MIB, _DAY_S),
     Stream(subjects.ADVISORIES, subjects.ALL_ADVISORIES, 14 * _DAY_S, 32 * _MIB, 120.0),
+    Stream(subjects.SOURCES, (subjects.ALL_SOURCES,), 90 * _DAY_S, 8 * _MIB, 120.0, max_per_subject=1),
 )
 
 
@@ -109,6 +113,7 @@ _COMPARED: Final = (
     "discard",
     "max_age",
     "max_bytes",
+    "max_msgs_per_subject",
     "duplicate_window",
     "num_replicas",
     "allow_direct",

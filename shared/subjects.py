@@ -13,11 +13,13 @@ EVENTS: Final = "EVENTS"
 FEED: Final = "FEED"
 DEAD: Final = "DEAD"
 ADVISORIES: Final = "ADVISORIES"
+SOURCES: Final = "SOURCES"
 
 ALL_COMMANDS: Final = "gex.job.>"
 ALL_EVENTS: Final = "gex.event.job.>"
 ALL_LIVE: Final = "gex.feed.>"
 ALL_DEAD_LETTERS: Final = "gex.dead.>"
+ALL_SOURCES: Final = "gex.source.>"
 ALL_HEARTBEATS: Final = "gex.heartbeat.>"
 ALL_PROGRESS: Final = "gex.progress.>"
 ALL_ADVISORIES: Final = (
@@ -115,6 +117,11 @@ def event(what: What, job_id: UUID) -> str:
 def dead(subject: str) -> str:
     """Return where the dead letter of a message goes."""
     return f"gex.dead.{subject}"
+
+
+def source(base_url: str) -> str:
+    """Return where the record of a source is kept."""
+    return f"gex.source.{encode_token(base_url)}"
 
 
 def heartbeat(service: str) -> str:

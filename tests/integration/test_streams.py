@@ -25,6 +25,7 @@ LIMITS = {
     "FEED": (2 * DAY_S, 600, "new"),
     "DEAD": (90 * DAY_S, DAY_S, "old"),
     "ADVISORIES": (14 * DAY_S, 120, "old"),
+    "SOURCES": (90 * DAY_S, 120, "old"),
 }
 
 
@@ -47,7 +48,7 @@ async def defined(client: Client) -> tuple[list[StreamInfo], list[ConsumerInfo]]
     return found, consumers
 
 
-async def test_exactly_the_five_streams_of_the_design_are_created(client: Client) -> None:
+async def test_exactly_the_streams_of_the_design_are_created(client: Client) -> None:
     await apply(client.jetstream())
     found, _ = await defined(client)
     limits = {
@@ -118,7 +119,7 @@ async def test_services_that_start_at_once_do_not_disturb_one_another(client: Cl
     js = client.jetstream()
     await asyncio.gather(*(apply(js) for _ in range(4)))
     found, consumers = await defined(client)
-    assert (len(found), len(consumers)) == (5, 8)
+    assert (len(found), len(consumers)) == (len(LIMITS), 8)
 
 
 async def test_an_operators_own_stream_is_left_alone(client: Client) -> None:

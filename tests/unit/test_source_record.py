@@ -1,0 +1,57 @@
+"""What is known of a source, and how it is named."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import NAMESPACE_URL, uuid5
+
+import pytest
+
+from shared import subjects
+from shared.source_record import Circuit, SourceRecord, origin_of
+from tests.support.values import NOON
+
+SOURCE = "https://hist.gex.bot"
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://hist.gex.bot/day.json?sig=secret", SOURCE),
+        ("https://HIST.gex.bot.:443/day.json", SOURCE),
+        ("https://hist.gex.bot:8443/day.json", f"{SOURCE}:8443"),
+        ("http://127.0.0.1:80/day.json", "http://127.0.0.1"),
+        ("http://[::1]:8080/day.json", "http://[::1]:8080"),
+        ("https://user:secret@hist.gex.bot/", SOURCE),
+        ("file:///days/day.json", None),
+        ("https:///day.json", None),
+        ("https://hist.gex.bot:many/day.json", None),
+        ("https://[::1/day.json", None),
+        ("", None),
+    ],
+)
+def test_a_source_is_scheme_host_and_odd_port(url: str, origin: str | None) -> None:
+    assert origin_of(url) == origin
+
+
+def test_a_record_names_and_rates_its_source() -> None:
+    record = SourceRecord(base_url="http://127.0.0.1:8000", requests=8, successes=6)
+    assert (record.name, record.reliability) == ("127.0.0.1:8000", 0.75)
+    assert record.source_id == uuid5(NAMESPACE_URL, "http://127.0.0.1:8000")
+
+
+def test_a_source_that_was_never_asked_has_no_reliability() -> None:
+    assert SourceRecord(base_url=SOURCE).reliability is None
+
+
+def test_the_circuit_follows_the_clock() -> None:
+    left_alone = SourceRecord(base_url=SOURCE, open_until=NOON)
+    assert SourceRecord(base_url=SOURCE).circuit(NOON) is Circuit.CLOSED
+    assert left_alone.circuit(NOON - timedelta(seconds=1)) is Circuit.OPEN
+    assert left_alone.circuit(NOON) is Circuit.HALF_OPEN
+
+
+def test_every_source_has_one_subject_below_all_sources() -> None:
+    subject = subjects.source("https://hist.gex.bot:8443")
+    assert subject == "gex.source.https-3A-2F-2Fhist-2Egex-2Ebot-3A8443"
+    assert subject.startswith(subjects.ALL_SOURCES.removesuffix(">"))
