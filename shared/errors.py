@@ -33,6 +33,9 @@ class Terminal(GexlakeError):
 class Transient(GexlakeError):
     """Doing the same work again later may succeed."""
 
+    retry_after_s: float | None = None
+    """In how many seconds it should be tried again, where that is known; else after a growing pause."""
+
 
 class MalformedMessage(Terminal):
     """A message that cannot be read.

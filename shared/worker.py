@@ -217,7 +217,9 @@ class Worker:
 
     async def _put_off(self, message: Msg, command: Command, error: NotNow) -> None:
         tally = (await self._attempts.tally(command)).with_wait()
-        delay_s = self._retries.after_waiting(tally.waits, error.longest_pause_s)
+        delay_s = error.retry_after_s
+        if delay_s is None:
+            delay_s = self._retries.after_waiting(tally.waits, error.longest_pause_s)
         await self._bus.announce(self._failed(command, error, tally, final=False))
         log.warning("attempt_put_off", error=_text(error), waits=tally.waits, retry_in_s=delay_s)
         await _settle(message, "nak", delay_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -131,6 +132,22 @@ async def test_work_that_finds_no_room_is_tried_until_there_is_some_and_costs_no
         await eventually(acknowledged)
     assert tally == [(0, 6, False, "the disk is full")]
     assert await dead_letter_count(bus) == 0
+
+
+async def test_work_that_is_put_off_until_a_known_time_is_not_tried_before_it(bus: Bus) -> None:
+    busy = NotNow("the source is left alone")
+    busy.retry_after_s = 0.8
+    tried: list[float] = []
+
+    async def handle(_: FetchFile) -> None:
+        tried.append(time.monotonic())
+        if len(tried) == 1:
+            raise busy
+
+    async with working(bus, handle):
+        await bus.send(a_fetch())
+        await eventually(lambda: len(tried) == 2)
+    assert tried[1] - tried[0] >= busy.retry_after_s
 
 
 async def test_failures_are_counted_past_the_attempts_that_found_no_room(bus: Bus) -> None:
