@@ -11,18 +11,21 @@
     ├── SourceUnavailable   no connection, a timeout, a connection that broke
     ├── SourceBusy          408, 425, 429, 5xx
     ├── FileIncomplete      fewer or more bytes than the source announced
-    └── StagingFailed       the disk refused to take the file
-        └── StagingFull         it has no space: a NotNow, too, which costs no attempt
+    ├── StagingFailed       the disk refused to take the file
+    │   └── StagingFull         it has no space: a NotNow, too, which costs no attempt
+    └── SourceLeftAlone     a NotNow: the source has failed again and again, and was not asked
 
 Messages name the host, never a query.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from shared.disk_space import is_full
 from shared.errors import NotNow, Terminal, Transient
+from shared.source_record import SourceRecord
 
 
 class SourceRefused(Terminal):
@@ -113,6 +116,28 @@ class FileIncomplete(Transient):
             f"{source} sent {size_bytes} bytes of the {announced_bytes} that it announced: "
             "the fetch is tried again"
         )
+
+
+class SourceLeftAlone(NotNow):
+    """The source has failed again and again, and is not asked for a while.
+
+    Args:
+        record: what is known of it.
+        now: the present moment (UTC).
+        until: until when it is left alone, or until when the request that tries it is waited for.
+        is_tried: which of the two; that request may end at any moment, so it is looked at again soon.
+    """
+
+    longest_pause_s = 15.0
+
+    def __init__(self, record: SourceRecord, now: datetime, until: datetime, *, is_tried: bool) -> None:
+        super().__init__(
+            f"{record.base_url} has failed {record.failures_in_a_row} times in a row and "
+            + ("is being tried by another fetch" if is_tried else f"is left alone until {until:%H:%M:%S} UTC")
+            + ": the fetch is tried again then"
+        )
+        if not is_tried:
+            self.retry_after_s = (until - now).total_seconds()
 
 
 class StagingFailed(Transient):

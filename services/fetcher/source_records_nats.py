@@ -1,0 +1,196 @@
+"""The records of sources, in a stream that all fetchers share: asked before a request, told after it.
+
+A record is changed by compare-and-set: it is written only if nobody else has written it since it was read,
+and read again otherwise. So no number is lost, and of all fetchers exactly one tries a source again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Final
+
+import structlog
+from nats.js.api import Header
+from nats.js.errors import APIError, NotFoundError
+from pydantic import ValidationError
+
+from services.fetcher.circuit_breaker import (
+    BreakerRules,
+    LeaveAlone,
+    after_a_failure,
+    after_a_success,
+    after_an_answer,
+    may_ask,
+    without_probe,
+)
+from services.fetcher.errors import SourceLeftAlone
+from services.fetcher.source_outcomes import Outcome, counted, outcome_of
+from shared import subjects
+from shared.bus import Bus, translated
+from shared.errors import BrokerUnavailable
+from shared.source_record import Circuit, SourceRecord, origin_of
+
+_OVERTAKEN: Final = frozenset({10071, 10164})
+"""JetStream's error codes for: the subject's last message is not the one that was expected."""
+_TRIES: Final = 50
+"""Each time that a writer is overtaken another one got through, so that as many writers as this all do."""
+
+Change = Callable[[SourceRecord], SourceRecord]
+log = structlog.get_logger(__name__)
+
+
+class Asking:
+    """One request to a source that is under way.
+
+    Args:
+        records: where it is told of.
+        base_url: the source; None for one that is not kept book of, a local folder.
+        is_probe: whether it tries a source that was left alone.
+    """
+
+    def __init__(self, records: SourceRecords, base_url: str | None, *, is_probe: bool = False) -> None:
+        self._records = records
+        self._base_url = base_url
+        self._is_probe = is_probe
+        self._started = time.monotonic()
+        self._response_s: float | None = None
+
+    async def answered(self) -> None:
+        """Take note that the source has begun to answer; only the first time counts."""
+        if self._response_s is not None:
+            return
+        self._response_s = time.monotonic() - self._started
+        if self._is_probe and self._base_url is not None:
+            self._is_probe = False
+            await self._records.change(
+                self._base_url, lambda record: after_an_answer(record, self._records.rules)
+            )
+
+    async def ended(self, error: BaseException | None) -> None:
+        """Take note of how the request ended."""
+        outcome = outcome_of(error)
+        if self._base_url is None or (outcome is None and not self._is_probe):
+            return
+        response_s = time.monotonic() - self._started if self._response_s is None else self._response_s
+
+        def noted(record: SourceRecord) -> SourceRecord:
+            if outcome is None:
+                return without_probe(record)
+            now = self._records.now()
+            record = counted(record, outcome, now, response_s, None if error is None else str(error))
+            if outcome is not Outcome.FAILED:
+                return after_a_success(record)
+            return after_a_failure(record, now, self._records.rules, was_probe=self._is_probe)
+
+        await self._records.change(self._base_url, noted)
+
+
+class SourceRecords:
+    """What is known of all sources.
+
+    Args:
+        bus: the connection.
+        rules: when a source is left alone.
+    """
+
+    def __init__(self, bus: Bus, rules: BreakerRules) -> None:
+        self.rules = rules
+        self._bus = bus
+
+    def now(self) -> datetime:
+        """Return the present moment (UTC)."""
+        return self._bus.clock()
+
+    @asynccontextmanager
+    async def asking(self, url: str) -> AsyncIterator[Asking]:
+        """Ask the source of ``url`` within this context; how that ends is noted.
+
+        Raises:
+            SourceLeftAlone: it has failed again and again, and is not to be asked now.
+            BrokerUnavailable: no answer in time.
+        """
+        base_url = origin_of(url)
+        asking = Asking(self, base_url, is_probe=base_url is not None and await self._is_probe(base_url))
+        try:
+            yield asking
+        except Exception as error:
+            await asking.ended(error)
+            raise
+        await asking.ended(None)
+
+    async def change(self, base_url: str, change: Change) -> None:
+        """Change a record; a broker that is gone by now costs the numbers of this request, not its file."""
+        try:
+            for _ in range(_TRIES):
+                before, sequence = await self._read(base_url)
+                if await self._write(after := change(before), sequence):
+                    self._tell(before, after)
+                    return
+        except BrokerUnavailable as error:
+            log.warning("source_not_recorded", source=base_url, error=str(error))
+        else:
+            log.warning("source_not_recorded", source=base_url, error=f"overtaken {_TRIES} times")
+
+    async def _is_probe(self, base_url: str) -> bool:
+        """Tell whether the request that may be made now is the one that tries the source.
+
+        Raises:
+            SourceLeftAlone: none may be made.
+        """
+        while True:
+            record, sequence = await self._read(base_url)
+            now = self.now()
+            verdict = may_ask(record, now, self.rules)
+            if isinstance(verdict, LeaveAlone):
+                raise SourceLeftAlone(record, now, verdict.until, is_tried=verdict.is_tried)
+            if verdict.claim is None:
+                return False
+            if await self._write(verdict.claim, sequence):
+                log.info("source_tried_again", source=base_url)
+                return True
+
+    async def _read(self, base_url: str) -> tuple[SourceRecord, int]:
+        """Return the record of a source, a blank one if there is none, and its place in the stream."""
+        with translated(f"read {subjects.SOURCES}"):
+            try:
+                message = await self._bus.js.get_last_msg(subjects.SOURCES, subjects.source(base_url))
+            except NotFoundError:
+                return SourceRecord(base_url=base_url), 0
+        try:
+            return SourceRecord.model_validate_json(message.data or b""), message.seq or 0
+        except ValidationError as error:  # of a later version: begun anew
+            log.warning("source_record_unreadable", source=base_url, problems=error.error_count())
+            return SourceRecord(base_url=base_url), message.seq or 0
+
+    async def _write(self, record: SourceRecord, last_sequence: int) -> bool:
+        """Write a record; False if somebody has written it since ``last_sequence``."""
+        with translated(f"write {subjects.SOURCES}", subjects.SOURCES):
+            try:
+                await self._bus.js.publish(
+                    subjects.source(record.base_url),
+                    record.model_dump_json().encode(),
+                    stream=subjects.SOURCES,
+                    headers={Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(last_sequence)},
+                )
+            except APIError as error:
+                if error.err_code in _OVERTAKEN:
+                    return False
+                raise
+        return True
+
+    def _tell(self, before: SourceRecord, after: SourceRecord) -> None:
+        """Log what everybody should know: a source that is given up on, or is back."""
+        now = self.now()
+        if after.circuit(now) is Circuit.OPEN and after.openings > before.openings:
+            log.warning(
+                "source_left_alone",
+                source=after.base_url,
+                failures_in_a_row=after.failures_in_a_row,
+                until=after.open_until,
+                error=after.last_error,
+            )
+        elif before.openings and not after.openings:
+            log.info("source_works_again", source=after.base_url)
