@@ -1,0 +1,191 @@
+"""The records of sources on a real nats-server, written by several fetchers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from services.fetcher.circuit_breaker import BreakerRules
+from services.fetcher.errors import SourceBusy, SourceLeftAlone, SourceMissing, StagingFull
+from services.fetcher.source_records_nats import SourceRecords
+from shared import subjects
+from shared.bus import Bus, connected
+from shared.settings import Settings
+from shared.source_record import Circuit, SourceRecord
+from tests.support.poll import eventually
+from tests.support.values import NOON
+
+HOST = "https://hist.gex.bot"
+URL = f"{HOST}/2025-11-14_NQ_NDX_classic_gex_zero.json?sig=secret-signature"
+RULES = BreakerRules(failures=3, pause_s=30, longest_pause_s=300, probe_s=20)
+
+
+class Clock:
+    """A clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.time = NOON
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def go_on(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def records(bus: Bus, clock: Clock) -> SourceRecords:
+    bus.clock = clock
+    return SourceRecords(bus, RULES)
+
+
+@pytest.fixture
+async def other_bus(settings: Settings, clock: Clock) -> AsyncIterator[Bus]:
+    async with connected(settings, "other") as bus:
+        bus.clock = clock
+        yield bus
+
+
+async def ask(records: SourceRecords, error: Exception | None = None, url: str = URL) -> None:
+    """Make a request that ends with ``error``."""
+    async with records.asking(url) as asking:
+        if error is not None:
+            raise error
+        await asking.answered()
+
+
+async def fail(records: SourceRecords, times: int = 1, url: str = URL) -> None:
+    for _ in range(times):
+        with pytest.raises(SourceBusy):
+            await ask(records, SourceBusy(HOST, 503), url)
+
+
+async def record_of(bus: Bus, base_url: str = HOST) -> SourceRecord:
+    message = await bus.js.get_last_msg(subjects.SOURCES, subjects.source(base_url))
+    return SourceRecord.model_validate_json(message.data or b"")
+
+
+async def test_requests_are_counted_by_how_they_ended(bus: Bus, records: SourceRecords) -> None:
+    await ask(records)
+    with pytest.raises(SourceMissing):
+        await ask(records, SourceMissing(HOST, "it answered 404"))
+    await fail(records)
+    record = await record_of(bus)
+    assert (record.requests, record.successes, record.failures_in_a_row) == (3, 2, 1)
+    assert record.last_success_at == NOON
+    assert record.mean_response_s is not None
+    assert record.mean_response_s < 1
+
+
+async def test_one_message_a_source_is_kept_and_none_holds_a_query(bus: Bus, records: SourceRecords) -> None:
+    for _ in range(3):
+        await ask(records)
+    await ask(records, url="https://hist.gexbot.com:8443/day.json?sig=secret-signature")
+    await ask(records, url="file:///days/day.json")
+    assert (await bus.js.stream_info(subjects.SOURCES)).state.messages == 2
+    for base_url in (HOST, "https://hist.gexbot.com:8443"):
+        assert "secret" not in (await record_of(bus, base_url)).model_dump_json()
+
+
+async def test_no_request_is_lost_when_fetchers_count_at_the_same_time(
+    bus: Bus, other_bus: Bus, records: SourceRecords
+) -> None:
+    both = (records, SourceRecords(other_bus, RULES))
+    await asyncio.gather(*(ask(each) for each in both for _ in range(16)))
+    assert (await record_of(bus)).requests == 32
+
+
+async def test_a_source_given_up_on_is_left_alone_by_all_fetchers_and_after_a_restart(
+    other_bus: Bus, records: SourceRecords, clock: Clock
+) -> None:
+    await fail(records, RULES.failures)
+    with pytest.raises(
+        SourceLeftAlone, match=r"3 times in a row and is left alone until 17:00:30 UTC"
+    ) as raised:
+        await ask(SourceRecords(other_bus, RULES))
+    assert raised.value.retry_after_s == 30
+    await ask(records, url="https://hist.gexbot.com/day.json")
+    clock.go_on(30)
+    await ask(SourceRecords(other_bus, RULES))
+
+
+async def test_one_of_all_fetchers_tries_the_source_again(
+    bus: Bus, other_bus: Bus, records: SourceRecords, clock: Clock
+) -> None:
+    await fail(records, RULES.failures)
+    clock.go_on(30)
+    both = (records, SourceRecords(other_bus, RULES))
+    over = asyncio.Event()
+
+    async def try_it(records: SourceRecords) -> str:
+        try:
+            async with records.asking(URL):
+                await over.wait()
+        except SourceLeftAlone:
+            return "put off"
+        return "tried"
+
+    tasks = [asyncio.create_task(try_it(each)) for each in both for _ in range(4)]
+    await eventually(lambda: sum(task.done() for task in tasks) == 7)
+    over.set()
+    assert sorted(await asyncio.gather(*tasks)) == ["put off"] * 7 + ["tried"]
+    assert (await record_of(bus)).circuit(clock()) is Circuit.CLOSED
+
+
+async def test_others_follow_as_soon_as_the_trying_request_is_answered(
+    bus: Bus, records: SourceRecords, clock: Clock
+) -> None:
+    await fail(records, RULES.failures)
+    clock.go_on(30)
+    async with records.asking(URL) as asking:
+        with pytest.raises(SourceLeftAlone):
+            await ask(records)
+        await asking.answered()
+        await ask(records)
+    assert (await record_of(bus)).openings == 0
+
+
+async def test_a_trying_request_that_fails_leaves_the_source_alone_for_longer(
+    bus: Bus, records: SourceRecords, clock: Clock
+) -> None:
+    await fail(records, RULES.failures)
+    clock.go_on(30)
+    await fail(records)
+    assert (await record_of(bus)).open_until == clock() + timedelta(seconds=60)
+
+
+async def test_trouble_of_our_own_lets_another_request_try_the_source(
+    records: SourceRecords, clock: Clock, bus: Bus
+) -> None:
+    await fail(records, RULES.failures)
+    clock.go_on(30)
+    for _ in range(2):
+        with pytest.raises(StagingFull):
+            async with records.asking(URL):
+                raise StagingFull(Path("day.json"), OSError(28, "No space left on device"))
+    record = await record_of(bus)
+    assert (record.requests, record.probe_until) == (RULES.failures, None)
+
+
+async def test_a_record_that_cannot_be_read_is_begun_anew(bus: Bus, records: SourceRecords) -> None:
+    await bus.js.publish(subjects.source(HOST), b'{"requests": "many"}')
+    await ask(records)
+    assert (await record_of(bus)).requests == 1
+
+
+async def test_a_file_is_not_lost_over_a_record_that_cannot_be_written(
+    bus: Bus, records: SourceRecords
+) -> None:
+    async with records.asking(URL):
+        await bus.js.delete_stream(subjects.SOURCES)
+    await bus.apply_streams()
+    assert (await bus.js.stream_info(subjects.SOURCES)).state.messages == 0
