@@ -13,7 +13,7 @@ import httpx
 import shared
 from cli.errors import IntakeUnreachable, RequestRefused, UnexpectedAnswer
 from cli.settings import CliSettings
-from shared.sources import is_loopback
+from shared.addresses import is_loopback
 
 _TIMEOUT_S: Final = 20.0
 

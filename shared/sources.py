@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import ipaddress
 import posixpath
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
-_DEFAULT_PORTS = {"https": 443, "http": 80}
-_SUSPECT = re.compile(r"[^\x21-\x7e]|[\\\"<>]")
+from shared.addresses import is_loopback, literal, why_inside
+
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+_SUSPECT: Final = re.compile(r"[^\x21-\x7e]|[\\\"<>]")
 """What no URL has: readers would disagree on its host, or redaction on its end."""
+_MISREAD: Final = re.compile(r"%(?:[01][0-9a-f]|2f|5c|25|7f|(?![0-9a-f]{2}))", re.IGNORECASE)
+"""Codes in a path of which readers make different things: slashes, controls, and codes of codes."""
+_WILDCARD: Final = "*."
+_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_NAME: Final = re.compile(rf"(?:{_LABEL.pattern}\.)*(?=[a-z]){_LABEL.pattern}")
+"""A host name. Its last label begins with a letter: what ends in a number is an address to some readers."""
+_MAX_NAME_LENGTH: Final = 253
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,7 @@ class Prefix:
 
     scheme: str
     host: str
+    """A name or address in its plain form; ``*.`` before a name stands for exactly one label."""
     port: int
     path: str
 
@@ -30,17 +39,19 @@ class Prefix:
         Raises:
             ValueError: it is not https, nor http on a loopback host.
         """
+        if _SUSPECT.search(text):
+            raise ValueError(f"{text!r} has characters that no URL has; write other alphabets as xn--")
         parts = urlsplit(text)
-        host = (parts.hostname or "").rstrip(".")
-        if parts.scheme not in _DEFAULT_PORTS or not host:
+        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
             raise ValueError(f"{text!r} is not the start of an http(s) URL")
-        if parts.scheme == "http" and not is_loopback(host):
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise ValueError(f"{text!r} is plain http: only a loopback host may be, use https")
         if parts.username is not None or parts.query or parts.fragment:
             raise ValueError(f"{text!r} must have no user, query or fragment")
-        return cls(
-            parts.scheme, host, parts.port or _DEFAULT_PORTS[parts.scheme], parts.path.rstrip("/") + "/"
-        )
+        if _climbs(parts.path):
+            raise ValueError(f"{text!r} has a path that climbs or hides a slash")
+        port = _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
+        return cls(parts.scheme, _plain_host(text, parts.hostname), port, parts.path.rstrip("/") + "/")
 
     def __str__(self) -> str:
         port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
@@ -49,12 +60,17 @@ class Prefix:
 
     def allows(self, parts: SplitResult) -> bool:
         """Tell whether a URL's scheme, host, port and path lie under this prefix."""
-        return (
-            parts.scheme == self.scheme
-            and (parts.hostname or "") == self.host
-            and (_DEFAULT_PORTS[self.scheme] if parts.port is None else parts.port) == self.port
-            and parts.path.startswith(self.path)
-        )
+        port = _DEFAULT_PORTS[self.scheme] if parts.port is None else parts.port
+        is_here = parts.scheme == self.scheme and self.is_at(parts.hostname or "", port)
+        return is_here and parts.path.startswith(self.path)
+
+    def is_at(self, host: str, port: int) -> bool:
+        """Tell whether a host and port are those of this prefix."""
+        if port != self.port or not self.host.startswith(_WILDCARD):
+            return (host, port) == (self.host, self.port)
+        label, _, rest = host.partition(".")
+        is_plain = _LABEL.fullmatch(label) is not None and not label.startswith("xn--")
+        return is_plain and rest == self.host.removeprefix(_WILDCARD)
 
 
 @dataclass(frozen=True)
@@ -108,6 +124,26 @@ class SourceGate:
             )
         return parts
 
+    def check_redirect(self, url: str, target: str) -> SplitResult:
+        """Return the parts of where an allowed URL redirects to.
+
+        Raises:
+            ValueError: it may not lead there: what is not allowed by itself, a local file, plain http after
+                https, or this machine for a source that is not on it.
+        """
+        start, parts = urlsplit(url), self.check(target)
+        if parts.scheme == "file":
+            raise ValueError("it is a local file, which is not allowed")
+        if start.scheme == "https" and parts.scheme != "https":
+            raise ValueError("it is plain http after https, which is not allowed")
+        if is_loopback(parts.hostname or "") and not is_loopback(start.hostname or ""):
+            raise ValueError("it leads from outside to this machine, which is not allowed")
+        return parts
+
+    def lists(self, host: str, port: int) -> bool:
+        """Tell whether a host and port are those of an allowed source."""
+        return any(prefix.is_at(host, port) for prefix in self.prefixes)
+
     def _check_local(self, parts: SplitResult) -> SplitResult:
         path = unquote(parts.path)
         inside = any(path.startswith(folder.rstrip("/") + "/") for folder in self.local_dirs)
@@ -121,16 +157,24 @@ class SourceGate:
         return f"it must start with {allowed} (GEXLAKE_ALLOWED_SOURCES)"
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or literal address means this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _plain_host(text: str, host: str) -> str:
+    """Return the host of an entry in the one form in which URLs are held against it."""
+    address = literal(host)
+    if address is not None:
+        kind = why_inside(address)
+        if kind and not is_loopback(host):
+            raise ValueError(f"{text!r} is {kind}: sources are reached outside, or on a loopback host")
+        return str(address)
+    plain = host.removesuffix(".")
+    name = plain.removeprefix(_WILDCARD)
+    if not _NAME.fullmatch(name) or len(plain) > _MAX_NAME_LENGTH:
+        raise ValueError(f"{text!r} has a host that is neither a name nor an address in its usual form")
+    if name != plain and "." not in name:
+        raise ValueError(f"{text!r} has a wildcard over a whole top-level domain: name two labels at least")
+    return plain
 
 
 def _climbs(path: str) -> bool:
-    lowered = path.lower()
-    return ".." in unquote(path).split("/") or any(code in lowered for code in ("%2f", "%5c", "%00", "%25"))
+    """Tell whether some reader would take a path for another one than it looks like."""
+    segments = unquote(path).split("/")
+    return bool(_MISREAD.search(path)) or any(part.partition(";")[0] in {".", ".."} for part in segments)
