@@ -1,7 +1,11 @@
-"""What an answer of the source means: statuses, redirects and first bytes, decided from values alone."""
+"""What an answer of the source means (status, headers, redirect, first bytes), decided from values alone."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -19,6 +23,24 @@ from shared.sources import SourceGate
 MAX_REDIRECTS: Final = 3
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _BUSY: Final = frozenset({408, 425, 429})
+_SECONDS: Final = re.compile(r"\d{1,9}", re.ASCII)
+_MEDIA_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,60}")
+_FIT_TYPES: Final = frozenset(
+    {
+        "application/json",
+        "application/jsonl",
+        "application/ndjson",
+        "application/x-ndjson",
+        "application/jsonlines",
+        "application/gzip",
+        "application/x-gzip",
+        "application/octet-stream",
+        "binary/octet-stream",
+        "text/json",
+        "text/plain",
+    }
+)
+"""Media types that a history file may come as; the first bytes tell the rest. No type at all is as good."""
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = b" \t\r\n"
@@ -30,8 +52,14 @@ def host_of(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}"
 
 
-def refusal(host: str, status: int) -> GexlakeError | None:
-    """Return the error that a status means, or None for 200."""
+def refusal(host: str, status: int, retry_after_s: float | None = None) -> GexlakeError | None:
+    """Return the error that a status means, or None for 200.
+
+    Args:
+        host: how to name the source.
+        status: of its answer.
+        retry_after_s: in how many seconds it asks to be asked again, if it does.
+    """
     if status == 200:
         return None
     if status in {401, 403}:
@@ -39,8 +67,41 @@ def refusal(host: str, status: int) -> GexlakeError | None:
     if status in {404, 410}:
         return SourceMissing(host, f"it answered {status}")
     if status in _BUSY or status >= 500:
-        return SourceBusy(host, status)
+        return SourceBusy(host, status, retry_after_s)
     return UnusableAnswer(host, f"answered {status}")
+
+
+def retry_after_s(value: str | None, now: datetime) -> float | None:
+    """Return what a ``Retry-After`` means in seconds from now; None if it is missing or cannot be read.
+
+    Args:
+        value: seconds, or a date of HTTP.
+        now: the present moment (UTC).
+    """
+    text = (value or "").strip()
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    in_utc = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (in_utc - now).total_seconds())
+
+
+def check_headers(host: str, headers: Mapping[str, str]) -> None:
+    """Check that the headers of an answer announce a file as it is stored.
+
+    Raises:
+        UnusableAnswer: they announce a web page, XML or the like, or a body that was compressed on its way.
+    """
+    encoding = headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise UnusableAnswer(host, "compressed its answer (Content-Encoding) though it was asked not to")
+    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind and kind not in _FIT_TYPES and not kind.endswith("+json"):
+        shown = kind if _MEDIA_TYPE.fullmatch(kind) else "something unreadable"
+        raise UnusableAnswer(host, f"sent {shown} (Content-Type)")
 
 
 def check_source(gate: SourceGate, url: str) -> SplitResult:

@@ -100,12 +100,20 @@ class SourceUnavailable(Transient):
 
 
 class SourceBusy(Transient):
-    """The source asks to come back later."""
+    """The source asks to come back later.
 
-    def __init__(self, host: str, status: int) -> None:
+    Args:
+        host: how to name it.
+        status: of its answer.
+        retry_after_s: in how many seconds, if it says so.
+    """
+
+    def __init__(self, host: str, status: int, retry_after_s: float | None = None) -> None:
+        asked = "" if retry_after_s is None else f", and asks to wait {retry_after_s:.0f} s"
         super().__init__(
-            f"{host} answered {status}, so it is busy or broken for now: the fetch is tried again"
+            f"{host} answered {status}{asked}, so it is busy or broken for now: the fetch is tried again"
         )
+        self.retry_after_s = retry_after_s
 
 
 class FileIncomplete(Transient):

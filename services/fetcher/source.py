@@ -9,21 +9,40 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
+class Held:
+    """The beginning of a file that is here already, and what tells whether the source still has that file."""
+
+    size_bytes: int
+    etag: str
+    """A strong one, in its quotes."""
+    total_bytes: int | None
+    """Of the whole file; None when the source did not say."""
+
+
+@dataclass(frozen=True)
 class Body:
     """A file that is coming in."""
 
     source: str
     """How messages name where it comes from."""
     total_bytes: int | None
-    """None when the source does not say."""
+    """Of the whole file; None when the source does not say."""
     chunks: AsyncGenerator[bytes, None]
+    start_bytes: int = 0
+    """Where in the file the chunks begin: 0, or no further than what is held."""
+    etag: str | None = None
+    """By which the rest can be asked for if this breaks off; None when the source has no strong one."""
 
 
 class Source(Protocol):
     """Something that can be asked for a file by its URL."""
 
-    def open(self, url: str) -> AbstractAsyncContextManager[Body]:
-        """Ask for a file.
+    def open(self, url: str, held: Held | None = None) -> AbstractAsyncContextManager[Body]:
+        """Ask for a file, or for the rest of it.
+
+        Args:
+            url: where it is.
+            held: what is here of it; the whole comes all the same when that is of no use any more.
 
         Raises:
             Terminal: the URL is not allowed, or the source will not give the file.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from typing import Final
 
 import httpx
@@ -12,15 +13,20 @@ import shared
 from services.fetcher.answers import (
     MAX_REDIRECTS,
     REDIRECTS,
+    check_headers,
     check_source,
     host_of,
     redirect_target,
     refusal,
+    retry_after_s,
 )
 from services.fetcher.errors import SourceRefused, SourceUnavailable, UnusableAnswer
-from services.fetcher.source import Body
+from services.fetcher.ranges import length, range_request, start_of_rest, strong_etag, total_of_rest
+from services.fetcher.source import Body, Held
 from shared.errors import GexlakeError
 from shared.sources import SourceGate
+
+_OF_RANGES: Final = frozenset({206, 416})
 
 UNAVAILABLE: Final[dict[type[Exception], str]] = {
     httpx.TransportError: "could not be reached",
@@ -96,23 +102,28 @@ class HttpxSource:
         self._gate = gate
 
     @asynccontextmanager
-    async def open(self, url: str) -> AsyncIterator[Body]:
-        """Ask for a file, and again where up to three redirects lead."""
+    async def open(self, url: str, held: Held | None = None) -> AsyncIterator[Body]:
+        """Ask for a file, and again where up to three redirects lead.
+
+        When in doubt whether an answer is the rest of what is held, the whole is asked for.
+        """
         check_source(self._gate, url)
-        response = await self._follow(url)
-        host = host_of(str(response.url))
+        response = await self._follow(url, range_request(held) if held else {})
+        if held and response.status_code in _OF_RANGES and not _is_rest(response, held):
+            await response.aclose()
+            response = await self._follow(url, {})
+            held = None
         try:
-            if error := refusal(host, response.status_code):
-                raise error
-            yield Body(host, _length(response), _chunks(response, host))
+            yield _body(response, held)
         finally:
             await response.aclose()
 
-    async def _follow(self, url: str) -> httpx.Response:
+    async def _follow(self, url: str, headers: dict[str, str]) -> httpx.Response:
         first_host = host_of(url)
         for _ in range(MAX_REDIRECTS + 1):
             with _translated(host_of(url)):
-                response = await self._client.send(self._client.build_request("GET", url), stream=True)
+                request = self._client.build_request("GET", url, headers=headers)
+                response = await self._client.send(request, stream=True)
             if response.status_code not in REDIRECTS:
                 return response
             await response.aclose()
@@ -120,15 +131,32 @@ class HttpxSource:
         raise UnusableAnswer(first_host, f"redirects more than {MAX_REDIRECTS} times")
 
 
-async def _chunks(response: httpx.Response, host: str) -> AsyncGenerator[bytes, None]:
-    with _translated(host):
+def _is_rest(response: httpx.Response, held: Held) -> bool:
+    return response.status_code == 206 and total_of_rest(response.headers, held) is not None
+
+
+def _body(response: httpx.Response, held: Held | None) -> Body:
+    """Return what the answer holds: the rest of ``held``, or the whole file.
+
+    Raises:
+        Terminal: it holds no file, and asking again will not change that.
+        Transient: it holds none for now.
+    """
+    host, headers, chunks = host_of(str(response.url)), response.headers, _chunks(response)
+    if held and response.status_code == 206:
+        check_headers(host, headers)
+        return Body(host, total_of_rest(headers, held), chunks, start_of_rest(held), held.etag)
+    asked_s = retry_after_s(headers.get("Retry-After"), datetime.now(UTC))
+    if error := refusal(host, response.status_code, asked_s):
+        raise error
+    check_headers(host, headers)
+    return Body(host, length(headers), chunks, etag=strong_etag(headers))
+
+
+async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    with _translated(host_of(str(response.url))):
         async for chunk in response.aiter_raw():
             yield chunk
-
-
-def _length(response: httpx.Response) -> int | None:
-    text = response.headers.get("Content-Length", "")
-    return int(text) if text.isdecimal() else None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from services.fetcher.answers import check_source
 from services.fetcher.errors import SourceMissing, SourceRefused, SourceUnavailable
-from services.fetcher.source import Body
+from services.fetcher.source import Body, Held
 from shared.sources import SourceGate
 
 _CHUNK_BYTES: Final = 256 * 1024
@@ -31,8 +31,8 @@ class LocalSource:
         self._gate = gate
 
     @asynccontextmanager
-    async def open(self, url: str) -> AsyncIterator[Body]:
-        """Open a regular file whose real path lies in an allowed folder."""
+    async def open(self, url: str, held: Held | None = None) -> AsyncIterator[Body]:  # noqa: ARG002 (of the protocol)
+        """Open a regular file whose real path lies in an allowed folder; it is always read from its start."""
         path = Path(unquote(check_source(self._gate, url).path))
         file = await asyncio.to_thread(self._open, path)
         try:

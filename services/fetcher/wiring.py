@@ -13,7 +13,7 @@ from services.fetcher.download import Limits
 from services.fetcher.handlers import fetch_file
 from services.fetcher.partial_files import sweep_tree
 from services.fetcher.settings import FetcherSettings
-from services.fetcher.source import Body, Source
+from services.fetcher.source import Body, Held, Source
 from services.fetcher.source_httpx import HttpxSource, new_client
 from services.fetcher.source_local import LocalSource
 from shared.attempts import Retries
@@ -36,9 +36,9 @@ class AnySource:
         self._web = web
         self._local = local
 
-    def open(self, url: str) -> AbstractAsyncContextManager[Body]:
-        """Ask for a file."""
-        return (self._local if url[:5].lower() == "file:" else self._web).open(url)
+    def open(self, url: str, held: Held | None = None) -> AbstractAsyncContextManager[Body]:
+        """Ask for a file, or for the rest of it."""
+        return (self._local if url[:5].lower() == "file:" else self._web).open(url, held)
 
 
 @asynccontextmanager

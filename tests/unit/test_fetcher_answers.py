@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from services.fetcher import errors
-from services.fetcher.answers import check_first_bytes, check_source, host_of, redirect_target, refusal
+from services.fetcher.answers import (
+    check_first_bytes,
+    check_headers,
+    check_source,
+    host_of,
+    redirect_target,
+    refusal,
+    retry_after_s,
+)
 from shared.errors import Terminal, Transient
 from shared.sources import SourceGate
 
@@ -44,6 +54,72 @@ def test_other_statuses_are_final_and_say_so(status: int, kind: type[Terminal]) 
     assert isinstance(error, Terminal)
     assert HOST in str(error)
     assert str(status) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        (" 120 ", 120),
+        ("Fri, 14 Nov 2025 17:02:00 GMT", 120),
+        ("Friday, 14-Nov-25 17:02:00 GMT", 120),
+        ("Fri Nov 14 17:02:00 2025", 120),
+        ("Fri, 14 Nov 2025 16:00:00 GMT", 0),
+        (None, None),
+        ("", None),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("9" * 5000, None),
+        ("Fri, 99 Nov 2025 17:02:00 GMT", None),
+    ],
+)
+def test_both_forms_of_retry_after_are_read(value: str | None, seconds: float | None) -> None:
+    assert retry_after_s(value, datetime(2025, 11, 14, 17, 0, tzinfo=UTC)) == seconds
+
+
+def test_a_busy_source_says_when_to_come_back() -> None:
+    error = refusal(HOST, 429, 120)
+    assert isinstance(error, errors.SourceBusy)
+    assert error.retry_after_s == 120
+    assert "asks to wait 120 s" in str(error)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "",
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/vnd.vendor+json",
+        "application/gzip",
+        "application/x-gzip",
+        "application/octet-stream",
+        "binary/octet-stream",
+        "text/plain",
+    ],
+)
+def test_a_type_that_a_file_may_have_passes(kind: str) -> None:
+    check_headers(HOST, {"Content-Type": kind} if kind else {})
+    check_headers(HOST, {"Content-Type": kind, "Content-Encoding": "identity"})
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ({"Content-Type": "text/html; charset=utf-8"}, "text/html"),
+        ({"Content-Type": "application/xml"}, "application/xml"),
+        ({"Content-Type": "image/png"}, "image/png"),
+        ({"Content-Type": "multipart/byteranges; boundary=x"}, "multipart/byteranges"),
+        ({"Content-Type": "https://x.test/?sig=secret"}, "something unreadable"),
+        ({"Content-Encoding": "gzip"}, "Content-Encoding"),
+        ({"Content-Encoding": "br", "Content-Type": "application/json"}, "Content-Encoding"),
+    ],
+)
+def test_a_type_or_an_encoding_that_no_file_has_is_final(headers: dict[str, str], words: str) -> None:
+    with pytest.raises(errors.UnusableAnswer, match=words) as raised:
+        check_headers(HOST, headers)
+    assert "secret" not in str(raised.value)
 
 
 def test_a_rejected_signature_asks_for_a_fresh_url() -> None:

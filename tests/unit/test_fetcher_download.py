@@ -22,7 +22,7 @@ from services.fetcher.errors import (
     StagingFull,
 )
 from services.fetcher.partial_files import PartialFile
-from services.fetcher.source import Body
+from services.fetcher.source import Body, Held
 from shared.errors import NotNow
 from shared.paths import is_partial
 from tests.support.poll import eventually
@@ -40,8 +40,8 @@ class ChunkSource:
         self.closed = False
 
     @asynccontextmanager
-    async def open(self, url: str) -> AsyncIterator[Body]:
-        assert url == URL
+    async def open(self, url: str, held: Held | None = None) -> AsyncIterator[Body]:
+        assert (url, held) == (URL, None)
         try:
             yield Body("https://hist.gex.bot", self._total, self._give())
         finally:

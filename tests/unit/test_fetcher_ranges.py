@@ -1,0 +1,73 @@
+"""Asking for the rest of a file, and what is taken for it."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from services.fetcher.ranges import length, range_request, start_of_rest, strong_etag, total_of_rest
+from services.fetcher.source import Held
+
+ETAG = '"0x8DC"'
+HELD = Held(size_bytes=100, etag=ETAG, total_bytes=250)
+GOOD = {"Content-Range": "bytes 100-249/250", "ETag": ETAG, "Content-Length": "150"}
+
+
+def test_the_rest_is_asked_for_only_of_the_same_file() -> None:
+    assert range_request(HELD) == {"Range": "bytes=100-", "If-Range": ETAG}
+
+
+def test_the_last_byte_of_a_whole_file_is_asked_for_again() -> None:
+    assert start_of_rest(Held(250, ETAG, 250)) == 249
+    assert start_of_rest(Held(260, ETAG, 250)) == 249
+    assert start_of_rest(Held(260, ETAG, None)) == 260
+
+
+@pytest.mark.parametrize("dropped", [None, "Content-Length"])
+def test_an_answer_with_just_the_rest_is_taken(dropped: str | None) -> None:
+    headers = {name: value for name, value in GOOD.items() if name != dropped}
+    assert total_of_rest(httpx.Headers(headers), HELD) == 250
+
+
+def test_a_size_that_was_not_known_is_learnt() -> None:
+    assert total_of_rest(httpx.Headers(GOOD), Held(100, ETAG, None)) == 250
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Content-Range": ""},
+        {"Content-Range": "bytes 100-249/*"},
+        {"Content-Range": "bytes 0-249/250"},
+        {"Content-Range": "bytes 99-249/250"},
+        {"Content-Range": "bytes 101-249/250"},
+        {"Content-Range": "bytes 100-199/250", "Content-Length": "100"},
+        {"Content-Range": "bytes 100-250/251", "Content-Length": "151"},
+        {"Content-Range": "bytes 100-249/300"},
+        {"Content-Range": "items 100-249/250"},
+        {"Content-Range": "bytes 100-249/250, bytes 0-1/250"},
+        {"Content-Range": f"bytes 100-249/{'9' * 5000}"},
+        {"Content-Length": "250"},
+        {"ETag": '"other"'},
+        {"ETag": f"W/{ETAG}"},
+        {"ETag": ""},
+    ],
+    ids=str,
+)
+def test_an_answer_that_leaves_doubt_is_not(changes: dict[str, str]) -> None:
+    assert total_of_rest(httpx.Headers({**GOOD, **changes}), HELD) is None
+
+
+@pytest.mark.parametrize(
+    "value", ["", "W/" + ETAG, "0x8DC", '"', '"a"b"', '"a b"', f'"{"a" * 500}"', '"\xe9"']
+)
+def test_only_a_strong_entity_tag_counts(value: str) -> None:
+    assert strong_etag({"ETag": value}) is None
+    assert strong_etag({"ETag": ETAG}) == ETAG
+
+
+@pytest.mark.parametrize(
+    ("value", "size"), [("0", 0), ("250", 250), ("", None), ("-1", None), ("²", None), ("9" * 5000, None)]
+)
+def test_a_length_is_a_number_of_reasonable_size(value: str, size: int | None) -> None:
+    assert length({"Content-Length": value}) == size
