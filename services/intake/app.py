@@ -7,7 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 import shared
-from services.intake import error_answers, routes_jobs, routes_system
+from services.intake import error_answers, routes_jobs, routes_sources, routes_system
 from services.intake.metrics_prometheus import RequestCounter
 from services.intake.parts import Parts
 
@@ -28,12 +28,14 @@ def create_app(parts: Parts) -> ASGIApp:
         redoc_url=None,
         openapi_tags=[
             {"name": "jobs", "description": "Queue files, follow jobs, replay them"},
+            {"name": "sources", "description": "Where files come from, and how reliable that was"},
             {"name": "system", "description": "Health, status and metrics"},
         ],
     )
     app.state.parts = parts
     error_answers.register(app)
     app.include_router(routes_jobs.router)
+    app.include_router(routes_sources.router)
     app.include_router(routes_system.router)
     # Outermost, so that every answer has CORS headers: errors that nobody expected, too.
     return CORSMiddleware(

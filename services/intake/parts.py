@@ -15,6 +15,7 @@ from services.intake.metrics_prometheus import Metrics
 from services.intake.projection import Projection
 from services.intake.rate_limits import RateLimit
 from services.intake.settings import IntakeSettings
+from services.intake.sources_view import KnownSources
 from shared.sources import SourceGate
 
 
@@ -26,6 +27,7 @@ class Parts:
     gate: SourceGate
     link: BrokerLink
     projection: Projection
+    sources: KnownSources
     commands: JobCommands
     metrics: Metrics
     history_limit: RateLimit

@@ -56,7 +56,8 @@ async def get_ready(parts: Wired, response: Response) -> Readiness:
 )
 async def get_status(parts: Wired) -> StatusView:
     """Tell queue depth, dead letters, jobs by state and the services' last heartbeats, as far as known."""
-    return view_status(parts.projection, await ask_broker(parts.link), parts.clock())
+    facts = await ask_broker(parts.link)
+    return view_status(parts.projection, parts.sources, facts, parts.clock())
 
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)

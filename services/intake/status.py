@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 import shared
 from services.intake.broker_link import BrokerLink
 from services.intake.projection import Projection
+from services.intake.sources_view import CircuitView, KnownSources, view_circuit
 from shared import subjects
 from shared.bus import Bus, translated
 from shared.errors import BrokerUnavailable
@@ -61,6 +62,7 @@ class StatusView(BaseModel):
     dead_letters: int | None
     jobs: dict[Status, int]
     services: dict[str, list[ServiceView]]
+    sources: list[CircuitView] = Field(description="which sources are asked, and which are left alone")
 
 
 async def ask_broker(link: BrokerLink) -> BrokerFacts | None:
@@ -96,7 +98,9 @@ def jobs_by_state(projection: Projection) -> dict[Status, int]:
     return {status: counts[status] for status in _STATES}
 
 
-def view_status(projection: Projection, facts: BrokerFacts | None, now: datetime) -> StatusView:
+def view_status(
+    projection: Projection, sources: KnownSources, facts: BrokerFacts | None, now: datetime
+) -> StatusView:
     """Return what is known; ``facts`` is None when the broker does not answer."""
     services: dict[str, list[ServiceView]] = {}
     for beat in projection.heartbeats():
@@ -109,6 +113,7 @@ def view_status(projection: Projection, facts: BrokerFacts | None, now: datetime
         dead_letters=facts.dead_letters if facts else None,
         jobs=jobs_by_state(projection),
         services=services,
+        sources=[view_circuit(record, now) for record in sources.records],
     )
 
 

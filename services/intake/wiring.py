@@ -18,6 +18,8 @@ from services.intake.rate_limits import RateLimit
 from services.intake.replay_nats import serve_replay
 from services.intake.server_uvicorn import listen, serve_http
 from services.intake.settings import IntakeSettings
+from services.intake.source_metrics_prometheus import SourceMetrics
+from services.intake.sources_view import KnownSources
 from shared.bus import connected, utc_now
 from shared.presence import present
 from shared.runtime import supervise
@@ -28,12 +30,14 @@ DESCRIPTION = "Takes requests over HTTP, queues and replays jobs, tells how they
 def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> Parts:
     """Return the parts of an intake that is not connected yet."""
     link, metrics = BrokerLink(), Metrics()
-    projection = Projection(clock, metrics)
+    projection, sources = Projection(clock, metrics), KnownSources()
+    metrics.registry.register(SourceMetrics(sources, clock))
     return Parts(
         settings=settings,
         gate=settings.gate,
         link=link,
         projection=projection,
+        sources=sources,
         commands=JobCommands(link, projection, clock),
         metrics=metrics,
         history_limit=RateLimit(settings.rate_limit_history),
@@ -70,4 +74,5 @@ async def _keep_to_broker(parts: Parts) -> None:
             await serve_replay(service, parts.commands)
             parts.link.bus = bus
             # It goes on while HTTP drains: ``serve_parts`` cancels it when that is done.
-            await supervise(bus, asyncio.Event(), background=(parts.projection.follow(bus),))
+            following = (parts.projection.follow(bus), parts.sources.follow(bus))
+            await supervise(bus, asyncio.Event(), background=following)

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.intake.errors import NotReady
 from services.intake.metrics_prometheus import Metrics
 from services.intake.projection import Projection
+from services.intake.sources_view import KnownSources
 from services.intake.status import BrokerFacts, view_status
 from shared import subjects
 from shared.envelope import Envelope
@@ -112,7 +113,7 @@ async def test_heartbeats_of_the_last_hour_are_kept_by_service_and_instance(
         await hear(
             projection, Heartbeat(service="fetcher", instance=instance, version="1", started_at=at, at=at)
         )
-    view = view_status(projection, None, clock.now)
+    view = view_status(projection, KnownSources(), None, clock.now)
     assert [(beat.instance, beat.age_s) for beat in view.services["fetcher"]] == [("b", 60.0), ("c", 0.0)]
     assert (view.broker.connected, view.queue, view.dead_letters) == (False, None, None)
 

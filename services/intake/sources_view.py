@@ -1,0 +1,111 @@
+"""What intake knows of the sources: their records, followed in SOURCES, and how they are shown."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+
+from services.intake.errors import NotReady
+from shared import subjects
+from shared.bus import Bus
+from shared.source_record import Circuit, SourceRecord
+from shared.tail import Tailed, follow
+
+log = structlog.get_logger(__name__)
+
+
+class KnownSources:
+    """The newest record of every source; kept in memory only."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, SourceRecord] = {}
+        self._is_read = False
+
+    @property
+    def records(self) -> tuple[SourceRecord, ...]:
+        """All records, by address."""
+        return tuple(record for _, record in sorted(self._records.items()))
+
+    def require_read(self) -> None:
+        """Refuse while sources may be missing.
+
+        Raises:
+            NotReady: the records have not been read to their end.
+        """
+        if not self._is_read:
+            raise NotReady("rebuilding", "intake has not yet read from the broker which sources there are")
+
+    async def follow(self, bus: Bus) -> None:
+        """Take in SOURCES, from the first record to those that come, forever."""
+        async for told in follow(bus, subjects.SOURCES, subjects.ALL_SOURCES):
+            self.take(told)
+
+    def take(self, told: Tailed) -> None:
+        """Take in one message of SOURCES."""
+        if told.data is None:
+            self._is_read = True
+            return
+        try:
+            record = SourceRecord.model_validate_json(told.data)
+        except ValidationError as error:  # of a later version
+            log.warning("source_record_unreadable", subject=told.subject, problems=error.error_count())
+            return
+        self._records[record.base_url] = record
+
+
+class CircuitView(BaseModel):
+    """Whether a source is asked now."""
+
+    base_url: str = Field(examples=["https://hist.gex.bot"])
+    circuit: Circuit = Field(
+        description="closed: asked as usual; open: left alone; half_open: one request tries"
+    )
+    left_alone_until: AwareDatetime | None = Field(description="null unless the circuit is open")
+    failures_in_a_row: int
+    last_error: str | None = Field(description="what the last failure said; it stays when the source is back")
+
+
+class DataSource(CircuitView):
+    """A source, and how reliable it was."""
+
+    source_id: UUID = Field(description="UUIDv5 of base_url")
+    name: str = Field(examples=["hist.gex.bot"])
+    reliability_score: float | None = Field(description="successful_requests / total_requests", ge=0, le=1)
+    last_successful_fetch: AwareDatetime | None = Field(description="when it last gave what it was asked for")
+    total_requests: int
+    successful_requests: int = Field(description="answers, also such as 404: the source was working")
+    average_response_time: timedelta | None = Field(
+        description="exponential mean of the time until it answered", examples=["PT0.25S"]
+    )
+    is_active: bool = Field(description="false while the circuit is open")
+
+
+def view_circuit(record: SourceRecord, now: datetime) -> CircuitView:
+    """Show whether a source is asked at the moment ``now``."""
+    circuit = record.circuit(now)
+    return CircuitView(
+        base_url=record.base_url,
+        circuit=circuit,
+        left_alone_until=record.open_until if circuit is Circuit.OPEN else None,
+        failures_in_a_row=record.failures_in_a_row,
+        last_error=record.last_error,
+    )
+
+
+def view_source(record: SourceRecord, now: datetime) -> DataSource:
+    """Show all that is known of a source at the moment ``now``."""
+    circuit, mean_s = view_circuit(record, now), record.mean_response_s
+    return DataSource(
+        **circuit.model_dump(),
+        source_id=record.source_id,
+        name=record.name,
+        reliability_score=record.reliability,
+        last_successful_fetch=record.last_success_at,
+        total_requests=record.requests,
+        successful_requests=record.successes,
+        average_response_time=None if mean_s is None else timedelta(seconds=mean_s),
+        is_active=circuit.circuit is not Circuit.OPEN,
+    )
