@@ -121,18 +121,16 @@ def redirect_target(gate: SourceGate, url: str, location: str | None) -> str:
 
     Raises:
         UnusableAnswer: it leads nowhere.
-        SourceRefused: it leads to where the fetcher may not go; never to a local file.
+        SourceRefused: it leads to where the fetcher may not go: elsewhere, inward, or to less than https.
     """
     host = host_of(url)
     if not location:
         raise UnusableAnswer(host, "redirects without saying where to")
     try:
         target = urljoin(url, location)
-        scheme = gate.check(target).scheme
+        gate.check_redirect(url, target)
     except ValueError as error:
         raise SourceRefused(f"{host} redirects to a URL that is not allowed: {error}") from error
-    if scheme == "file":
-        raise SourceRefused(f"{host} redirects to a local file, which is not allowed")
     return target
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
 import httpx
@@ -21,6 +23,7 @@ from services.fetcher.answers import (
     retry_after_s,
 )
 from services.fetcher.errors import SourceRefused, SourceUnavailable, UnusableAnswer
+from services.fetcher.network_httpcore import GatedBackend, GatedTransport
 from services.fetcher.ranges import length, range_request, start_of_rest, strong_etag, total_of_rest
 from services.fetcher.source import Body, Held
 from shared.errors import GexlakeError
@@ -75,9 +78,23 @@ MISUSE: Final = frozenset(
 """Errors of httpx that only a mistake in this file could cause: they are passed on as they are."""
 
 
-def new_client(connect_timeout_s: float, read_timeout_s: float) -> httpx.AsyncClient:
-    """Return the client that a fetcher asks with: no proxies, no redirects by itself, nothing compressed."""
+def new_client(
+    connect_timeout_s: float,
+    read_timeout_s: float,
+    network: GatedBackend,
+    ssl_context: ssl.SSLContext | None = None,
+) -> httpx.AsyncClient:
+    """Return the client that a fetcher asks with: no proxies, no cookies, nothing followed or compressed.
+
+    Args:
+        connect_timeout_s: how long finding and connecting may take, and again the handshake of TLS.
+        read_timeout_s: how long the source may say nothing.
+        network: connects to the hosts of its gate, and to no others whatever is asked.
+        ssl_context: whom to trust; by default the authorities of certifi.
+    """
     return httpx.AsyncClient(
+        transport=GatedTransport(network, ssl_context or httpx.create_ssl_context(trust_env=False)),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s),

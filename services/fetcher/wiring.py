@@ -11,6 +11,7 @@ import structlog
 
 from services.fetcher.download import Limits
 from services.fetcher.handlers import fetch_file
+from services.fetcher.network_httpcore import GatedBackend
 from services.fetcher.partial_files import sweep_tree
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.source import Body, Held, Source
@@ -44,7 +45,8 @@ class AnySource:
 @asynccontextmanager
 async def sources(settings: FetcherSettings) -> AsyncIterator[Source]:
     """Yield what the settings allow to fetch from."""
-    async with new_client(settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s) as client:
+    network = GatedBackend(settings.gate)
+    async with new_client(settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s, network) as client:
         yield AnySource(HttpxSource(client, settings.gate), LocalSource(settings.gate))
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from services.fetcher.network_httpcore import GatedBackend
 from services.fetcher.source_httpx import MISUSE, REFUSED, UNAVAILABLE, UNUSABLE, new_client, translate
 from shared.errors import Terminal, Transient
+from shared.sources import SourceGate
 
 HOST = "https://hist.gex.bot"
 GROWN = {
@@ -40,7 +42,7 @@ def test_an_error_of_a_newer_httpx_is_translated_as_its_nearest_ancestor() -> No
 
 
 async def test_the_client_asks_for_plain_bytes_by_name_and_follows_nothing_by_itself() -> None:
-    async with new_client(1, 2) as client:
+    async with new_client(1, 2, GatedBackend(SourceGate(()))) as client:
         assert client.headers["Accept-Encoding"] == "identity"
         assert client.headers["User-Agent"].startswith("gexlake/")
         assert (client.follow_redirects, client.trust_env) == (False, False)

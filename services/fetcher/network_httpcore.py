@@ -1,0 +1,129 @@
+"""Connections for httpx that lead to checked addresses only.
+
+A host is resolved once for each connection, every address that it has is checked, and the connection is made
+to one of these very addresses: what the name resolves to a moment later does not matter. Server name,
+certificate and ``Host`` stay those of the URL: httpcore takes them from there and not from the address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from ipaddress import ip_address
+from itertools import chain, zip_longest
+from socket import SOCK_STREAM
+from typing import Final, TypeAlias
+
+import httpcore
+import httpx
+
+from services.fetcher.errors import SourceRefused
+from shared.addresses import Address, check_addresses, literal
+from shared.sources import SourceGate
+
+MAX_TRIED: Final = 4
+"""How many addresses of a host are tried before it counts as unreachable."""
+_MAX_CONNECTIONS: Final = 100
+_MAX_IDLE_CONNECTIONS: Final = 20
+_IDLE_S: Final = 5.0
+
+Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[Address]]]
+"""Takes a host and a port, returns the addresses; raises ``OSError``."""
+
+
+async def resolve(host: str, port: int) -> list[Address]:
+    """Ask the operating system for the addresses of a host.
+
+    Raises:
+        OSError: it knows none.
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
+    return [ip_address(socket_address[0]) for *_, socket_address in found]
+
+
+class GatedBackend(httpcore.AsyncNetworkBackend):
+    """Connects to the hosts of a gate, at addresses where they belong.
+
+    Args:
+        gate: names the hosts and ports.
+        resolve: tells their addresses.
+        inner: makes the connections; it is given addresses only.
+    """
+
+    def __init__(
+        self,
+        gate: SourceGate,
+        resolve: Resolve = resolve,
+        inner: httpcore.AsyncNetworkBackend | None = None,
+    ) -> None:
+        self._gate = gate
+        self._resolve = resolve
+        self._inner = inner or httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 (httpcore names it)
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to one of the host's addresses, in ``timeout`` seconds all in all.
+
+        Raises:
+            SourceRefused: the host is not of the gate, or one of its addresses leads inside.
+            httpcore.ConnectError: it has no address, or none takes a connection.
+            httpcore.ConnectTimeout: neither came in time.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        addresses = _in_turns(await self._addresses(host, port, timeout))[:MAX_TRIED]
+        failure: Exception | None = None
+        for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+            share = None if deadline is None else max(0.0, deadline - loop.time()) / left
+            try:
+                return await self._inner.connect_tcp(str(address), port, share, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure or httpcore.ConnectError(f"{host} has no address")
+
+    async def _addresses(self, host: str, port: int, timeout_s: float | None) -> Sequence[Address]:
+        if not self._gate.lists(host, port):
+            raise SourceRefused(f"{host} at port {port} is not an allowed source (GEXLAKE_ALLOWED_SOURCES)")
+        address = literal(host)
+        try:
+            async with asyncio.timeout(timeout_s):
+                addresses = [address] if address else await self._resolve(host, port)
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout(f"{host} was not resolved in time") from error
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(str(error)) from error
+        try:
+            check_addresses(host, addresses)
+        except ValueError as error:
+            raise SourceRefused(str(error)) from error
+        return addresses
+
+
+class GatedTransport(httpx.AsyncHTTPTransport):
+    """What httpx sends requests with, over connections of ``backend`` and no others: no proxies, HTTP/1.1."""
+
+    def __init__(self, backend: GatedBackend, ssl_context: ssl.SSLContext) -> None:
+        super().__init__(verify=ssl_context, trust_env=False)
+        # httpx has no other way in for a network of one's own than its pool of connections.
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=ssl_context,
+            max_connections=_MAX_CONNECTIONS,
+            max_keepalive_connections=_MAX_IDLE_CONNECTIONS,
+            keepalive_expiry=_IDLE_S,
+            network_backend=backend,
+        )
+
+
+def _in_turns(addresses: Sequence[Address]) -> list[Address]:
+    """Return the addresses, their families in turns: a network that lacks one of them costs little time."""
+    distinct = list(dict.fromkeys(addresses))
+    of_first = [address for address in distinct if address.version == distinct[0].version]
+    others = [address for address in distinct if address.version != distinct[0].version]
+    return [address for address in chain(*zip_longest(of_first, others)) if address is not None]
