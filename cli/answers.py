@@ -45,6 +45,8 @@ class JobAnswer(BaseModel):
     strike_rows: int | None = None
     checksum: str | None = None
     skipped: bool = False
+    no_data: bool = False
+    reason: str | None = None
     error: str | None = None
     error_field: str | None = None
     dead_letter_seq: int | None = None
@@ -74,7 +76,7 @@ class JobAnswer(BaseModel):
     @property
     def went_well(self) -> bool:
         """Whether the lake holds what the file says."""
-        return self.state in {Status.COMPLETED, Status.SKIPPED}
+        return self.state in {Status.COMPLETED, Status.SKIPPED} and not self.no_data
 
     @property
     def seconds(self) -> dict[str, float]:

@@ -82,6 +82,8 @@ def summary(job: JobAnswer) -> str:
             took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in job.seconds.items())
             rows = f"{job.snapshots:,} snapshots, {job.strike_rows:,} strike rows"
             return f"completed: {rows} ({took})"
+        case Status.SKIPPED if job.no_data:
+            return f"no data: {job.reason or 'the vendor has none for this day'}"
         case Status.SKIPPED:
             return "skipped: the lake already holds this very file"
         case Status.FAILED:

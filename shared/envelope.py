@@ -19,6 +19,7 @@ from shared.messages import (
     JobRequested,
     JobSkipped,
     JobStarted,
+    NoData,
     PartitionImported,
     Payload,
 )
@@ -38,6 +39,7 @@ PAYLOADS: Final[dict[str, type[Payload]]] = {
         FileStaged,
         PartitionImported,
         JobSkipped,
+        NoData,
         JobFailed,
         JobReplayed,
     )

@@ -24,6 +24,7 @@ from shared.messages import (
     JobRequested,
     JobSkipped,
     JobStarted,
+    NoData,
     PartitionImported,
 )
 from shared.subjects import Stage
@@ -91,6 +92,8 @@ class JobState:
     parquet_bytes: int | None = None
     staged_path: str | None = None
     replay_of: str | None = None
+    no_data: str | None = None
+    """Why the job was skipped without a file: who said that there is no data for its day."""
 
     @property
     def command_seq(self) -> int:
@@ -219,6 +222,12 @@ def _imported(event: PartitionImported, state: JobState, at: datetime) -> JobSta
 @_take_in.register
 def _skipped(event: JobSkipped, state: JobState, at: datetime) -> JobState:
     return _ended(event, state, Status.SKIPPED, at)
+
+
+@_take_in.register
+def _no_data(event: NoData, state: JobState, at: datetime) -> JobState:
+    ended = _moved(state, Status.SKIPPED, at, stage=Stage.FETCH, no_data=event.reason)
+    return state if ended is state else replace(ended, error=None, error_field=None)
 
 
 @_take_in.register

@@ -203,6 +203,15 @@ class JobSkipped(Event):
     parquet_bytes: int
 
 
+class NoData(Event):
+    """The vendor has no data for the job's day: there is nothing to fetch, and nothing went wrong."""
+
+    TYPE = "gex.event.v1.no_data"
+    WHAT = What.NO_DATA
+    reason: str
+    """Who said so, for people."""
+
+
 class JobFailed(Event):
     """An attempt failed, or found no room to work in; the last one (``final``) leaves a dead letter."""
 

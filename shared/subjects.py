@@ -60,6 +60,7 @@ class What(StrEnum):
     STAGED = "staged"
     IMPORTED = "imported"
     SKIPPED = "skipped"
+    NO_DATA = "no_data"
     FAILED = "failed"
     REPLAYED = "replayed"
 

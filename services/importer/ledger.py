@@ -117,6 +117,7 @@ def caught_up(row: LedgerRow | None, state: JobState) -> LedgerRow | None:
             created_at=row.created_at if row else state.created_at,
             updated_at=state.updated_at,
             **_of_staged_file(state),
+            **_of_no_data(state),
         )
     return None if news == row else news
 
@@ -169,6 +170,10 @@ def with_replacement(
         replaced_strike_rows=held[1],
         correction_of=before.job_id if command.force else None,
     )
+
+
+def _of_no_data(state: JobState) -> dict[str, Any]:
+    return {} if state.no_data is None else {"reason": state.no_data}
 
 
 def _of_staged_file(state: JobState) -> dict[str, Any]:

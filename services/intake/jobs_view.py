@@ -59,7 +59,11 @@ class JobView(BaseModel):
     replaced_checksum: str | None = Field(description="of the file that the partition came from before")
     parquet_path: str | None = Field(description="relative to the Parquet folder")
     parquet_bytes: int | None
-    skipped: bool = Field(description="whether the partition already held this very file")
+    skipped: bool = Field(
+        description="whether there was nothing to import: the partition held this very file, or see `no_data`"
+    )
+    no_data: bool = Field(description="whether the vendor has no data for the day")
+    reason: str | None = Field(description="who says that there is no data")
     error: str | None
     error_field: str | None
     dead_letter_seq: int | None = Field(description="where in DEAD the dead letter stands")
@@ -129,6 +133,8 @@ def view_job(state: JobState, progress: Progress | None) -> JobView:
         parquet_path=state.parquet_path,
         parquet_bytes=state.parquet_bytes,
         skipped=state.status is Status.SKIPPED,
+        no_data=state.no_data is not None,
+        reason=state.no_data,
         error=state.error,
         error_field=state.error_field,
         dead_letter_seq=state.dead_letter_seq,

@@ -18,6 +18,7 @@ from shared.messages import (
     JobFailed,
     JobSkipped,
     JobStarted,
+    NoData,
     PartitionImported,
 )
 from shared.subjects import Stage
@@ -60,6 +61,8 @@ class Metrics:
                     self._counters.imported.labels("gex_strikes").inc(event.strike_rows)
             case JobSkipped():
                 self._ended(event, Stage.IMPORT, "skipped", at, live=live)
+            case NoData():
+                self._ended(event, Stage.FETCH, "no_data", at, live=live)
             case JobFailed():
                 self._ended(event, event.stage, "failed", at, live=live)
 

@@ -143,11 +143,20 @@ def test_on_a_terminal_the_bars_of_both_stages_end_full() -> None:
     [
         (DONE, "completed: 23,400 snapshots, 2,340,000 strike rows (wait 1.0 s, fetch 2.5 s, import 3.5 s)"),
         (answer("pending", "skipped"), "skipped: the lake already holds this very file"),
+        (
+            answer("pending", "skipped", no_data=True, reason="the vendor has none"),
+            "no data: the vendor has none",
+        ),
         (answer("pending", "failed", error="record 3 has no spot"), "failed: record 3 has no spot"),
     ],
 )
 def test_the_summary_says_how_it_ended(job: JobAnswer, words: str) -> None:
     assert summary(job) == words
+
+
+def test_a_day_without_data_is_finished_and_the_lake_holds_nothing_of_it() -> None:
+    job = answer("pending", "skipped", no_data=True)
+    assert (job.is_finished, job.went_well) == (True, False)
 
 
 def test_an_answer_that_is_no_job_is_an_error_of_ours() -> None:

@@ -11,7 +11,7 @@ from services.importer import ledger_duckdb
 from services.importer.ledger import LedgerRow, caught_up
 from services.importer.ledger_keeper import record
 from shared.job_states import Fact, JobStates, Status
-from shared.messages import FileStaged, JobFailed, JobReplayed, JobRequested, JobStarted
+from shared.messages import FileStaged, JobFailed, JobReplayed, JobRequested, JobStarted, NoData
 from shared.subjects import Stage
 from tests.support.lake import LakeOnDisk, records
 from tests.support.values import NOON, a_job, a_skip
@@ -22,6 +22,7 @@ LATER = NOON + timedelta(minutes=1)
 REQUESTED: Fact = (JobRequested(job=JOB, command_seq=1, url_sha256=SHA), NOON)
 STARTED: Fact = (JobStarted(job=JOB, stage=Stage.FETCH, start=2), NOON)
 STAGED: Fact = (FileStaged(job=JOB, staged_path="p", size_bytes=7, sha256=SHA, command_seq=2), NOON)
+NO_DATA: Fact = (NoData(job=JOB, reason="the vendor has none"), NOON)
 FAILED: Fact = (JobFailed(job=JOB, stage=Stage.FETCH, failures=3, final=True, error="gone"), NOON)
 
 
@@ -62,6 +63,23 @@ def test_a_job_that_never_reached_an_import_is_in_the_ledger_with_its_error(
         JOB.base_url,
     )
     assert lake.rows("SELECT ticker, status, last_error FROM import_jobs") == [("NQ_NDX", "failed", "gone")]
+
+
+def test_a_day_without_data_is_in_the_ledger_as_skipped_with_the_reason(
+    lake: LakeOnDisk, keeper: Keeper
+) -> None:
+    keeper.learn(REQUESTED, STARTED, NO_DATA)
+    row = ledger_row(lake)
+    assert (row.status, row.reason, row.last_error, row.checksum) == (
+        Status.SKIPPED,
+        "the vendor has none",
+        None,
+        None,
+    )
+    assert Keeper(lake).learn(REQUESTED, STARTED, NO_DATA) == 0
+    again = a_job(generation=2, requested_at=LATER)
+    keeper.learn((JobRequested(job=again, command_seq=3, url_sha256=SHA), LATER))
+    assert (ledger_row(lake).status, ledger_row(lake).reason) == (Status.PENDING, None)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations([REQUESTED, STARTED, STAGED])))

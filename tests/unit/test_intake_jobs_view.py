@@ -20,6 +20,7 @@ from shared.messages import (
     JobFailed,
     JobRequested,
     JobStarted,
+    NoData,
     PartitionImported,
 )
 from shared.progress import Progress
@@ -112,6 +113,14 @@ def test_a_skipped_job_says_so() -> None:
     skipped = a_skip(job, sha256=SHA)
     view = view_job(after(requested(job), started(job), staged(job), skipped), None)
     assert (view.state, view.skipped, view.rows) == ("skipped", True, 3)
+    assert (view.no_data, view.reason) == (False, None)
+
+
+def test_a_day_without_data_says_so_and_is_no_error() -> None:
+    job = a_job()
+    view = view_job(after(requested(job), started(job), NoData(job=job, reason="the vendor has none")), None)
+    assert (view.state, view.skipped, view.no_data) == ("skipped", True, True)
+    assert (view.reason, view.error, view.dead_letter_seq) == ("the vendor has none", None, None)
 
 
 def test_a_failed_job_names_the_error_its_field_and_the_dead_letter() -> None:

@@ -20,6 +20,7 @@ from shared.messages import (
     JobRequested,
     JobSkipped,
     JobStarted,
+    NoData,
     PartitionImported,
 )
 from shared.subjects import Stage
@@ -60,6 +61,10 @@ def imported(job: Job, **changes: Any) -> PartitionImported:
 
 def skipped(job: Job) -> JobSkipped:
     return a_skip(job, sha256=NEW)
+
+
+def no_data(job: Job) -> NoData:
+    return NoData(job=job, reason="the vendor has none")
 
 
 def failed(job: Job, stage: Stage, failures: int = 1, *, final: bool = False) -> JobFailed:
@@ -127,6 +132,7 @@ STORIES: dict[str, tuple[Event, ...]] = {
     "waiting": MAIN[:1],
     "staged": MAIN[:3],
     "fetch failed": (*TROUBLED[:6], failed(ONE, Stage.FETCH, 3, final=True)),
+    "no data": (*TROUBLED[:6], no_data(ONE)),
     "import going on": TROUBLED,
     "import failed": (
         *TROUBLED,
@@ -172,6 +178,14 @@ def test_a_file_that_is_known_ends_skipped() -> None:
     state = state_after(in_order(*STORIES["skipped"]))
     assert statuses(state) == ["pending", "started", "staged", "skipped"]
     assert (state.snapshots, state.stage, state.is_finished) == (3, Stage.IMPORT, True)
+
+
+def test_a_day_without_data_ends_skipped_and_says_so_until_it_is_asked_for_again() -> None:
+    state = state_after(in_order(*STORIES["no data"]))
+    assert statuses(state) == ["pending", "started", "skipped"]
+    assert (state.stage, state.no_data, state.error) == (Stage.FETCH, "the vendor has none", None)
+    again = state_after(in_order(*STORIES["no data"], requested(TWO, 5)))
+    assert (again.status, again.no_data) == ("pending", None)
 
 
 def test_a_job_waits_for_its_fetch_command() -> None:
@@ -278,7 +292,7 @@ def test_a_fact_told_again_or_late_changes_nothing(name: str, data: st.DataObjec
 
 
 @pytest.mark.parametrize(
-    "name", ["imported", "skipped", "fetch failed", "import failed", "imported at the third start"]
+    "name", ["imported", "skipped", "no data", "fetch failed", "import failed", "imported at the third start"]
 )
 @given(data=st.data())
 def test_in_whatever_order_facts_come_the_job_ends_the_same(name: str, data: st.DataObject) -> None:
@@ -290,7 +304,14 @@ def test_in_whatever_order_facts_come_the_job_ends_the_same(name: str, data: st.
 
 def ending(state: JobState) -> tuple[object, ...]:
     """What is promised whatever the order: how the job ended, and what it brought."""
-    brought = (state.sha256, state.snapshots, state.strike_rows, state.parquet_path, state.size_bytes)
+    brought = (
+        state.no_data,
+        state.sha256,
+        state.snapshots,
+        state.strike_rows,
+        state.parquet_path,
+        state.size_bytes,
+    )
     return (
         state.job,
         state.status,

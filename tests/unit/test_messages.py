@@ -24,6 +24,7 @@ from shared.messages import (
     JobReplayed,
     JobRequested,
     JobStarted,
+    NoData,
     PartitionImported,
     Payload,
     job_id_of,
@@ -65,6 +66,9 @@ VALUES: dict[str, Payload] = {
         replaced_sha256=OLD,
     ),
     "gex.event.v1.skipped": a_skip(JOB, sha256=NEW, snapshots=23_400, strike_rows=2_340_000),
+    "gex.event.v1.no_data": NoData(
+        job=JOB, reason="https://api.gex.bot has no data for NQ_NDX gex_zero 2025-11-14"
+    ),
     "gex.event.v1.failed": JobFailed(
         job=JOB,
         stage=Stage.IMPORT,
