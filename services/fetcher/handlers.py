@@ -12,6 +12,7 @@ from services.fetcher.download import Limits, blocking, download, partial_of
 from services.fetcher.errors import SourceRefused
 from services.fetcher.partial_files import StagedFile, find
 from services.fetcher.source import Source
+from services.fetcher.source_records_nats import AskedSource, SourceRecords
 from shared.bus import Bus
 from shared.failpoints import failpoint
 from shared.messages import FetchFile, FileStaged, ImportFile, Job
@@ -25,7 +26,13 @@ log = structlog.get_logger(__name__)
 
 
 async def fetch_file(
-    command: FetchFile, *, bus: Bus, source: Source, paths: LakePaths, limits: Limits
+    command: FetchFile,
+    *,
+    bus: Bus,
+    source: Source,
+    records: SourceRecords,
+    paths: LakePaths,
+    limits: Limits,
 ) -> None:
     """Stage the source file, ask for its import and announce it.
 
@@ -43,7 +50,7 @@ async def fetch_file(
         log.info("file_already_staged", bytes=done.size_bytes, sha256=done.sha256)
         return
     started = time.monotonic()
-    staged = await _stage(command, bus, source, paths, limits)
+    staged = await _stage(command, bus, source, records, paths, limits)
     if staged is None:
         log.info("job_superseded")
         return
@@ -53,14 +60,20 @@ async def fetch_file(
 
 
 async def _stage(
-    command: FetchFile, bus: Bus, source: Source, paths: LakePaths, limits: Limits
+    command: FetchFile,
+    bus: Bus,
+    source: Source,
+    records: SourceRecords,
+    paths: LakePaths,
+    limits: Limits,
 ) -> StagedFile | None:
     """Put the file in its place; None if a later request came in meanwhile, whose file must stay."""
     url = command.url.get_secret_value()
     final = _place(paths, command.job, url)
     progress = ProgressReporter(bus, command.job, Stage.FETCH)
     async with partial_of(final, command.job) as partial:
-        await download(source, url, partial, tell=progress.tell, limits=limits)
+        async with records.asking(url) as asking:
+            await download(AskedSource(source, asking), url, partial, tell=progress.tell, limits=limits)
         if await is_superseded(bus, command.job):
             return None
         staged = await blocking(final, partial.publish)

@@ -6,6 +6,7 @@ from typing import Final
 
 from pydantic import Field
 
+from services.fetcher.circuit_breaker import BreakerRules
 from shared.source_settings import SourceSettings
 
 _GIB: Final = 1024**3
@@ -23,3 +24,18 @@ class FetcherSettings(SourceSettings):
     """How long one attempt at a file may take, however steadily its bytes trickle in."""
     max_file_bytes: int = Field(2 * _GIB, ge=1)
     """A larger file is refused."""
+    source_max_failures: int = Field(5, ge=1)
+    """After so many failures in a row, a source is left alone for a while."""
+    source_pause_s: float = Field(30.0, gt=0)
+    """How long the first time; it doubles each time that the source has not come back."""
+    source_longest_pause_s: float = Field(600.0, gt=0)
+
+    @property
+    def breaker_rules(self) -> BreakerRules:
+        """When a source is left alone; the one request that then tries it has the time of a slow answer."""
+        return BreakerRules(
+            failures=self.source_max_failures,
+            pause_s=self.source_pause_s,
+            longest_pause_s=self.source_longest_pause_s,
+            probe_s=self.fetch_connect_timeout_s + self.fetch_read_timeout_s,
+        )

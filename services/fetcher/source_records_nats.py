@@ -27,6 +27,7 @@ from services.fetcher.circuit_breaker import (
     without_probe,
 )
 from services.fetcher.errors import SourceLeftAlone
+from services.fetcher.source import Body, Held, Source
 from services.fetcher.source_outcomes import Outcome, counted, outcome_of
 from shared import subjects
 from shared.bus import Bus, translated
@@ -86,6 +87,26 @@ class Asking:
             return after_a_failure(record, now, self._records.rules, was_probe=self._is_probe)
 
         await self._records.change(self._base_url, noted)
+
+
+class AskedSource:
+    """A source that takes note of its first answer within one request.
+
+    Args:
+        source: what is asked.
+        asking: hears of it.
+    """
+
+    def __init__(self, source: Source, asking: Asking) -> None:
+        self._source = source
+        self._asking = asking
+
+    @asynccontextmanager
+    async def open(self, url: str, held: Held | None = None) -> AsyncIterator[Body]:
+        """Ask for a file, or for the rest of it."""
+        async with self._source.open(url, held) as body:
+            await self._asking.answered()
+            yield body
 
 
 class SourceRecords:

@@ -17,6 +17,7 @@ from services.fetcher.settings import FetcherSettings
 from services.fetcher.source import Body, Held, Source
 from services.fetcher.source_httpx import HttpxSource, new_client
 from services.fetcher.source_local import LocalSource
+from services.fetcher.source_records_nats import SourceRecords
 from shared.attempts import Retries
 from shared.bus import Bus, connected
 from shared.durable_files import make_folder
@@ -53,7 +54,8 @@ async def sources(settings: FetcherSettings) -> AsyncIterator[Source]:
 def new_worker(bus: Bus, settings: FetcherSettings, source: Source) -> Worker:
     """Return the worker that does the fetch commands."""
     limits = Limits(max_bytes=settings.max_file_bytes, timeout_s=settings.fetch_timeout_s)
-    handle = partial(fetch_file, bus=bus, source=source, paths=settings.paths, limits=limits)
+    records = SourceRecords(bus, settings.breaker_rules)
+    handle = partial(fetch_file, bus=bus, source=source, records=records, paths=settings.paths, limits=limits)
     retries = Retries(settings.max_attempts, settings.retry_delay_s)
     return Worker(bus, Stage.FETCH, handle, slots=settings.fetch_slots, retries=retries)
 
