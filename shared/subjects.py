@@ -30,7 +30,7 @@ ALL_ADVISORIES: Final = (
 
 REPLAY: Final = "gex.svc.jobs.replay"
 LAKE: Final = "gex.svc.lake"
-"""Prefix of the importer's read-only endpoints: ``.ledger``, ``.coverage``, ``.sql``."""
+"""Prefix of the importer's read-only endpoints: ``.ledger``, ``.coverage``, ``.days``, ``.sql``."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_]+")
 _ESCAPED = re.compile(r"-([0-9A-F]{2})")

@@ -1,4 +1,4 @@
-"""The importer's read-only endpoints: ``gex.svc.lake.ledger``, ``.coverage`` and ``.sql``.
+"""The importer's read-only endpoints: ``gex.svc.lake.ledger``, ``.coverage``, ``.days`` and ``.sql``.
 
 Requests and replies are JSON. A request that is refused is answered with the error headers of NATS micro
 services (``Nats-Service-Error``, ``Nats-Service-Error-Code``).
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -26,6 +27,7 @@ from services.importer.statements_duckdb import quoted
 from shared.subjects import lake as lake_subject
 
 _AT_ONCE: Final = 4
+_MAX_DAYS: Final = 1000
 log = structlog.get_logger(__name__)
 
 
@@ -64,6 +66,14 @@ class CoverageRequest(Strict):
     limit: int = Field(1000, ge=1, le=10_000)
 
 
+class DaysRequest(Strict):
+    """Which partitions: every day of every ticker and endpoint."""
+
+    tickers: tuple[str, ...] = Field(max_length=_MAX_DAYS)
+    endpoints: tuple[str, ...] = Field(max_length=_MAX_DAYS)
+    days: tuple[date, ...] = Field(max_length=_MAX_DAYS)
+
+
 @dataclass(frozen=True)
 class Queries:
     """Answers requests from one lake."""
@@ -83,20 +93,24 @@ class Queries:
             id=request.job_id, ticker=request.ticker, endpoint=request.endpoint, status=request.status
         )
         query = f"SELECT * FROM gex_history_queue{where} ORDER BY created_at DESC, id"  # noqa: S608 (quoted)
-        return self._objects("rows", query, request.limit)
+        return _objects("rows", self._run(query, request.limit, self.settings.sql_timeout_s))
 
     def coverage(self, data: bytes) -> dict[str, Any]:
         """Answer partitions with their rows, bytes and checksums, as ``ledger`` does."""
         request = _parse(CoverageRequest, data)
         where = _where(ticker=request.ticker, endpoint=request.endpoint)
         query = f"SELECT * FROM partitions{where} ORDER BY ticker, endpoint, trading_day"  # noqa: S608 (quoted)
-        return self._objects("partitions", query, request.limit)
+        return _objects("partitions", self._run(query, request.limit, self.settings.sql_timeout_s))
 
-    def _objects(self, name: str, query: str, limit: int) -> dict[str, Any]:
-        found = self._run(query, limit, self.settings.sql_timeout_s)
-        names = [column["name"] for column in found.columns]
-        rows = [dict(zip(names, row, strict=True)) for row in found.rows]
-        return {name: rows, "truncated": found.truncated}
+    def days(self, data: bytes) -> dict[str, Any]:
+        """Answer which partitions are held, and which the vendor had no data for: standing, and since when.
+
+        Those that are neither are left out; a partition may be both.
+        """
+        query = _known_days(_parse(DaysRequest, data))
+        # The limit of rows that queries have is not for this one: a day that is left out counts as missing.
+        found = answer(self.lake, query, max_rows=2 * _MAX_DAYS, timeout_s=self.settings.sql_timeout_s)
+        return _objects("days", found)
 
     def _run(self, query: str, max_rows: int, timeout_s: float) -> Answer:
         return answer(
@@ -112,7 +126,8 @@ async def serve_queries(service: Service, queries: Queries) -> None:
     # Threads of their own: queries that take long must not keep an import waiting for one.
     threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="query")
     under_way: set[asyncio.Task[None]] = set()
-    for name, answer_to in (("sql", queries.sql), ("ledger", queries.ledger), ("coverage", queries.coverage)):
+    endpoints = ("sql", queries.sql), ("ledger", queries.ledger), ("coverage", queries.coverage)
+    for name, answer_to in (*endpoints, ("days", queries.days)):
 
         async def start(request: Request, answer_to: Callable[[bytes], dict[str, Any]] = answer_to) -> None:
             task = asyncio.create_task(_respond(request, answer_to, threads))
@@ -152,6 +167,31 @@ def _parse(kind: type[R], data: bytes) -> R:
         raise QueryRefused(f"{place}: {problem['msg']}") from error
 
 
+def _known_days(request: DaysRequest) -> str:
+    days = [day.isoformat() for day in request.days]
+    wanted = (
+        f"{_among('ticker', request.tickers)} AND {_among('endpoint', request.endpoints)} "
+        f"AND {_among('trading_day', days)}"
+    )
+    # A job that was skipped because the lake held its file has that file's checksum.
+    return (
+        "SELECT ticker, endpoint, trading_day, 'held' AS standing, updated_at AS at "  # noqa: S608 (quoted)
+        f"FROM partitions WHERE published AND {wanted} UNION ALL "
+        "SELECT ticker, endpoint, trading_day, 'no_data', max(updated_at) "
+        f"FROM gex_history_queue WHERE status = 'skipped' AND checksum IS NULL AND {wanted} GROUP BY ALL"
+    )
+
+
+def _objects(name: str, found: Answer) -> dict[str, Any]:
+    names = [column["name"] for column in found.columns]
+    rows = [dict(zip(names, row, strict=True)) for row in found.rows]
+    return {name: rows, "truncated": found.truncated}
+
+
 def _where(**wanted: str | None) -> str:
     conditions = [f"{name} = {quoted(value)}" for name, value in wanted.items() if value is not None]
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _among(name: str, values: Sequence[str]) -> str:
+    return f"{name} IN ({', '.join(map(quoted, values))})" if values else "false"

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.importer.errors import QueryRefused
+from services.importer.ledger_keeper import record
 from services.importer.queries_nats import Queries
+from shared.job_states import JobStates
+from shared.messages import JobFailed, NoData
+from shared.subjects import Stage
 from tests.support.lake import LakeOnDisk, records
-from tests.support.values import a_job
+from tests.support.values import NOON, a_job
 
 
 def ask(lake: LakeOnDisk, query: str, **limits: Any) -> dict[str, Any]:
@@ -144,3 +150,50 @@ def test_ledger_and_coverage_are_answered_as_objects(lake: LakeOnDisk) -> None:
         ("gex_zero", 3, 6),
     ]
     assert queries.coverage(b'{"endpoint": "gex_full\' OR 1=1 --"}')["partitions"] == []
+
+
+def test_days_tells_what_is_held_and_for_what_the_vendor_had_no_data(lake: LakeOnDisk) -> None:
+    """A job that was skipped for its file is held, and one that failed is missing."""
+    command = lake.stage(records(3))
+    lake.bring_in(command)
+    lake.bring_in(lake.stage(records(3), a_job(generation=2)))
+    states = JobStates()
+    states.apply(NoData(job=a_job(endpoint="gex_one"), reason="the vendor has none"), NOON)
+    failed = JobFailed(
+        job=a_job(endpoint="gex_full"), stage=Stage.FETCH, failures=3, final=True, error="gone"
+    )
+    states.apply(failed, NOON)
+    record(lake.lake, states)
+    request = {"tickers": ["NQ_NDX", "SPX"], "endpoints": ["gex_zero", "gex_one", "gex_full"]}
+    queries = Queries(lake.lake, lake.settings)
+    answer = queries.days(json.dumps({**request, "days": ["2025-11-13", "2025-11-14"]}).encode())
+    assert [(day["endpoint"], day["trading_day"], day["standing"]) for day in answer["days"]] == [
+        ("gex_zero", "2025-11-14", "held"),
+        ("gex_one", "2025-11-14", "no_data"),
+    ]
+    assert answer["truncated"] is False
+    assert queries.days(json.dumps({**request, "days": ["2025-11-13"]}).encode())["days"] == []
+    assert queries.days(json.dumps({**request, "days": []}).encode())["days"] == []
+
+
+def test_days_leaves_out_what_is_not_in_parquet_yet(lake: LakeOnDisk) -> None:
+    lake.bring_in(lake.stage(records(3)))
+    with lake.lake.writing() as connection:
+        connection.execute("UPDATE partitions SET published = false")
+    request = b'{"tickers": ["NQ_NDX"], "endpoints": ["gex_zero"], "days": ["2025-11-14"]}'
+    assert Queries(lake.lake, lake.settings).days(request)["days"] == []
+
+
+def test_days_of_a_thousand_partitions_are_all_told_whatever_limit_queries_have(tmp_path: Path) -> None:
+    lake = LakeOnDisk(tmp_path / "few", sql_max_rows=10)
+    lake.bring_in(lake.stage(records(3)))
+    with lake.lake.writing() as connection:
+        connection.execute(
+            "INSERT INTO partitions SELECT p.* REPLACE (p.trading_day - CAST(n AS INTEGER) AS trading_day) "
+            "FROM partitions AS p, range(1, 1000) AS days(n)"
+        )
+    days = [(date(2025, 11, 14) - timedelta(n)).isoformat() for n in range(1000)]
+    request = {"tickers": ["NQ_NDX"], "endpoints": ["gex_zero"], "days": days}
+    answer = Queries(lake.lake, lake.settings).days(json.dumps(request).encode())
+    lake.close()
+    assert (len(answer["days"]), answer["truncated"]) == (1000, False)
