@@ -32,7 +32,7 @@ from services.fetcher.source_outcomes import Outcome, counted, outcome_of
 from shared import subjects
 from shared.bus import Bus, translated
 from shared.errors import BrokerUnavailable
-from shared.source_record import Circuit, SourceRecord, origin_of
+from shared.source_record import SourceRecord, origin_of
 
 _OVERTAKEN: Final = frozenset({10071, 10164})
 """JetStream's error codes for: the subject's last message is not the one that was expected."""
@@ -204,13 +204,12 @@ class SourceRecords:
 
     def _tell(self, before: SourceRecord, after: SourceRecord) -> None:
         """Log what everybody should know: a source that is given up on, or is back."""
-        now = self.now()
-        if after.circuit(now) is Circuit.OPEN and after.openings > before.openings:
+        if after.open_until is not None and after.openings > before.openings:
             log.warning(
                 "source_left_alone",
                 source=after.base_url,
                 failures_in_a_row=after.failures_in_a_row,
-                until=after.open_until,
+                until=after.open_until.isoformat(timespec="seconds"),
                 error=after.last_error,
             )
         elif before.openings and not after.openings:

@@ -1,0 +1,157 @@
+"""A source that fails again and again is left alone, and others go on: the fetcher on a real nats-server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.nats_server import NatsServer
+from bench.vendor import Misbehaviour, Vendor
+from services.fetcher.settings import FetcherSettings
+from services.fetcher.wiring import new_worker, sources
+from shared import subjects
+from shared.bus import Bus
+from shared.messages import FetchFile, FileStaged, JobFailed
+from shared.source_record import SourceRecord
+from tests.support.poll import eventually
+from tests.support.values import a_fetch, a_job
+
+NAMES = tuple(f"2025-11-{day}_NQ_NDX_classic_gex_zero.json" for day in range(10, 15))
+CONTENT = b'[{"timestamp": 1763130600}]'
+FAILURES = 3
+
+
+def vendor_in(folder: Path) -> Vendor:
+    folder.mkdir()
+    for name in NAMES:
+        (folder / name).write_bytes(CONTENT)
+    return Vendor(folder)
+
+
+@pytest.fixture
+def vendor(tmp_path: Path) -> Iterator[Vendor]:
+    with vendor_in(tmp_path / "vendor") as vendor:
+        yield vendor
+
+
+@pytest.fixture
+def other_vendor(tmp_path: Path) -> Iterator[Vendor]:
+    with vendor_in(tmp_path / "other") as vendor:
+        yield vendor
+
+
+@pytest.fixture
+def settings(
+    nats_server: NatsServer, tmp_path: Path, vendor: Vendor, other_vendor: Vendor
+) -> FetcherSettings:
+    return FetcherSettings(
+        nats_url=nats_server.url,
+        data_dir=tmp_path / "data",
+        retry_delay_s=0.05,
+        max_attempts=9,
+        allowed_sources=(vendor.base_url, other_vendor.base_url),
+        source_max_failures=FAILURES,
+        source_pause_s=2.5,
+    )
+
+
+@contextlib.asynccontextmanager
+async def fetching(bus: Bus, settings: FetcherSettings) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    async with sources(settings) as source:
+        working = asyncio.create_task(new_worker(bus, settings, source).run(stop, drain_timeout_s=1))
+        try:
+            yield
+        finally:
+            stop.set()
+            await working
+
+
+def a_day(vendor: Vendor, name: str) -> FetchFile:
+    return a_fetch(a_job(base_url=vendor.url_of(name, query="")), url=vendor.url_of(name))
+
+
+async def staged(bus: Bus, *commands: FetchFile) -> None:
+    async def all_of_them() -> bool:
+        return all([await bus.last(FileStaged, command.job.job_id) for command in commands])
+
+    await eventually(all_of_them, what="the files are staged")
+
+
+async def left_alone(bus: Bus, *commands: FetchFile) -> None:
+    async def all_of_them() -> bool:
+        told = [await bus.last(JobFailed, command.job.job_id) for command in commands]
+        return all(failed is not None and "times in a row" in failed.error for failed in told)
+
+    await eventually(all_of_them, what="the fetches are put off")
+
+
+async def record_of(bus: Bus, vendor: Vendor) -> SourceRecord:
+    subject = subjects.source(vendor.base_url.rstrip("/"))
+    message = await bus.js.get_last_msg(subjects.SOURCES, subject)
+    return SourceRecord.model_validate_json(message.data or b"")
+
+
+async def test_jobs_of_a_failing_source_wait_while_others_go_on_and_all_end_well(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, other_vendor: Vendor
+) -> None:
+    for name in NAMES:
+        vendor.misbehave(name, Misbehaviour(status=503))
+    waiting = [a_day(vendor, name) for name in NAMES]
+    async with fetching(bus, settings):
+        for command in waiting:
+            await bus.send(command)
+        await left_alone(bus, *waiting)
+        asked = len(vendor.requests.seen)
+        elsewhere = a_day(other_vendor, NAMES[0])
+        await bus.send(elsewhere)
+        await staged(bus, elsewhere)
+        for name in NAMES:
+            vendor.misbehave(name, Misbehaviour())
+        await staged(bus, *waiting)
+    failing, working = await record_of(bus, vendor), await record_of(bus, other_vendor)
+    assert FAILURES <= asked <= 2 * FAILURES
+    assert (failing.requests, failing.successes) == (len(vendor.requests.seen), len(NAMES))
+    assert (failing.openings, failing.failures_in_a_row, failing.open_until) == (0, 0, None)
+    assert (working.requests, working.successes, working.last_error) == (1, 1, None)
+    assert (await bus.js.stream_info(subjects.DEAD)).state.messages == 0
+
+
+async def test_waiting_for_a_source_costs_no_attempt(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    """One job alone makes every failure; with more attempts than failures are allowed, it still ends well."""
+    vendor.misbehave(NAMES[0], Misbehaviour(status=500, times=FAILURES))
+    command = a_day(vendor, NAMES[0])
+    impatient = settings.model_copy(update={"max_attempts": FAILURES + 1})
+    async with fetching(bus, impatient):
+        await bus.send(command)
+        await staged(bus, command)
+    failed = await bus.last(JobFailed, command.job.job_id)
+    assert failed is not None
+    assert failed.failures == FAILURES
+    assert failed.waits >= 1
+
+
+async def test_a_file_that_is_missing_or_no_file_opens_no_circuit(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    (vendor.folder / "page.json").write_bytes(b"<html>")
+    names = ["page.json", *(f"missing-{number}.json" for number in range(2 * FAILURES))]
+    async with fetching(bus, settings):
+        for name in names:
+            await bus.send(a_day(vendor, name))
+
+        async def all_given_up() -> bool:
+            return (await bus.js.stream_info(subjects.DEAD)).state.messages == len(names)
+
+        await eventually(all_given_up)
+    record = await record_of(bus, vendor)
+    assert (record.requests, record.successes) == (len(names), len(names) - 1)
+    assert (record.failures_in_a_row, record.openings) == (0, 0)
+    assert record.last_success_at is None
+    assert record.mean_response_s is not None
