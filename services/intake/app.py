@@ -7,7 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 import shared
-from services.intake import error_answers, routes_jobs, routes_sources, routes_system
+from services.intake import error_answers, routes_backfill, routes_jobs, routes_sources, routes_system
 from services.intake.metrics_prometheus import RequestCounter
 from services.intake.parts import Parts
 
@@ -35,6 +35,7 @@ def create_app(parts: Parts) -> ASGIApp:
     app.state.parts = parts
     error_answers.register(app)
     app.include_router(routes_jobs.router)
+    app.include_router(routes_backfill.router)
     app.include_router(routes_sources.router)
     app.include_router(routes_system.router)
     # Outermost, so that every answer has CORS headers: errors that nobody expected, too.

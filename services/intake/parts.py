@@ -9,6 +9,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from services.intake.backfill import Backfills
 from services.intake.broker_link import BrokerLink
 from services.intake.handlers import JobCommands
 from services.intake.metrics_prometheus import Metrics
@@ -29,6 +30,7 @@ class Parts:
     projection: Projection
     sources: KnownSources
     commands: JobCommands
+    backfills: Backfills
     metrics: Metrics
     history_limit: RateLimit
     clock: Callable[[], datetime]

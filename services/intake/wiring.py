@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from services.intake.app import create_app
+from services.intake.backfill import Backfills
 from services.intake.broker_link import BrokerLink
 from services.intake.handlers import JobCommands
 from services.intake.metrics_prometheus import Metrics
@@ -32,13 +33,15 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> P
     link, metrics = BrokerLink(), Metrics()
     projection, sources = Projection(clock, metrics), KnownSources()
     metrics.registry.register(SourceMetrics(sources, clock))
+    commands = JobCommands(link, projection, clock)
     return Parts(
         settings=settings,
         gate=settings.gate,
         link=link,
         projection=projection,
         sources=sources,
-        commands=JobCommands(link, projection, clock),
+        commands=commands,
+        backfills=Backfills(link, projection, commands, settings.api),
         metrics=metrics,
         history_limit=RateLimit(settings.rate_limit_history),
         clock=clock,

@@ -1,0 +1,98 @@
+"""Plan a backfill and queue what is missing, a job a day, as if each had been posted by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from services.intake.backfill_plan import (
+    Known,
+    PlannedDay,
+    Standing,
+    as_queued,
+    no_data,
+    plan,
+    request_of,
+    under_way,
+)
+from services.intake.backfill_request import BackfillRequest
+from services.intake.broker_link import BrokerLink
+from services.intake.handlers import JobCommands
+from services.intake.lake_nats import DaysRequest, ask_days
+from services.intake.projection import Projection
+from shared.vendor_api import VendorApi
+
+_AT_ONCE: Final = 32
+"""So many jobs wait for the broker's acks together."""
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Backfills:
+    """Brings days in by way of the vendor's API.
+
+    Args:
+        link: the broker, if it is there.
+        projection: what is known of jobs.
+        commands: queues jobs.
+        api: the vendor's.
+    """
+
+    link: BrokerLink
+    projection: Projection
+    commands: JobCommands
+    api: VendorApi
+
+    async def run(self, asked: BackfillRequest) -> tuple[PlannedDay, ...]:
+        """Work out what is missing and queue it, unless it is a dry run.
+
+        Asking again goes on where it ended: what was queued meanwhile is under way.
+
+        Raises:
+            BrokerUnavailable: no acks in time; some jobs may be queued.
+            StreamFull: JOBS is at its byte cap; some jobs may be queued.
+            NotReady: the importer does not answer, or intake does not know yet which jobs there are.
+        """
+        self.projection.require_rebuilt()
+        days = plan(asked, await self._known(asked), self.api)
+        if not asked.dry_run:
+            days = await self._queued(days, asked)
+        standings = [day.standing for day in days]
+        log.info("backfill_planned", **{standing: standings.count(standing) for standing in Standing})
+        return days
+
+    async def _known(self, asked: BackfillRequest) -> Known:
+        if asked.force or not asked.partitions:
+            return Known()  # whatever the lake holds, it makes no difference
+        request = DaysRequest(tickers=asked.tickers, endpoints=asked.endpoints, days=asked.trading_days)
+        told = await ask_days(self.link.require(), request)
+        return Known(
+            held=frozenset(day.partition for day in told if day.standing == "held"),
+            # The ledger remembers for good, but hears of it a moment later.
+            no_data={day.partition: day.at for day in told if day.standing == "no_data"}
+            | no_data(self.projection.jobs),
+            under_way=under_way(self.projection.jobs),
+        )
+
+    async def _queued(self, days: Sequence[PlannedDay], asked: BackfillRequest) -> tuple[PlannedDay, ...]:
+        done: list[PlannedDay] = []
+        for start in range(0, len(days), _AT_ONCE):
+            batch = (self._queue(day, asked) for day in days[start : start + _AT_ONCE])
+            for ended in await asyncio.gather(*batch, return_exceptions=True):
+                if isinstance(ended, BaseException):
+                    raise ended
+                done.append(ended)
+        return tuple(done)
+
+    async def _queue(self, day: PlannedDay, asked: BackfillRequest) -> PlannedDay:
+        if day.standing is not Standing.PLANNED:
+            return day
+        request = request_of(day.partition, asked, self.api)
+        before = self.projection.job(request.job_id)
+        job = await self.commands.accept(request)
+        # Of a job that goes on as it is, intake returns what it knew of it.
+        return as_queued(day, was_under_way=before is not None and before.job == job)

@@ -1,0 +1,132 @@
+"""What to do about each day of a backfill: values in, a plan out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from services.intake.backfill_request import BackfillRequest
+from services.intake.history_request import HistoryRequest
+from shared.job_states import JobState
+from shared.partition import Partition
+from shared.trading_day import NEW_YORK
+from shared.vendor_api import HISTORY_DAYS, VendorApi
+
+NO_DATA_IS_FINAL_AFTER: Final = timedelta(days=2)
+"""The vendor may be late with a day: that there was no data is believed only from then on."""
+
+
+class Standing(StrEnum):
+    """How a day of a backfill stands."""
+
+    PLANNED = "planned"
+    """It would be queued: the plan of a dry run."""
+    QUEUED = "queued"
+    UNDER_WAY = "under_way"
+    """A job for it is not finished yet."""
+    HELD = "held"
+    """The lake has it already."""
+    NO_DATA = "no_data"
+    """The vendor has said that it has none."""
+
+
+@dataclass(frozen=True)
+class PlannedDay:
+    """One partition of a backfill."""
+
+    partition: Partition
+    standing: Standing
+    job_id: UUID | None = None
+    """The job that brings it in, if there is one or is to be one."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of partitions."""
+
+    held: frozenset[Partition] = frozenset()
+    no_data: Mapping[Partition, datetime] = field(default_factory=dict)
+    """When the vendor has said so (UTC)."""
+    under_way: Mapping[Partition, UUID] = field(default_factory=dict)
+    """The job of each."""
+
+
+def plan(asked: BackfillRequest, known: Known, api: VendorApi) -> tuple[PlannedDay, ...]:
+    """Work out what is to be queued, and what is left out and why."""
+    return tuple(_plan_day(partition, asked, known, api) for partition in asked.partitions)
+
+
+def _plan_day(partition: Partition, asked: BackfillRequest, known: Known, api: VendorApi) -> PlannedDay:
+    if asked.force:
+        return PlannedDay(partition, Standing.PLANNED, request_of(partition, asked, api).job_id)
+    if partition in known.held:
+        return PlannedDay(partition, Standing.HELD)
+    if partition in known.under_way:
+        return PlannedDay(partition, Standing.UNDER_WAY, known.under_way[partition])
+    told_at = known.no_data.get(partition)
+    if told_at is not None and _is_final(partition.trading_day, told_at):
+        return PlannedDay(partition, Standing.NO_DATA)
+    return PlannedDay(partition, Standing.PLANNED, request_of(partition, asked, api).job_id)
+
+
+def _is_final(day: date, told_at: datetime) -> bool:
+    return told_at.astimezone(NEW_YORK).date() - day >= NO_DATA_IS_FINAL_AFTER
+
+
+def request_of(partition: Partition, asked: BackfillRequest, api: VendorApi) -> HistoryRequest:
+    """Return the request that brings a partition in by way of the vendor's API."""
+    return HistoryRequest(
+        ticker=partition.ticker,
+        endpoint=partition.endpoint,
+        trading_day=partition.trading_day,
+        base_url=api.base_url_of(partition),
+        url=api.url_of(partition),
+        priority=asked.priority,
+        force=asked.force,
+        reason=asked.reason,
+    )
+
+
+def under_way(states: Iterable[JobState]) -> dict[Partition, UUID]:
+    """Return the partitions for which a job is not finished, whatever its URL, with its id."""
+    return {
+        Partition(state.job.ticker, state.job.endpoint, day): state.job.job_id
+        for state in states
+        if not state.is_finished and (day := state.trading_day or state.job.trading_day)
+    }
+
+
+def no_data(states: Iterable[JobState]) -> dict[Partition, datetime]:
+    """Return the partitions of which jobs tell that the vendor has no data, and when it said so (UTC)."""
+    return {
+        Partition(state.job.ticker, state.job.endpoint, day): state.updated_at
+        for state in states
+        if state.no_data is not None and (day := state.job.trading_day)
+    }
+
+
+def as_queued(day: PlannedDay, *, was_under_way: bool) -> PlannedDay:
+    """Return a planned day once its job is in the broker."""
+    return replace(day, standing=Standing.UNDER_WAY if was_under_way else Standing.QUEUED)
+
+
+def warnings(asked: BackfillRequest, today: date) -> list[str]:
+    """Say what about the days may come out otherwise than hoped.
+
+    Args:
+        asked: the request.
+        today: the date in New York.
+    """
+    said = []
+    oldest = today - timedelta(days=HISTORY_DAYS)
+    gone = sum(day < oldest for day in asked.trading_days)
+    if gone:
+        counted = f"{gone} of {len(asked.trading_days)} trading days are before {oldest}"
+        said.append(f"{counted}: the vendor keeps {HISTORY_DAYS} days, and may have no data for them")
+    if today in asked.trading_days:
+        said.append(f"{today} is today: the vendor may have the day only after its end")
+    return said

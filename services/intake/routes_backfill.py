@@ -1,0 +1,128 @@
+"""The route that asks for history by date."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, Field
+
+from services.intake.auth import ClientName, require_key
+from services.intake.backfill_plan import PlannedDay, Standing, warnings
+from services.intake.backfill_request import (
+    MAX_JOBS,
+    BackfillRequest,
+    NamedDay,
+    read_backfill_request,
+)
+from services.intake.body_fields import MAX_REASON_LENGTH
+from services.intake.error_answers import documented
+from services.intake.json_body import read_json_object
+from services.intake.parts import Wired
+from shared.partition import ENDPOINTS
+from shared.subjects import Priority
+from shared.trading_day import NEW_YORK
+
+router = APIRouter(tags=["jobs"], dependencies=[Depends(require_key)])
+
+_ENDPOINT: Final = {"enum": list(ENDPOINTS)}
+_DAY: Final = {"type": "string", "format": "date"}
+_BODY: Final[dict[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "description": (
+        "One job for each trading day of each ticker and endpoint, at most "
+        f"{MAX_JOBS} at once. `ticker` and `endpoint` may be lists, and be called `tickers` and `endpoints`."
+    ),
+    "properties": {
+        "ticker": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+        "endpoint": {"oneOf": [_ENDPOINT, {"type": "array", "items": _ENDPOINT}]},
+        "start": {**_DAY, "description": "the first day; New York dates"},
+        "end": {**_DAY, "description": "the last day"},
+        "days": {"type": "array", "items": _DAY, "description": "instead of start and end"},
+        "priority": {"enum": [str(priority) for priority in Priority], "default": "low"},
+        "force": {"type": "boolean", "description": "also what the lake holds or the vendor had no data for"},
+        "reason": {"type": "string", "maxLength": MAX_REASON_LENGTH, "description": "needed with force"},
+        "dry_run": {"type": "boolean", "description": "tell the plan, queue nothing"},
+    },
+    "example": {"ticker": "NQ_NDX", "endpoint": "gex_zero", "start": "2025-09-02", "end": "2025-11-14"},
+}
+
+
+class DayView(BaseModel):
+    """One trading day of one ticker and endpoint."""
+
+    ticker: str
+    endpoint: str
+    trading_day: date
+    standing: Standing
+    id: UUID | None = Field(description="the job that brings it in; null when none is to")
+
+
+class NamedDayView(BaseModel):
+    """A day on which the exchange is closed or closes early."""
+
+    day: date
+    why: str
+
+
+class BackfillView(BaseModel):
+    """A backfill's plan; unless it was a dry run, its jobs are queued."""
+
+    dry_run: bool
+    counts: dict[Standing, int]
+    days: list[DayView] = Field(description="the oldest first")
+    closed: list[NamedDayView] = Field(description="days without trading; of a range without its weekends")
+    early_closes: list[NamedDayView] = Field(description="trading days with a shorter session")
+    warnings: list[str]
+
+
+@router.post(
+    "/backfill",
+    summary="Bring the trading days of a range into the lake",
+    responses=documented(400, 401, 413, 415, 422, 429, 503),
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}},
+    },
+)
+async def post_backfill(request: Request, parts: Wired, client: ClientName) -> BackfillView:
+    """Queue a job for every trading day that the lake lacks, and tell how each day stands.
+
+    Days that the lake holds, that a job is bringing in, or for which the vendor had no data are left out.
+    Asking again after an error goes on where it ended.
+    """
+    parts.history_limit.count(client)
+    today = parts.clock().astimezone(NEW_YORK).date()
+    asked = read_backfill_request(await read_json_object(request), today)
+    return _view(asked, await parts.backfills.run(asked), today)
+
+
+def _view(asked: BackfillRequest, days: Iterable[PlannedDay], today: date) -> BackfillView:
+    shown = [_view_day(day) for day in days]
+    counts = Counter(day.standing for day in shown)
+    return BackfillView(
+        dry_run=asked.dry_run,
+        counts={standing: counts[standing] for standing in Standing},
+        days=shown,
+        closed=_named(asked.closed),
+        early_closes=_named(asked.early_closes),
+        warnings=warnings(asked, today),
+    )
+
+
+def _view_day(day: PlannedDay) -> DayView:
+    return DayView(
+        ticker=day.partition.ticker,
+        endpoint=day.partition.endpoint,
+        trading_day=day.partition.trading_day,
+        standing=day.standing,
+        id=day.job_id,
+    )
+
+
+def _named(days: Iterable[NamedDay]) -> list[NamedDayView]:
+    return [NamedDayView(day=named.day, why=named.why) for named in days]

@@ -1,0 +1,127 @@
+"""How each day of a backfill stands: what is queued, what is left out and why."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.intake.backfill_plan import (
+    Known,
+    Standing,
+    as_queued,
+    no_data,
+    plan,
+    request_of,
+    under_way,
+    warnings,
+)
+from services.intake.backfill_request import BackfillRequest
+from shared.job_states import JobStates
+from shared.messages import Event, JobRequested, NoData, job_id_of
+from shared.partition import Partition
+from shared.vendor_api import DEFAULT_BASE, VendorApi
+from tests.support.values import NOON, a_job, a_skip
+
+API = VendorApi.parse(DEFAULT_BASE)
+DAY = date(2025, 11, 14)
+PARTITION = Partition("NQ_NDX", "gex_zero", DAY)
+BASE_URL = "https://api.gex.bot/v2/hist/NQ_NDX/classic/gex_zero/2025-11-14"
+JOB_ID = job_id_of("NQ_NDX", "gex_zero", BASE_URL)
+A_WEEK_LATER = NOON + timedelta(days=7)
+
+
+def asking(*days: date, **changes: Any) -> BackfillRequest:
+    return BackfillRequest(("NQ_NDX",), ("gex_zero",), days or (DAY,), **changes)
+
+
+def standing(known: Known, **changes: Any) -> Standing:
+    (day,) = plan(asking(**changes), known, API)
+    return day.standing
+
+
+def told(*events: Event) -> JobStates:
+    states = JobStates()
+    for event in events:
+        states.apply(event, NOON)
+    return states
+
+
+def test_a_day_of_which_nothing_is_known_is_planned_with_the_id_of_its_job() -> None:
+    (day,) = plan(asking(), Known(), API)
+    assert (day.partition, day.standing, day.job_id) == (PARTITION, Standing.PLANNED, JOB_ID)
+
+
+def test_the_request_for_a_day_is_the_vendor_s_api_and_no_secret() -> None:
+    request = request_of(PARTITION, asking(force=True, reason="why"), API)
+    assert (request.job_id, request.base_url) == (JOB_ID, BASE_URL)
+    assert API.partition_of(request.url) == PARTITION
+    assert (request.trading_day, request.priority, request.force, request.reason) == (DAY, "low", True, "why")
+
+
+def test_what_the_lake_holds_is_left_out_even_while_a_job_is_under_way() -> None:
+    known = Known(held=frozenset({PARTITION}), under_way={PARTITION: JOB_ID})
+    assert standing(known) is Standing.HELD
+
+
+def test_a_day_that_a_job_brings_in_from_another_url_is_under_way_with_that_job() -> None:
+    states = told(JobRequested(job=a_job(), command_seq=1, url_sha256="0" * 64))
+    (day,) = plan(asking(), Known(under_way=under_way(states)), API)
+    assert (day.standing, day.job_id) == (Standing.UNDER_WAY, a_job().job_id)
+
+
+def test_a_finished_job_is_not_under_way() -> None:
+    assert under_way(told(a_skip())) == {}
+
+
+def test_a_job_whose_day_is_not_known_yet_is_no_partition_s() -> None:
+    unnamed = a_job(trading_day=None)
+    assert under_way(told(JobRequested(job=unnamed, command_seq=1, url_sha256="0" * 64))) == {}
+
+
+def test_jobs_tell_what_the_vendor_had_no_data_for() -> None:
+    states = told(NoData(job=a_job(), reason="none"), a_skip(a_job(endpoint="gex_one")))
+    assert no_data(states) == {PARTITION: NOON}
+
+
+@pytest.mark.parametrize(
+    ("told_at", "expected"),
+    [
+        (datetime(2025, 11, 14, 22, 0, tzinfo=UTC), Standing.PLANNED),
+        (datetime(2025, 11, 16, 4, 59, tzinfo=UTC), Standing.PLANNED),  # still the 15th in New York
+        (datetime(2025, 11, 16, 5, 0, tzinfo=UTC), Standing.NO_DATA),
+        (A_WEEK_LATER, Standing.NO_DATA),
+    ],
+)
+def test_that_there_is_no_data_is_believed_two_days_after_the_day(
+    told_at: datetime, expected: Standing
+) -> None:
+    assert standing(Known(no_data={PARTITION: told_at})) is expected
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        Known(held=frozenset({PARTITION})),
+        Known(no_data={PARTITION: A_WEEK_LATER}),
+        Known(under_way={PARTITION: JOB_ID}),
+    ],
+)
+def test_force_leaves_nothing_out(known: Known) -> None:
+    assert standing(known, force=True, reason="why") is Standing.PLANNED
+
+
+def test_a_job_that_went_on_as_it_was_is_under_way_and_not_queued() -> None:
+    (day,) = plan(asking(), Known(), API)
+    assert as_queued(day, was_under_way=False).standing is Standing.QUEUED
+    assert as_queued(day, was_under_way=True).standing is Standing.UNDER_WAY
+
+
+def test_days_that_the_vendor_may_not_have_are_warned_of() -> None:
+    today = date(2025, 11, 14)
+    old, kept = date(2025, 8, 15), date(2025, 8, 18)
+    (old_days, unfinished) = warnings(asking(old, kept, today), today)
+    assert "1 of 3 trading days are before 2025-08-16: the vendor keeps 90 days" in old_days
+    assert unfinished.startswith("2025-11-14 is today")
+    assert warnings(asking(kept), today) == []
