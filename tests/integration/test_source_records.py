@@ -182,6 +182,15 @@ async def test_a_record_that_cannot_be_read_is_begun_anew(bus: Bus, records: Sou
     assert (await record_of(bus)).requests == 1
 
 
+async def test_an_operator_who_purges_the_records_has_every_source_asked_at_once(
+    bus: Bus, records: SourceRecords
+) -> None:
+    await fail(records, RULES.failures)
+    await bus.js.purge_stream(subjects.SOURCES)
+    await ask(records)
+    assert (await record_of(bus)).requests == 1
+
+
 async def test_a_file_is_not_lost_over_a_record_that_cannot_be_written(
     bus: Bus, records: SourceRecords
 ) -> None:
