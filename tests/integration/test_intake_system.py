@@ -156,6 +156,8 @@ async def test_the_api_describes_itself_with_its_errors(intake_settings: IntakeS
     assert post["requestBody"]["content"]["text/plain"]
     assert set(described["paths"]) == {
         "/gex_history_url",
+        "/backfill",
+        "/api/v1/sources",
         "/jobs",
         "/jobs/{id}",
         "/jobs/{id}/replay",
