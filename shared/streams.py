@@ -44,6 +44,8 @@ class Stream:
     """Whether a full stream refuses new messages, so that the sender hears of it, or drops its oldest."""
     max_per_subject: int = -1
     """How many messages of one subject are kept, the newest; -1 for all."""
+    is_taken_in_turns: bool = False
+    """Whether a subject takes no message while it holds one, and each message says when it is to end."""
 
     def config(self, replicas: int) -> StreamConfig:
         """Return what JetStream is told."""
@@ -56,6 +58,8 @@ class Stream:
             max_age=self.max_age_s,
             max_bytes=self.max_bytes,
             max_msgs_per_subject=self.max_per_subject,
+            discard_new_per_subject=self.is_taken_in_turns,
+            allow_msg_ttl=self.is_taken_in_turns,
             duplicate_window=self.duplicate_window_s,
             num_replicas=replicas,
             allow_direct=True,
@@ -69,6 +73,16 @@ STREAMS: Final = (
     Stream(subjects.DEAD, (subjects.ALL_DEAD_LETTERS,), 90 * _DAY_S, 256 * _MIB, _DAY_S),
     Stream(subjects.ADVISORIES, subjects.ALL_ADVISORIES, 14 * _DAY_S, 32 * _MIB, 120.0),
     Stream(subjects.SOURCES, (subjects.ALL_SOURCES,), 90 * _DAY_S, 8 * _MIB, 120.0, max_per_subject=1),
+    Stream(
+        subjects.TURNS,
+        (subjects.ALL_TURNS,),
+        60.0,
+        _MIB,
+        60.0,
+        refuses_when_full=True,
+        max_per_subject=1,
+        is_taken_in_turns=True,
+    ),
 )
 
 
@@ -114,6 +128,8 @@ _COMPARED: Final = (
     "max_age",
     "max_bytes",
     "max_msgs_per_subject",
+    "discard_new_per_subject",
+    "allow_msg_ttl",
     "duplicate_window",
     "num_replicas",
     "allow_direct",

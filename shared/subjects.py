@@ -14,12 +14,14 @@ FEED: Final = "FEED"
 DEAD: Final = "DEAD"
 ADVISORIES: Final = "ADVISORIES"
 SOURCES: Final = "SOURCES"
+TURNS: Final = "TURNS"
 
 ALL_COMMANDS: Final = "gex.job.>"
 ALL_EVENTS: Final = "gex.event.job.>"
 ALL_LIVE: Final = "gex.feed.>"
 ALL_DEAD_LETTERS: Final = "gex.dead.>"
 ALL_SOURCES: Final = "gex.source.>"
+ALL_TURNS: Final = "gex.turn.>"
 ALL_HEARTBEATS: Final = "gex.heartbeat.>"
 ALL_PROGRESS: Final = "gex.progress.>"
 ALL_ADVISORIES: Final = (
@@ -123,6 +125,11 @@ def dead(subject: str) -> str:
 def source(base_url: str) -> str:
     """Return where the record of a source is kept."""
     return f"gex.source.{encode_token(base_url)}"
+
+
+def turn(ticker: str, endpoint: str) -> str:
+    """Return where a fetcher takes its turn to ask the vendor's API about a ticker and endpoint."""
+    return f"gex.turn.{encode_token(ticker)}.{encode_token(endpoint)}"
 
 
 def heartbeat(service: str) -> str:

@@ -26,6 +26,7 @@ LIMITS = {
     "DEAD": (90 * DAY_S, DAY_S, "old"),
     "ADVISORIES": (14 * DAY_S, 120, "old"),
     "SOURCES": (90 * DAY_S, 120, "old"),
+    "TURNS": (60, 60, "new"),
 }
 
 

@@ -34,6 +34,10 @@ def test_a_command_subject_is_parsed_as_it_was_built(stage: Stage, priority: Pri
     assert str(built).count(".") == 4
 
 
+def test_a_ticker_and_endpoint_have_a_turn_of_their_own() -> None:
+    assert subjects.turn("^SPX", "gex_zero") == "gex.turn.-5ESPX.gex_zero"
+
+
 @pytest.mark.parametrize(
     ("ticker", "token"), [("NQ_NDX", "NQ_NDX"), ("BRK.B", "BRK-2EB"), ("^SPX", "-5ESPX"), ("A-B", "A-2DB")]
 )

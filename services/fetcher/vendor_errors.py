@@ -1,0 +1,81 @@
+"""The errors of asking the vendor's API where a file is.
+
+    Terminal
+    ├── NoHistory           it has no data for the day; the handler makes that a fact of its own, no failure
+    ├── VendorKeyMissing    GEXBOT_API_KEY is not set
+    ├── VendorRefused       400, 401, 403 and other statuses that asking again will not change
+    ├── NoSignedUrl         200, but with something else than a signed URL
+    └── FreshUrlRejected    the source rejects what the API has only just signed
+    Transient
+    └── TurnTaken           a NotNow: others ask the API about the same ticker and endpoint all the time
+
+No connection, 408, 425, 429 and 5xx are what they are of any source: see ``services.fetcher.errors``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.errors import NotNow, Terminal
+from shared.partition import Partition
+
+_KEY_SETTING: Final = "GEXBOT_API_KEY"
+_THEN: Final = "start the fetcher anew and replay the job"
+_WHY: Final = {
+    400: "check the ticker, the endpoint and the day, which may be too long ago",
+    401: f"it does not accept the key in {_KEY_SETTING}: set the right one, {_THEN}",
+    403: f"the key in {_KEY_SETTING} may not have this: see what is subscribed to, then replay the job",
+}
+
+
+class NoHistory(Terminal):
+    """The vendor has no data for a day.
+
+    Args:
+        host: how to name the API.
+        partition: what it was asked for.
+    """
+
+    def __init__(self, host: str, partition: Partition) -> None:
+        super().__init__(f"{host} has no data for {partition}")
+
+
+class VendorKeyMissing(Terminal):
+    """There is no key to ask the vendor's API with."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"{host} is asked with a key, and there is none: set {_KEY_SETTING}, {_THEN}")
+
+
+class VendorRefused(Terminal):
+    """The vendor's API does not answer the question, and will not when it is asked again."""
+
+    def __init__(self, host: str, partition: Partition, status: int) -> None:
+        why = _WHY.get(status, "that is no answer which it is known to give")
+        super().__init__(f"{host} answered {status} when asked for {partition}: {why}")
+
+
+class NoSignedUrl(Terminal):
+    """The vendor's API answers, but not with a URL that can be fetched."""
+
+    def __init__(self, host: str, what: str) -> None:
+        super().__init__(f"{host} answered with {what}, not with the signed URL of a file")
+
+
+class FreshUrlRejected(Terminal):
+    """The source rejects a URL that the API has only just signed, and did so twice."""
+
+    def __init__(self, api_host: str, host: str) -> None:
+        super().__init__(f"{host} rejects the URL that {api_host} has only just signed: replay the job later")
+
+
+class TurnTaken(NotNow):
+    """Other fetches ask the vendor's API about the same ticker and endpoint all the time."""
+
+    retry_after_s = 2.0
+
+    def __init__(self, ticker: str, endpoint: str) -> None:
+        super().__init__(
+            f"the vendor's API is asked about {ticker} {endpoint} once a second only, "
+            "and others were before this: the fetch is tried again"
+        )
