@@ -6,7 +6,7 @@ import posixpath
 import re
 from dataclasses import dataclass
 from typing import Final, Self
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from shared.addresses import is_loopback, literal, why_inside
 
@@ -124,13 +124,21 @@ class SourceGate:
             )
         return parts
 
-    def check_redirect(self, url: str, target: str) -> SplitResult:
-        """Return the parts of where an allowed URL redirects to.
+    def follow(self, url: str, location: str) -> str:
+        """Return the URL that an allowed one redirects to.
+
+        Args:
+            url: the allowed one.
+            location: where it redirects to, relative to itself or not.
 
         Raises:
             ValueError: it may not lead there: what is not allowed by itself, a local file, plain http after
                 https, or this machine for a source that is not on it.
         """
+        try:
+            target = urljoin(url, location)
+        except ValueError as error:
+            raise ValueError("the URL cannot be read: its host is malformed") from error
         start, parts = urlsplit(url), self.check(target)
         if parts.scheme == "file":
             raise ValueError("it is a local file, which is not allowed")
@@ -138,7 +146,7 @@ class SourceGate:
             raise ValueError("it is plain http after https, which is not allowed")
         if is_loopback(parts.hostname or "") and not is_loopback(start.hostname or ""):
             raise ValueError("it leads from outside to this machine, which is not allowed")
-        return parts
+        return target
 
     def lists(self, host: str, port: int) -> bool:
         """Tell whether a host and port are those of an allowed source."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from services.fetcher.errors import (
     NotAHistoryFile,
@@ -127,11 +127,9 @@ def redirect_target(gate: SourceGate, url: str, location: str | None) -> str:
     if not location:
         raise UnusableAnswer(host, "redirects without saying where to")
     try:
-        target = urljoin(url, location)
-        gate.check_redirect(url, target)
+        return gate.follow(url, location)
     except ValueError as error:
         raise SourceRefused(f"{host} redirects to a URL that is not allowed: {error}") from error
-    return target
 
 
 def check_first_bytes(source: str, name: str, first: bytes) -> None:

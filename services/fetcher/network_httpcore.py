@@ -27,6 +27,8 @@ MAX_TRIED: Final = 4
 _MAX_CONNECTIONS: Final = 100
 _MAX_IDLE_CONNECTIONS: Final = 20
 _IDLE_S: Final = 5.0
+REDIRECTS_TO: Final = "redirects_to"
+"""The extension of a response of ``GatedTransport`` that has its ``Location``, unread; None without one."""
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[Address]]]
 """Takes a host and a port, returns the addresses; raises ``OSError``."""
@@ -119,6 +121,13 @@ class GatedTransport(httpx.AsyncHTTPTransport):
             keepalive_expiry=_IDLE_S,
             network_backend=backend,
         )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; where its answer redirects to is left to whoever asks."""
+        response = await super().handle_async_request(request)
+        # httpx would read it though it follows nothing, and call one that is malformed a broken connection.
+        response.extensions[REDIRECTS_TO] = response.headers.pop("Location", None)
+        return response
 
 
 def _in_turns(addresses: Sequence[Address]) -> list[Address]:

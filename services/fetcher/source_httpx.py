@@ -23,7 +23,7 @@ from services.fetcher.answers import (
     retry_after_s,
 )
 from services.fetcher.errors import SourceRefused, SourceUnavailable, UnusableAnswer
-from services.fetcher.network_httpcore import GatedBackend, GatedTransport
+from services.fetcher.network_httpcore import REDIRECTS_TO, GatedBackend, GatedTransport
 from services.fetcher.ranges import length, range_request, start_of_rest, strong_etag, total_of_rest
 from services.fetcher.source import Body, Held
 from shared.errors import GexlakeError
@@ -144,7 +144,7 @@ class HttpxSource:
             if response.status_code not in REDIRECTS:
                 return response
             await response.aclose()
-            url = redirect_target(self._gate, url, response.headers.get("Location"))
+            url = redirect_target(self._gate, url, response.extensions[REDIRECTS_TO])
         raise UnusableAnswer(first_host, f"redirects more than {MAX_REDIRECTS} times")
 
 
