@@ -1,14 +1,12 @@
 """Say what is wrong with a staged file: which record, which field.
 
-A plain reader, a record at a time. It is slow beside DuckDB, and runs only on files that DuckDB has refused
-or that look odd.
+A plain reader, a record at a time. It is slow beside the compiled one, and runs only on files that were refused.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-import re
 import zlib
 from collections.abc import Iterator
 from datetime import date
@@ -33,7 +31,6 @@ _CHUNK_CHARS: Final = 1 << 20
 _BLANKS: Final = " \t\r\n"
 _MOST_DIGITS: Final = 400
 """A double has 309 digits before the point at most; Python refuses to read integers of over 4,300."""
-_FILE: Final = re.compile(r' in file "[^"]*",?')
 
 
 def refusal_of(source: Source, said: str) -> Terminal:
@@ -44,11 +41,6 @@ def refusal_of(source: Source, said: str) -> Terminal:
         said: what was found, in case that reading it record by record finds nothing.
     """
     return find_fault(source) or UnreadableFile(source.path.name, said)
-
-
-def first_line(error: Exception) -> str:
-    """Return what DuckDB says of a file, in one line and without names of files, which may be pieces."""
-    return _FILE.sub("", str(error).partition("\n")[0])
 
 
 def find_fault(source: Source) -> Terminal | None:

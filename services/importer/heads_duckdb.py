@@ -1,4 +1,4 @@
-"""Read the heads of records into a temporary table, hold them to the rules, and put them in order."""
+"""Read the records, without their rows, into a temporary table, hold them together, and put them in order."""
 
 from __future__ import annotations
 
@@ -8,26 +8,13 @@ from typing import Any, Final
 
 import duckdb
 
-from services.importer.diagnosis_json import find_fault, refusal_of
+from services.importer.diagnosis_json import refusal_of
 from services.importer.errors import NoRecords
-from services.importer.formats.format import MAX_DEPTH, MAX_RECORD_BYTES, Kind
-from services.importer.reader_duckdb import (
-    TIMESTAMP_MS,
-    is_valid,
-    read_json,
-    read_objects,
-    stored,
-)
 from services.importer.source import Source
-from services.importer.split_file import Split
-from services.importer.statements_duckdb import quoted
+from services.importer.staged_records import RECORDS
 from shared.trading_day import bounds_ms, trading_day_of
 
 TABLE: Final = "heads"
-
-
-class HeadsUnfit(Exception):
-    """Heads cannot stand for the records, which have to be read whole."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +28,9 @@ class Heads:
         strays: how many were dropped because they are of another day.
         first_ms: the first timestamp.
         last_ms: the last one.
-        unknown_fields: names in the file that the format does not know.
+        unknown_fields: names in the file that the format does not know, sorted.
         unknown_records: how many records carry such a field.
-        in_file: how many records the file has, with those that were dropped.
         is_sorted: whether the file has the kept ones in the order of time.
-        is_dubious: whether something was seen that only reading every value can decide on.
     """
 
     trading_day: date
@@ -56,27 +41,26 @@ class Heads:
     last_ms: int
     unknown_fields: tuple[str, ...]
     unknown_records: int
-    in_file: int
     is_sorted: bool
-    is_dubious: bool
+
+    @property
+    def are_all(self) -> bool:
+        """Whether no record was dropped."""
+        return not self.duplicates and not self.strays
 
 
-def load_heads(connection: duckdb.DuckDBPyConnection, source: Source, split: Split) -> Heads:
-    """Read and check the heads.
+def load_heads(connection: duckdb.DuckDBPyConnection, source: Source) -> Heads:
+    """Read the records and decide which are kept.
 
     Raises:
         BadRecord: a record breaks a rule.
-        UnreadableFile: the file is no JSON of the vendor's form.
-        HeadsUnfit: rows hold more than numbers, or something else holds what looks like rows.
+        NoRecords: there are none.
+        duckdb.InvalidInputException: the file is not what the format says.
     """
-    connection.execute(_load(source, split))
+    connection.execute(f"CREATE TEMP TABLE {TABLE} AS FROM {RECORDS}")
     seen = _Survey(*_row(connection, _SURVEY))
     if seen.records == 0:
-        raise find_fault(source) or NoRecords(source.path.name)
-    if split.is_derived and (seen.is_unfit or split.largest_bytes > MAX_RECORD_BYTES):
-        raise HeadsUnfit
-    if seen.faults:
-        raise refusal_of(source, "a record breaks a rule")
+        raise NoRecords(source.path.name)
     day = source.day or _day_of(source, seen.first_record_ms)
     start, end = bounds_ms(day)
     inside = f"timestamp_ms >= {start} AND timestamp_ms < {end}"
@@ -84,9 +68,7 @@ def load_heads(connection: duckdb.DuckDBPyConnection, source: Source, split: Spl
     if strays > source.max_strays or strays == seen.records:
         raise refusal_of(source, "a record is outside the trading day")
     # Before any record goes: every name counts.
-    names = (
-        _Names((), 0, seen.is_deep) if seen.all_names_are_known(split) else _names(connection, source, split)
-    )
+    names = _names(connection, source) if seen.with_others else ()
     is_sorted = True
     if strays or seen.distinct < seen.records or seen.steps_back:
         is_sorted = _rearrange(connection, inside)
@@ -101,11 +83,9 @@ def load_heads(connection: duckdb.DuckDBPyConnection, source: Source, split: Spl
         strays=strays,
         first_ms=first_ms,
         last_ms=last_ms,
-        unknown_fields=names.unknown,
-        unknown_records=names.records,
-        in_file=seen.records,
+        unknown_fields=names,
+        unknown_records=seen.with_others,
         is_sorted=is_sorted,
-        is_dubious=names.is_odd,
     )
 
 
@@ -119,79 +99,21 @@ class _Survey:
     """What the heads are like at first sight."""
 
     records: int
-    faults: int
     distinct: int
     steps_back: int
     first_record_ms: int
-    names: int
-    """How many known names have a value other than null."""
-    is_deep: bool
-    """Whether an array has so many brackets that it may be too deep."""
-    is_unfit: bool
-    """Whether rows were left in, or may have been left out of another field."""
-
-    def all_names_are_known(self, split: Split) -> bool:
-        """Tell whether there are no more colons than the known names with values account for."""
-        return split.colons == self.names
-
-
-@dataclass(frozen=True)
-class _Names:
-    """What names the records have.
-
-    Args:
-        unknown: those that the format does not know, sorted.
-        records: how many records have one of them.
-        is_odd: whether one comes twice in a record, or a record has so many brackets that it may be too deep.
-    """
-
-    unknown: tuple[str, ...]
-    records: int
-    is_odd: bool
+    with_others: int
+    """How many have fields that the format does not know."""
 
 
 _SURVEY: Final = f"""
-    SELECT count(*), count(*) FILTER (WHERE NOT is_valid), count(DISTINCT timestamp_ms),
+    SELECT count(*), count(DISTINCT timestamp_ms),
         (SELECT count(*) FILTER (WHERE timestamp_ms < previous_ms)
          FROM (SELECT timestamp_ms, lag(timestamp_ms) OVER () AS previous_ms FROM {TABLE})),
-        min_by(timestamp_ms, number), sum(names), coalesce(bool_or(is_deep), false),
-        coalesce(bool_or(is_unfit), false)
+        min_by(timestamp_ms, number), count(others)
     FROM {TABLE}
 """  # noqa: S608 (a constant)
 """The query whose columns are the fields of ``_Survey``."""
-
-
-def _load(source: Source, split: Split) -> str:
-    """Return the statement that reads the heads: values as they are stored, and what to know of them."""
-    fields, rows = source.format.fields, source.format.rows
-    rules = [
-        f"{TIMESTAMP_MS} IS NOT NULL",
-        "coalesce(json_type(timestamp) IN ('BIGINT', 'UBIGINT', 'DOUBLE'), false)",
-        "coalesce(json_type(ticker) = 'VARCHAR', false)",
-        f"coalesce(upper(ticker ->> '$') = {quoted(source.ticker)}, false)",
-        *(is_valid(field) for field in fields),
-    ]
-    names = source.format.known
-    arrays = [field.name for field in fields if field.kind in {Kind.ARRAY, Kind.NUMBERS}]
-    deep = [f"{_brackets(name)} > {MAX_DEPTH}" for name in arrays]
-    unfit = [f"contains(CAST({name} AS VARCHAR), '{{')" for name in arrays]
-    if rows is not None:
-        unfit.append(f"CAST({rows.field} AS VARCHAR) <> '[]'")
-    return f"""
-        CREATE TEMP TABLE {TABLE} AS
-        SELECT row_number() OVER () AS number, {TIMESTAMP_MS} AS timestamp_ms,
-            {", ".join(stored(field) for field in fields)},
-            {" AND ".join(rules)} AS is_valid,
-            {" + ".join(f"CAST({name} IS NOT NULL AS TINYINT)" for name in names)} AS names,
-            {" OR ".join(deep) or "false"} AS is_deep,
-            {" OR ".join(unfit) or "false"} AS is_unfit
-        FROM {read_json(split.heads, split.form, split.largest_bytes, dict.fromkeys(names, "JSON"))}
-    """  # noqa: S608 (quoted)
-
-
-def _brackets(name: str) -> str:
-    text = f"CAST({name} AS VARCHAR)"
-    return f"(length({text}) - length(replace(replace({text}, '[', ''), '{{', '')))"
 
 
 def _day_of(source: Source, timestamp_ms: int) -> date:
@@ -199,6 +121,21 @@ def _day_of(source: Source, timestamp_ms: int) -> date:
         return trading_day_of(timestamp_ms)
     except (ValueError, OverflowError, OSError) as error:
         raise refusal_of(source, "the first timestamp is no time") from error
+
+
+def _names(connection: duckdb.DuckDBPyConnection, source: Source) -> tuple[str, ...]:
+    """Return the names that the format does not know; none may come twice in a record."""
+    names, repeating = _row(
+        connection,
+        f"""
+        SELECT list_sort(list_distinct(flatten(list(names)))),
+            count(*) FILTER (WHERE len(names) > len(list_distinct(names)))
+        FROM (SELECT from_json(others, '["VARCHAR"]') AS names FROM {TABLE} WHERE others IS NOT NULL)
+        """,  # noqa: S608 (a constant)
+    )
+    if repeating:
+        raise refusal_of(source, "a record has a name twice")
+    return tuple(names)
 
 
 def _rearrange(connection: duckdb.DuckDBPyConnection, inside: str) -> bool:
@@ -217,25 +154,6 @@ def _rearrange(connection: duckdb.DuckDBPyConnection, inside: str) -> bool:
     order = f"SELECT number, lag(number) OVER () AS previous FROM {TABLE}"  # noqa: S608 (a constant)
     (steps_back,) = _row(connection, f"SELECT count(*) FILTER (WHERE number < previous) FROM ({order})")  # noqa: S608
     return not steps_back
-
-
-def _names(connection: duckdb.DuckDBPyConnection, source: Source, split: Split) -> _Names:
-    known = ", ".join(quoted(name) for name in source.format.known)
-    names, records, odd = _row(
-        connection,
-        f"""
-        SELECT list_sort(list_distinct(flatten(list(unknown)))), count(*) FILTER (WHERE len(unknown) > 0),
-            count(*) FILTER (WHERE len(names) > len(list_distinct(names)) OR brackets > {MAX_DEPTH})
-        FROM (
-            SELECT names, list_filter(names, lambda name: name NOT IN ({known})) AS unknown, brackets
-            FROM (
-                SELECT json_keys(json) AS names, {_brackets("json")} AS brackets
-                FROM {read_objects(split.heads, split.form, split.largest_bytes)}
-            )
-        )
-        """,  # noqa: S608 (quoted)
-    )
-    return _Names(tuple(names or ()), records, bool(odd))
 
 
 def _row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:

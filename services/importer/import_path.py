@@ -8,13 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from services.importer.split_file import PIECE_BYTES
-
 BOUNDED_MEMORY_MB: Final = 192
 """What DuckDB gets where imports must always be bounded."""
 DEFAULT_MEMORY_MB: Final = 1024
 FAST_MEMORY_MB: Final = 320
 """The least that the fast path runs well in."""
+_WORTH_IT_BYTES: Final = 8 * 1024 * 1024
+"""From this size on, more threads than one find something to do."""
 _CONTROL_GROUPS: Final = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -30,14 +30,14 @@ class ImportPath(StrEnum):
     AUTO = "auto"
     """As file, memory and processors suggest."""
     FAST = "fast"
-    """In pieces of a size that keeps all threads busy."""
+    """In batches of a size that keeps all threads busy."""
     BOUNDED = "bounded"
-    """In small pieces, for little memory."""
+    """In small batches, for little memory."""
 
     @property
-    def piece_share(self) -> float:
-        """What a piece has of the usual size."""
-        return 0.25 if self is ImportPath.BOUNDED else 1.0
+    def batch_rows(self) -> int:
+        """After how many rows a batch ends that the reader hands to DuckDB."""
+        return 15_000 if self is ImportPath.BOUNDED else 60_000
 
 
 def chosen(wanted: ImportPath, memory_mb: int, threads: int, size_bytes: int) -> ImportPath:
@@ -51,7 +51,7 @@ def chosen(wanted: ImportPath, memory_mb: int, threads: int, size_bytes: int) ->
     """
     if wanted is not ImportPath.AUTO:
         return wanted
-    is_worth_it = size_bytes >= 2 * PIECE_BYTES and threads > 1 and memory_mb >= FAST_MEMORY_MB
+    is_worth_it = size_bytes >= _WORTH_IT_BYTES and threads > 1 and memory_mb >= FAST_MEMORY_MB
     return ImportPath.FAST if is_worth_it else ImportPath.BOUNDED
 
 

@@ -12,31 +12,28 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import duckdb
 
 from services.importer import partitions_duckdb as partitions
-from services.importer.diagnosis_json import find_fault, first_line
+from services.importer.diagnosis_json import find_fault, refusal_of
 from services.importer.errors import UnreadableFile, WorseData
-from services.importer.heads_duckdb import Heads, HeadsUnfit, drop_heads, load_heads
-from services.importer.import_path import ImportPath
+from services.importer.heads_duckdb import Heads, drop_heads, load_heads
 from services.importer.lake_duckdb import Lake
 from services.importer.parquet_duckdb import ParquetFile, hidden_parquet
 from services.importer.parquet_metadata import metadata_of
 from services.importer.partition_tables_duckdb import Held, delete, held_by, insert
 from services.importer.partitions_duckdb import PartitionRow
+from services.importer.plain_file import plain_file
 from services.importer.rows_duckdb import parquet_query, unsorted_query
 from services.importer.scratch import scratch_folder
 from services.importer.source import Source
-from services.importer.split_file import CannotCut, Split, split, whole
+from services.importer.staged_records import staged_tables, words_of
 from services.importer.statements_duckdb import quoted, transaction
 from shared.durable_files import publish
 from shared.failpoints import failpoint
 from shared.partition import Partition
-
-_REFUSED_BY_DUCKDB: Final = (duckdb.InvalidInputException, duckdb.ConversionException)
-
 
 class Notes(Protocol):
     """What else is written in the same transactions: the ledger."""
@@ -66,32 +63,23 @@ def replace_partition(
         StorageTrouble: the disk is full or fails; the partition is as it was.
     """
     with lake.writing(source.interruption) as connection, scratch_folder(lake.paths.scratch) as folder:
+        path = _plain(source, folder)
+        batch_rows = lake.import_path(source.size_bytes).batch_rows
         replacement = _Replacement(lake, source, clock, notes, connection, folder)
-        found = _split(source, folder, lake.import_path(source.size_bytes))
         try:
-            row = replacement.by(found)
-        except (*_REFUSED_BY_DUCKDB, HeadsUnfit) as error:
-            row = replacement.by_the_whole_file(found, error)
+            with staged_tables(connection, source, path, batch_rows=batch_rows):
+                row = replacement.carried_out()
+        except duckdb.InvalidInputException as error:
+            raise refusal_of(source, words_of(error)) from error
     lake.refresh_parquet_view()
     return row
 
 
-def _split(source: Source, folder: Path, path: ImportPath) -> Split:
-    rows = source.format.rows
+def _plain(source: Source, folder: Path) -> Path:
     try:
-        return split(
-            source.path,
-            folder,
-            piece_share=path.piece_share,
-            row_field=rows.field if rows else None,
-            interruption=source.interruption,
-        )
+        return plain_file(source.path, folder, source.interruption)
     except UnreadableFile as error:
         raise find_fault(source) or error from error
-    except CannotCut:
-        if (fault := find_fault(source)) is not None:
-            raise fault from None
-        return whole(source.path, folder, source.interruption)
 
 
 class _Replacement:
@@ -113,38 +101,19 @@ class _Replacement:
         self._connection = connection
         self._folder = folder
 
-    def by_the_whole_file(self, found: Split, error: Exception) -> PartitionRow:
-        """Replace the partition by the file as it is, unless it is at fault and not where it was cut.
+    def carried_out(self) -> PartitionRow:
+        """Replace the partition by what the staged tables hold.
 
         Raises:
-            BadRecord: a record breaks a rule.
-            UnreadableFile: it is no JSON.
-        """
-        source = self._source
-        fault = find_fault(source)
-        if fault is not None or not found.is_derived:
-            raise fault or UnreadableFile(source.path.name, first_line(error)) from error
-        try:
-            return self.by(whole(source.path, self._folder, source.interruption))
-        except _REFUSED_BY_DUCKDB as second:
-            raise UnreadableFile(source.path.name, first_line(second)) from second
-
-    def by(self, found: Split) -> PartitionRow:
-        """Replace the partition by what the staged file was split into.
-
-        Raises:
-            duckdb.InvalidInputException: it is not JSON, or a row is not what it must be.
-            duckdb.ConversionException: the same.
+            duckdb.InvalidInputException: the file is not what the format says.
         """
         source, connection = self._source, self._connection
         try:
-            heads = load_heads(connection, source, found)
-            if heads.is_dubious and (fault := find_fault(source)) is not None:
-                raise fault
+            heads = load_heads(connection, source)
             partition = Partition(source.ticker, source.endpoint, heads.trading_day)
             held = held_by(connection, partition)
             self._refuse_worse(partition, "snapshots", heads.records, held.snapshots)
-            query = parquet_query(source, found, heads, self._spilled(found, heads))
+            query = parquet_query(source, heads, self._spilled(heads))
             final = self._lake.paths.parquet(partition)
             metadata = metadata_of(partition, source.job_id, source.sha256)
             with hidden_parquet(connection, query, final, source.job_id, metadata) as file:
@@ -163,9 +132,9 @@ class _Replacement:
         if new < share * held:
             raise WorseData(partition, field, new, held, share)
 
-    def _spilled(self, found: Split, heads: Heads) -> Path | None:
+    def _spilled(self, heads: Heads) -> Path | None:
         """Write rows that are not in the order of time where they can be sorted from."""
-        query = unsorted_query(self._source, found, heads)
+        query = unsorted_query(self._source, heads)
         if query is None:
             return None
         path = self._folder / "unsorted.parquet"

@@ -13,7 +13,7 @@ _NAMED_PACKED: Final = 2
 _NO_DAY: Final = 4
 _STRAYS: Final = 8
 _BOUNDED: Final = 16
-_RUN_BYTES: Final = (64, 200, 512, 512 << 10)
+_BLOCK_BYTES: Final = (1, 7, 200, 1 << 20)
 
 
 def file_of(data: bytes) -> tuple[HistoryFile, str]:
@@ -25,8 +25,7 @@ def file_of(data: bytes) -> tuple[HistoryFile, str]:
         packed=packed,
         day=None if choices & _NO_DAY else DAY,
         max_stray=2 if choices & _STRAYS else 0,
-        run_bytes=_RUN_BYTES[choices >> 6],
-        piece_bytes=700 if choices & 32 else 1,
+        block_bytes=_BLOCK_BYTES[choices >> 6],
     )
     return file, "bounded" if choices & _BOUNDED else "fast"
 

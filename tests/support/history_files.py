@@ -31,8 +31,8 @@ class HistoryFile:
     packed: bool = False
     day: date | None = DAY
     max_stray: int = 0
-    run_bytes: int = 512 << 10
-    piece_bytes: int = 4 << 20
+    block_bytes: int = 1 << 20
+    """Read at a time."""
 
 
 NUMBERS: Final = (
@@ -215,8 +215,7 @@ def wrappings(draw: Draw, text: bytes) -> HistoryFile:
         packed=bool(pack),
         day=draw(st.sampled_from([DAY, DAY, None])),
         max_stray=draw(st.sampled_from([0, 0, 1, 3])),
-        run_bytes=draw(st.sampled_from([64, 200, 300, 500, 512 << 10])),
-        piece_bytes=draw(st.sampled_from([1, 64, 700, 4 << 20])),
+        block_bytes=draw(st.sampled_from([1, 7, 64, 300, 1 << 20])),
     )
 
 

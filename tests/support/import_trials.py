@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
-from services.importer import split_file
+from services.importer import staged_records
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.replacement_duckdb import replace_partition
@@ -80,14 +80,13 @@ class Trials:
 
 def _import(lake: LakeOnDisk, file: HistoryFile) -> Outcome:
     source = _staged(lake, file)
-    before = split_file.RUN_BYTES, split_file.PIECE_BYTES
-    split_file.RUN_BYTES, split_file.PIECE_BYTES = file.run_bytes, file.piece_bytes
+    before, staged_records.BLOCK_BYTES = staged_records.BLOCK_BYTES, file.block_bytes
     try:
         return replace_partition(lake.lake, source, clock=lambda: NOON, notes=_NoLedger())
     except (BadRecord, UnreadableFile) as refusal:
         return refusal
     finally:
-        split_file.RUN_BYTES, split_file.PIECE_BYTES = before
+        staged_records.BLOCK_BYTES = before
 
 
 class _NoLedger:

@@ -16,7 +16,7 @@ import pytest
 
 from bench.generator import Day
 from bench.other_packages import GreekDay, OrderflowDay, StateGexDay
-from services.importer import split_file
+from services.importer import staged_records
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile, WorseData
 from services.importer.recovery import finish_committed
 from shared.bus import Bus
@@ -135,8 +135,7 @@ def written(records: list[Any]) -> bytes:
 def test_a_generated_day_lands_value_by_value(
     package: Package, import_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(split_file, "RUN_BYTES", 500)
-    monkeypatch.setattr(split_file, "PIECE_BYTES", 2000)
+    monkeypatch.setattr(staged_records, "BLOCK_BYTES", 500)
     facts = package.day.write(tmp_path / "day.json")
     data = (tmp_path / "day.json").read_bytes()
     with closing(LakeOnDisk(tmp_path / "lake", import_path=import_path)) as lake:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.importer import split_file
+from services.importer import staged_records
 from shared.partition import Partition
 from tests.support.lake import LakeOnDisk
 from tests.support.oracle_orderflow import NAMES, orderflow
@@ -90,8 +90,7 @@ class File:
 
     plain: bytes
     packed: bool
-    run_bytes: int
-    piece_bytes: int
+    block_bytes: int
 
 
 @st.composite
@@ -104,8 +103,8 @@ def files(draw: Callable[[Any], Any], of: st.SearchStrategy[dict[str, Any]]) -> 
     else:
         text = json.dumps(found, indent=1 if form == "pretty" else None, ensure_ascii=draw(st.booleans()))
     mark = draw(st.sampled_from(["", "\ufeff"]))
-    run_bytes, piece_bytes = draw(st.sampled_from([(64, 1), (200, 300), (1 << 19, 1 << 22)]))
-    return File((mark + text).encode(), draw(st.booleans()), run_bytes, piece_bytes)
+    block_bytes = draw(st.sampled_from([1, 64, 300, 1 << 20]))
+    return File((mark + text).encode(), draw(st.booleans()), block_bytes)
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +122,7 @@ def assert_the_oracle_is_right(lake: LakeOnDisk, case: Case, file: File) -> None
     name = f"{next(_NUMBERED)}.json{'.gz' if file.packed else ''}"
     job = a_job(endpoint=case.endpoint, base_url=f"https://hist.gex.bot/{name}", requested_at=NOON)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(split_file, "RUN_BYTES", file.run_bytes)
-        patch.setattr(split_file, "PIECE_BYTES", file.piece_bytes)
+        patch.setattr(staged_records, "BLOCK_BYTES", file.block_bytes)
         lake.bring_in(lake.stage(gzip.compress(file.plain) if file.packed else file.plain, job))
     for table, expected in case.tables.items():
         with lake.lake.reading() as connection:

@@ -1,0 +1,21 @@
+"""The compiled reader in ``native/``; ``staged_records`` is what the importer uses."""
+
+from typing_extensions import CapsuleType
+
+_Field = tuple[str, str, str, bool]
+"""Name, column, kind (n, i, a, v: as in ``native/records.h``), and whether it is required."""
+
+def stream(
+    *,
+    path: str,
+    ticker: str,
+    fields: tuple[_Field, ...],
+    row_field: str | None,
+    parts: tuple[_Field, ...],
+    least_parts: int,
+    rows: bool,
+    block_bytes: int,
+    batch_rows: int,
+    most_bytes: int,
+    most_depth: int,
+) -> CapsuleType: ...

@@ -1,0 +1,346 @@
+#include "json.h"
+
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef __APPLE__
+#include <xlocale.h>
+#endif
+
+#define MOST_DIGITS 19              /* so many always fit into 64 bits */
+#define MOST_EXACT (1ULL << 53)     /* integers up to here are doubles */
+#define MOST_EXPONENT 1000000       /* beyond it, only zero is no fault */
+#define LARGEST_POWER 22            /* powers of ten up to here are doubles */
+
+static const double POWERS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+bool text_grow(Text *text, size_t more) {
+    size_t capacity = text->capacity ? text->capacity : 256;
+    while (capacity - text->size < more) capacity *= 2;
+    uint8_t *bytes = realloc(text->bytes, capacity);
+    if (bytes == NULL) return false;
+    text->bytes = bytes;
+    text->capacity = capacity;
+    return true;
+}
+
+void text_free(Text *text) {
+    free(text->bytes);
+    *text = (Text){0};
+}
+
+static bool word(Cursor *cursor, const char *wanted) {
+    const uint8_t *at = cursor->at;
+    for (; *wanted; wanted++, at++)
+        if (*at != (uint8_t)*wanted) return json_fail(cursor, at, "has something that is no JSON value");
+    cursor->at = at;
+    return true;
+}
+
+bool json_null(Cursor *cursor) { return word(cursor, "null"); }
+
+/* Numbers */
+
+static inline bool is_digit(uint8_t byte) { return (uint8_t)(byte - '0') < 10; }
+
+/* A number's text, taken apart: digits * 10^exponent, unless there are too many digits. */
+typedef struct {
+    const uint8_t *start;
+    uint64_t digits;
+    int64_t count;
+    int64_t exponent;
+    bool is_negative;
+} Number;
+
+static bool no_number(Cursor *cursor, const uint8_t *at) {
+    return json_fail(cursor, at, "has something that is no JSON number");
+}
+
+static bool exponent(Cursor *cursor, Number *number) {
+    const uint8_t *at = cursor->at + 1;
+    bool is_negative = *at == '-';
+    if (*at == '-' || *at == '+') at++;
+    if (!is_digit(*at)) return no_number(cursor, at);
+    int64_t value = 0;
+    for (; is_digit(*at); at++)
+        if (value < MOST_EXPONENT) value = value * 10 + (*at - '0');
+    number->exponent += is_negative ? -value : value;
+    cursor->at = at;
+    return true;
+}
+
+static bool scan_number(Cursor *cursor, Number *number) {
+    const uint8_t *at = cursor->at;
+    *number = (Number){.start = at, .is_negative = *at == '-'};
+    at += number->is_negative;
+    if (!is_digit(*at)) return no_number(cursor, at);
+    const uint8_t *first = at;
+    uint64_t digits = 0;
+    if (*at == '0') at++;
+    else
+        for (; is_digit(*at); at++) digits = digits * 10 + (*at - '0');
+    number->count = at - first;
+    if (*at == '.') {
+        const uint8_t *fraction = ++at;
+        for (; is_digit(*at); at++) digits = digits * 10 + (*at - '0');
+        if (at == fraction) return no_number(cursor, at);
+        number->count += at - fraction;
+        number->exponent = fraction - at;
+    }
+    number->digits = digits;
+    cursor->at = at;
+    return (*at | 0x20) == 'e' ? exponent(cursor, number) : true;
+}
+
+/* Steps over a number that nobody wants to know. */
+static bool skip_number(Cursor *cursor) {
+    const uint8_t *at = cursor->at;
+    at += *at == '-';
+    if (!is_digit(*at)) return no_number(cursor, at);
+    if (*at == '0') at++;
+    else
+        while (is_digit(*at)) at++;
+    if (*at == '.') {
+        if (!is_digit(*++at)) return no_number(cursor, at);
+        while (is_digit(*at)) at++;
+    }
+    cursor->at = at;
+    Number unused = {0};
+    return (*at | 0x20) == 'e' ? exponent(cursor, &unused) : true;
+}
+
+/* The C library's conversion rounds rightly, but only knows the decimal point of a locale. */
+static double from_text(const uint8_t *start) {
+    static locale_t plain = (locale_t)0;
+    locale_t locale = __atomic_load_n(&plain, __ATOMIC_ACQUIRE);
+    if (locale == (locale_t)0) {
+        locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+        __atomic_store_n(&plain, locale, __ATOMIC_RELEASE);
+    }
+    return strtod_l((const char *)start, NULL, locale);
+}
+
+bool json_number(Cursor *cursor, double *value) {
+    const uint8_t *start = cursor->at;
+    Number number;
+    if (!scan_number(cursor, &number)) return false;
+    bool is_exact = number.count <= MOST_DIGITS && number.digits <= MOST_EXACT &&
+                    number.exponent >= -LARGEST_POWER && number.exponent <= LARGEST_POWER;
+    if (is_exact) {
+        /* Both operands are doubles, so that their quotient or product is rounded once, as it must be. */
+        double digits = (double)number.digits;
+        double positive =
+            number.exponent < 0 ? digits / POWERS[-number.exponent] : digits * POWERS[number.exponent];
+        *value = number.is_negative ? -positive : positive;
+        return true;
+    }
+    if (cursor->at == cursor->limit) return json_fail(cursor, cursor->limit, "ends in a number");
+    *value = from_text(start);
+    return isfinite(*value) ? true : json_fail(cursor, start, "has a number that is not finite");
+}
+
+/* Strings */
+
+static inline bool is_hex(uint8_t byte) {
+    return is_digit(byte) || (uint8_t)((byte | 0x20) - 'a') < 6;
+}
+
+static bool escape(Cursor *cursor) {
+    const uint8_t *at = cursor->at + 1;
+    if (*at != 'u') {
+        if (*at == 0 || strchr("\"\\/bfnrt", *at) == NULL)
+            return json_fail(cursor, at, "has a string with an escape that JSON does not know");
+        cursor->at = at + 1;
+        return true;
+    }
+    for (int digit = 0; digit < 4; digit++)
+        if (!is_hex(*++at)) return json_fail(cursor, at, "has a string with an escape that is not complete");
+    cursor->at = at + 1;
+    return true;
+}
+
+/* Steps over a character of two to four bytes: no longer than it must be, and no half of a surrogate pair. */
+static bool multibyte(Cursor *cursor) {
+    const uint8_t *at = cursor->at;
+    uint8_t first = *at, least = 0x80, most = 0xBF;
+    int more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
+    if (first < 0xC2 || first > 0xF4) return json_fail(cursor, at, "is not UTF-8 text");
+    if (first == 0xE0) least = 0xA0;
+    if (first == 0xED) most = 0x9F;
+    if (first == 0xF0) least = 0x90;
+    if (first == 0xF4) most = 0x8F;
+    for (; more; more--, least = 0x80, most = 0xBF)
+        if (*++at < least || *at > most) return json_fail(cursor, at, "is not UTF-8 text");
+    cursor->at = at + 1;
+    return true;
+}
+
+bool json_string(Cursor *cursor, Slice *inside, bool *has_escapes) {
+    if (!json_expect(cursor, '"', "has no string where one must be")) return false;
+    inside->start = cursor->at;
+    *has_escapes = false;
+    while (*cursor->at != '"') {
+        uint8_t byte = *cursor->at;
+        if (byte == '\\') {
+            *has_escapes = true;
+            if (!escape(cursor)) return false;
+        } else if (byte >= 0x80) {
+            if (!multibyte(cursor)) return false;
+        } else if (byte < 0x20) {
+            return json_fail(cursor, cursor->at, "has a string with a control character in it");
+        } else {
+            cursor->at++;
+        }
+    }
+    inside->size = (size_t)(cursor->at - inside->start);
+    cursor->at++;
+    return true;
+}
+
+static uint32_t code_unit(const uint8_t *hex) {
+    uint32_t unit = 0;
+    for (int digit = 0; digit < 4; digit++)
+        unit = unit * 16 + (is_digit(hex[digit]) ? hex[digit] - '0' : (hex[digit] | 0x20) - 'a' + 10);
+    return unit;
+}
+
+static size_t encode(uint32_t point, uint8_t *out) {
+    if (point < 0x80) return out[0] = (uint8_t)point, 1;
+    if (point < 0x800) return out[0] = 0xC0 | point >> 6, out[1] = 0x80 | (point & 0x3F), 2;
+    if (point < 0x10000)
+        return out[0] = 0xE0 | point >> 12, out[1] = 0x80 | (point >> 6 & 0x3F), out[2] = 0x80 | (point & 0x3F), 3;
+    return out[0] = 0xF0 | point >> 18, out[1] = 0x80 | (point >> 12 & 0x3F),
+           out[2] = 0x80 | (point >> 6 & 0x3F), out[3] = 0x80 | (point & 0x3F), 4;
+}
+
+static uint8_t short_escape(uint8_t letter) {
+    switch (letter) {
+    case 'b': return '\b';
+    case 'f': return '\f';
+    case 'n': return '\n';
+    case 'r': return '\r';
+    case 't': return '\t';
+    default: return letter;
+    }
+}
+
+/* Reads what follows \u, and the second half where that is the first of a pair. */
+static bool code_point(const uint8_t **at, const uint8_t *end, uint32_t *point) {
+    *point = code_unit(*at);
+    *at += 4;
+    if (*point < 0xD800 || *point > 0xDFFF) return true;
+    if (*point > 0xDBFF || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u') return false;
+    uint32_t second = code_unit(*at + 2);
+    if (second < 0xDC00 || second > 0xDFFF) return false;
+    *at += 6;
+    *point = 0x10000 + ((*point - 0xD800) << 10) + (second - 0xDC00);
+    return true;
+}
+
+bool json_unescape(Cursor *cursor, Slice inside, Text *plain) {
+    /* Nothing becomes longer by being unescaped. */
+    if (!text_reserve(plain, inside.size)) return json_fail(cursor, inside.start, "is too large for the memory");
+    const uint8_t *at = inside.start, *end = at + inside.size;
+    while (at < end) {
+        if (*at != '\\') {
+            plain->bytes[plain->size++] = *at++;
+        } else if (at[1] != 'u') {
+            plain->bytes[plain->size++] = short_escape(at[1]);
+            at += 2;
+        } else {
+            uint32_t point;
+            at += 2;
+            if (!code_point(&at, end, &point))
+                return json_fail(cursor, inside.start, "has a name with half of a surrogate pair");
+            plain->size += encode(point, plain->bytes + plain->size);
+        }
+    }
+    return true;
+}
+
+/* Arrays and objects */
+
+bool json_flat_array(Cursor *cursor, Slice *whole, bool *has_blanks) {
+    const uint8_t *start = cursor->at, *before;
+    bool blanks = false;
+    if (!json_expect(cursor, '[', "has no array of numbers where one must be")) return false;
+    before = cursor->at, json_skip_blanks(cursor), blanks |= cursor->at != before;
+    if (*cursor->at == ']') {
+        cursor->at++;
+    } else {
+        for (;;) {
+            if (*cursor->at == 'n' ? !json_null(cursor) : !skip_number(cursor)) return false;
+            before = cursor->at, json_skip_blanks(cursor), blanks |= cursor->at != before;
+            if (*cursor->at == ']') break;
+            if (!json_expect(cursor, ',', "has no comma between two numbers")) return false;
+            before = cursor->at, json_skip_blanks(cursor), blanks |= cursor->at != before;
+        }
+        cursor->at++;
+    }
+    *whole = (Slice){start, (size_t)(cursor->at - start)};
+    *has_blanks = blanks;
+    return true;
+}
+
+static bool elements(Cursor *cursor, int depth) {
+    cursor->at++;
+    json_skip_blanks(cursor);
+    if (*cursor->at == ']') return cursor->at++, true;
+    for (;;) {
+        if (!json_value(cursor, depth)) return false;
+        json_skip_blanks(cursor);
+        if (*cursor->at == ']') return cursor->at++, true;
+        if (!json_expect(cursor, ',', "has no comma between two elements")) return false;
+        json_skip_blanks(cursor);
+    }
+}
+
+static bool members(Cursor *cursor, int depth) {
+    Slice name;
+    bool has_escapes;
+    cursor->at++;
+    json_skip_blanks(cursor);
+    if (*cursor->at == '}') return cursor->at++, true;
+    for (;;) {
+        if (!json_string(cursor, &name, &has_escapes)) return false;
+        json_skip_blanks(cursor);
+        if (!json_expect(cursor, ':', "has no colon behind a name")) return false;
+        json_skip_blanks(cursor);
+        if (!json_value(cursor, depth)) return false;
+        json_skip_blanks(cursor);
+        if (*cursor->at == '}') return cursor->at++, true;
+        if (!json_expect(cursor, ',', "has no comma between two fields")) return false;
+        json_skip_blanks(cursor);
+    }
+}
+
+bool json_value(Cursor *cursor, int depth) {
+    Slice inside;
+    bool has_escapes;
+    switch (*cursor->at) {
+    case '"': return json_string(cursor, &inside, &has_escapes);
+    case 't': return word(cursor, "true");
+    case 'f': return word(cursor, "false");
+    case 'n': return word(cursor, "null");
+    case '[':
+    case '{':
+        if (depth == 0) return json_fail(cursor, cursor->at, "is nested too deeply");
+        return *cursor->at == '[' ? elements(cursor, depth - 1) : members(cursor, depth - 1);
+    default: return skip_number(cursor);
+    }
+}
+
+bool json_append_compact(Text *text, Slice json) {
+    if (!text_reserve(text, json.size)) return false;
+    const uint8_t *at = json.start, *end = at + json.size;
+    bool in_string = false;
+    for (; at < end; at++) {
+        if (!in_string && json_is_blank(*at)) continue;
+        text->bytes[text->size++] = *at;
+        if (*at == '"') in_string = !in_string;
+        else if (*at == '\\') text->bytes[text->size++] = *++at;
+    }
+    return true;
+}

@@ -1,0 +1,33 @@
+"""A staged file without its packing."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import Final
+
+from services.importer.errors import UnreadableFile
+from services.importer.statements_duckdb import Interruption
+
+_BLOCK_BYTES: Final = 1 << 20
+
+
+def plain_file(path: Path, folder: Path, interruption: Interruption) -> Path:
+    """Return a staged file, or what it holds, unpacked into ``folder``, if its name says that it is packed.
+
+    Raises:
+        UnreadableFile: its gzip data is damaged.
+        OSError: it cannot be read, or unpacked.
+    """
+    if path.suffix != ".gz":
+        return path
+    plain = folder / "plain.json"
+    try:
+        with gzip.open(path, "rb") as packed, plain.open("wb", buffering=0) as out:
+            while block := packed.read(_BLOCK_BYTES):
+                interruption.check()
+                out.write(block)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UnreadableFile(path.name, f"its gzip data is cut off or damaged ({error})") from error
+    return plain

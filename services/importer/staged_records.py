@@ -1,0 +1,96 @@
+"""A staged file as two tables that DuckDB reads: its records, and the rows in them.
+
+DuckDB's own reader of JSON parses an array in one thread, writes every number of a nested array as text to cast
+it again, and takes for right what is not. The compiled reader (``native/``) takes only what the format allows
+and hands it on as Arrow columns (the Arrow PyCapsule interface), a batch at a time, to whichever thread asks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from services.importer._records import stream
+from services.importer.formats.format import MAX_DEPTH, MAX_RECORD_BYTES, Field, Kind
+from services.importer.source import Source
+
+if TYPE_CHECKING:
+    from typing_extensions import CapsuleType
+
+RECORDS: Final = "staged_records"
+"""One row a record: its ``number`` from 1, ``timestamp_ms``, the format's fields, and in ``others`` the names of
+further fields as a JSON array, or null."""
+ROWS: Final = "staged_rows"
+"""One row an element of the records' rows: the record's ``number`` and ``timestamp_ms``, and the row's parts."""
+
+BLOCK_BYTES: Final = 1 << 20
+"""What is read of the file at a time."""
+
+_FAILED: Final = re.compile(r"^.* failed: ")
+_KINDS: Final = {Kind.NUMBER: "n", Kind.INTEGER: "i", Kind.ARRAY: "a", Kind.NUMBERS: "v"}
+
+
+class StagedTable:
+    """The records of a staged file, or their rows; every reading of it begins at the front.
+
+    Each value is what the format says, or the reading fails: with DuckDB, as an invalid input.
+
+    Args:
+        source: whose records.
+        path: the plain file.
+        rows: whether the table is that of the rows.
+        batch_rows: after so many rows a batch ends, with the record that is being read.
+    """
+
+    def __init__(self, source: Source, path: Path, *, rows: bool, batch_rows: int) -> None:
+        self._source = source
+        self._path = path
+        self._rows = rows
+        self._batch_rows = batch_rows
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> CapsuleType:
+        """Return the table as a stream, whatever schema is wished for."""
+        form = self._source.format
+        parts = form.rows.parts if form.rows else ()
+        return stream(
+            path=str(self._path),
+            ticker=self._source.ticker,
+            fields=() if self._rows else tuple(map(_spec, form.fields)),
+            row_field=form.rows.field if form.rows else None,
+            parts=tuple(map(_spec, parts)),
+            least_parts=form.rows.least if form.rows else 0,
+            rows=self._rows,
+            block_bytes=BLOCK_BYTES,
+            batch_rows=self._batch_rows,
+            most_bytes=MAX_RECORD_BYTES,
+            most_depth=MAX_DEPTH,
+        )
+
+
+@contextmanager
+def staged_tables(
+    connection: duckdb.DuckDBPyConnection, source: Source, path: Path, *, batch_rows: int
+) -> Iterator[None]:
+    """Give a connection the tables ``staged_records`` and, if the format has rows, ``staged_rows``."""
+    tables = {RECORDS: False, **({ROWS: True} if source.format.rows else {})}
+    try:
+        for name, rows in tables.items():
+            connection.register(name, StagedTable(source, path, rows=rows, batch_rows=batch_rows))
+        yield
+    finally:
+        for name in tables:
+            connection.unregister(name)
+
+
+def words_of(error: duckdb.InvalidInputException) -> str:
+    """Return what the reader said when DuckDB could not read on."""
+    return _FAILED.sub("", str(error).partition("\n")[0])
+
+
+def _spec(field: Field) -> tuple[str, str, str, bool]:
+    return field.name, field.stored_as, _KINDS[field.kind], field.required
