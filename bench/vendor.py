@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -86,6 +87,9 @@ class Requests:
 class Vendor:
     """A threaded HTTP server over the files of ``folder``; ``port`` 0 takes a free one."""
 
+    admits: Callable[[str, str], bool] | None = None
+    """Takes a file's name and the query, and tells whether its signature is good; None: any is."""
+
     def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 0) -> None:
         self.folder = folder
         self.requests = Requests()
@@ -156,7 +160,10 @@ class _Handler(BaseHTTPRequestHandler):
         number = vendor.requests._begin(Request(parts.path, headers, bool(parts.query)))  # noqa: SLF001
         try:
             name = unquote(parts.path).lstrip("/")
-            self._answer(name, vendor._behaviour(name, number))  # noqa: SLF001
+            if vendor.admits is None or vendor.admits(name, parts.query):
+                self._answer(name, vendor._behaviour(name, number))  # noqa: SLF001
+            else:
+                self._say(HTTPStatus.FORBIDDEN, {})
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         finally:
