@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from cli.errors import UnexpectedAnswer
 from shared.job_states import FINISHED, Status
 from shared.subjects import Stage
+
+A = TypeVar("A", bound=BaseModel)
+
+
+def read_as(kind: type[A], answer: dict[str, Any], what: str) -> A:
+    """Read an answer of intake's.
+
+    Args:
+        kind: its model.
+        answer: the JSON object.
+        what: how the error names it.
+
+    Raises:
+        UnexpectedAnswer: it is not one.
+    """
+    try:
+        return kind.model_validate(answer)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise UnexpectedAnswer("intake", f"{what}'s {where}: {problem['msg']}") from error
 
 
 class Step(BaseModel):
@@ -61,12 +82,7 @@ class JobAnswer(BaseModel):
         Raises:
             UnexpectedAnswer: it is not one.
         """
-        try:
-            return cls.model_validate(answer)
-        except ValidationError as error:
-            problem = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in problem["loc"])
-            raise UnexpectedAnswer("intake", f"a job's {where}: {problem['msg']}") from error
+        return read_as(cls, answer, "a job")
 
     @property
     def is_finished(self) -> bool:

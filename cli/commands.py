@@ -12,6 +12,7 @@ import typer
 
 import shared
 from cli.answers import JobAnswer
+from cli.backfill import backfill
 from cli.errors import UnexpectedAnswer
 from cli.intake_httpx import Intake
 from cli.lake_nats import Rows, query
@@ -85,6 +86,9 @@ def submit(
             _print_json(answer)
         else:
             typer.echo(f"{answer.get('status')}: job {job_id}")
+
+
+app.command()(backfill)
 
 
 @app.command()

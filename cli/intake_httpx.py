@@ -48,6 +48,10 @@ class Intake:
         """Post a history URL; return the answer, with the job's ``id``."""
         return self._ask("POST", "/gex_history_url", json=dict(body))
 
+    def backfill(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask for history by date; return the plan, with the ids of its jobs."""
+        return self._ask("POST", "/backfill", json=dict(body))
+
     def jobs(self, filters: Mapping[str, Any]) -> dict[str, Any]:
         """Return a page of jobs, the newest first."""
         return self._ask("GET", "/jobs", params={k: v for k, v in filters.items() if v is not None})

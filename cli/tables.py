@@ -30,9 +30,18 @@ def console(stream: TextIO) -> Console:
     return Console(file=stream, width=None if stream.isatty() else _PIPED_WIDTH, highlight=False)
 
 
+def new_table(*names: str, numbers: Iterable[str] = ()) -> Table:
+    """Return an empty table in the form that all of them have; of its columns, ``numbers`` stand right."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    right = set(numbers)
+    for name in names:
+        table.add_column(Text(name), justify="right" if name in right else "left", overflow="fold")
+    return table
+
+
 def rows_table(rows: Rows) -> Table:
     """Show the answer to a query."""
-    table = _table()
+    table = new_table()
     for name, kind in zip(rows.columns, rows.types, strict=True):
         table.add_column(Text(name), justify="right" if _NUMBER.fullmatch(kind) else "left", overflow="fold")
     for row in rows.rows:
@@ -88,7 +97,7 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
 
 def _part(title: str, part: Any) -> Table:
     records = _records(part)
-    table = _table()
+    table = new_table()
     table.title, table.title_justify = title.replace("_", " "), "left"
     names = list(dict.fromkeys(name for record in records for name in record))
     for name in names:
@@ -136,10 +145,6 @@ def _facts(job: JobAnswer) -> Iterable[tuple[str, str | Text]]:
         yield "field", Text(job.error_field)
     if job.dead_letter_seq is not None:
         yield "dead letter", str(job.dead_letter_seq)
-
-
-def _table() -> Table:
-    return Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
 
 
 def _state(job: JobAnswer) -> Text:

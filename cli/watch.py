@@ -1,4 +1,4 @@
-"""Follow a job until it is finished: a live bar on a terminal, a line for each state elsewhere."""
+"""Follow jobs to their end, and show one: a live bar on a terminal, a line for each state elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -29,33 +29,45 @@ PATIENCE_S: Final = 30.0
 """How long intake may be away, for a restart, before following a job is given up."""
 
 _BUSY: Final = frozenset({429, 503})
-Look = Callable[[], JobAnswer]
 Show = Callable[[JobAnswer], None]
 
 
+class Followed(Protocol):
+    """What comes to an end some time: a job, or many."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether looking again would show nothing new."""
+        ...
+
+
+F = TypeVar("F", bound=Followed)
+
+
 def follow(
-    look: Look,
-    show: Show,
+    look: Callable[[], F],
+    show: Callable[[F], None],
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
-) -> JobAnswer:
-    """Look at a job and show it until it is finished; return it as it is then.
+    poll_s: float = POLL_S,
+) -> F:
+    """Look at something and show it until it is finished; return it as it is then.
 
     Raises:
         CommandFailed: the first look failed, or intake stayed away.
     """
-    job, seen_at = look(), clock()
-    show(job)
-    while not job.is_finished:
-        pause(POLL_S)
+    seen, seen_at = look(), clock()
+    show(seen)
+    while not seen.is_finished:
+        pause(poll_s)
         try:
-            job, seen_at = look(), clock()
+            seen, seen_at = look(), clock()
         except (IntakeUnreachable, RequestRefused) as error:
             is_refusal = isinstance(error, RequestRefused) and error.status not in _BUSY
             if is_refusal or clock() - seen_at > PATIENCE_S:
                 raise
-        show(job)
-    return job
+        show(seen)
+    return seen
 
 
 @contextmanager

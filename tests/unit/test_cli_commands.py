@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from bench.nats_server import free_port
 from cli.__main__ import main
+from tests.support.fake_intake import FakeIntake, fake_intake
 
 ID = "6f2f5b1e-1111-5000-8000-000000000000"
 SECRET_URL = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json?sig=secret"
@@ -37,44 +35,11 @@ FAILED = {**JOB, "state": "failed", "error": "record 3 has no timestamp", "error
 Say = Callable[..., tuple[int, str, str]]
 
 
-@dataclass
-class FakeIntake:
-    """Answers every request with ``status`` and ``body``, and remembers what was asked."""
-
-    status: int = 200
-    body: Any = None
-    asked: list[tuple[str, str, Any]] = field(default_factory=list)
-    authorization: str | None = None
-
-
 @pytest.fixture
 def intake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIntake]:
-    fake = FakeIntake()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            size = int(self.headers.get("Content-Length", 0))
-            fake.asked.append((self.command, self.path, json.loads(self.rfile.read(size) or "null")))
-            fake.authorization = self.headers.get("Authorization")
-            body = fake.body.encode() if isinstance(fake.body, str) else json.dumps(fake.body).encode()
-            self.send_response(fake.status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET  # noqa: N815 (the base class names it)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it)
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    monkeypatch.setenv("GEXLAKE_URL", f"http://127.0.0.1:{server.server_port}/")
-    yield fake
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with fake_intake() as fake:
+        monkeypatch.setenv("GEXLAKE_URL", fake.url)
+        yield fake
 
 
 @pytest.fixture

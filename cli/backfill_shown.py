@@ -1,0 +1,137 @@
+"""How a backfill is shown: its plan, a bar over its days or a line for each, and the table at its end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from cli.backfill_days import Backfilled, Ended, Outcome, Plan, PlannedDay, Standing
+from cli.tables import new_table
+
+Show = Callable[[Backfilled], None]
+
+_COLOURS: Final = {Outcome.IMPORTED: "green", Outcome.FAILED: "red", Outcome.NO_DATA: "yellow"}
+_DAYS_NAMED: Final = 4
+"""Of so many days with the same end each is named, of more the first and the last."""
+
+
+def plan_shown(plan: Plan, *, every_day: bool = False) -> Group:
+    """Show how the days stand, counted by ticker and endpoint, and what there is to know of the calendar.
+
+    Args:
+        plan: the plan.
+        every_day: show each day by itself before that.
+    """
+    parts: list[RenderableType] = [_days_table(plan), ""] if every_day else []
+    parts.append(_counts_table(plan) if plan.days else "no trading days")
+    if not every_day:
+        parts += [Text(f"closed: {named.day} {named.why}") for named in plan.closed]
+        parts += [Text(f"closes early: {named.day} {named.why}") for named in plan.early_closes]
+    parts += [Text(f"note: {warning}") for warning in plan.warnings]
+    return Group(*parts)
+
+
+def _counts_table(plan: Plan) -> Table:
+    counts = Counter((day.pair, day.standing) for day in plan.days)
+    present = {day.standing for day in plan.days}
+    standings = [standing for standing in Standing if standing in present]
+    numbers = ["days", *map(_words, standings)]
+    table = new_table("ticker", "endpoint", *numbers, numbers=numbers)
+    for pair in dict.fromkeys(day.pair for day in plan.days):
+        found = [counts[pair, standing] for standing in standings]
+        table.add_row(*map(Text, pair), str(sum(found)), *map(str, found))
+    return table
+
+
+def _days_table(plan: Plan) -> Table:
+    """Show every day, and those between them on which there is no trading."""
+    early = {named.day: named.why for named in plan.early_closes}
+    rows = [
+        (day.trading_day, *day.pair, _words(day.standing), early.get(day.trading_day, ""))
+        for day in plan.days
+    ]
+    rows += [(named.day, "", "", "closed", named.why) for named in plan.closed]
+    table = new_table("day", "ticker", "endpoint", "plan", "")
+    for day, *words in sorted(rows, key=lambda row: row[0]):
+        table.add_row(day.isoformat(), *map(Text, words))
+    return table
+
+
+def outcome_shown(done: Backfilled) -> Group:
+    """Show what became of all days, and why some have not been imported."""
+    table = new_table("ticker", "endpoint", *Outcome, numbers=Outcome)
+    for pair in dict.fromkeys(day.pair for day in done.plan.days):
+        table.add_row(*map(Text, pair), *(str(done.count(outcome, pair)) for outcome in Outcome))
+    reasons = list(_reasons(done))
+    why = new_table("ticker", "endpoint", "", "days", "why")
+    for row in reasons:
+        why.add_row(*map(Text, row))
+    return Group(table, "", why) if reasons else Group(table)
+
+
+@contextmanager
+def shown_on(console: Console, plan: Plan) -> Iterator[Show]:
+    """Yield what shows a backfill on a console, in the form that suits it."""
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("days  {task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        yield _Bar(progress, len(plan.days))
+
+
+class _Bar:
+    """A bar over the days."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=total)
+
+    def __call__(self, done: Backfilled) -> None:
+        counted = ((outcome, done.count(outcome)) for outcome in Outcome)
+        words = ", ".join(f"{count} {outcome}" for outcome, count in counted if count)
+        self._progress.update(self._task, completed=len(done.ended), description=words)
+
+
+class _Lines:
+    """A line for every day that a job has brought to its end."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown: set[PlannedDay] = set()
+
+    def __call__(self, done: Backfilled) -> None:
+        for day, ended in done.ended.items():
+            if day.id is not None and day not in self._shown:
+                self._shown.add(day)
+                why = f": {ended.why}" if ended.why else ""
+                words = f"{day.trading_day} {day.ticker} {day.endpoint} {ended.outcome}{why}"
+                self._console.print(Text(words, style=_COLOURS.get(ended.outcome, "")))
+
+
+def _reasons(done: Backfilled) -> Iterable[tuple[str, ...]]:
+    """Yield the days that need a word, those of one ticker and endpoint with the same end together."""
+    together: dict[tuple[tuple[str, str], Ended], list[date]] = {}
+    for day, ended in done.ended.items():
+        if ended.outcome in {Outcome.NO_DATA, Outcome.FAILED}:
+            together.setdefault((day.pair, ended), []).append(day.trading_day)
+    for (pair, ended), days in together.items():
+        yield (*pair, ended.outcome, _days(sorted(days)), ended.why)
+
+
+def _days(days: list[date]) -> str:
+    if len(days) > _DAYS_NAMED:
+        return f"{days[0]} … {days[-1]} ({len(days)} days)"
+    return ", ".join(map(str, days))
+
+
+def _words(standing: Standing) -> str:
+    return standing.replace("_", " ")

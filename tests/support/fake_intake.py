@@ -1,0 +1,62 @@
+"""A stand-in of intake over real HTTP, for the command line."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class FakeIntake:
+    """Answers every request with ``status`` and ``body``, and remembers what was asked."""
+
+    url: str
+    status: int = 200
+    body: Any = None
+    bodies: dict[str, list[Any]] = field(default_factory=dict)
+    """By path, without its query: what is answered instead, one after another, the last again and again."""
+    asked: list[tuple[str, str, Any]] = field(default_factory=list)
+    authorization: str | None = None
+
+    def body_for(self, path: str) -> bytes:
+        """Return what a request for a path is answered with."""
+        bodies = self.bodies.get(path.partition("?")[0], [self.body])
+        body = bodies.pop(0) if len(bodies) > 1 else bodies[0]
+        return body.encode() if isinstance(body, str) else json.dumps(body).encode()
+
+
+@contextmanager
+def fake_intake() -> Iterator[FakeIntake]:
+    """Run a stand-in on a free port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            size = int(self.headers.get("Content-Length", 0))
+            fake.asked.append((self.command, self.path, json.loads(self.rfile.read(size) or "null")))
+            fake.authorization = self.headers.get("Authorization")
+            body = fake.body_for(self.path)
+            self.send_response(fake.status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 (the base class names it)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it)
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    fake = FakeIntake(f"http://127.0.0.1:{server.server_port}/")
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield fake
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
