@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from services.intake.errors import NotReady, Refused, Unprocessable
 from shared.errors import BrokerUnavailable, StreamFull
+from shared.redaction import redact
 
 STREAM_FULL_RETRY_AFTER_S = 60
 
@@ -58,7 +59,8 @@ def register(app: FastAPI) -> None:
 
 
 def _answer(status: int, field: str | None, rule: str, message: str, headers: Any = None) -> JSONResponse:
-    body = ErrorAnswer(error=Problem(field=field, rule=rule, message=message))
+    # A message may quote what was sent, and scripts send URLs in whatever field they like.
+    body = ErrorAnswer(error=Problem(field=field, rule=rule, message=redact(message)))
     return JSONResponse(body.model_dump(), status_code=status, headers=headers)
 
 

@@ -1,4 +1,4 @@
-"""Fourteen bad requests, each with its exact status and a message fit for the person who sent it."""
+"""Bad requests, each with its exact status and a message fit for the person who sent it."""
 
 from __future__ import annotations
 
@@ -55,6 +55,9 @@ def body(**fields: Any) -> bytes:
         ),
         pytest.param(
             body(url=NO_NAME, ticker="SPX"), 422, "endpoint", "send one of gex_zero", id="no endpoint"
+        ),
+        pytest.param(
+            body(url=SIGNED_URL, endpoint=NO_NAME), 422, "endpoint", "?[redacted]", id="a URL as the endpoint"
         ),
         pytest.param(
             body(url=SIGNED_URL, ticker="../etc"), 422, "ticker", "'../etc' is not a ticker", id="dots"
