@@ -8,7 +8,6 @@ from datetime import date
 from typing import Annotated, Any, Final
 
 from pydantic import (
-    AfterValidator,
     AliasChoices,
     BaseModel,
     BeforeValidator,
@@ -103,8 +102,8 @@ def read_backfill_request(body: dict[str, Any], today: date) -> BackfillRequest:
     return request
 
 
-def _listed(value: Any) -> Any:
-    """Let one text stand for a list of one."""
+def _listed(value: Any) -> Sequence[str]:
+    """Return a list of texts; one text stands for a list of one."""
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
         raise ValueError("it must be a text or a list of texts")
@@ -123,12 +122,21 @@ def _read_day(value: Any) -> date:
     return day
 
 
-def _once(values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(values))
+def _tickers(value: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(normalize_ticker(text) for text in _listed(value)))
 
 
-Ticker = Annotated[str, AfterValidator(normalize_ticker)]
-Endpoint = Annotated[str, AfterValidator(normalize_endpoint)]
+def _endpoints(value: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(normalize_endpoint(text) for text in _listed(value)))
+
+
+def _days(value: Any) -> tuple[date, ...]:
+    return tuple(sorted({_read_day(text) for text in _listed(value)}))
+
+
+Tickers = Annotated[tuple[str, ...], BeforeValidator(_tickers)]
+Endpoints = Annotated[tuple[str, ...], BeforeValidator(_endpoints)]
+Days = Annotated[tuple[date, ...], BeforeValidator(_days)]
 Day = Annotated[date, BeforeValidator(_read_day)]
 
 
@@ -137,15 +145,11 @@ class _Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    tickers: Annotated[tuple[Ticker, ...], BeforeValidator(_listed), AfterValidator(_once)] = Field(
-        validation_alias=AliasChoices("tickers", "ticker")
-    )
-    endpoints: Annotated[tuple[Endpoint, ...], BeforeValidator(_listed), AfterValidator(_once)] = Field(
-        validation_alias=AliasChoices("endpoints", "endpoint")
-    )
+    tickers: Tickers = Field(validation_alias=AliasChoices("tickers", "ticker"))
+    endpoints: Endpoints = Field(validation_alias=AliasChoices("endpoints", "endpoint"))
     start: Day | None = None
     end: Day | None = None
-    days: Annotated[tuple[Day, ...], BeforeValidator(_listed)] | None = None
+    days: Days | None = None
     priority: Priority = Priority.LOW
     force: StrictBool = False
     reason: str | None = None
@@ -157,9 +161,8 @@ def _asked_days(asked: _Body, today: date) -> list[date]:
     if asked.days is not None:
         if asked.start or asked.end:
             raise Unprocessable("days", "range", "days: give either days, or start and end")
-        days = sorted(set(asked.days))
-        _check_span("days", days[0], days[-1], today)
-        return days
+        _check_span("days", asked.days[0], asked.days[-1], today)
+        return list(asked.days)
     if asked.start is None or asked.end is None:
         field = "end" if asked.start else "start"
         raise Unprocessable(field, "missing", f"{field}: give start and end, or a list of days")
