@@ -132,13 +132,22 @@ class SourceGate:
             location: where it redirects to, relative to itself or not.
 
         Raises:
-            ValueError: it may not lead there: what is not allowed by itself, a local file, plain http after
-                https, or this machine for a source that is not on it.
+            ValueError: it may not lead there.
         """
         try:
             target = urljoin(url, location)
         except ValueError as error:
             raise ValueError("the URL cannot be read: its host is malformed") from error
+        self.check_redirect(url, target)
+        return target
+
+    def check_redirect(self, url: str, target: str) -> SplitResult:
+        """Return the parts of a URL that another one leads to.
+
+        Raises:
+            ValueError: it may not lead there: what is not allowed by itself, a local file, plain http after
+                https, or this machine for a source that is not on it.
+        """
         start, parts = urlsplit(url), self.check(target)
         if parts.scheme == "file":
             raise ValueError("it is a local file, which is not allowed")
@@ -146,7 +155,7 @@ class SourceGate:
             raise ValueError("it is plain http after https, which is not allowed")
         if is_loopback(parts.hostname or "") and not is_loopback(start.hostname or ""):
             raise ValueError("it leads from outside to this machine, which is not allowed")
-        return target
+        return parts
 
     def lists(self, host: str, port: int) -> bool:
         """Tell whether a host and port are those of an allowed source."""
