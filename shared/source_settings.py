@@ -12,8 +12,8 @@ from shared.vendor_api import DEFAULT_BASE, VendorApi
 class SourceSettings(Settings):
     """The allow-list of source URLs; an entry that is unfit stops the start."""
 
-    allowed_sources: CommaList = ("https://hist.gex.bot/",)
-    """Starts of allowed URLs: https, or plain http on a loopback host."""
+    allowed_sources: CommaList = ("https://hist.gex.bot/", "https://hist.gexbot.com/")
+    """Starts of allowed URLs: https, or plain http on a loopback host. By default the vendor's two hosts."""
     local_source_dirs: CommaList = ()
     """Absolute folders under which ``file://`` URLs may point."""
 

@@ -12,6 +12,10 @@ from shared.source_settings import SourceSettings
 def test_the_vendor_is_allowed_by_default_and_no_local_folder_is() -> None:
     gate = load(SourceSettings).gate
     gate.check("https://hist.gex.bot/a.json?sig=x")
+    gate.check("https://hist.gexbot.com/a.json?sig=x")
+    for host in ("api.gex.bot", "gexbot.com", "account.blob.core.windows.net"):
+        with pytest.raises(ValueError, match="is not allowed"):
+            gate.check(f"https://{host}/a.json?sig=x")
     with pytest.raises(ValueError, match="outside the allowed folders"):
         gate.check("file:///srv/a.json")
 
@@ -28,6 +32,8 @@ def test_both_settings_are_comma_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "value", "rule"),
     [
         ("GEXLAKE_ALLOWED_SOURCES", "http://hist.gex.bot/", "plain http"),
+        ("GEXLAKE_ALLOWED_SOURCES", "https://10.0.0.1/", "a private address"),
+        ("GEXLAKE_ALLOWED_SOURCES", "https://hist.gex.bot/,https://*.net/", "two labels at least"),
         ("GEXLAKE_ALLOWED_SOURCES", "ftp://hist.gex.bot/", "not the start of an http"),
         ("GEXLAKE_LOCAL_SOURCE_DIRS", "relative/folder", "not an absolute folder"),
         ("GEXLAKE_VENDOR_API", "http://api.gex.bot/v2", "plain http"),
