@@ -4,9 +4,9 @@
     ├── NoHistory           it has no data for the day; the handler makes that a fact of its own, no failure
     ├── VendorKeyMissing    GEXBOT_API_KEY is not set
     ├── VendorRefused       400, 401, 403 and other statuses that asking again will not change
-    ├── NoSignedUrl         200, but with something else than a signed URL
-    └── FreshUrlRejected    the source rejects what the API has only just signed
+    └── NoSignedUrl         200, but with something else than a signed URL
     Transient
+    ├── FreshUrlRejected    the source rejects what the API has only just signed
     └── TurnTaken           a NotNow: others ask the API about the same ticker and endpoint all the time
 
 No connection, 408, 425, 429 and 5xx are what they are of any source: see ``services.fetcher.errors``.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.errors import NotNow, Terminal
+from shared.errors import NotNow, Terminal, Transient
 from shared.partition import Partition
 
 _KEY_SETTING: Final = "GEXBOT_API_KEY"
@@ -62,11 +62,13 @@ class NoSignedUrl(Terminal):
         super().__init__(f"{host} answered with {what}, not with the signed URL of a file")
 
 
-class FreshUrlRejected(Terminal):
+class FreshUrlRejected(Transient):
     """The source rejects a URL that the API has only just signed, and did so twice."""
 
     def __init__(self, api_host: str, host: str) -> None:
-        super().__init__(f"{host} rejects the URL that {api_host} has only just signed: replay the job later")
+        super().__init__(
+            f"{host} rejects the URL that {api_host} has only just signed, twice: the fetch is tried again"
+        )
 
 
 class TurnTaken(NotNow):

@@ -1,0 +1,119 @@
+"""Ask the vendor's API, by httpx, for the signed URL of a day's file.
+
+The key goes to the API's own address and nowhere else: redirects are not followed, and the signed URL is
+downloaded with another client, which does not have it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Final
+
+import httpx
+from pydantic import SecretStr
+
+from services.fetcher.answers import host_of, refusal, retry_after_s
+from services.fetcher.errors import SourceBusy, SourceRefused, SourceUnavailable
+from services.fetcher.source_httpx import translate
+from services.fetcher.vendor_errors import NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
+from shared.errors import GexlakeError
+from shared.partition import Partition
+from shared.sources import SourceGate
+from shared.vendor_api import VendorApi
+
+ANSWER_WITHIN_S: Final = 10.0
+"""However it comes, an answer that is not here by then is none."""
+MAX_ANSWER_BYTES: Final = 64 * 1024
+_MAX_URL_LENGTH: Final = 8192
+
+
+class SignedUrls:
+    """Asks the vendor's API, whose rule of one request a second is up to the caller.
+
+    Args:
+        client: from ``new_client``, for the API's address only.
+        api: says how a day is asked for.
+        key: proves who asks; None asks nothing.
+        gate: says which signed URLs may be fetched.
+    """
+
+    def __init__(
+        self, client: httpx.AsyncClient, api: VendorApi, key: SecretStr | None, gate: SourceGate
+    ) -> None:
+        self._client = client
+        self._api = api
+        self._key = key
+        self._gate = gate
+        self._host = host_of(api.base)
+
+    async def ask(self, partition: Partition) -> str:
+        """Return the signed URL of a partition's file.
+
+        Raises:
+            NoHistory: the vendor has no data for the day.
+            Terminal: there is no key, the API refuses, or its answer names no URL that may be fetched.
+            Transient: it does not answer now.
+        """
+        if self._key is None:
+            raise VendorKeyMissing(self._host)
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S) as deadline:
+                content = await self._get(partition, self._key)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise SourceUnavailable(self._host, f"had not answered after {ANSWER_WITHIN_S:g} s") from error
+        return self._checked(_url_in(content, self._host))
+
+    async def _get(self, partition: Partition, key: SecretStr) -> bytes:
+        headers = {
+            "Authorization": f"Bearer {key.get_secret_value()}",
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+        }
+        url = self._api.url_of(partition)
+        try:
+            async with self._client.stream("GET", url, headers=headers, follow_redirects=False) as response:
+                if error := self._refusal(response, partition):
+                    raise error
+                return await self._read(response)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict) as error:
+            raise translate(error, self._host) from error
+
+    def _refusal(self, response: httpx.Response, partition: Partition) -> GexlakeError | None:
+        status = response.status_code
+        if status == 404:
+            return NoHistory(self._host, partition)
+        asked_s = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
+        error = refusal(self._host, status, asked_s)
+        is_final = error is not None and not isinstance(error, SourceBusy)
+        return VendorRefused(self._host, partition, status) if is_final else error
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        content = bytearray()
+        async for chunk in response.aiter_raw():
+            content += chunk
+            if len(content) > MAX_ANSWER_BYTES:
+                raise NoSignedUrl(self._host, f"more than {MAX_ANSWER_BYTES} bytes")
+        return bytes(content)
+
+    def _checked(self, url: str) -> str:
+        try:
+            return self._gate.follow(self._api.base, url)
+        except ValueError as error:
+            raise SourceRefused(f"{self._host} names a URL that is not allowed: {error}") from error
+
+
+def _url_in(content: bytes, host: str) -> str:
+    """Return the URL that an answer names; of anything else nothing is told, it may hold secrets."""
+    try:
+        answer = json.loads(content)
+    except (ValueError, RecursionError):
+        is_page = content.lstrip()[:1] == b"<"
+        raise NoSignedUrl(host, "a web page or XML" if is_page else "what is no JSON") from None
+    url = answer.get("url") if isinstance(answer, dict) else None
+    if not isinstance(url, str) or not 0 < len(url) <= _MAX_URL_LENGTH:
+        raise NoSignedUrl(host, "JSON that names no URL")
+    return url
