@@ -21,6 +21,7 @@ from services.fetcher.errors import (
     StagingFailed,
     UnusableAnswer,
 )
+from services.fetcher.vendor_errors import NoSignedUrl, VendorKeyMissing
 from shared.errors import BrokerUnavailable, NotNow, Terminal, Transient
 from shared.redaction import redact
 from shared.source_record import SourceRecord
@@ -48,6 +49,8 @@ SAYS: Final[dict[type[BaseException], Outcome | None]] = {
     SourceRefused: None,
     NotAHistoryFile: Outcome.UNUSABLE,
     UnusableAnswer: Outcome.UNUSABLE,
+    NoSignedUrl: Outcome.UNUSABLE,
+    VendorKeyMissing: None,
 }
 """What an error says about the source, None for nothing; the nearest base class decides."""
 

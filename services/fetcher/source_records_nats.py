@@ -59,6 +59,10 @@ class Asking:
         self._started = time.monotonic()
         self._response_s: float | None = None
 
+    def begins(self) -> None:
+        """Time the request from here: what was before it, was waiting of our own."""
+        self._started = time.monotonic()
+
     async def answered(self) -> None:
         """Take note that the source has begun to answer; only the first time counts."""
         if self._response_s is not None:

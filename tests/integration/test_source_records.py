@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from services.fetcher import source_records_nats
 from services.fetcher.circuit_breaker import BreakerRules
 from services.fetcher.errors import SourceBusy, SourceLeftAlone, SourceMissing, StagingFull
 from services.fetcher.source_records_nats import SourceRecords
@@ -84,6 +86,17 @@ async def test_requests_are_counted_by_how_they_ended(bus: Bus, records: SourceR
     assert record.last_success_at == NOON
     assert record.mean_response_s is not None
     assert record.mean_response_s < 1
+
+
+async def test_waiting_before_a_request_is_no_part_of_its_response_time(
+    bus: Bus, records: SourceRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter((100.0, 105.0, 105.25))
+    monkeypatch.setattr(source_records_nats, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    async with records.asking(URL) as asking:
+        asking.begins()
+        await asking.answered()
+    assert (await record_of(bus)).mean_response_s == 0.25
 
 
 async def test_one_message_a_source_is_kept_and_none_holds_a_query(bus: Bus, records: SourceRecords) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,11 +22,20 @@ from services.fetcher.errors import (
     not_staged,
 )
 from services.fetcher.source_outcomes import Outcome, counted, outcome_of
+from services.fetcher.vendor_errors import (
+    NoHistory,
+    NoSignedUrl,
+    TurnTaken,
+    VendorKeyMissing,
+    VendorRefused,
+)
 from shared.errors import BrokerUnavailable, StreamFull
+from shared.partition import Partition
 from shared.source_record import SourceRecord
 from tests.support.values import NOON
 
 HOST = "https://hist.gex.bot"
+DAY = Partition("NQ_NDX", "gex_zero", date(2025, 11, 14))
 NEW = SourceRecord(base_url=HOST)
 
 
@@ -39,6 +48,11 @@ NEW = SourceRecord(base_url=HOST)
         (FileTooLarge(HOST, 11, 10), Outcome.ANSWERED),
         (UnusableAnswer(HOST, "answered 418"), Outcome.UNUSABLE),
         (NotAHistoryFile(HOST, "day.json", "is a web page"), Outcome.UNUSABLE),
+        (NoHistory(HOST, DAY), Outcome.ANSWERED),
+        (VendorRefused(HOST, DAY, 403), Outcome.ANSWERED),
+        (NoSignedUrl(HOST, "a web page"), Outcome.UNUSABLE),
+        (VendorKeyMissing(HOST), None),
+        (TurnTaken("NQ_NDX", "gex_zero"), None),
         (SourceUnavailable(HOST, "could not be reached"), Outcome.FAILED),
         (SourceBusy(HOST, 503), Outcome.FAILED),
         (FileIncomplete(HOST, 1, 2), Outcome.FAILED),
