@@ -17,7 +17,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     settings = load(FetcherSettings)
     assert (settings.fetch_slots, settings.max_file_bytes) == (4, 2 * 1024**3)
     assert (settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s) == (10, 60)
-    assert settings.allowed_sources == ("https://hist.gex.bot/",)
+    assert settings.allowed_sources == ("https://hist.gex.bot/", "https://hist.gexbot.com/")
 
 
 @pytest.mark.parametrize(
