@@ -23,10 +23,19 @@ class Retries:
 
     max_attempts: int
     delay_s: float
+    longest_asked_s: float = 300.0
+    """A longer pause is not made, whatever somebody else asks for."""
 
-    def after(self, failures: int) -> float | None:
-        """Return the pause in seconds after the ``failures``-th failed attempt, or None to give up."""
-        return None if failures >= self.max_attempts else self.delay_s * 2.0 ** (failures - 1)
+    def after(self, failures: int, asked_s: float | None = None) -> float | None:
+        """Return the pause in seconds after the ``failures``-th failed attempt, or None to give up.
+
+        Args:
+            failures: how many there were.
+            asked_s: which pause was asked for, if one was; it is not made shorter than ours.
+        """
+        if failures >= self.max_attempts:
+            return None
+        return max(self.delay_s * 2.0 ** (failures - 1), min(asked_s or 0.0, self.longest_asked_s))
 
     def after_waiting(self, waits: int, longest_s: float) -> float:
         """Return the pause in seconds after the ``waits``-th attempt that was put off; it never gives up."""

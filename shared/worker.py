@@ -226,7 +226,8 @@ class Worker:
 
     async def _try_again(self, message: Msg, command: Command, error: Exception) -> None:
         tally = (await self._attempts.tally(command)).with_failure()
-        delay_s = self._retries.after(tally.failures)
+        asked_s = error.retry_after_s if isinstance(error, Transient) else None
+        delay_s = self._retries.after(tally.failures, asked_s)
         if delay_s is None:
             await self._give_up(message, command, error, tally)
             return

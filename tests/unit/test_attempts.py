@@ -12,6 +12,12 @@ def test_the_pause_after_a_failure_doubles_until_the_last_attempt() -> None:
     assert [retries.after(failures) for failures in (1, 2, 3)] == [5, 10, None]
 
 
+def test_a_longer_pause_that_is_asked_for_is_made_up_to_the_longest() -> None:
+    retries = Retries(max_attempts=3, delay_s=5, longest_asked_s=60)
+    assert [retries.after(1, asked_s) for asked_s in (None, 0, 3, 30, 60, 86_400)] == [5, 5, 5, 30, 60, 60]
+    assert [retries.after(2, 3), retries.after(3, 30)] == [10, None]
+
+
 def test_the_pause_while_there_is_no_room_doubles_up_to_the_longest_and_never_ends() -> None:
     retries = Retries(max_attempts=3, delay_s=5)
     assert [retries.after_waiting(waits, 60) for waits in (1, 2, 3, 4, 5, 6, 100_000)] == [
