@@ -29,7 +29,7 @@ _WHY: Final = {
 
 
 class NoHistory(Terminal):
-    """The vendor has no data for a day.
+    """The vendor has no data for a day; of the same ticker and endpoint, all such days say the same.
 
     Args:
         host: how to name the API.
@@ -37,7 +37,7 @@ class NoHistory(Terminal):
     """
 
     def __init__(self, host: str, partition: Partition) -> None:
-        super().__init__(f"{host} has no data for {partition}")
+        super().__init__(f"{host} has no data of {partition.ticker} {partition.endpoint} for this day")
 
 
 class VendorKeyMissing(Terminal):

@@ -107,7 +107,7 @@ async def test_without_a_key_nobody_is_asked_and_the_error_names_the_setting() -
         (400, VendorRefused, "check the ticker, the endpoint and the day"),
         (401, VendorRefused, "does not accept the key in GEXBOT_API_KEY"),
         (403, VendorRefused, "what is subscribed to"),
-        (404, NoHistory, "has no data for NQ_NDX state_gex_zero 2025-11-14"),
+        (404, NoHistory, "has no data of NQ_NDX state_gex_zero for this day"),
         (410, VendorRefused, "answered 410"),
         (204, VendorRefused, "answered 204"),
         (302, VendorRefused, "answered 302"),
