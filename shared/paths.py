@@ -14,6 +14,8 @@ PARQUET_SUFFIX: Final = ".strikes.parquet"
 """Ending of the Parquet files of the classic package."""
 PARTIAL_SUFFIX: Final = ".part"
 """Ending of hidden names under which a file is written before it is renamed into place."""
+RESUME_SUFFIX: Final = ".resume"
+"""Ending of the hidden note beside a partial file that says how to go on with it."""
 
 _VENDOR_FOLDER = "gexbot"
 
@@ -117,6 +119,16 @@ def partial(path: Path, owner: str) -> Path:
 def is_partial(path: Path) -> bool:
     """Tell whether a path is a hidden name made by ``partial``."""
     return path.name.startswith(".") and path.name.endswith(PARTIAL_SUFFIX)
+
+
+def resume_note(partial_path: Path) -> Path:
+    """Return where it is noted how to go on with a partial file."""
+    return partial_path.with_suffix(RESUME_SUFFIX)
+
+
+def is_resume_note(path: Path) -> bool:
+    """Tell whether a path is one made by ``resume_note``, or that of one being written."""
+    return path.name.startswith(".") and path.name.removesuffix("~").endswith(RESUME_SUFFIX)
 
 
 def _inside(root: Path, *parts: str) -> Path:

@@ -5,30 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
-from services.fetcher.answers import check_first_bytes, host_of
+import structlog
+
+from services.fetcher.answers import host_of
+from services.fetcher.bandwidth import Bandwidth
 from services.fetcher.errors import (
     FileIncomplete,
     FileTooLarge,
     NotAHistoryFile,
+    SourceTooSlow,
     SourceUnavailable,
-    not_staged,
+    StagingFull,
 )
-from services.fetcher.partial_files import PartialFile, sweep_job
+from services.fetcher.pace import MinimumSpeed, Pace
+from services.fetcher.partial_files import PartialFile
 from services.fetcher.source import Body, Source
+from services.fetcher.spool import Spool, blocking, spooled
 from shared.failpoints import failpoint
 from shared.messages import Job
 
-BLOCK_BYTES: Final = 1024 * 1024
-"""How much is handed to the disk at once; what a fetch holds in memory is little more."""
+WORTH_ASKING_AGAIN_BYTES: Final = 64 * 1024
+"""A connection that brought the file so much further than any before is followed by another one at once."""
 
-P = ParamSpec("P")
-R = TypeVar("R")
+log = structlog.get_logger(__name__)
 Tell = Callable[[int, int | None], Awaitable[None]]
-"""Takes the bytes that came so far and those expected, None if unknown."""
+"""Takes the bytes that are here so far and those expected, None if unknown."""
 
 
 @dataclass(frozen=True)
@@ -36,23 +41,32 @@ class Limits:
     """What one attempt at a file may take."""
 
     max_bytes: int
+    """As it comes, and inflated."""
     timeout_s: float
+    least_speed: MinimumSpeed = field(default=MinimumSpeed(0, 1))
+    bandwidth: Bandwidth = field(default_factory=Bandwidth)
+    """Shared with the other fetches."""
 
 
 @asynccontextmanager
-async def partial_of(final: Path, job: Job) -> AsyncIterator[PartialFile]:
-    """Yield a new partial of ``final`` and remove it in the end, unless it was published.
+async def partial_of(final: Path, job: Job, max_bytes: int) -> AsyncIterator[PartialFile]:
+    """Yield a partial of ``final``: what an earlier attempt has left, or a new one.
+
+    If it is not published, it stays for a later attempt when the source can be asked for the rest. What is no
+    history file does not, nor does anything when the disk is full: then others need the space.
 
     Raises:
         StagingFailed: the folder cannot be written.
     """
-    partial = PartialFile(final, job.job_id, job.generation)
-    await blocking(final, sweep_job, final, job.job_id)
+    partial = PartialFile(final, job.job_id, max_bytes)
     try:
         await blocking(final, partial.open)
         yield partial
-    finally:
+    except (NotAHistoryFile, FileTooLarge, StagingFull):
         await blocking(final, partial.discard)
+        raise
+    finally:
+        await blocking(final, partial.leave)
 
 
 async def download(source: Source, url: str, partial: PartialFile, *, tell: Tell, limits: Limits) -> None:
@@ -71,54 +85,54 @@ async def download(source: Source, url: str, partial: PartialFile, *, tell: Tell
     """
     try:
         async with asyncio.timeout(limits.timeout_s) as deadline:
-            async with source.open(url) as body:
-                await _pour(body, partial, tell, limits.max_bytes)
+            await _bring(source, url, partial, tell, limits)
             await blocking(partial.final, partial.seal)
     except TimeoutError as error:
         if not deadline.expired():
             raise
         what = f"had not sent all after {limits.timeout_s:g} s (GEXLAKE_FETCH_TIMEOUT_S)"
-        raise SourceUnavailable(host_of(url), what) from error
+        raise SourceTooSlow(host_of(url), what) from error
     failpoint("fetcher.file_synced")
 
 
-async def blocking(path: Path, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run a function of the file system in a thread, so that heartbeats and other fetches go on.
+async def _bring(source: Source, url: str, partial: PartialFile, tell: Tell, limits: Limits) -> None:
+    """Ask for the file, and at once for the rest where it broke off, as long as that leads on."""
+    furthest = partial.size_bytes
+    while True:
+        try:
+            async with source.open(url, partial.held) as body:
+                await _pour(body, partial, tell, limits)
+        except SourceTooSlow:
+            raise
+        except (SourceUnavailable, FileIncomplete) as error:
+            if partial.held is None or partial.size_bytes < furthest + WORTH_ASKING_AGAIN_BYTES:
+                raise
+            furthest = partial.size_bytes
+            log.info("download_broken_off", bytes=furthest, error=str(error))
+        else:
+            return
 
-    Raises:
-        StagingFull: the disk has no space.
-        StagingFailed: it raised another ``OSError``.
-    """
-    try:
-        return await asyncio.to_thread(function, *args, **kwargs)
-    except OSError as error:
-        raise not_staged(path, error) from error
+
+async def _pour(body: Body, partial: PartialFile, tell: Tell, limits: Limits) -> None:
+    _check_size(body, body.total_bytes or 0, limits.max_bytes)
+    begin = (body.source, body.start_bytes, body.etag, body.total_bytes)
+    await blocking(partial.final, partial.begin, *begin)
+    async with spooled(partial) as spool:
+        received = await _receive(body, spool, tell, limits)
+    _check_complete(body, received, partial)
 
 
-async def _pour(body: Body, partial: PartialFile, tell: Tell, max_bytes: int) -> None:
-    _check_size(body, body.total_bytes or 0, max_bytes)
-    received, block = 0, bytearray()
+async def _receive(body: Body, spool: Spool, tell: Tell, limits: Limits) -> int:
+    """Return how much of the file is here when the source has sent its last chunk."""
+    received, pace = body.start_bytes, Pace(body.source, limits.least_speed)
     async with aclosing(body.chunks) as chunks:
-        async for chunk in chunks:
+        while (chunk := await pace.next(chunks)) is not None:
+            await limits.bandwidth.take(len(chunk))
             received += len(chunk)
-            _check_size(body, received, max_bytes)
-            block += chunk
+            _check_size(body, received, limits.max_bytes)
+            await spool.add(chunk)
             await tell(received, body.total_bytes)
-            if len(block) >= BLOCK_BYTES:
-                await _append(body, partial, block)
-                block = bytearray()
-    if block:
-        await _append(body, partial, block)
-    _check_complete(body, received, partial.final.name)
-
-
-async def _append(body: Body, partial: PartialFile, block: bytearray) -> None:
-    is_first = partial.size_bytes == 0
-    if is_first:
-        check_first_bytes(body.source, partial.final.name, bytes(block))
-    await blocking(partial.final, partial.write, block)
-    if is_first:
-        failpoint("fetcher.downloading")
+    return received
 
 
 def _check_size(body: Body, size_bytes: int, max_bytes: int) -> None:
@@ -126,8 +140,13 @@ def _check_size(body: Body, size_bytes: int, max_bytes: int) -> None:
         raise FileTooLarge(body.source, size_bytes, max_bytes)
 
 
-def _check_complete(body: Body, received: int, name: str) -> None:
-    if body.total_bytes is not None and received != body.total_bytes:
+def _check_complete(body: Body, received: int, partial: PartialFile) -> None:
+    """Raise unless all has come that was announced.
+
+    Raises:
+        FileIncomplete: it has not, or nothing was announced and the end shows that something is missing.
+    """
+    if body.total_bytes not in {None, received}:
         raise FileIncomplete(body.source, received, body.total_bytes)
-    if received == 0:
-        raise NotAHistoryFile(body.source, name, "is empty")
+    if body.total_bytes is None and received and not partial.is_whole:
+        raise FileIncomplete(body.source, received, None)

@@ -5,10 +5,11 @@
     ├── SignatureRejected   401, 403
     ├── SourceMissing       404, 410, no such local file
     ├── UnusableAnswer      another status, or an answer that is no file
-    ├── FileTooLarge        over GEXLAKE_MAX_FILE_BYTES
-    └── NotAHistoryFile     empty, a web page, or compressed otherwise than its name says
+    ├── FileTooLarge        over GEXLAKE_MAX_FILE_BYTES, as it comes or inflated
+    └── NotAHistoryFile     empty, a web page, a broken gzip, or compressed otherwise than its name says
     Transient
     ├── SourceUnavailable   no connection, a timeout, a connection that broke
+    │   └── SourceTooSlow       below the minimum speed, or not done by the deadline
     ├── SourceBusy          408, 425, 429, 5xx
     ├── FileIncomplete      fewer or more bytes than the source announced
     ├── StagingFailed       the disk refused to take the file
@@ -76,11 +77,12 @@ class UnusableAnswer(Terminal):
 
 
 class FileTooLarge(Terminal):
-    """The file is larger than the fetcher may take."""
+    """The file is larger than the fetcher may take, as it comes or inflated."""
 
-    def __init__(self, source: str, size_bytes: int, max_bytes: int) -> None:
+    def __init__(self, source: str, size_bytes: int, max_bytes: int, *, inflated: bool = False) -> None:
+        has = "inflates to" if inflated else "has"
         super().__init__(
-            f"the file of {source} has at least {size_bytes} bytes and only {max_bytes} are allowed: "
+            f"the file of {source} {has} at least {size_bytes} bytes and only {max_bytes} are allowed: "
             "raise GEXLAKE_MAX_FILE_BYTES if it is right"
         )
 
@@ -97,6 +99,10 @@ class SourceUnavailable(Transient):
 
     def __init__(self, source: str, what: str) -> None:
         super().__init__(f"{source} {what}: the fetch is tried again")
+
+
+class SourceTooSlow(SourceUnavailable):
+    """The source sends, but too slowly to wait for the end."""
 
 
 class SourceBusy(Transient):
@@ -117,13 +123,11 @@ class SourceBusy(Transient):
 
 
 class FileIncomplete(Transient):
-    """The body has another size than the source announced."""
+    """The body has another size than the source announced, or announced nothing and breaks off."""
 
-    def __init__(self, source: str, size_bytes: int, announced_bytes: int) -> None:
-        super().__init__(
-            f"{source} sent {size_bytes} bytes of the {announced_bytes} that it announced: "
-            "the fetch is tried again"
-        )
+    def __init__(self, source: str, size_bytes: int, announced_bytes: int | None) -> None:
+        of = "and broke off" if announced_bytes is None else f"of the {announced_bytes} that it announced"
+        super().__init__(f"{source} sent {size_bytes} bytes {of}: the fetch is tried again")
 
 
 class SourceLeftAlone(NotNow):

@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from services.fetcher.download import Limits, blocking, download, partial_of
+from services.fetcher.download import Limits, download, partial_of
 from services.fetcher.errors import SourceRefused
-from services.fetcher.partial_files import StagedFile, find
 from services.fetcher.source import Source
 from services.fetcher.source_records_nats import AskedSource, SourceRecords
+from services.fetcher.spool import blocking
+from services.fetcher.staged_files import StagedFile, find
 from shared.bus import Bus
 from shared.failpoints import failpoint
 from shared.messages import FetchFile, FileStaged, ImportFile, Job
@@ -71,7 +72,7 @@ async def _stage(
     url = command.url.get_secret_value()
     final = _place(paths, command.job, url)
     progress = ProgressReporter(bus, command.job, Stage.FETCH)
-    async with partial_of(final, command.job) as partial:
+    async with partial_of(final, command.job, limits.max_bytes) as partial:
         async with records.asking(url) as asking:
             await download(AskedSource(source, asking), url, partial, tell=progress.tell, limits=limits)
         if await is_superseded(bus, command.job):

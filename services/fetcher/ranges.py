@@ -25,17 +25,9 @@ def length(headers: Mapping[str, str]) -> int | None:
     return int(value) if _LENGTH.fullmatch(value) else None
 
 
-def start_of_rest(held: Held) -> int:
-    """Return from where the rest is asked for.
-
-    Of a file that is here whole, the last byte is asked for again: so the source says whether it is the same.
-    """
-    return held.size_bytes if held.total_bytes is None else min(held.size_bytes, held.total_bytes - 1)
-
-
 def range_request(held: Held) -> dict[str, str]:
     """Return the headers that ask for the rest if the file is unchanged, else for the whole."""
-    return {"Range": f"bytes={start_of_rest(held)}-", "If-Range": held.etag}
+    return {"Range": f"bytes={held.size_bytes}-", "If-Range": held.etag}
 
 
 def total_of_rest(headers: Mapping[str, str], held: Held) -> int | None:
@@ -48,6 +40,6 @@ def total_of_rest(headers: Mapping[str, str], held: Held) -> int | None:
     if match is None or strong_etag(headers) != held.etag:
         return None
     first, last, total = (int(number) for number in match.groups())
-    as_asked = first == start_of_rest(held) and last == total - 1 and first <= last
+    as_asked = first == held.size_bytes and last == total - 1 and first <= last
     same_size = held.total_bytes in {None, total}
     return total if as_asked and same_size and length(headers) in {None, last - first + 1} else None

@@ -9,6 +9,7 @@ from pydantic import Field
 from services.fetcher.circuit_breaker import BreakerRules
 from shared.source_settings import SourceSettings
 
+_KIB: Final = 1024
 _GIB: Final = 1024**3
 
 
@@ -22,8 +23,16 @@ class FetcherSettings(SourceSettings):
     """How long a source may say nothing."""
     fetch_timeout_s: float = Field(3600.0, gt=0)
     """How long one attempt at a file may take, however steadily its bytes trickle in."""
+    fetch_min_bytes_per_s: int = Field(10 * _KIB, ge=0)
+    """A source that sends less is given up on; 0 waits however slow it is."""
+    fetch_min_speed_window_s: float = Field(30.0, gt=0)
+    """Over how many seconds of waiting for it the minimum speed is taken."""
+    fetch_bytes_per_s: int = Field(0, ge=0)
+    """What all fetches together may take of the network; 0 is no cap."""
+    fetch_retry_after_max_s: float = Field(300.0, ge=0)
+    """A source that asks for a longer pause is asked again after this one."""
     max_file_bytes: int = Field(2 * _GIB, ge=1)
-    """A larger file is refused."""
+    """A file that is larger, or inflates to more, is refused."""
     source_max_failures: int = Field(5, ge=1)
     """After so many failures in a row, a source is left alone for a while."""
     source_pause_s: float = Field(30.0, gt=0)

@@ -13,6 +13,7 @@ class Held:
     """The beginning of a file that is here already, and what tells whether the source still has that file."""
 
     size_bytes: int
+    """More than none, and less than the whole: so something is asked for, and the source has to answer."""
     etag: str
     """A strong one, in its quotes."""
     total_bytes: int | None
@@ -29,7 +30,7 @@ class Body:
     """Of the whole file; None when the source does not say."""
     chunks: AsyncGenerator[bytes, None]
     start_bytes: int = 0
-    """Where in the file the chunks begin: 0, or no further than what is held."""
+    """Where in the file the chunks begin: at 0, or at the end of what is held."""
     etag: str | None = None
     """By which the rest can be asked for if this breaks off; None when the source has no strong one."""
 

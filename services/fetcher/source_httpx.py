@@ -24,7 +24,7 @@ from services.fetcher.answers import (
 )
 from services.fetcher.errors import SourceRefused, SourceUnavailable, UnusableAnswer
 from services.fetcher.network_httpcore import REDIRECTS_TO, GatedBackend, GatedTransport
-from services.fetcher.ranges import length, range_request, start_of_rest, strong_etag, total_of_rest
+from services.fetcher.ranges import length, range_request, strong_etag, total_of_rest
 from services.fetcher.source import Body, Held
 from shared.errors import GexlakeError
 from shared.sources import SourceGate
@@ -162,7 +162,7 @@ def _body(response: httpx.Response, held: Held | None) -> Body:
     host, headers, chunks = host_of(str(response.url)), response.headers, _chunks(response)
     if held and response.status_code == 206:
         check_headers(host, headers)
-        return Body(host, total_of_rest(headers, held), chunks, start_of_rest(held), held.etag)
+        return Body(host, total_of_rest(headers, held), chunks, held.size_bytes, held.etag)
     asked_s = retry_after_s(headers.get("Retry-After"), datetime.now(UTC))
     if error := refusal(host, response.status_code, asked_s):
         raise error

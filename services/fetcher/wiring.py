@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 import structlog
 
+from services.fetcher.bandwidth import Bandwidth
 from services.fetcher.download import Limits
 from services.fetcher.handlers import fetch_file
+from services.fetcher.large_reads_httpcore import LargeReads
+from services.fetcher.left_partials import sweep_tree
 from services.fetcher.network_httpcore import GatedBackend
-from services.fetcher.partial_files import sweep_tree
+from services.fetcher.pace import MinimumSpeed
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.source import Body, Held, Source
 from services.fetcher.source_httpx import HttpxSource, new_client
@@ -46,17 +50,27 @@ class AnySource:
 @asynccontextmanager
 async def sources(settings: FetcherSettings) -> AsyncIterator[Source]:
     """Yield what the settings allow to fetch from."""
-    network = GatedBackend(settings.gate)
+    network = GatedBackend(settings.gate, inner=LargeReads())
     async with new_client(settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s, network) as client:
         yield AnySource(HttpxSource(client, settings.gate), LocalSource(settings.gate))
 
 
+def new_limits(settings: FetcherSettings) -> Limits:
+    """Return what an attempt at a file may take, with the cap that all of them share."""
+    return Limits(
+        max_bytes=settings.max_file_bytes,
+        timeout_s=settings.fetch_timeout_s,
+        least_speed=MinimumSpeed(settings.fetch_min_bytes_per_s, settings.fetch_min_speed_window_s),
+        bandwidth=Bandwidth(settings.fetch_bytes_per_s),
+    )
+
+
 def new_worker(bus: Bus, settings: FetcherSettings, source: Source) -> Worker:
     """Return the worker that does the fetch commands."""
-    limits = Limits(max_bytes=settings.max_file_bytes, timeout_s=settings.fetch_timeout_s)
     records = SourceRecords(bus, settings.breaker_rules)
+    limits = new_limits(settings)
     handle = partial(fetch_file, bus=bus, source=source, records=records, paths=settings.paths, limits=limits)
-    retries = Retries(settings.max_attempts, settings.retry_delay_s)
+    retries = Retries(settings.max_attempts, settings.retry_delay_s, settings.fetch_retry_after_max_s)
     return Worker(bus, Stage.FETCH, handle, slots=settings.fetch_slots, retries=retries)
 
 
@@ -81,7 +95,7 @@ def prepare(paths: LakePaths) -> None:
     """
     try:
         make_folder(paths.staging_root)
-        swept = sweep_tree(paths.staging_root)
+        swept = sweep_tree(paths.staging_root, time.time())
     except OSError as error:
         raise CannotStart(
             f"the staging folder {paths.staging_root} is unusable: {error.strerror or error}"

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import fcntl
+import gzip
 import hashlib
 import os
 import stat
 import threading
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from services.fetcher.partial_files import PartialFile, StagedFile, find, sweep_job, sweep_tree
-from shared.paths import is_partial, partial
+from services.fetcher import resume_notes
+from services.fetcher.errors import NotAHistoryFile
+from services.fetcher.partial_files import PartialFile
+from services.fetcher.resume_notes import ResumeNote
+from services.fetcher.source import Held
+from services.fetcher.staged_files import StagedFile, find
+from shared.paths import is_partial, resume_note
 from shared.source_name import MAX_NAME_LENGTH
 
 JOB = UUID("12345678-1234-5678-1234-567812345678")
 OTHER_JOB = UUID("87654321-1234-5678-1234-567812345678")
+SOURCE = "https://hist.gex.bot"
+ETAG = '"0x8DC"'
+CONTENT = b"[" + b"1," * 1_000_000 + b"1]"
 
 
 @pytest.fixture
@@ -26,23 +35,22 @@ def final(tmp_path: Path) -> Path:
 
 
 def opened(final: Path, job_id: UUID = JOB) -> PartialFile:
-    file = PartialFile(final, job_id, 1)
+    file = PartialFile(final, job_id, 10_000_000)
     file.open()
     return file
 
 
-def published(final: Path, content: bytes) -> StagedFile:
+def begun(final: Path, content: bytes, *, etag: str | None = ETAG, total: int | None = None) -> PartialFile:
     file = opened(final)
-    file.write(content)
+    file.begin(SOURCE, 0, etag, total)
+    file.write([content])
+    return file
+
+
+def published(final: Path, content: bytes) -> StagedFile:
+    file = begun(final, content)
     file.seal()
     return file.publish()
-
-
-def left_by_a_dead_process(final: Path, job_id: UUID = JOB) -> Path:
-    final.parent.mkdir(parents=True, exist_ok=True)
-    path = partial(final, f"{job_id.hex}-1-00000000")
-    path.write_bytes(b"half of it")
-    return path
 
 
 def partials(final: Path) -> list[Path]:
@@ -51,8 +59,10 @@ def partials(final: Path) -> list[Path]:
 
 def test_a_published_file_is_in_its_place_read_only_with_its_checksum(final: Path) -> None:
     file = opened(final)
-    file.write(b"[1,")
-    file.write(bytearray(b"2]"))
+    file.begin(SOURCE, 0, ETAG, 5)
+    file.write([b"[1", b","])
+    file.write([b"2]"])
+    file.keep()
     assert not final.exists()
     file.seal()
     staged = file.publish()
@@ -61,6 +71,7 @@ def test_a_published_file_is_in_its_place_read_only_with_its_checksum(final: Pat
     assert staged.sha256 == hashlib.sha256(b"[1,2]").hexdigest()
     assert staged.modified_ns == final.stat().st_mtime_ns
     file.discard()
+    file.leave()
     assert list(final.parent.iterdir()) == [final]
 
 
@@ -80,21 +91,24 @@ def test_other_content_replaces_the_file(final: Path) -> None:
     assert final.read_bytes() == b"[2]"
 
 
-def test_a_discarded_file_is_gone_and_takes_no_more(final: Path) -> None:
-    file = opened(final)
-    file.write(b"[")
-    file.discard()
-    file.discard()
+@pytest.mark.parametrize("end", ["discard", "leave"])
+def test_a_file_that_was_let_go_of_takes_no_more(final: Path, end: str) -> None:
+    file = begun(final, b"[", etag=None)
+    getattr(file, end)()
+    getattr(file, end)()
     assert list(final.parent.iterdir()) == []
-    for late in (lambda: file.write(b"1"), file.seal, file.publish, file.open):
+    begin = partial(file.begin, SOURCE, 0, None, None)
+    for late in (begin, partial(file.write, [b"1"]), file.seal, file.publish, file.open):
         with pytest.raises(ValueError, match=r"day\.json"):
             late()
+    file.keep()
+    assert list(final.parent.iterdir()) == []
 
 
 def test_a_discard_waits_for_a_thread_that_is_still_writing(
     final: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = opened(final)
+    file = begun(final, b"[1]")
     syncing, go_on = threading.Event(), threading.Event()
 
     def slow_fsync(_: int) -> None:
@@ -115,60 +129,145 @@ def test_a_discard_waits_for_a_thread_that_is_still_writing(
 
 
 def test_two_writers_of_one_job_have_files_of_their_own(final: Path) -> None:
-    one, two = opened(final), opened(final)
-    one.write(b"[1]")
-    two.write(b"[2]")
+    one, two = begun(final, b"[1]"), begun(final, b"[2]")
     assert {path.read_bytes() for path in partials(final)} == {b"[1]", b"[2]"}
     one.discard()
     two.discard()
 
 
-def test_the_longest_name_still_fits_with_a_large_generation(tmp_path: Path) -> None:
-    name = "x" * (MAX_NAME_LENGTH - len(".json.gz")) + ".json.gz"
-    file = PartialFile(tmp_path / name, JOB, 99_999)
-    file.open()
+def test_the_longest_name_still_fits(tmp_path: Path) -> None:
+    name = "x" * (MAX_NAME_LENGTH - len(".json")) + ".json"
+    file = begun(tmp_path / name, b"[1")
+    file.leave()
+    again = opened(tmp_path / name)
+    assert again.held == Held(2, ETAG, None)
+    again.discard()
+
+
+def test_what_is_left_is_gone_on_with_and_the_checksum_is_of_the_whole(final: Path) -> None:
+    begun(final, CONTENT[:1_500_000], total=len(CONTENT)).leave()
+    (name,) = partials(final)
+    file = opened(final)
+    assert file.held == Held(1_500_000, ETAG, len(CONTENT))
+    file.begin(SOURCE, 1_500_000, ETAG, len(CONTENT))
+    file.write([CONTENT[1_500_000:]])
+    assert partials(final) == [name]
+    file.seal()
+    assert file.publish().sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert list(final.parent.iterdir()) == [final]
+
+
+def test_bytes_after_the_last_that_were_surely_on_disk_are_not_trusted(final: Path) -> None:
+    begun(final, b"[1,2,3").leave()
+    (path,) = partials(final)
+    resume_notes.write(resume_note(path), ResumeNote(etag=ETAG, durable_bytes=4))
+    file = opened(final)
+    assert file.held == Held(4, ETAG, None)
+    file.begin(SOURCE, 4, ETAG, None)
+    file.write([b"4]"])
+    file.seal()
+    assert file.publish().sha256 == hashlib.sha256(b"[1,24]").hexdigest()
+    assert final.read_bytes() == b"[1,24]"
+
+
+def test_of_a_file_that_was_whole_the_last_byte_is_asked_for_again(final: Path) -> None:
+    file = begun(final, b"[1]", total=3)
+    assert file.held is None
+    file.seal()
+    file.leave()
+    again = opened(final)
+    assert again.held == Held(2, ETAG, 3)
+    again.discard()
+
+
+def test_another_file_begins_at_zero_with_nothing_of_the_one_before(final: Path) -> None:
+    begun(final, b"[1,2,3", total=7).leave()
+    file = opened(final)
+    file.begin(SOURCE, 0, '"new"', 4)
+    assert [resume_note(path).exists() for path in partials(final)] == [False]
+    file.write([b"[44]"])
+    file.seal()
+    staged = file.publish()
+    assert (final.read_bytes(), staged.sha256) == (b"[44]", hashlib.sha256(b"[44]").hexdigest())
+
+
+def test_a_file_without_an_entity_tag_cannot_be_gone_on_with(final: Path) -> None:
+    file = begun(final, b"[1,", etag=None)
+    file.keep()
+    assert file.held is None
+    file.leave()
+    assert list(final.parent.iterdir()) == []
+
+
+def test_more_bytes_than_announced_are_not_kept(final: Path) -> None:
+    file = begun(final, b"[1,2]", total=3)
+    assert file.held is None
+    file.leave()
+    assert list(final.parent.iterdir()) == []
+
+
+def test_what_is_left_but_no_history_file_is_begun_anew(final: Path) -> None:
+    begun(final, b"[1,2").leave()
+    (path,) = partials(final)
+    path.write_bytes(b"<html")
+    file = opened(final)
+    assert (file.held, file.size_bytes, path.read_bytes()) == (None, 0, b"")
     file.discard()
 
 
-def test_a_sweep_of_the_tree_removes_what_dead_processes_left_and_nothing_else(
-    final: Path, tmp_path: Path
-) -> None:
-    dead = [left_by_a_dead_process(final), left_by_a_dead_process(final.parents[1] / "gex_one" / "b.json")]
-    live = opened(final)
-    live.write(b"[")
-    (final.parent / "2025-11-13.json").write_bytes(b"[]")
-    (final.parent / ".keep").touch()
-    assert sweep_tree(tmp_path / "source") == 2
-    assert not any(path.exists() for path in dead)
+def test_of_several_left_the_furthest_is_gone_on_with_and_the_others_go(final: Path) -> None:
+    contents = (b"[1,2", b"[1,2,3,4", b"[1")
+    files = [begun(final, content) for content in contents]
+    for file in files:
+        file.leave()
+    assert len(partials(final)) == 3
+    file = opened(final)
+    assert file.held == Held(8, ETAG, None)
     assert len(partials(final)) == 1
-    assert {".keep", "2025-11-13.json"} < {path.name for path in final.parent.iterdir()}
-    live.discard()
+    file.discard()
+    assert list(final.parent.iterdir()) == []
 
 
-def test_a_sweep_of_a_folder_that_is_not_there_removes_nothing(final: Path) -> None:
-    assert (sweep_tree(final.parent), sweep_job(final, JOB)) == (0, 0)
+def test_what_another_job_or_a_live_writer_has_is_left_alone(final: Path) -> None:
+    live = begun(final, b"[1,2,3")
+    live.keep()
+    begun_by_other = opened(final, OTHER_JOB)
+    mine = opened(final)
+    assert (mine.held, begun_by_other.held, len(partials(final))) == (None, None, 3)
+    for file in (live, begun_by_other, mine):
+        file.discard()
 
 
-def test_a_sweep_of_a_job_leaves_the_partials_of_other_jobs(final: Path) -> None:
-    mine, others = left_by_a_dead_process(final), left_by_a_dead_process(final, OTHER_JOB)
-    assert sweep_job(final, JOB) == 1
-    assert (mine.exists(), others.exists()) == (False, True)
+def test_an_empty_file_and_a_gzip_that_breaks_off_are_refused_at_the_end(final: Path) -> None:
+    empty = opened(final)
+    empty.begin(SOURCE, 0, None, None)
+    with pytest.raises(NotAHistoryFile, match="is empty"):
+        empty.seal()
+    empty.discard()
+    cut = begun(final.with_name("day.json.gz"), gzip.compress(b"[]")[:-1])
+    assert not cut.is_whole
+    with pytest.raises(NotAHistoryFile, match="breaks off"):
+        cut.seal()
+    cut.discard()
 
 
-def test_a_file_that_was_swept_before_it_was_locked_is_made_again(
-    final: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lock = fcntl.flock
-    swept: list[int] = []
+def test_a_packed_file_is_inflated_again_when_it_is_gone_on_with(final: Path) -> None:
+    final = final.with_name("day.json.gz")
+    packed = gzip.compress(CONTENT)
+    begun(final, packed[:500], total=len(packed)).leave()
+    file = opened(final)
+    file.begin(SOURCE, 500, ETAG, len(packed))
+    file.write([packed[500:]])
+    assert file.is_whole
+    file.seal()
+    assert file.publish().sha256 == hashlib.sha256(packed).hexdigest()
 
-    def lock_too_late(file: object, operation: int) -> None:
-        if operation == fcntl.LOCK_EX and not swept:
-            swept.append(sweep_job(final, JOB))
-        lock(file, operation)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fcntl, "flock", lock_too_late)
-    published(final, b"[]")
-    assert (swept, final.read_bytes()) == ([1], b"[]")
+@pytest.mark.parametrize("text", ["", "{}", '{"etag": "\\"x\\"", "durable_bytes": 0}', "[" * 10_000])
+def test_a_note_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "note").write_text(text)
+    assert resume_notes.read(tmp_path / "note") is None
+    assert resume_notes.read(tmp_path / "missing") is None
 
 
 def test_a_file_is_found_by_its_content(final: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from services.fetcher.ranges import length, range_request, start_of_rest, strong_etag, total_of_rest
+from services.fetcher.ranges import length, range_request, strong_etag, total_of_rest
 from services.fetcher.source import Held
 
 ETAG = '"0x8DC"'
@@ -15,12 +15,6 @@ GOOD = {"Content-Range": "bytes 100-249/250", "ETag": ETAG, "Content-Length": "1
 
 def test_the_rest_is_asked_for_only_of_the_same_file() -> None:
     assert range_request(HELD) == {"Range": "bytes=100-", "If-Range": ETAG}
-
-
-def test_the_last_byte_of_a_whole_file_is_asked_for_again() -> None:
-    assert start_of_rest(Held(250, ETAG, 250)) == 249
-    assert start_of_rest(Held(260, ETAG, 250)) == 249
-    assert start_of_rest(Held(260, ETAG, None)) == 260
 
 
 @pytest.mark.parametrize("dropped", [None, "Content-Length"])

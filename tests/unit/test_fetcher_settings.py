@@ -17,6 +17,8 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     settings = load(FetcherSettings)
     assert (settings.fetch_slots, settings.max_file_bytes) == (4, 2 * 1024**3)
     assert (settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s) == (10, 60)
+    assert (settings.fetch_min_bytes_per_s, settings.fetch_min_speed_window_s) == (10_240, 30)
+    assert (settings.fetch_bytes_per_s, settings.fetch_retry_after_max_s) == (0, 300)
     assert settings.allowed_sources == ("https://hist.gex.bot/", "https://hist.gexbot.com/")
 
 
@@ -26,6 +28,10 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         ("GEXLAKE_FETCH_SLOTS", "0"),
         ("GEXLAKE_MAX_FILE_BYTES", "much"),
         ("GEXLAKE_FETCH_READ_TIMEOUT_S", "-1"),
+        ("GEXLAKE_FETCH_MIN_BYTES_PER_S", "-1"),
+        ("GEXLAKE_FETCH_MIN_SPEED_WINDOW_S", "0"),
+        ("GEXLAKE_FETCH_BYTES_PER_S", "fast"),
+        ("GEXLAKE_FETCH_RETRY_AFTER_MAX_S", "-1"),
     ],
 )
 def test_an_unusable_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

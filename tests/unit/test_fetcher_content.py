@@ -1,0 +1,99 @@
+"""What is told from the bytes of a file while they come in."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import tracemalloc
+import zlib
+from collections.abc import Iterable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.fetcher.content import Content
+from services.fetcher.errors import FileTooLarge, NotAHistoryFile
+
+HOST = "https://hist.gex.bot"
+MIB = 1024 * 1024
+
+
+def taken(name: str, blocks: Iterable[bytes], max_bytes: int = 10 * MIB) -> Content:
+    content = Content(name, max_bytes)
+    for block in blocks:
+        content.take(HOST, block)
+    return content
+
+
+def bomb(size_bytes: int) -> Iterator[bytes]:
+    """Yield a gzip of zeros after a bracket, in blocks."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    yield packer.compress(b"[")
+    for _ in range(size_bytes // MIB):
+        yield packer.compress(bytes(MIB))
+    yield packer.flush()
+
+
+@given(st.lists(st.binary(max_size=2000), max_size=4), st.integers(1, 100), st.binary(max_size=3))
+def test_any_gzip_is_whole_however_it_is_cut_into_blocks(parts: list[bytes], step: int, zeros: bytes) -> None:
+    packed = b"".join(map(gzip.compress, parts or [b""])) + bytes(len(zeros))
+    first, rest = packed[:10], packed[10:]
+    content = taken("a.json.gz", [first, *(rest[at : at + step] for at in range(0, len(rest), step))])
+    content.end(HOST)
+    assert content.sha256 == hashlib.sha256(packed).hexdigest()
+    assert content.size_bytes == len(packed)
+
+
+@pytest.mark.parametrize("missing", [1, 4, 8, 9, 20])
+def test_a_gzip_that_breaks_off_is_told_at_its_end(missing: int) -> None:
+    content = taken("a.json.gz", [gzip.compress(b"[1,2,3]" * 100)[:-missing]])
+    assert not content.is_whole
+    with pytest.raises(NotAHistoryFile, match="broken gzip: it breaks off"):
+        content.end(HOST)
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"\x1f\x8b\x08" + bytes(100),
+        gzip.compress(b"[1]" * 100)[:-8] + bytes(8),
+        gzip.compress(b"[]") + b"garbage",
+        b"\x1f\x8b\x09" + gzip.compress(b"[]")[3:],
+    ],
+    ids=["deflate", "checksum", "trailer", "method"],
+)
+def test_a_gzip_that_is_none_or_whose_checksum_is_wrong_is_refused(packed: bytes) -> None:
+    with pytest.raises(NotAHistoryFile, match="broken gzip"):
+        taken("a.json.gz", [packed])
+
+
+def test_a_bomb_is_refused_at_the_limit_and_never_in_memory() -> None:
+    blocks = list(bomb(200 * MIB))
+    assert sum(map(len, blocks)) < MIB
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileTooLarge, match=r"inflates to at least .*GEXLAKE_MAX_FILE_BYTES"):
+            taken("a.json.gz", blocks, max_bytes=100 * MIB)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 2 * MIB
+
+
+def test_a_gzip_of_just_the_limit_passes() -> None:
+    taken("a.json.gz", bomb(MIB), max_bytes=MIB + 1).end(HOST)
+    with pytest.raises(FileTooLarge):
+        taken("a.json.gz", bomb(MIB), max_bytes=MIB)
+
+
+def test_plain_json_is_not_inflated_and_may_end_anywhere() -> None:
+    content = taken("a.json", [b"[1,", b"2]"])
+    content.end(HOST)
+    assert (content.is_whole, content.size_bytes) == (True, 5)
+    assert content.sha256 == hashlib.sha256(b"[1,2]").hexdigest()
+
+
+def test_an_empty_file_is_refused() -> None:
+    with pytest.raises(NotAHistoryFile, match="is empty"):
+        Content("a.json", 10).end(HOST)
