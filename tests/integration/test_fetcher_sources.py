@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from shared import subjects
 from shared.bus import Bus
 from shared.messages import FetchFile, FileStaged, JobFailed
 from shared.source_record import SourceRecord
+from shared.subjects import Priority, Stage
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job
 
@@ -135,6 +137,23 @@ async def test_waiting_for_a_source_costs_no_attempt(
     assert failed is not None
     assert failed.failures == FAILURES
     assert failed.waits >= 1
+
+
+async def test_hundreds_of_jobs_that_wait_for_a_source_do_not_hold_up_those_behind_them(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, other_vendor: Vendor
+) -> None:
+    """What is put off still counts as in hand at the broker, which bounds that."""
+    source = vendor.base_url.rstrip("/")
+    given_up = SourceRecord(base_url=source, failures_in_a_row=9, open_until=bus.clock() + timedelta(hours=1))
+    await bus.js.publish(subjects.source(source), given_up.model_dump_json().encode())
+    await asyncio.gather(*(bus.send(a_day(vendor, f"{number}.json")) for number in range(300)))
+    elsewhere = a_day(other_vendor, NAMES[0])
+    await bus.send(elsewhere)
+    async with fetching(bus, settings):
+        await staged(bus, elsewhere)
+        info = await bus.js.consumer_info(subjects.JOBS, subjects.durable(Stage.FETCH, Priority.MEDIUM))
+    assert info.num_ack_pending == 300
+    assert vendor.requests.seen == []
 
 
 async def test_a_file_that_is_missing_or_no_file_opens_no_circuit(
