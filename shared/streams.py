@@ -28,8 +28,11 @@ _HOUR_S: Final = 3600.0
 _DAY_S: Final = 24 * _HOUR_S
 
 MAX_ACK_PENDING: Final = 20_000
-"""What all workers of one consumer may have in hand together. That includes what was put off: a source that is
-left alone may have thousands of jobs, and they must not hold up those of other sources."""
+"""What all workers of one consumer may have in hand together.
+
+That includes what was put off: a source that is left alone may have thousands of jobs, and they must not hold
+up those of other sources.
+"""
 
 
 @dataclass(frozen=True)
