@@ -11,6 +11,7 @@ import pytest
 
 from services.fetcher.errors import SourceRefused, SourceUnavailable
 from services.fetcher.network_httpcore import MAX_TRIED, GatedBackend, resolve
+from services.fetcher.source_httpx import new_client
 from shared.addresses import Address
 from shared.sources import SourceGate
 from tests.support.wire import A_FILE, OUTSIDE, Names, Wire, fetch, redirect
@@ -168,6 +169,18 @@ async def test_cookies_and_keys_of_nobody_are_sent_where_a_redirect_leads() -> N
         assert b"cookie" not in sent.lower()
         assert b"authorization" not in sent.lower()
     assert b"secret" not in wire.sent[1] + wire.sent[2]
+
+
+async def test_a_client_with_a_key_reaches_the_one_host_of_its_gate_and_follows_nothing() -> None:
+    """So the vendor's API is asked: the key cannot go elsewhere, whoever asks for it."""
+    api, wire = SourceGate.parse(("https://api.gex.test/v2/",)), Wire(redirect("https://hist.gex.bot/a.json"))
+    headers = {"Authorization": "Bearer key"}
+    async with new_client(1, 1, GatedBackend(api, Names([OUTSIDE]), wire)) as client:
+        answer = await client.get("https://api.gex.test/v2/hist", headers=headers, follow_redirects=True)
+        assert answer.status_code == 302
+        with pytest.raises(SourceRefused, match=r"hist\.gex\.bot at port 443 is not an allowed source"):
+            await client.get("https://hist.gex.bot/a.json", headers=headers)
+    assert wire.server_names == ["api.gex.test"]
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"])
