@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from uuid import NAMESPACE_URL, uuid5
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared import subjects
 from shared.source_record import Circuit, SourceRecord, origin_of
@@ -32,6 +35,37 @@ SOURCE = "https://hist.gex.bot"
 )
 def test_a_source_is_scheme_host_and_odd_port(url: str, origin: str | None) -> None:
     assert origin_of(url) == origin
+
+
+@given(st.one_of(st.text(), st.text().map("https://{}".format), st.from_regex(r"https?://[^/]*@?[^/]+:?")))
+def test_whatever_a_url_is_its_source_is_named_without_its_secrets(url: str) -> None:
+    origin = origin_of(url)
+    if origin is not None:
+        assert origin_of(f"{origin}/") == origin
+        assert not set("?#@/") & set(origin.partition("://")[2])
+        assert re.fullmatch(r"gex\.source\.[A-Za-z0-9_-]+", subjects.source(origin))
+
+
+def test_a_record_of_this_version_can_be_read_by_later_ones() -> None:
+    """Fields may only be added: the stream outlives the version that wrote it."""
+    written = (
+        b'{"base_url":"https://hist.gex.bot","requests":9,"successes":4,"mean_response_s":0.25,'
+        b'"last_success_at":"2025-11-14T17:00:00Z","last_error":"https://hist.gex.bot answered 503",'
+        b'"failures_in_a_row":5,"openings":1,"open_until":"2025-11-14T17:00:30Z","probe_until":null}'
+    )
+    record = SourceRecord(
+        base_url=SOURCE,
+        requests=9,
+        successes=4,
+        mean_response_s=0.25,
+        last_success_at=NOON,
+        last_error=f"{SOURCE} answered 503",
+        failures_in_a_row=5,
+        openings=1,
+        open_until=NOON + timedelta(seconds=30),
+    )
+    assert SourceRecord.model_validate_json(written) == record
+    assert record.model_dump_json().encode() == written
 
 
 def test_a_record_names_and_rates_its_source() -> None:
