@@ -69,13 +69,15 @@ class Backfills:
         if asked.force or not asked.partitions:
             return Known()  # whatever the lake holds, it makes no difference
         request = DaysRequest(tickers=asked.tickers, endpoints=asked.endpoints, days=asked.trading_days)
+        # Before the lake is asked: a job that ends meanwhile is in the one or in the other.
+        unfinished = under_way(self.projection.jobs)
         told = await ask_days(self.link.require(), request)
         return Known(
             held=frozenset(day.partition for day in told if day.standing == "held"),
             # The ledger remembers for good, but hears of it a moment later.
             no_data={day.partition: day.at for day in told if day.standing == "no_data"}
             | no_data(self.projection.jobs),
-            under_way=under_way(self.projection.jobs),
+            under_way=unfinished,
         )
 
     async def _queued(self, days: Sequence[PlannedDay], asked: BackfillRequest) -> tuple[PlannedDay, ...]:

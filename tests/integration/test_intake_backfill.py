@@ -2,59 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from nats.micro.request import Request
 
 from bench.nats_server import NatsServer
 from services.intake.settings import IntakeSettings
 from shared import subjects
 from shared.bus import Bus
 from shared.messages import FetchFile, JobFailed, NoData
-from shared.presence import present
 from shared.subjects import Priority, Stage
 from shared.vendor_api import DEFAULT_BASE
+from tests.support.fake_importer import FakeImporter, fake_importer
 from tests.support.intake import RunningIntake, all_events, messages_in, payload_at, running_intake
 from tests.support.poll import eventually
+from tests.support.values import a_skip
 
 WEEK = {"ticker": "NQ_NDX", "endpoint": "gex_zero", "start": "2025-11-10", "end": "2025-11-14"}
-LONG_AGO = "2025-12-01T00:00:00+00:00"
-
-
-@dataclass
-class FakeImporter:
-    """Answers which days it holds, or with a refusal or raw bytes when they are set."""
-
-    days: dict[str, str] = field(default_factory=dict)
-    refusal: tuple[str, str] | None = None
-    raw: bytes | None = None
-    asked: list[dict[str, Any]] = field(default_factory=list)
-
-    async def handle(self, request: Request) -> None:
-        asked = json.loads(request.data)
-        self.asked.append(asked)
-        if self.refusal:
-            await request.respond_error(*self.refusal)
-            return
-        found = [
-            {"ticker": asked["tickers"][0], "endpoint": asked["endpoints"][0], "trading_day": day}
-            | {"standing": standing, "at": LONG_AGO}
-            for day, standing in self.days.items()
-        ]
-        answer = json.dumps({"days": found, "truncated": False}).encode()
-        await request.respond(answer if self.raw is None else self.raw)
 
 
 @pytest.fixture
 async def importer(bus: Bus) -> AsyncIterator[FakeImporter]:
-    fake = FakeImporter()
-    async with present(bus, "importer", "stands in") as service:
-        await service.add_endpoint(name="days", subject=subjects.lake("days"), handler=fake.handle)
-        await bus.client.flush()
+    async with fake_importer(bus) as fake:
         yield fake
 
 
@@ -154,6 +124,28 @@ async def test_asked_again_it_queues_only_what_failed_and_what_is_missing(
     }
     assert await messages_in(bus, subjects.JOBS) == 6
     assert (await fetch_at(bus, 6)).job.generation == 2
+
+
+async def test_a_job_that_ends_while_the_importer_answers_is_not_queued_again(
+    bus: Bus, importer: FakeImporter, intake: RunningIntake
+) -> None:
+    """The importer has looked before the job was done, and the job is done before intake looks."""
+    (day,) = (await backfill(intake, start="2025-11-14"))["days"]
+    done = a_skip((await fetch_at(bus, 1)).job)
+
+    async def end_the_job() -> None:
+        await bus.announce(done)
+
+        async def is_told() -> bool:
+            return bool((await intake.get(f"/jobs/{day['id']}"))["state"] == "skipped")
+
+        await eventually(is_told)
+
+    importer.before_answer = end_the_job
+    again = await backfill(intake, start="2025-11-14")
+    assert standings(again) == {"2025-11-14": "under_way"}
+    assert again["days"][0]["id"] == day["id"]
+    assert await messages_in(bus, subjects.JOBS) == 1
 
 
 async def test_force_asks_for_all_days_and_needs_no_importer(bus: Bus, intake: RunningIntake) -> None:
