@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import structlog
 
 from services.fetcher.download import Limits, download, partial_of
 from services.fetcher.errors import SourceRefused
+from services.fetcher.locations import Locations
 from services.fetcher.source import Source
 from services.fetcher.source_records_nats import AskedSource, SourceRecords
 from services.fetcher.spool import blocking
 from services.fetcher.staged_files import StagedFile, find
+from services.fetcher.vendor_errors import NoHistory
 from shared.bus import Bus
 from shared.failpoints import failpoint
-from shared.messages import FetchFile, FileStaged, ImportFile, Job
+from shared.messages import FetchFile, FileStaged, ImportFile, Job, NoData
 from shared.paths import LakePaths
 from shared.progress import ProgressReporter
-from shared.source_name import parse_source_name
 from shared.subjects import Stage
 from shared.worker import is_superseded
 
@@ -31,6 +31,7 @@ async def fetch_file(
     *,
     bus: Bus,
     source: Source,
+    locations: Locations,
     records: SourceRecords,
     paths: LakePaths,
     limits: Limits,
@@ -38,20 +39,27 @@ async def fetch_file(
     """Stage the source file, ask for its import and announce it.
 
     A redelivered command finds its work done: a file that was announced is not fetched again, and one that
-    was not is replaced only if its content differs.
+    was not is replaced only if its content differs. A day without data is announced as that.
 
     Raises:
         Terminal: the source will not give the file, or it is none.
         Transient: trying again may help.
     """
     failpoint("fetcher.started")
+    if await _is_without_data(bus, command.job):
+        return
     done = await _staged_before(bus, paths, command.job)
     if done is not None:
         await bus.send(_import_of(command, done, paths))
         log.info("file_already_staged", bytes=done.size_bytes, sha256=done.sha256)
         return
     started = time.monotonic()
-    staged = await _stage(command, bus, source, records, paths, limits)
+    try:
+        staged = await _stage(command, bus, source, locations, records, paths, limits)
+    except NoHistory as error:
+        await bus.announce(NoData(job=command.job, reason=str(error)))
+        log.info("no_data", reason=str(error))
+        return
     if staged is None:
         log.info("job_superseded")
         return
@@ -64,17 +72,23 @@ async def _stage(
     command: FetchFile,
     bus: Bus,
     source: Source,
+    locations: Locations,
     records: SourceRecords,
     paths: LakePaths,
     limits: Limits,
 ) -> StagedFile | None:
     """Put the file in its place; None if a later request came in meanwhile, whose file must stay."""
     url = command.url.get_secret_value()
-    final = _place(paths, command.job, url)
+    found = await locations.find(url)
+    final = _place(paths, command.job, found.name)
     progress = ProgressReporter(bus, command.job, Stage.FETCH)
     async with partial_of(final, command.job, limits.max_bytes) as partial:
-        async with records.asking(url) as asking:
-            await download(AskedSource(source, asking), url, partial, tell=progress.tell, limits=limits)
+
+        async def fill(where: str) -> None:
+            async with records.asking(where) as asking:
+                await download(AskedSource(source, asking), where, partial, tell=progress.tell, limits=limits)
+
+        await locations.download(url, found, fill)
         if await is_superseded(bus, command.job):
             return None
         staged = await blocking(final, partial.publish)
@@ -108,9 +122,17 @@ async def _staged_before(bus: Bus, paths: LakePaths, job: Job) -> StagedFile | N
     return await blocking(path, find, path, last.size_bytes, last.sha256)
 
 
-def _place(paths: LakePaths, job: Job, url: str) -> Path:
+async def _is_without_data(bus: Bus, job: Job) -> bool:
+    """Tell whether this generation of the job has ended already because there is no data."""
+    last = await bus.last(NoData, job.job_id)
+    return last is not None and (last.job.generation, last.job.requested_at) == (
+        job.generation,
+        job.requested_at,
+    )
+
+
+def _place(paths: LakePaths, job: Job, name: str) -> Path:
     try:
-        name = parse_source_name(urlsplit(url).path.rpartition("/")[2]).name
         return paths.staged(job.ticker, job.endpoint, name)
     except ValueError as error:
         raise SourceRefused(str(error)) from error

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, SecretStr
 
 from services.fetcher.circuit_breaker import BreakerRules
+from shared.settings import aliases
 from shared.source_settings import SourceSettings
 
 _KIB: Final = 1024
 _GIB: Final = 1024**3
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,512}")
+
+
+def _fit_key(key: SecretStr) -> SecretStr:
+    if not _KEY.fullmatch(key.get_secret_value()):
+        raise ValueError("a key has no blanks and no other than ASCII characters")
+    return key
 
 
 class FetcherSettings(SourceSettings):
@@ -33,6 +42,10 @@ class FetcherSettings(SourceSettings):
     """A source that asks for a longer pause is asked again after this one."""
     max_file_bytes: int = Field(2 * _GIB, ge=1)
     """A file that is larger, or inflates to more, is refused."""
+    gexbot_api_key: Annotated[SecretStr, AfterValidator(_fit_key)] | None = Field(
+        None, validation_alias=aliases("GEXLAKE_GEXBOT_API_KEY", "GEXBOT_API_KEY")
+    )
+    """Shown to the vendor's API, and to nobody else."""
     source_max_failures: int = Field(5, ge=1)
     """After so many failures in a row, a source is left alone for a while."""
     source_pause_s: float = Field(30.0, gt=0)

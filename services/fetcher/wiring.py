@@ -15,6 +15,7 @@ from services.fetcher.download import Limits
 from services.fetcher.handlers import fetch_file
 from services.fetcher.large_reads_httpcore import LargeReads
 from services.fetcher.left_partials import sweep_tree
+from services.fetcher.locations import Locations
 from services.fetcher.network_httpcore import GatedBackend
 from services.fetcher.pace import MinimumSpeed
 from services.fetcher.settings import FetcherSettings
@@ -22,6 +23,8 @@ from services.fetcher.source import Body, Held, Source
 from services.fetcher.source_httpx import HttpxSource, new_client
 from services.fetcher.source_local import LocalSource
 from services.fetcher.source_records_nats import SourceRecords
+from services.fetcher.vendor_api_httpx import SignedUrls
+from services.fetcher.vendor_turns_nats import VendorTurns
 from shared.attempts import Retries
 from shared.bus import Bus, connected
 from shared.durable_files import make_folder
@@ -29,6 +32,7 @@ from shared.errors import CannotStart
 from shared.paths import LakePaths
 from shared.presence import present
 from shared.runtime import supervise
+from shared.sources import SourceGate
 from shared.subjects import Stage
 from shared.worker import Worker
 
@@ -65,11 +69,29 @@ def new_limits(settings: FetcherSettings) -> Limits:
     )
 
 
-def new_worker(bus: Bus, settings: FetcherSettings, source: Source) -> Worker:
+@asynccontextmanager
+async def locations(bus: Bus, settings: FetcherSettings) -> AsyncIterator[Locations]:
+    """Yield what finds the files of commands; only its client has the key to the vendor's API."""
+    network = GatedBackend(SourceGate.parse((settings.vendor_api,)))
+    async with (
+        new_client(settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s, network) as client,
+        VendorTurns(bus) as turns,
+    ):
+        vendor = SignedUrls(client, settings.api, settings.gexbot_api_key, settings.gate)
+        yield Locations(settings.api, vendor, turns, SourceRecords(bus, settings.breaker_rules))
+
+
+def new_worker(bus: Bus, settings: FetcherSettings, source: Source, locations: Locations) -> Worker:
     """Return the worker that does the fetch commands."""
-    records = SourceRecords(bus, settings.breaker_rules)
-    limits = new_limits(settings)
-    handle = partial(fetch_file, bus=bus, source=source, records=records, paths=settings.paths, limits=limits)
+    handle = partial(
+        fetch_file,
+        bus=bus,
+        source=source,
+        locations=locations,
+        records=SourceRecords(bus, settings.breaker_rules),
+        paths=settings.paths,
+        limits=new_limits(settings),
+    )
     retries = Retries(settings.max_attempts, settings.retry_delay_s, settings.fetch_retry_after_max_s)
     return Worker(bus, Stage.FETCH, handle, slots=settings.fetch_slots, retries=retries)
 
@@ -81,8 +103,12 @@ async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
         CannotStart: the staging folder is unusable, or the connection was closed for good.
     """
     await asyncio.to_thread(prepare, settings.paths)
-    async with connected(settings, "fetcher", stop) as bus, sources(settings) as source:
-        worker = new_worker(bus, settings, source)
+    async with (
+        connected(settings, "fetcher", stop) as bus,
+        sources(settings) as source,
+        locations(bus, settings) as found,
+    ):
+        worker = new_worker(bus, settings, source, found)
         async with present(bus, "fetcher", "Downloads source files and stages them", worker):
             await supervise(bus, stop, working=[worker.run(stop, settings.drain_timeout_s)])
 

@@ -16,7 +16,7 @@ import pytest
 from bench.nats_server import NatsServer
 from bench.vendor import Misbehaviour, Vendor
 from services.fetcher.settings import FetcherSettings
-from services.fetcher.wiring import new_worker, sources
+from services.fetcher.wiring import locations, new_worker, sources
 from shared import dead_letters, subjects
 from shared.bus import Bus
 from shared.envelope import decode
@@ -56,8 +56,8 @@ def settings(nats_server: NatsServer, tmp_path: Path, vendor: Vendor) -> Fetcher
 @contextlib.asynccontextmanager
 async def fetching(bus: Bus, settings: FetcherSettings) -> AsyncIterator[Worker]:
     stop = asyncio.Event()
-    async with sources(settings) as source:
-        worker = new_worker(bus, settings, source)
+    async with sources(settings) as source, locations(bus, settings) as found:
+        worker = new_worker(bus, settings, source, found)
         task = asyncio.create_task(worker.run(stop, drain_timeout_s=1))
         try:
             yield worker

@@ -13,7 +13,7 @@ import pytest
 from bench.nats_server import NatsServer
 from bench.vendor import Misbehaviour, Vendor
 from services.fetcher.settings import FetcherSettings
-from services.fetcher.wiring import new_worker, sources
+from services.fetcher.wiring import locations, new_worker, sources
 from shared import subjects
 from shared.bus import Bus
 from shared.messages import FetchFile, FileStaged, JobFailed
@@ -64,8 +64,8 @@ def settings(
 @contextlib.asynccontextmanager
 async def fetching(bus: Bus, settings: FetcherSettings) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    async with sources(settings) as source:
-        working = asyncio.create_task(new_worker(bus, settings, source).run(stop, drain_timeout_s=1))
+    async with sources(settings) as source, locations(bus, settings) as found:
+        working = asyncio.create_task(new_worker(bus, settings, source, found).run(stop, drain_timeout_s=1))
         try:
             yield
         finally:

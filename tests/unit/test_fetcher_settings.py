@@ -19,6 +19,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     assert (settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s) == (10, 60)
     assert (settings.fetch_min_bytes_per_s, settings.fetch_min_speed_window_s) == (10_240, 30)
     assert (settings.fetch_bytes_per_s, settings.fetch_retry_after_max_s) == (0, 300)
+    assert (settings.vendor_api, settings.gexbot_api_key) == ("https://api.gex.bot/v2", None)
     assert settings.allowed_sources == ("https://hist.gex.bot/", "https://hist.gexbot.com/")
 
 
@@ -32,12 +33,36 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         ("GEXLAKE_FETCH_MIN_SPEED_WINDOW_S", "0"),
         ("GEXLAKE_FETCH_BYTES_PER_S", "fast"),
         ("GEXLAKE_FETCH_RETRY_AFTER_MAX_S", "-1"),
+        ("GEXBOT_API_KEY", "two words"),
+        ("GEXBOT_API_KEY", "kéy"),
     ],
 )
 def test_an_unusable_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(CannotStart, match=name):
         load(FetcherSettings)
+
+
+def test_the_key_is_read_from_the_vendors_name_or_ours_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GEXBOT_API_KEY", "gexbot_custom_0ld")
+    assert key_of(load(FetcherSettings)) == "gexbot_custom_0ld"
+    monkeypatch.setenv("GEXLAKE_GEXBOT_API_KEY", "gexbot_custom_n3w")
+    settings = load(FetcherSettings)
+    assert key_of(settings) == "gexbot_custom_n3w"
+    assert "n3w" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def key_of(settings: FetcherSettings) -> str | None:
+    return settings.gexbot_api_key.get_secret_value() if settings.gexbot_api_key else None
+
+
+def test_a_key_that_is_none_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEXBOT_API_KEY", "s3cret\nInjected: header")
+    with pytest.raises(CannotStart) as refused:
+        load(FetcherSettings)
+    assert "s3cret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("scheme", ["file", "FILE"])
