@@ -74,7 +74,7 @@ def outcome_shown(done: Backfilled) -> Group:
     why = new_table("ticker", "endpoint", "", "days", "why")
     for row in reasons:
         why.add_row(*map(Text, row))
-    return Group(table, "", why) if reasons else Group(table)
+    return Group("", table, "", why) if reasons else Group("", table)
 
 
 @contextmanager
