@@ -1,9 +1,13 @@
-"""Read the records, without their rows, into a temporary table, hold them together, and put them in order."""
+"""Read the records without their rows, hold them together, and decide which are kept and in which order.
+
+They wait in a Parquet file in the scratch folder, so that a longer file takes no more memory.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any, Final
 
 import duckdb
@@ -12,14 +16,19 @@ from services.importer.diagnosis_json import refusal_of
 from services.importer.errors import NoRecords
 from services.importer.source import Source
 from services.importer.staged_records import RECORDS
+from services.importer.statements_duckdb import quoted
 from shared.trading_day import bounds_ms, trading_day_of
 
-TABLE: Final = "heads"
+HEADS: Final = "heads"
+"""The temporary view of the records that are kept."""
+
+_KEPT: Final = "kept_heads"
+"""The temporary table of their numbers and times, where not all are kept."""
 
 
 @dataclass(frozen=True)
 class Heads:
-    """What the temporary table ``heads`` holds: one row a record that is kept, in the order of time.
+    """What the temporary view ``heads`` shows: one row a record that is kept.
 
     Args:
         trading_day: the day of all of them.
@@ -49,32 +58,40 @@ class Heads:
         return not self.duplicates and not self.strays
 
 
-def load_heads(connection: duckdb.DuckDBPyConnection, source: Source) -> Heads:
+def load_heads(connection: duckdb.DuckDBPyConnection, source: Source, folder: Path) -> Heads:
     """Read the records and decide which are kept.
+
+    Args:
+        connection: one that has the staged tables.
+        source: whose records.
+        folder: where they are written.
 
     Raises:
         BadRecord: a record breaks a rule.
         NoRecords: there are none.
         duckdb.InvalidInputException: the file is not what the format says.
     """
-    connection.execute(f"CREATE TEMP TABLE {TABLE} AS FROM {RECORDS}")
+    file = quoted(str(folder / "records.parquet"))
+    connection.execute(f"COPY (FROM {RECORDS}) TO {file} (FORMAT parquet, COMPRESSION lz4)")
+    records = f"read_parquet({file}, hive_partitioning = false)"
+    connection.execute(f"CREATE TEMP VIEW {HEADS} AS FROM {records}")
     seen = _Survey(*_row(connection, _SURVEY))
     if seen.records == 0:
         raise NoRecords(source.path.name)
     day = source.day or _day_of(source, seen.first_record_ms)
     start, end = bounds_ms(day)
     inside = f"timestamp_ms >= {start} AND timestamp_ms < {end}"
-    (strays,) = _row(connection, f"SELECT count(*) FILTER (WHERE NOT ({inside})) FROM {TABLE}")  # noqa: S608
+    (strays,) = _row(connection, f"SELECT count(*) FILTER (WHERE NOT ({inside})) FROM {HEADS}")  # noqa: S608
     if strays > source.max_strays or strays == seen.records:
         raise refusal_of(source, "a record is outside the trading day")
     # Before any record goes: every name counts.
     names = _names(connection, source) if seen.with_others else ()
     is_sorted = True
     if strays or seen.distinct < seen.records or seen.steps_back:
-        is_sorted = _rearrange(connection, inside)
+        is_sorted = _rearrange(connection, records, inside)
     kept, first_ms, last_ms = _row(
         connection,
-        f"SELECT count(*), min(timestamp_ms), max(timestamp_ms) FROM {TABLE}",  # noqa: S608
+        f"SELECT count(*), min(timestamp_ms), max(timestamp_ms) FROM {HEADS}",  # noqa: S608
     )
     return Heads(
         trading_day=day,
@@ -90,8 +107,9 @@ def load_heads(connection: duckdb.DuckDBPyConnection, source: Source) -> Heads:
 
 
 def drop_heads(connection: duckdb.DuckDBPyConnection) -> None:
-    """Remove the temporary table, if it is there."""
-    connection.execute(f"DROP TABLE IF EXISTS temp.{TABLE}")
+    """Remove what ``load_heads`` has left, if it is there."""
+    connection.execute(f"DROP VIEW IF EXISTS temp.{HEADS}")
+    connection.execute(f"DROP TABLE IF EXISTS temp.{_KEPT}")
 
 
 @dataclass(frozen=True)
@@ -109,9 +127,9 @@ class _Survey:
 _SURVEY: Final = f"""
     SELECT count(*), count(DISTINCT timestamp_ms),
         (SELECT count(*) FILTER (WHERE timestamp_ms < previous_ms)
-         FROM (SELECT timestamp_ms, lag(timestamp_ms) OVER () AS previous_ms FROM {TABLE})),
+         FROM (SELECT timestamp_ms, lag(timestamp_ms) OVER () AS previous_ms FROM {HEADS})),
         min_by(timestamp_ms, number), count(others)
-    FROM {TABLE}
+    FROM {HEADS}
 """  # noqa: S608 (a constant)
 """The query whose columns are the fields of ``_Survey``."""
 
@@ -130,7 +148,7 @@ def _names(connection: duckdb.DuckDBPyConnection, source: Source) -> tuple[str, 
         f"""
         SELECT list_sort(list_distinct(flatten(list(names)))),
             count(*) FILTER (WHERE len(names) > len(list_distinct(names)))
-        FROM (SELECT from_json(others, '["VARCHAR"]') AS names FROM {TABLE} WHERE others IS NOT NULL)
+        FROM (SELECT from_json(others, '["VARCHAR"]') AS names FROM {HEADS} WHERE others IS NOT NULL)
         """,  # noqa: S608 (a constant)
     )
     if repeating:
@@ -138,20 +156,21 @@ def _names(connection: duckdb.DuckDBPyConnection, source: Source) -> tuple[str, 
     return tuple(names)
 
 
-def _rearrange(connection: duckdb.DuckDBPyConnection, inside: str) -> bool:
-    """Drop strays, and all but the first record of a timestamp, and put the others in the order of time.
+def _rearrange(connection: duckdb.DuckDBPyConnection, records: str, inside: str) -> bool:
+    """Let go of strays and of all but the first record of a timestamp.
 
-    Return whether that was their order before.
+    Return whether the file has the others in the order of time.
     """
     connection.execute(
         f"""
-        CREATE TEMP TABLE kept AS SELECT * FROM {TABLE} WHERE {inside}
+        CREATE TEMP TABLE {_KEPT} AS SELECT number, timestamp_ms FROM {HEADS} WHERE {inside}
         QUALIFY row_number() OVER (PARTITION BY timestamp_ms ORDER BY number) = 1 ORDER BY timestamp_ms
         """  # noqa: S608 (constants)
     )
-    connection.execute(f"DROP TABLE {TABLE}")
-    connection.execute(f"ALTER TABLE kept RENAME TO {TABLE}")
-    order = f"SELECT number, lag(number) OVER () AS previous FROM {TABLE}"  # noqa: S608 (a constant)
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW {HEADS} AS FROM {records} SEMI JOIN {_KEPT} USING (number)"
+    )
+    order = f"SELECT number, lag(number) OVER () AS previous FROM {_KEPT}"  # noqa: S608 (a constant)
     (steps_back,) = _row(connection, f"SELECT count(*) FILTER (WHERE number < previous) FROM ({order})")  # noqa: S608
     return not steps_back
 

@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final, Protocol
 
@@ -24,6 +24,9 @@ from shared.paths import LakePaths
 
 STORAGE_VERSION: Final = "v1.4.0"
 """Older DuckDB releases, from this one on, can open the file."""
+
+_INSERT_SHARE: Final = 0.6
+"""What of its memory DuckDB may use while rows are inserted."""
 
 _READERS_GO_WITHIN_S: Final = 10
 
@@ -60,10 +63,12 @@ class Lake:
         paths: LakePaths,
         connect: Callable[[], duckdb.DuckDBPyConnection],
         import_path: Callable[[int], ImportPath],
+        memory_mb: int,
     ) -> None:
         self.paths = paths
         self.import_path = import_path
         """Chooses how a staged file of so many bytes is read."""
+        self._memory_mb = memory_mb
         self._connect = connect
         self._connection: duckdb.DuckDBPyConnection | None = connect()
         self._writing = threading.Lock()
@@ -90,7 +95,7 @@ class Lake:
             raise CannotStart(f"the data folder cannot be used: {error} (GEXLAKE_DATA_DIR)") from error
         threads = settings.import_threads or os.cpu_count() or 1
         choose = partial(chosen, settings.import_path, settings.duckdb_memory_mb, threads)
-        lake = cls(paths, partial(_connect, settings, paths), choose)
+        lake = cls(paths, partial(_connect, settings, paths), choose, settings.duckdb_memory_mb)
         with lake.writing() as connection:
             migrate(connection)
         lake.refresh_parquet_view()
@@ -151,6 +156,20 @@ class Lake:
                 raise trouble("writing to the lake", error) from error
             finally:
                 connection.close()
+
+    @contextmanager
+    def sparing_memory(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Give DuckDB less memory for as long as rows are inserted.
+
+        What it has written it keeps in its cache up to its limit, so that a larger file would take more memory
+        than all else of its import does.
+        """
+        with suppress(duckdb.OutOfMemoryException):  # queries hold more at this moment
+            connection.execute(_memory_limit(int(self._memory_mb * _INSERT_SHARE)))
+        try:
+            yield
+        finally:
+            connection.execute(_memory_limit(self._memory_mb))
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._readers_changed:
@@ -221,4 +240,9 @@ def _confine(connection: duckdb.DuckDBPyConnection, paths: LakePaths) -> None:
     listed = ", ".join(quoted(f"{folder}/") for folder in allowed)
     connection.execute(f"SET allowed_directories = [{listed}]")
     connection.execute("SET enable_external_access = false")
+    connection.execute("SET allowed_configs = ['memory_limit']")
     connection.execute("SET lock_configuration = true")
+
+
+def _memory_limit(memory_mb: int) -> str:
+    return f"SET memory_limit = '{memory_mb}MiB'"

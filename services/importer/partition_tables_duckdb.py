@@ -11,7 +11,7 @@ import duckdb
 from services.importer import partitions_duckdb as partitions
 from services.importer.formats import format_of
 from services.importer.formats.format import KEY_COLUMNS
-from services.importer.heads_duckdb import TABLE
+from services.importer.heads_duckdb import HEADS
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.statements_duckdb import quoted
 from shared.partition import Partition
@@ -53,7 +53,7 @@ def insert(connection: duckdb.DuckDBPyConnection, row: PartitionRow, parquet: Pa
     values = ("timestamp_ms", quoted(row.ticker), quoted(row.endpoint), *fields, *constants.values())
     connection.execute(
         f"INSERT INTO {form.table} ({', '.join(columns)}) "  # noqa: S608 (quoted)
-        f"SELECT {', '.join(values)} FROM {TABLE} ORDER BY timestamp_ms"
+        f"SELECT {', '.join(values)} FROM {HEADS} ORDER BY timestamp_ms"
     )
     if form.rows is not None:
         of_rows = ", ".join(form.parquet_columns)

@@ -35,6 +35,7 @@ from shared.durable_files import publish
 from shared.failpoints import failpoint
 from shared.partition import Partition
 
+
 class Notes(Protocol):
     """What else is written in the same transactions: the ledger."""
 
@@ -109,7 +110,7 @@ class _Replacement:
         """
         source, connection = self._source, self._connection
         try:
-            heads = load_heads(connection, source)
+            heads = load_heads(connection, source, self._folder)
             partition = Partition(source.ticker, source.endpoint, heads.trading_day)
             held = held_by(connection, partition)
             self._refuse_worse(partition, "snapshots", heads.records, held.snapshots)
@@ -144,7 +145,8 @@ class _Replacement:
     def _commit(self, row: PartitionRow, file: ParquetFile, held: Held) -> None:
         with transaction(self._connection):
             delete(self._connection, row.partition)
-            insert(self._connection, row, file.path)
+            with self._lake.sparing_memory(self._connection):
+                insert(self._connection, row, file.path)
             partitions.write(self._connection, row)
             self._notes.committed(self._connection, row, held)
             failpoint("importer.loaded")

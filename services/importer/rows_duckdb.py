@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.importer.heads_duckdb import TABLE, Heads
+from services.importer.heads_duckdb import HEADS, Heads
 from services.importer.source import Source
 from services.importer.staged_records import ROWS
 from services.importer.statements_duckdb import quoted
@@ -19,11 +19,13 @@ def parquet_query(source: Source, heads: Heads, spilled: Path | None = None) -> 
         spilled: where ``unsorted_query`` has put them, if the records were not in the order of time: sorted
             while the file is read, they would not fit into little memory.
     """
-    key = f"timestamp_ms AS timestamp, {quoted(source.ticker)} AS ticker, {quoted(source.endpoint)} AS endpoint"
+    key = (
+        f"timestamp_ms AS timestamp, {quoted(source.ticker)} AS ticker, {quoted(source.endpoint)} AS endpoint"
+    )
     rows = source.format.rows
     if rows is None:
         fields = ", ".join(field.stored_as for field in source.format.fields)
-        return f"SELECT {key}, {fields} FROM {TABLE} ORDER BY timestamp_ms"  # noqa: S608 (quoted)
+        return f"SELECT {key}, {fields} FROM {HEADS} ORDER BY timestamp_ms"  # noqa: S608 (quoted)
     parts = ", ".join(part.stored_as for part in rows.parts)
     if spilled is None:
         return f"SELECT {key}, {parts} FROM {ROWS} {_kept(heads)}"  # noqa: S608 (quoted)
@@ -41,4 +43,4 @@ def unsorted_query(source: Source, heads: Heads) -> str | None:
 
 
 def _kept(heads: Heads) -> str:
-    return "" if heads.are_all else f"WHERE number IN (SELECT number FROM {TABLE})"  # noqa: S608 (a constant)
+    return "" if heads.are_all else f"WHERE number IN (SELECT number FROM {HEADS})"  # noqa: S608 (a constant)
