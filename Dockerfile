@@ -3,11 +3,14 @@
 FROM python:3.13-slim AS build
 ARG SERVICE
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+# The importer has a part in C. The image itself gets neither compiler nor headers.
+RUN [ "$SERVICE" != importer ] || { apt-get update -qq && \
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev python3-dev >/dev/null; }
 RUN python -m venv --without-pip /opt/gexlake
 WORKDIR /build
 COPY requirements/${SERVICE}.txt requirements.txt
 RUN python -m pip --python /opt/gexlake/bin/python install --require-hashes --only-binary :all: -r requirements.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY services/__init__.py services/
 COPY services/${SERVICE} services/${SERVICE}
 COPY shared shared

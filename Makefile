@@ -11,12 +11,15 @@ SERVICES := intake fetcher importer janitor
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 
-$(VENV)/.ready: requirements/dev.txt pyproject.toml
+$(VENV)/.ready: requirements/dev.txt pyproject.toml setup.py $(wildcard services/importer/native/*)
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "gexlake needs Python 3.11 or newer: install it, or say where it is: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || \
 		{ echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: python3-venv)"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -c 'import pathlib, shutil, sys, sysconfig; include = pathlib.Path(sysconfig.get_path("include"), "Python.h"); \
+		sys.exit(not (include.exists() and any(map(shutil.which, ("cc", "gcc", "clang")))))' || \
+		{ echo "the importer has a part in C: install a compiler and the headers of $(PYTHON) (Debian: gcc libc6-dev python3-dev)"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
