@@ -10,11 +10,12 @@ Only the loopback by default. ``python -m bench.vendor --folder DIR --port N`` r
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,28 +24,12 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
+from bench.misbehaviour import Misbehaviour, answer_of
+
+__all__ = ["Misbehaviour", "Request", "Requests", "Vendor"]
+
 _CHUNK_BYTES: Final = 256 * 1024
 _STOP_POLL_S: Final = 0.02
-
-
-@dataclass(frozen=True)
-class Misbehaviour:
-    """How the answers for one name go wrong; what is not set goes right."""
-
-    status: int | None = None
-    """Answer this instead of 200, with a short text as the body."""
-    redirect_to: str | None = None
-    """Answer ``status`` (302 by default) with this URL as ``Location``."""
-    cut_after_bytes: int | None = None
-    """Close the connection after so many bytes of the body."""
-    hold_after_bytes: int | None = None
-    """Send so many bytes of the body, then nothing more until ``Vendor.release()``."""
-    bytes_per_s: float | None = None
-    content_type: str = "application/json"
-    content_length: bool = True
-    """False: the end of the body shows only by the end of the connection."""
-    times: int | None = None
-    """Only the first so many requests go wrong; None: all of them."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +48,8 @@ class Requests:
     seen: list[Request] = field(default_factory=list)
     peak: int = 0
     """How many were answered at the same time, at most."""
+    sent_bytes: int = 0
+    """Of all bodies together."""
     _under_way: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -78,6 +65,10 @@ class Requests:
             self._under_way += 1
             self.peak = max(self.peak, self._under_way)
             return sum(other.path == request.path for other in self.seen)
+
+    def _sent(self, size_bytes: int) -> None:
+        with self._lock:
+            self.sent_bytes += size_bytes
 
     def _end(self) -> None:
         with self._lock:
@@ -161,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             name = unquote(parts.path).lstrip("/")
             if vendor.admits is None or vendor.admits(name, parts.query):
-                self._answer(name, vendor._behaviour(name, number))  # noqa: SLF001
+                self._answer(name, headers, vendor._behaviour(name, number))  # noqa: SLF001
             else:
                 self._say(HTTPStatus.FORBIDDEN, {})
         except (BrokenPipeError, ConnectionResetError):
@@ -169,49 +160,49 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             vendor.requests._end()  # noqa: SLF001
 
-    def _answer(self, name: str, behaviour: Misbehaviour) -> None:
+    def _answer(self, name: str, asked: dict[str, str], behaviour: Misbehaviour) -> None:
         path = self.server.vendor.folder / name
-        if behaviour.redirect_to is not None:
+        if behaviour.instead is not None:
+            self.wfile.write(behaviour.instead)
+            self.close_connection = True
+        elif behaviour.redirect_to is not None:
             self._say(behaviour.status or HTTPStatus.FOUND, {"Location": behaviour.redirect_to})
         elif behaviour.status is not None:
-            self._say(behaviour.status, {})
+            self._say(behaviour.status, behaviour.headers)
         elif ".." in path.parts or not path.is_file():
             self._say(HTTPStatus.NOT_FOUND, {})
         else:
-            self._send_file(path, behaviour)
+            self._send_file(path, asked, behaviour)
 
-    def _say(self, status: int, headers: dict[str, str]) -> None:
+    def _say(self, status: int, headers: Mapping[str, str]) -> None:
         body = f"{status}\n".encode()
-        self.send_response(status)
-        for name, value in {
-            **headers,
-            "Content-Type": "text/plain",
-            "Content-Length": str(len(body)),
-        }.items():
-            self.send_header(name, value)
-        self.end_headers()
+        self._send_head(status, {"Content-Type": "text/plain", "Content-Length": str(len(body)), **headers})
         self.wfile.write(body)
 
-    def _send_file(self, path: Path, behaviour: Misbehaviour) -> None:
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", behaviour.content_type)
-        if behaviour.content_length:
-            self.send_header("Content-Length", str(path.stat().st_size))
-        else:
-            self.send_header("Connection", "close")
+    def _send_head(self, status: int, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            if value:
+                self.send_header(name, value)
         self.end_headers()
-        self._send_body(path, behaviour)
 
-    def _send_body(self, path: Path, behaviour: Misbehaviour) -> None:
+    def _send_file(self, path: Path, asked: dict[str, str], behaviour: Misbehaviour) -> None:
         with path.open("rb") as file:
-            if behaviour.hold_after_bytes is not None:
-                self._copy(file, behaviour.hold_after_bytes, behaviour.bytes_per_s)
-                self.server.vendor._released.wait()  # noqa: SLF001
-            if behaviour.cut_after_bytes is None:
-                self._copy(file, sys.maxsize, behaviour.bytes_per_s)
-            else:
-                self._copy(file, behaviour.cut_after_bytes - file.tell(), behaviour.bytes_per_s)
-                self.close_connection = True
+            answer = answer_of(os.fstat(file.fileno()), asked, behaviour)
+            self._send_head(answer.status, answer.headers)
+            file.seek(answer.start)
+            self._send_body(file, behaviour)
+
+    def _send_body(self, file: BinaryIO, behaviour: Misbehaviour) -> None:
+        held, cut = behaviour.hold_after_bytes, behaviour.cut_after_bytes
+        if held is not None:
+            self._copy(file, held, behaviour.bytes_per_s)
+            self.server.vendor._released.wait()  # noqa: SLF001
+        if cut is None:
+            self._copy(file, sys.maxsize, behaviour.bytes_per_s)
+        else:
+            self._copy(file, cut - (held or 0), behaviour.bytes_per_s)
+            self.close_connection = True
 
     def _copy(self, file: BinaryIO, count: int, bytes_per_s: float | None) -> None:
         """Send the next ``count`` bytes, or what is left."""
@@ -219,6 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
         sent, started = 0, time.monotonic()
         while chunk := file.read(max(0, min(step, count - sent))):
             self.wfile.write(chunk)
+            self.server.vendor.requests._sent(len(chunk))  # noqa: SLF001
             sent += len(chunk)
             if bytes_per_s is not None:
                 time.sleep(max(0.0, started + sent / bytes_per_s - time.monotonic()))

@@ -71,3 +71,36 @@ def test_a_body_without_a_length_ends_with_the_connection(vendor: Vendor) -> Non
     answer = get(vendor.url_of("day.json"))
     assert (answer.content, answer.headers["content-type"]) == (CONTENT, "text/html")
     assert "content-length" not in answer.headers
+
+
+def asked_for(vendor: Vendor, **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.get(vendor.url_of("day.json"), headers=named, trust_env=False, timeout=5)
+
+
+def test_the_rest_is_sent_while_the_file_is_the_same(vendor: Vendor, tmp_path: Path) -> None:
+    etag = get(vendor.url_of("day.json")).headers["etag"]
+    answer = asked_for(vendor, Range="bytes=10-", If_Range=etag)
+    assert (answer.status_code, answer.content) == (206, CONTENT[10:])
+    assert answer.headers["content-range"] == f"bytes 10-{len(CONTENT) - 1}/{len(CONTENT)}"
+    assert asked_for(vendor, Range=f"bytes={len(CONTENT)}-", If_Range=etag).status_code == 416
+    (tmp_path / "files" / "day.json").write_bytes(b"[2]")
+    answer = asked_for(vendor, Range="bytes=1-", If_Range=etag)
+    assert (answer.status_code, answer.content) == (200, b"[2]")
+    assert vendor.requests.sent_bytes == 2 * len(CONTENT) - 10 + 3
+
+
+def test_ranges_can_be_ignored_and_entity_tags_be_anything(vendor: Vendor) -> None:
+    vendor.misbehave("day.json", Misbehaviour(ranges=False, headers={"ETag": 'W/"x"'}))
+    answer = asked_for(vendor, Range="bytes=10-")
+    assert (answer.status_code, answer.content, answer.headers["etag"]) == (200, CONTENT, 'W/"x"')
+    vendor.misbehave("day.json", Misbehaviour(if_range=False, headers={"ETag": ""}))
+    answer = asked_for(vendor, Range="bytes=10-", If_Range='"other"')
+    assert (answer.status_code, "etag" in answer.headers) == (206, False)
+
+
+def test_anything_can_come_instead_of_an_answer(vendor: Vendor) -> None:
+    for instead in (b"", b"SSH-2.0-OpenSSH\r\n"):
+        vendor.misbehave("day.json", Misbehaviour(instead=instead))
+        with pytest.raises(httpx.RemoteProtocolError):
+            get(vendor.url_of("day.json"))
