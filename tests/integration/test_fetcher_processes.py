@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import os
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bench.nats_server import NatsServer
+from bench.process_usage import peak_bytes
 from bench.vendor import Misbehaviour, Vendor
 from shared import subjects
 from shared.bus import Bus
@@ -183,6 +185,47 @@ async def test_a_fetcher_killed_at_every_step_loses_nothing_and_does_nothing_twi
     assert fetchers.stop() == [0]
     assert left_over(paths) == []
     assert (await bus.js.stream_info(subjects.DEAD)).state.messages == 0
+
+
+async def test_a_fetcher_killed_half_way_loses_no_more_than_the_last_second(
+    bus: Bus, fetchers: Fetchers, vendor: Vendor, paths: LakePaths
+) -> None:
+    bytes_per_s = 1_000_000
+    command = a_file(vendor, "slow.json")
+    vendor.misbehave("slow.json", Misbehaviour(bytes_per_s=bytes_per_s))
+    await bus.send(command)
+    process = fetchers.start()
+    await eventually(lambda: vendor.requests.sent_bytes > 1_500_000)
+    process.kill()
+    sent_bytes = vendor.requests.sent_bytes
+    process.wait(20)
+    fetchers.start()
+    event = await staged(bus, command.job)
+    assert event.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    first, rest = vendor.requests.seen
+    assert "range" not in first.headers
+    assert int(rest.headers["range"].strip("bytes=-")) > sent_bytes - bytes_per_s
+    assert left_over(paths) == []
+
+
+async def test_a_bomb_of_10_gb_ends_terminal_and_takes_little(
+    bus: Bus, fetchers: Fetchers, vendor: Vendor, paths: LakePaths
+) -> None:
+    zeros = gzip.compress(bytes(200_000_000))
+    (vendor.folder / "bomb.json.gz").write_bytes(zeros * 50)
+    assert len(zeros) * 50 < 12_000_000
+    job = a_job(base_url=vendor.url_of("bomb.json.gz", query=""))
+    await bus.send(a_fetch(job, url=vendor.url_of("bomb.json.gz")))
+    process = fetchers.start()
+
+    async def failed() -> JobFailed | None:
+        return await bus.last(JobFailed, job.job_id)
+
+    fact = await eventually(failed, within_s=60)
+    assert fact.final
+    assert "inflates to at least" in fact.error
+    assert peak_bytes(process.pid) < 100_000_000
+    assert not [path for path in paths.staging_root.rglob("*") if path.is_file()]
 
 
 async def test_a_start_sweeps_what_a_killed_fetcher_left_and_spares_a_live_one(

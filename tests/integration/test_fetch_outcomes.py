@@ -1,0 +1,269 @@
+"""Every row of the table in docs/fetching.md, against a server on the loopback that can do each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from bench.vendor import Misbehaviour, Vendor
+from services.fetcher import errors
+from services.fetcher.download import download, partial_of
+from services.fetcher.settings import FetcherSettings
+from services.fetcher.spool import blocking
+from services.fetcher.staged_files import StagedFile
+from services.fetcher.wiring import new_limits, sources
+from shared.errors import GexlakeError, Terminal, Transient
+from shared.paths import is_partial
+from tests.support.poll import eventually
+from tests.support.values import a_job
+
+DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "fetching.md"
+CONTENT: Final = b"[" + b"1," * 200_000 + b"1]"
+PACKED: Final = gzip.compress(CONTENT)
+MAX_BYTES: Final = 1_000_000
+BOMB: Final = gzip.compress(b"[" + bytes(20_000_000))
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the source does, and how the fetch ends."""
+
+    trouble: Misbehaviour
+    error: type[GexlakeError]
+    words: str
+    content: bytes = CONTENT
+    name: str = "day.json"
+    settings: dict[str, float] = field(default_factory=dict)
+
+
+def answers(status: int, error: type[GexlakeError], words: str = "", **headers: str) -> Row:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Row(Misbehaviour(status=status, headers=named), error, words or str(status))
+
+
+def is_of(kind: str) -> Row:
+    return Row(Misbehaviour(content_type=kind), errors.UnusableAnswer, kind.partition(";")[0])
+
+
+def sends(content: bytes, error: type[GexlakeError], words: str, name: str = "day.json") -> Row:
+    return Row(Misbehaviour(), error, words, content, name)
+
+
+ROWS: Final = {
+    "no connection": Row(Misbehaviour(), errors.SourceUnavailable, "could not be reached"),
+    "no answer in time": Row(Misbehaviour(), errors.SourceUnavailable, "sent nothing for too long"),
+    "connection closed without an answer": Row(
+        Misbehaviour(instead=b""), errors.SourceUnavailable, "broke off"
+    ),
+    "an answer that is not HTTP": Row(
+        Misbehaviour(instead=b"SSH-2.0-OpenSSH\r\n"), errors.SourceUnavailable, "did not speak HTTP"
+    ),
+    "silence in the middle": Row(
+        Misbehaviour(hold_after_bytes=1000), errors.SourceUnavailable, "sent nothing for too long"
+    ),
+    "below the minimum speed": Row(
+        Misbehaviour(bytes_per_s=10_000),
+        errors.SourceTooSlow,
+        "GEXLAKE_FETCH_MIN_BYTES_PER_S",
+        settings={"fetch_min_bytes_per_s": 1_000_000, "fetch_min_speed_window_s": 0.2},
+    ),
+    "not done by the deadline": Row(
+        Misbehaviour(bytes_per_s=100_000),
+        errors.SourceTooSlow,
+        "GEXLAKE_FETCH_TIMEOUT_S",
+        settings={"fetch_timeout_s": 0.3},
+    ),
+    "fewer bytes than announced": Row(
+        Misbehaviour(cut_after_bytes=1000), errors.SourceUnavailable, "broke off the connection"
+    ),
+    "a gzip without a length that breaks off": Row(
+        Misbehaviour(content_length=False, cut_after_bytes=100),
+        errors.FileIncomplete,
+        "broke off",
+        PACKED,
+        "day.json.gz",
+    ),
+    "408": answers(408, errors.SourceBusy),
+    "425": answers(425, errors.SourceBusy),
+    "429": answers(429, errors.SourceBusy),
+    "429 with Retry-After": answers(429, errors.SourceBusy, "asks to wait 120 s", Retry_After="120"),
+    "500": answers(500, errors.SourceBusy),
+    "502": answers(502, errors.SourceBusy),
+    "503": answers(503, errors.SourceBusy),
+    "503 with a date in Retry-After": answers(
+        503, errors.SourceBusy, "asks to wait 0 s", Retry_After="Fri, 14 Nov 2025 17:02:00 GMT"
+    ),
+    "504": answers(504, errors.SourceBusy),
+    "another 5xx": answers(599, errors.SourceBusy),
+    "401": answers(401, errors.SignatureRejected, "post a fresh URL"),
+    "403": answers(403, errors.SignatureRejected, "post a fresh URL"),
+    "404": answers(404, errors.SourceMissing, "no such file"),
+    "410": answers(410, errors.SourceMissing, "no such file"),
+    "416": answers(416, errors.UnusableAnswer),
+    "204": answers(204, errors.UnusableAnswer),
+    "206 that was not asked for": answers(206, errors.UnusableAnswer),
+    "another 4xx": answers(418, errors.UnusableAnswer),
+    "a redirect to nowhere": Row(
+        Misbehaviour(status=302, headers={"Location": ""}), errors.UnusableAnswer, "without saying where to"
+    ),
+    "a redirect that is not allowed": Row(
+        Misbehaviour(redirect_to="https://elsewhere.test/day.json?sig=secret"),
+        errors.SourceRefused,
+        "not allowed",
+    ),
+    "more than three redirects": Row(
+        Misbehaviour(redirect_to="/day.json"), errors.UnusableAnswer, "redirects more than 3 times"
+    ),
+    "text/html": is_of("text/html; charset=utf-8"),
+    "application/xml": is_of("application/xml"),
+    "another type that no file has": is_of("image/png"),
+    "a Content-Encoding": Row(
+        Misbehaviour(headers={"Content-Encoding": "gzip"}), errors.UnusableAnswer, "Content-Encoding", PACKED
+    ),
+    "too large as announced": sends(b"[" * (MAX_BYTES + 1), errors.FileTooLarge, "GEXLAKE_MAX_FILE_BYTES"),
+    "too large as received": Row(
+        Misbehaviour(content_length=False),
+        errors.FileTooLarge,
+        "GEXLAKE_MAX_FILE_BYTES",
+        b"[" * (MAX_BYTES + 1),
+    ),
+    "too large inflated": sends(BOMB, errors.FileTooLarge, "inflates to at least", "day.json.gz"),
+    "a web page instead of JSON": sends(b"\n<!DOCTYPE html>", errors.NotAHistoryFile, "web page"),
+    "neither [ nor {": sends(b"timestamp,spot", errors.NotAHistoryFile, "neither"),
+    "gzip without .gz": sends(PACKED, errors.NotAHistoryFile, "lacks .gz"),
+    ".gz without gzip": sends(CONTENT, errors.NotAHistoryFile, "ends in .gz", "day.json.gz"),
+    "a broken gzip": sends(PACKED[:-100] + bytes(100), errors.NotAHistoryFile, "broken gzip", "day.json.gz"),
+    "a gzip that ends too early": sends(PACKED[:-9], errors.NotAHistoryFile, "breaks off", "day.json.gz"),
+    "nothing": sends(b"", errors.NotAHistoryFile, "is empty"),
+}
+
+
+@pytest.fixture
+def vendor(tmp_path: Path) -> Iterator[Vendor]:
+    folder = tmp_path / "vendor"
+    folder.mkdir()
+    with Vendor(folder) as vendor:
+        yield vendor
+
+
+async def fetch(vendor: Vendor, name: str, tmp_path: Path, **settings: float) -> StagedFile:
+    chosen = FetcherSettings(
+        allowed_sources=(vendor.base_url,),
+        max_file_bytes=MAX_BYTES,
+        fetch_read_timeout_s=0.2,
+    ).model_copy(update=settings)
+    final = tmp_path / "source" / name
+
+    async def tell(done: int, total: int | None) -> None:
+        assert total is None or done <= total
+
+    async with sources(chosen) as source, partial_of(final, a_job(), chosen.max_file_bytes) as partial:
+        await download(source, vendor.url_of(name), partial, tell=tell, limits=new_limits(chosen))
+        return await blocking(final, partial.publish)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in ROWS if name not in {"no connection", "no answer in time"}]
+)
+async def test_a_trouble_ends_as_the_table_says(vendor: Vendor, tmp_path: Path, name: str) -> None:
+    row = ROWS[name]
+    (vendor.folder / row.name).write_bytes(row.content)
+    vendor.misbehave(row.name, row.trouble)
+    with pytest.raises(row.error, match=re.escape(row.words)) as raised:
+        await fetch(vendor, row.name, tmp_path, **row.settings)
+    vendor.release()
+    assert "secret" not in str(raised.value)
+    assert type(raised.value) is row.error
+    can_help = issubclass(row.error, Transient)
+    assert is_documented(name, "transient" if can_help else "terminal")
+    left = [path for path in (tmp_path / "source").iterdir() if not is_partial(path)]
+    assert not [path for path in left if path.suffix != ".resume"]
+    assert can_help or left == []
+
+
+async def test_a_source_that_nobody_listens_at_is_transient(vendor: Vendor, tmp_path: Path) -> None:
+    vendor.stop()
+    row = ROWS["no connection"]
+    with pytest.raises(row.error, match=row.words):
+        await fetch(vendor, "day.json", tmp_path)
+    assert is_documented("no connection", "transient")
+
+
+async def test_a_source_that_takes_the_connection_and_says_nothing_is_transient(
+    vendor: Vendor, tmp_path: Path
+) -> None:
+    row = ROWS["no answer in time"]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        vendor.misbehave(
+            "day.json",
+            Misbehaviour(redirect_to=f"http://127.0.0.1:{silent.getsockname()[1]}/day.json"),
+        )
+        allowed = (vendor.base_url, f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        with pytest.raises(row.error, match=row.words):
+            await fetch(vendor, "day.json", tmp_path, allowed_sources=allowed)  # type: ignore[arg-type]
+    assert is_documented("no answer in time", "transient")
+
+
+def test_the_document_has_just_the_rows_that_are_tested() -> None:
+    assert [name for name, _ in documented()] == list(ROWS)
+    assert all(issubclass(row.error, Transient | Terminal) for row in ROWS.values())
+
+
+def documented() -> list[tuple[str, str]]:
+    """Return the rows of the document's table: what the source does, and whether that is transient."""
+    rows = re.findall(r"^\| ([^|]+) \| (transient|terminal) \|", DOCUMENT.read_text(), re.MULTILINE)
+    return [(name.replace("`", ""), verdict) for name, verdict in rows]
+
+
+def is_documented(name: str, verdict: str) -> bool:
+    return (name, verdict) in documented()
+
+
+async def test_a_day_of_150_mb_over_connections_cut_every_20_mb_comes_whole_and_once(
+    vendor: Vendor, tmp_path: Path
+) -> None:
+    content = b"[" + b"0123456789," * 13_600_000 + b"0]"
+    (vendor.folder / "day.json").write_bytes(content)
+    vendor.misbehave("day.json", Misbehaviour(cut_after_bytes=20_000_000))
+    staged = await fetch(vendor, "day.json", tmp_path, max_file_bytes=200_000_000, fetch_read_timeout_s=10)
+    assert staged.sha256 == hashlib.sha256(content).hexdigest()
+    assert staged.size_bytes == len(content)
+    assert vendor.requests.count("day.json") == 8
+    assert vendor.requests.sent_bytes < 1.1 * len(content)
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        Misbehaviour(),
+        Misbehaviour(if_range=False),
+        Misbehaviour(ranges=False),
+        Misbehaviour(if_range=False, headers={"ETag": ""}),
+    ],
+    ids=["as-it-should", "if-range-ignored", "ranges-ignored", "no-entity-tag"],
+)
+async def test_a_file_that_changes_half_way_ends_as_the_new_one_unmixed(
+    vendor: Vendor, tmp_path: Path, then: Misbehaviour
+) -> None:
+    """The bytes of both have the same length, and whatever the source makes of the range, none is mixed."""
+    old, new = CONTENT, CONTENT.replace(b"1", b"2")
+    path = vendor.folder / "day.json"
+    path.write_bytes(old)
+    vendor.misbehave("day.json", Misbehaviour(hold_after_bytes=200_000, cut_after_bytes=200_000))
+    fetching = asyncio.create_task(fetch(vendor, "day.json", tmp_path, fetch_read_timeout_s=10))
+    await eventually(lambda: vendor.requests.sent_bytes >= 200_000)
+    path.write_bytes(new)
+    vendor.misbehave("day.json", then)
+    vendor.release()
+    staged = await fetching
+    assert staged.path.read_bytes() == new
+    assert staged.sha256 == hashlib.sha256(new).hexdigest()
