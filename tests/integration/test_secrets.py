@@ -1,0 +1,259 @@
+"""No key and no signed query is told to anybody: the whole system runs, everything fails, all is searched.
+
+Every secret has the same mark in it. Commands hold signed URLs, for they have to be fetched; that the mark is
+found there shows that the search finds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from bench.generator import Day
+from bench.stack import NATS, Stack
+from bench.vendor import Misbehaviour, Vendor
+from bench.vendor_api import StandInApi
+from tests.support.overheard import COMMANDS, Overheard, overhearing
+from tests.support.poll import eventually
+from tests.support.system import WITHIN_S, System
+
+MARK: Final = "S3CRET"
+QUERY: Final = f"sig={MARK}sig%2Bwith'quote&se=2025-11-14"
+CLIENT_KEY: Final = f"{MARK}-client-key"
+VENDOR_KEY: Final = f"gexbot_custom_{MARK}vendor"
+ELSEWHERE: Final = f"https://elsewhere.test/day.json?{QUERY}"
+DAY_URL: Final = "https://hist.gex.bot/day.json"
+ROOT: Final = Path(__file__).parents[2]
+SETTINGS: Final = {
+    "GEXLAKE_API_KEYS": CLIENT_KEY,
+    "GEXBOT_API_KEY": VENDOR_KEY,
+    "GEXLAKE_LOG_LEVEL": "DEBUG",
+    "GEXLAKE_ACK_WAIT_S": "2",
+    "GEXLAKE_RETRY_DELAY_S": "0.1",
+    "GEXLAKE_MAX_ATTEMPTS": "2",
+    "GEXLAKE_MAX_FILE_BYTES": "200000",
+    "GEXLAKE_FETCH_READ_TIMEOUT_S": "0.3",
+    "GEXLAKE_SOURCE_MAX_FAILURES": "3",
+    "GEXLAKE_SOURCE_PAUSE_S": "0.2",
+}
+BAD_ANSWERS: Final = {
+    "503": Misbehaviour(status=503),
+    "429": Misbehaviour(status=429),
+    "403": Misbehaviour(status=403),
+    "404": Misbehaviour(status=404),
+    "418": Misbehaviour(status=418),
+    "cut": Misbehaviour(cut_after_bytes=100),
+    "silent": Misbehaviour(hold_after_bytes=100),
+    "a page by its type": Misbehaviour(content_type="text/html"),
+    "leads elsewhere": Misbehaviour(redirect_to=ELSEWHERE),
+    "leads inside": Misbehaviour(redirect_to=f"http://169.254.169.254/latest?{QUERY}"),
+    "leads nowhere": Misbehaviour(redirect_to=f"//[::1?{QUERY}"),
+    "carries a user": Misbehaviour(redirect_to=f"https://user:{MARK}@hist.gex.bot/day.json"),
+}
+BAD_CONTENTS: Final = {
+    "a page that repeats the URL": f"<html>{DAY_URL}?{QUERY}</html>".encode(),
+    "an error that repeats the URL": f'{{"error": "{DAY_URL}?{QUERY}"}}'.encode(),
+    "records that repeat the URL": f'[{{"ticker": "{DAY_URL}?{QUERY}"}}]'.encode(),
+    "broken JSON": f'[{{"timestamp": 1, "{DAY_URL}?{QUERY}'.encode(),
+    "compressed": gzip.compress(b"[]"),
+    "empty": b"",
+    "too large": b"[" + b" " * 200_000 + b"]",
+}
+BAD_BODIES: Final[tuple[dict[str, Any], ...]] = (
+    {"url": ELSEWHERE},
+    {"url": f"https://user:{MARK}@hist.gex.bot/day.json"},
+    {"url": f"https://hist.gex.bot/day.exe?{QUERY}"},
+    {"url": f"https://hist.gex.bot:99999/day.json?{QUERY}"},
+    {"url": f"https://hist.gex.bot/../day.json?{QUERY}"},
+    {"url": f"ftp://hist.gex.bot/day.json?{QUERY}"},
+    {"url": f"file:///etc/day.json?{QUERY}"},
+    {"url": f"see {DAY_URL} day.json?{QUERY}"},
+    {"url": DAY_URL, "endpoint": ELSEWHERE},
+    {"url": DAY_URL, "endpoint": "gex_zero", "ticker": ELSEWHERE},
+    {"url": DAY_URL, "endpoint": "gex_zero", "ticker": "SPX", "priority": ELSEWHERE},
+)
+A_DAY: Final = date(2025, 9, 2)
+
+
+class MarkedApi(StandInApi):
+    """The vendor's API, whose signatures have the mark in them."""
+
+    def _signature(self, name: str, until: str) -> str:
+        return MARK + super()._signature(name, until)
+
+
+@dataclass
+class Scene:
+    """The system, a vendor of posted URLs, and one whose API signs them; all that is told is overheard."""
+
+    system: System
+    api: MarkedApi
+    overheard: Overheard
+    client: httpx.AsyncClient
+
+    async def post(self, day: Day, **more: Any) -> str:
+        """Post a day, as often as it takes, and return its job's id."""
+        body = {"url": self.system.vendor.url_of(day.file_name, QUERY), **more}
+
+        async def accepted() -> str:
+            answer = await self.client.post("/gex_history_url", json=body)
+            return str(answer.json()["id"]) if answer.is_success else ""
+
+        return await eventually(accepted, within_s=WITHIN_S, what=day.file_name)
+
+    async def finished(self, job_id: str) -> str:
+        """Wait until a job is finished and return its state."""
+
+        async def look() -> str:
+            answer = await self.client.get(f"/jobs/{job_id}")
+            state = str(answer.json().get("state"))
+            return state if state in {"completed", "skipped", "failed"} else ""
+
+        return await eventually(
+            look, within_s=WITHIN_S, what=lambda: f"{job_id}\n{self.system.stack.tails()}"
+        )
+
+    async def backfill(self, endpoint: str) -> str:
+        """Ask for a day by its date and return how that ended."""
+        body = {"ticker": "NQ_NDX", "endpoint": endpoint, "days": [A_DAY.isoformat()]}
+        (day,) = (await self.client.post("/backfill", json=body)).json()["days"]
+        return await self.finished(day["id"])
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[tuple[System, MarkedApi]]:
+    posted, signed = tmp_path / "posted", tmp_path / "signed"
+    posted.mkdir()
+    signed.mkdir()
+    with Vendor(posted) as vendor, Vendor(signed) as other, MarkedApi(other, key=VENDOR_KEY) as api:
+        settings = {
+            **SETTINGS,
+            "GEXLAKE_ALLOWED_SOURCES": f"{vendor.base_url},{other.base_url}",
+            "GEXLAKE_VENDOR_API": api.base,
+            "GEXLAKE_LOG_DIR": str(tmp_path / "stack" / "data" / "logs"),
+        }
+        with Stack(tmp_path / "stack", env=settings) as stack:
+            yield System(stack, vendor, posted), api
+
+
+@contextlib.asynccontextmanager
+async def scene_on(stage: tuple[System, MarkedApi], overheard: Overheard) -> AsyncIterator[Scene]:
+    system, api = stage
+    async with httpx.AsyncClient(
+        base_url=system.stack.url,
+        headers={"X-API-Key": CLIENT_KEY},
+        event_hooks={"response": [overheard.note_answer]},
+        trust_env=False,
+        timeout=10,
+    ) as client:
+        yield Scene(system, api, overheard, client)
+
+
+async def test_no_key_and_no_signed_query_is_told_whatever_fails(stage: tuple[System, MarkedApi]) -> None:
+    async with overhearing(stage[0].stack) as overheard, scene_on(stage, overheard) as scene:
+        assert await post_what_fails(scene) == {"failed"}
+        await ask_the_vendor(scene)
+        await lose_processes(scene)
+        await ask_wrongly(scene)
+        await look_at_everything(scene)
+        await use_the_command_line(scene)
+    assert overheard.texts.pop(COMMANDS).count(MARK) > len(BAD_ANSWERS) + len(BAD_CONTENTS)
+    assert overheard.finds("source_left_alone")
+    assert overheard.finds(MARK) == []
+
+
+async def post_what_fails(scene: Scene) -> set[str]:
+    """Post everything that the vendor may answer wrongly, and return how that ended."""
+    jobs = []
+    for behaviour in BAD_ANSWERS.values():
+        day = scene.system.new_day()
+        scene.system.vendor.misbehave(day.file_name, behaviour)
+        jobs.append(await scene.post(day))
+    for content in BAD_CONTENTS.values():
+        day = scene.system.new_day()
+        scene.system.offer(day, content)
+        jobs.append(await scene.post(day, force=True, reason=f"as in {ELSEWHERE}"))
+    return set(await asyncio.gather(*(scene.finished(job_id) for job_id in jobs)))
+
+
+async def ask_the_vendor(scene: Scene) -> None:
+    """Ask for days by date: one that is there, expired, broken, missing, and all with a wrong key."""
+    days = {each: Day("NQ_NDX", each, A_DAY, 30, 5, seed=1) for each in ("gex_zero", "gex_one", "gex_full")}
+    for day in days.values():
+        day.write(scene.api.vendor.folder / day.file_name)
+    scene.api.vendor.misbehave(days["gex_one"].file_name, Misbehaviour(status=503))
+    assert await scene.backfill("gex_zero") == "completed"
+    assert await scene.backfill("gex_one") == "failed"
+    scene.api.expire_next = 10
+    assert await scene.backfill("gex_full") == "failed"
+    assert await scene.backfill("state_gex_full") == "skipped"
+    scene.system.stack.stop_service("fetcher")
+    scene.system.stack.start_service("fetcher", {"GEXBOT_API_KEY": f"gexbot_custom_{MARK}wrong"})
+    assert await scene.backfill("state_gex_one") == "failed"
+    scene.api.expire_next = 0
+
+
+async def lose_processes(scene: Scene) -> None:
+    """Lose a fetcher in the midst of a file, an importer in the midst of an import, and the broker."""
+    system = scene.system
+    for service, failpoint in (("fetcher", "fetcher.downloading"), ("importer", "importer.loaded")):
+        await system.started(service, failpoint)
+        job_id = await scene.post(system.new_day())
+        await asyncio.to_thread(system.stack.wait_exit, service)
+        await system.started(service)
+        assert await scene.finished(job_id) == "completed"
+    system.stack.kill(NATS)
+    await scene.client.post("/gex_history_url", json={"url": system.vendor.url_of("day.json", QUERY)})
+    system.stack.start_service(NATS)
+    await asyncio.to_thread(system.stack.wait_ready)
+    assert await scene.finished(await scene.post(system.new_day())) == "completed"
+
+
+async def ask_wrongly(scene: Scene) -> None:
+    for body in BAD_BODIES:
+        assert (await scene.client.post("/gex_history_url", json=body)).status_code == 422
+    assert (await scene.client.post("/backfill", json={"ticker": ELSEWHERE})).status_code == 422
+    assert (await scene.client.post("/gex_history_url", content=f'{{"{ELSEWHERE}')).status_code == 400
+    for header in ({"X-API-Key": f"{MARK}-wrong"}, {"X-API-Key": "", "Authorization": f"Bearer {MARK}"}):
+        assert (await scene.client.get("/jobs", headers=header)).status_code == 401
+
+
+async def look_at_everything(scene: Scene) -> None:
+    for path in ("/jobs", "/status", "/metrics", "/ready", "/health", "/api/v1/sources", "/openapi.json"):
+        assert (await scene.client.get(path)).is_success
+    failed = (await scene.client.get("/jobs", params={"status": "failed"})).json()["jobs"]
+    body = {"force": True, "reason": ELSEWHERE}
+    assert (await scene.client.post(f"/jobs/{failed[0]['id']}/replay", json=body)).is_success
+
+
+async def use_the_command_line(scene: Scene) -> None:
+    stack = scene.system.stack
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "GEXLAKE_URL": stack.url,
+        "GEXLAKE_NATS_URL": stack.nats_url,
+        "GEXLAKE_API_KEY": CLIENT_KEY,
+    }
+    backfill = ["backfill", "NQ_NDX", "gex_zero,gex_one", A_DAY.isoformat(), A_DAY.isoformat()]
+    for arguments in (["jobs"], ["status"], ["submit", ELSEWHERE], ["sql", "FROM import_jobs"], backfill):
+        ran = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cli", *arguments),
+            env=environment,
+            cwd=stack.folder,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await ran.communicate()
+        scene.overheard.note(f"gexlake {arguments[0]}", said.decode())
