@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from cli.backfill_days import Backfilled, Followed, Outcome, Plan
+from cli.backfill_days import Backfilled, Outcome, Plan, PlanJobs
 from cli.backfill_shown import outcome_shown, plan_shown, shown_on
 from cli.intake_httpx import Intake
 from cli.settings import CliSettings
@@ -79,7 +79,7 @@ def _followed(intake: Intake, plan: Plan, *, as_json: bool) -> Backfilled:
     screen.print(plan_shown(plan))
     try:
         with shown_on(screen, plan) as show:
-            return follow(Followed(plan, intake.jobs).look, show, poll_s=POLL_S)
+            return follow(PlanJobs(plan, intake.jobs).look, show, poll_s=POLL_S)
     except KeyboardInterrupt:
         typer.echo("gexlake: the jobs go on; the same command follows them again", err=True)
         raise typer.Exit(_INTERRUPTED) from None

@@ -129,8 +129,8 @@ def how_it_ended(job: JobAnswer) -> Ended | None:
             return None
 
 
-class Followed:
-    """Looks at the jobs of a plan, again and again; a day that is finished is not looked at any more.
+class PlanJobs:
+    """The jobs of a plan, to be looked at again and again; a day that is finished is not asked for any more.
 
     Args:
         plan: whose jobs.

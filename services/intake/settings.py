@@ -25,7 +25,7 @@ class IntakeSettings(SourceSettings):
     rate_limit_history: Rate = Field(
         "600/minute", validation_alias=aliases("GEXLAKE_RATE_LIMIT_HISTORY", "RATE_LIMIT_HISTORY")
     )
-    """Of each client on ``POST /gex_history_url``."""
+    """Of each client on ``POST /gex_history_url`` and ``POST /backfill`` together."""
     rate_limit_gex: Rate = Field(
         "6000/minute", validation_alias=aliases("GEXLAKE_RATE_LIMIT_GEX", "RATE_LIMIT_GEX")
     )

@@ -13,9 +13,10 @@ from rich.console import Console, RenderableType
 from cli import backfill as command
 from cli.__main__ import main
 from cli.answers import JobAnswer
-from cli.backfill_days import Backfilled, Ended, Followed, Outcome, Plan, how_it_ended
+from cli.backfill_days import Backfilled, Ended, Outcome, Plan, PlanJobs, Standing, how_it_ended
 from cli.backfill_shown import outcome_shown, plan_shown, shown_on
 from cli.errors import UnexpectedAnswer
+from services.intake.backfill_plan import Standing as ToldByIntake
 from tests.support.fake_intake import FakeIntake, fake_intake
 
 Say = Callable[..., tuple[int, str, str]]
@@ -234,6 +235,10 @@ def test_a_job_tells_what_became_of_its_day(answer: dict[str, Any], ended: Ended
     assert how_it_ended(JobAnswer.read(answer)) == ended
 
 
+def test_every_standing_that_intake_tells_is_known() -> None:
+    assert {str(each) for each in Standing} == {str(each) for each in ToldByIntake}
+
+
 def plan_of(*days: dict[str, Any]) -> Plan:
     return Plan.read(an_answer(*days))
 
@@ -246,7 +251,7 @@ def test_pages_are_turned_until_all_jobs_are_found() -> None:
         asked.append(filters["offset"])
         return pages[len(asked) - 1]
 
-    done = Followed(plan_of(day(10), day(14)), list_jobs).look()
+    done = PlanJobs(plan_of(day(10), day(14)), list_jobs).look()
     assert (done.is_finished, asked) == (True, [0, 500])
     assert done.count(Outcome.IMPORTED) == 2
 
@@ -258,14 +263,14 @@ def test_what_is_finished_is_not_asked_for_again() -> None:
         asked.append(filters["ticker"])
         return page(job(10, "completed")) if filters["ticker"] == "NQ_NDX" else page(job(11, "started"))
 
-    followed = Followed(plan_of(day(10), day(11, ticker="SPX")), list_jobs)
+    followed = PlanJobs(plan_of(day(10), day(11, ticker="SPX")), list_jobs)
     assert not followed.look().is_finished
     followed.look()
     assert asked == ["NQ_NDX", "SPX", "SPX"]
 
 
 def test_a_job_that_intake_has_forgotten_is_not_waited_for() -> None:
-    done = Followed(plan_of(day(10)), lambda _: page()).look()
+    done = PlanJobs(plan_of(day(10)), lambda _: page()).look()
     assert done.is_finished
     assert [ended.outcome for ended in done.ended.values()] == [Outcome.FAILED]
 
@@ -274,13 +279,13 @@ def test_a_plan_without_jobs_is_finished_and_asks_nothing() -> None:
     def list_jobs(_: Mapping[str, Any]) -> dict[str, Any]:
         raise AssertionError
 
-    assert Followed(plan_of(day(11, "held")), list_jobs).look().is_finished
+    assert PlanJobs(plan_of(day(11, "held")), list_jobs).look().is_finished
     assert "no trading days" in shown(plan_shown(plan_of()))
 
 
 def test_an_answer_without_a_list_of_jobs_is_an_error_of_ours() -> None:
     with pytest.raises(UnexpectedAnswer, match="no list of jobs"):
-        Followed(plan_of(day(10)), lambda _: {}).look()
+        PlanJobs(plan_of(day(10)), lambda _: {}).look()
 
 
 def test_many_days_with_the_same_end_are_one_line() -> None:

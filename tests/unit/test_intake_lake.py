@@ -1,0 +1,35 @@
+"""What intake asks the importer, and what it reads of the answer: held against the importer's own code."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+from services.importer.queries_nats import Queries
+from services.intake.backfill_request import MAX_JOBS
+from services.intake.lake_nats import DaysRequest, KnownDay
+from shared.market_days import days_between
+from shared.partition import Partition
+from tests.support.lake import LakeOnDisk, records
+
+
+def asked(lake: LakeOnDisk, request: DaysRequest) -> list[KnownDay]:
+    answer = Queries(lake.lake, lake.settings).days(request.model_dump_json().encode())
+    # As over the wire.
+    return [KnownDay.model_validate_json(json.dumps(day)) for day in answer["days"]]
+
+
+def test_the_importer_answers_intake_in_words_that_it_reads(lake: LakeOnDisk) -> None:
+    lake.bring_in(lake.stage(records(3)))
+    day = date(2025, 11, 14)
+    (known,) = asked(lake, DaysRequest(tickers=("NQ_NDX",), endpoints=("gex_zero",), days=(day,)))
+    assert (known.partition, known.standing) == (Partition("NQ_NDX", "gex_zero", day), "held")
+
+
+def test_the_importer_takes_the_largest_request_that_intake_sends(lake: LakeOnDisk) -> None:
+    days = tuple(
+        days_between(date(2020, 1, 1), date.fromordinal(date(2020, 1, 1).toordinal() + MAX_JOBS - 1))
+    )
+    names = tuple(f"T{number}" for number in range(MAX_JOBS))
+    assert len(days) == MAX_JOBS
+    assert asked(lake, DaysRequest(tickers=names, endpoints=("gex_zero",), days=days)) == []
