@@ -14,8 +14,8 @@ from services.intake.parts import Parts
 _DESCRIPTION = """
 Brings days of options gamma-exposure history from a posted URL into DuckDB and Parquet.
 
-Post the URL of a day to `/gex_history_url`, follow the job at `/jobs/{id}`. Every error is answered as
-`{"error": {"field", "rule", "message"}}`.
+Post the URL of a day to `/gex_history_url`, or ask for a range of days at `/backfill`; follow the jobs at
+`/jobs/{id}`. Every error is answered as `{"error": {"field", "rule", "message"}}`.
 """
 
 
