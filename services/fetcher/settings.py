@@ -54,10 +54,11 @@ class FetcherSettings(SourceSettings):
 
     @property
     def breaker_rules(self) -> BreakerRules:
-        """When a source is left alone; the one request that then tries it has the time of a slow answer."""
+        """When a source is left alone; the request that then tries it has the time of the slowest answer."""
         return BreakerRules(
             failures=self.source_max_failures,
             pause_s=self.source_pause_s,
             longest_pause_s=self.source_longest_pause_s,
-            probe_s=self.fetch_connect_timeout_s + self.fetch_read_timeout_s,
+            # Connecting and the handshake of TLS have the one time each.
+            probe_s=2 * self.fetch_connect_timeout_s + self.fetch_read_timeout_s,
         )
