@@ -1,9 +1,10 @@
-"""The compiled reader in ``native/``; ``staged_records`` is what the importer uses."""
+# The compiled reader in native/; staged_records.py is what the importer uses.
+from typing import TypeAlias
 
 from typing_extensions import CapsuleType
 
-_Field = tuple[str, str, str, bool]
-"""Name, column, kind (n, i, a, v: as in ``native/records.h``), and whether it is required."""
+# Name, column, kind (n, i, a, v: as in native/records.h), and whether it is required.
+_Field: TypeAlias = tuple[str, str, str, bool]
 
 def stream(
     *,

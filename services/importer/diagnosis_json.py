@@ -1,6 +1,7 @@
 """Say what is wrong with a staged file: which record, which field.
 
-A plain reader, a record at a time. It is slow beside the compiled one, and runs only on files that were refused.
+A plain reader, a record at a time. It is slow beside the compiled one, and runs only on files that were
+refused.
 """
 
 from __future__ import annotations

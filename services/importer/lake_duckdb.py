@@ -161,8 +161,8 @@ class Lake:
     def sparing_memory(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         """Give DuckDB less memory for as long as rows are inserted.
 
-        What it has written it keeps in its cache up to its limit, so that a larger file would take more memory
-        than all else of its import does.
+        What it has written it keeps in its cache up to its limit, so that a larger file would take more
+        memory than all else of its import does.
         """
         with suppress(duckdb.OutOfMemoryException):  # queries hold more at this moment
             connection.execute(_memory_limit(int(self._memory_mb * _INSERT_SHARE)))

@@ -1,12 +1,13 @@
 """The rules that every record must keep, over plain values.
 
-They say the same as the checks in SQL, record by record and in words; they run only on a file that DuckDB has
-refused or that looks odd, to name the record and the field.
+They say the same as the compiled reader and the checks in SQL, record by record and in words; they run only
+on a file that was refused, to name the record and the field.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -16,6 +17,7 @@ from shared.trading_day import bounds_ms, trading_day_of
 
 _INT32: Final = 2**31
 _MAX_SHOWN: Final = 40
+_HALF: Final = re.compile("[\ud800-\udfff]")
 _TIMESTAMP: Final = Field("timestamp", required=True)
 
 Fault = tuple[str, str]
@@ -57,6 +59,7 @@ def fault_of(record: Any, form: Format, ticker: str) -> Fault | None:
         or _fault_of_time(record)
         or (_fault_of_rows(record, form.rows) if form.rows else None)
         or _fault_of_depth(record)
+        or _fault_of_others(record, form)
     )
 
 
@@ -143,7 +146,7 @@ def _fault_of_ticker(record: dict[str, Any], ticker: str) -> Fault | None:
     found = record.get("ticker")
     if found is None:
         return "ticker", "is null" if "ticker" in record else "is missing"
-    if not isinstance(found, str) or found.upper() != ticker:
+    if not isinstance(found, str) or not found.isascii() or found.upper() != ticker:
         return "ticker", f"is {_shown(found)}, but the job is for {ticker}"
     return None
 
@@ -189,6 +192,15 @@ def _fault_of_depth(record: dict[str, Any]) -> Fault | None:
                 break
         else:
             return _shown_name(name), f"is nested deeper than {MAX_DEPTH} levels"
+    return None
+
+
+def _fault_of_others(record: dict[str, Any], form: Format) -> Fault | None:
+    for name in record.keys() - set(form.known):
+        if _HALF.search(name):
+            return _shown_name(name), "has a name with half of a surrogate pair"
+        if (word := next(_words(record[name]), None)) is not None:
+            return _shown_name(name), f"has {_shown(word)} in it, which JSON does not have"
     return None
 
 

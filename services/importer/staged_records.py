@@ -1,8 +1,8 @@
 """A staged file as two tables that DuckDB reads: its records, and the rows in them.
 
-DuckDB's own reader of JSON parses an array in one thread, writes every number of a nested array as text to cast
-it again, and takes for right what is not. The compiled reader (``native/``) takes only what the format allows
-and hands it on as Arrow columns (the Arrow PyCapsule interface), a batch at a time, to whichever thread asks.
+DuckDB's own reader of JSON parses an array in one thread, writes every number of a nested array as text to
+cast it again, and takes for right what is not. The compiled reader (``native/``) takes only what the format
+allows and hands it on as Arrow columns (the Arrow PyCapsule interface), a batch at a time, to any thread.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from typing_extensions import CapsuleType
 
 RECORDS: Final = "staged_records"
-"""One row a record: its ``number`` from 1, ``timestamp_ms``, the format's fields, and in ``others`` the names of
-further fields as a JSON array, or null."""
+"""One row a record: its ``number`` from 1, ``timestamp_ms``, the format's fields, and in ``others`` the names
+of further fields as a JSON array, or null."""
 ROWS: Final = "staged_rows"
-"""One row an element of the records' rows: the record's ``number`` and ``timestamp_ms``, and the row's parts."""
+"""One row an element of the records' rows: the record's ``number`` and ``timestamp_ms``, and its parts."""
 
-BLOCK_BYTES: Final = 1 << 20
+BLOCK_BYTES = 1 << 20
 """What is read of the file at a time."""
 
 _FAILED: Final = re.compile(r"^.* failed: ")

@@ -19,15 +19,8 @@ from services.importer.statements_duckdb import Interruption, quoted
 from shared.partition import Partition
 from shared.trading_day import bounds_ms
 from tests.support.history_files import TICKER, HistoryFile
-from tests.support.history_oracle import (
-    INTEGERS,
-    NUMBERS,
-    Expected,
-    Refused,
-    Tolerated,
-    Unspecified,
-    expected_of,
-)
+from tests.support.history_json import Refused
+from tests.support.history_oracle import INTEGERS, NUMBERS, Expected, Unspecified, expected_of
 from tests.support.lake import LakeOnDisk, records
 from tests.support.values import NOON
 
@@ -37,7 +30,7 @@ _STRIKE: Final = "timestamp, strike, gamma, oi_gamma, priors"
 _CONTENTS: Final = ("gex_snapshots", "gex_strikes", "Parquet")
 _ENDPOINT: Final = "gex_zero"
 Outcome = PartitionRow | BadRecord | UnreadableFile
-Verdict = Expected | Tolerated | Refused | Unspecified
+Verdict = Expected | Refused | Unspecified
 Holdings = dict[date, tuple[list[Any], list[Any], list[Any], tuple[Any, ...]]]
 
 
@@ -119,8 +112,6 @@ def _staged(lake: LakeOnDisk, file: HistoryFile) -> Source:
 
 
 def _judge(said: Verdict, outcome: Outcome, before: Holdings, after: Holdings, path: str) -> None:
-    if isinstance(said, Tolerated) and isinstance(outcome, PartitionRow):
-        said = said.expected
     if isinstance(said, Expected):
         assert isinstance(outcome, PartitionRow), f"{path}: refused, but good: {outcome}"
         assert _counts(outcome) == _counts_of(said), f"{path}: {_counts(outcome)}, but {_counts_of(said)}"

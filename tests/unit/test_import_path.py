@@ -14,13 +14,12 @@ DAY_BYTES = 150_000_000
 @pytest.mark.parametrize(
     ("wanted", "limit_mb", "container_mb", "memory_mb"),
     [
-        (ImportPath.AUTO, None, None, 1024),
-        (ImportPath.AUTO, None, 2048, 1024),
-        (ImportPath.AUTO, None, 64_000, 1024),
-        (ImportPath.AUTO, None, 1024, 512),
+        (ImportPath.AUTO, None, None, 320),
+        (ImportPath.AUTO, None, 2048, 320),
+        (ImportPath.AUTO, None, 640, 320),
         (ImportPath.AUTO, None, 512, 256),
-        (ImportPath.AUTO, None, 256, 192),
-        (ImportPath.BOUNDED, None, 2048, 192),
+        (ImportPath.AUTO, None, 256, 160),
+        (ImportPath.BOUNDED, None, 2048, 160),
         (ImportPath.BOUNDED, 400, 2048, 400),
         (ImportPath.FAST, 3000, 2048, 3000),
     ],
@@ -35,7 +34,7 @@ def test_memory_is_what_is_set_or_half_of_the_container_within_bounds(
     ("wanted", "memory_mb", "threads", "size_bytes", "path"),
     [
         (ImportPath.AUTO, 1024, 2, DAY_BYTES, ImportPath.FAST),
-        (ImportPath.AUTO, 256, 2, DAY_BYTES, ImportPath.BOUNDED),
+        (ImportPath.AUTO, 160, 2, DAY_BYTES, ImportPath.BOUNDED),
         (ImportPath.AUTO, 1024, 1, DAY_BYTES, ImportPath.BOUNDED),
         (ImportPath.AUTO, 1024, 2, 1_000_000, ImportPath.BOUNDED),
         (ImportPath.FAST, 128, 1, 1_000, ImportPath.FAST),
