@@ -25,7 +25,7 @@ from shared.partition import Partition
 
 PAUSE_S: Final = 1.0
 """The vendor's rule: at most one request a second for each ticker and endpoint."""
-HELD_AT_MOST_S: Final = 20
+HELD_AT_MOST_S: Final = 12
 """More than a request may take: the turn of a fetcher that died ends then. Whole seconds, for the broker."""
 WAIT_S: Final = 5.0
 """How long a slot waits for a turn before its job is put off."""
