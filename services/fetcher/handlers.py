@@ -46,12 +46,7 @@ async def fetch_file(
         Transient: trying again may help.
     """
     failpoint("fetcher.started")
-    if await _is_without_data(bus, command.job):
-        return
-    done = await _staged_before(bus, paths, command.job)
-    if done is not None:
-        await bus.send(_import_of(command, done, paths))
-        log.info("file_already_staged", bytes=done.size_bytes, sha256=done.sha256)
+    if await _is_done(command, bus, paths):
         return
     started = time.monotonic()
     try:
@@ -113,6 +108,18 @@ async def _hand_on(command: FetchFile, staged: StagedFile, bus: Bus, paths: Lake
     failpoint("fetcher.event_published")
 
 
+async def _is_done(command: FetchFile, bus: Bus, paths: LakePaths) -> bool:
+    """Tell whether this generation has come to its end before; a staged file is handed on once more."""
+    if await _is_without_data(bus, command.job):
+        return True
+    staged = await _staged_before(bus, paths, command.job)
+    if staged is None:
+        return False
+    await bus.send(_import_of(command, staged, paths))
+    log.info("file_already_staged", bytes=staged.size_bytes, sha256=staged.sha256)
+    return True
+
+
 async def _staged_before(bus: Bus, paths: LakePaths, job: Job) -> StagedFile | None:
     """Return the file that this generation of the job staged, if it is still there, byte for byte."""
     last = await bus.last(FileStaged, job.job_id)
@@ -123,7 +130,7 @@ async def _staged_before(bus: Bus, paths: LakePaths, job: Job) -> StagedFile | N
 
 
 async def _is_without_data(bus: Bus, job: Job) -> bool:
-    """Tell whether this generation of the job has ended already because there is no data."""
+    """Tell whether it was announced that there is no data for this generation of the job."""
     last = await bus.last(NoData, job.job_id)
     return last is not None and (last.job.generation, last.job.requested_at) == (
         job.generation,

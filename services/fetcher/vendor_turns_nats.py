@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from typing import Final, Self
 
 import structlog
-from nats.js.errors import APIError
+from nats.js.errors import APIError, NotFoundError
 
 from services.fetcher.vendor_errors import TurnTaken
 from shared import subjects
@@ -100,5 +100,5 @@ class VendorTurns:
         try:
             with translated("end a turn"):
                 await self._bus.js.delete_msg(subjects.TURNS, sequence)
-        except BrokerUnavailable as error:  # it ends by itself, or has ended
+        except (BrokerUnavailable, NotFoundError) as error:  # it ends by itself, or has ended
             log.debug("turn_not_ended", error=str(error))
