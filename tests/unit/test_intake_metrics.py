@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from services.intake.metrics_prometheus import Metrics
 from services.intake.projection import Projection
-from shared.messages import Event, FileStaged, Job, JobStarted
+from shared.messages import Event, FileStaged, Job, JobStarted, NoData
 from shared.subjects import Stage
 from tests.support.values import NOON, a_job
 
@@ -34,14 +34,14 @@ def see(metrics: Metrics, *told: tuple[Event, datetime]) -> None:
         metrics.saw(event, at, live=True)
 
 
-def fetches(metrics: Metrics) -> tuple[float, float]:
-    """Return how many fetches were timed, and their seconds together."""
+def fetches(metrics: Metrics, outcome: str = "done") -> tuple[float, float]:
+    """Return how many fetches with an outcome were timed, and their seconds together."""
     text = metrics.expose(Projection(lambda: NOON, metrics), None, NOON).decode()
     found = {
         sample.name: sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
-        if sample.labels == {"stage": "fetch", "outcome": "done"}
+        if sample.labels == {"stage": "fetch", "outcome": outcome}
     }
     return found.get("gexlake_stage_seconds_count", 0), found.get("gexlake_stage_seconds_sum", 0)
 
@@ -55,6 +55,11 @@ def test_a_stage_is_timed_from_its_last_start_even_when_the_next_one_began_first
         (staged(ONE), NOON + timedelta(seconds=13)),
     )
     assert fetches(metrics) == (1, 3)
+
+
+def test_a_fetch_that_finds_no_data_is_timed_by_itself(metrics: Metrics) -> None:
+    see(metrics, (started(ONE), NOON), (NoData(job=ONE, reason="none"), NOON + timedelta(seconds=2)))
+    assert (fetches(metrics, "no_data"), fetches(metrics)) == ((1, 2), (0, 0))
 
 
 def test_a_stage_that_does_not_end_within_30_days_is_forgotten(metrics: Metrics) -> None:
