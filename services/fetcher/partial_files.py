@@ -24,6 +24,7 @@ from shared.paths import resume_note
 
 _READ_ONLY: Final = 0o444
 _READ_BYTES: Final = 1024 * 1024
+_MAX_BLOCKS: Final = 64
 
 
 class PartialFile:
@@ -106,11 +107,14 @@ class PartialFile:
             Terminal: they are not what the file's name promises.
         """
         with self._lock:
-            file, block = self._opened(), b"".join(blocks)
-            rest = memoryview(block)
-            while rest:
-                rest = rest[file.write(rest) :]
-            self._content.take(self._source, block)
+            file = self._opened()
+            # The first bytes are judged together. Later ones are not copied once more unless they are crumbs.
+            is_to_join = not self._content.size_bytes or len(blocks) > _MAX_BLOCKS
+            for block in [b"".join(blocks)] if is_to_join else blocks:
+                rest = memoryview(block)
+                while rest:
+                    rest = rest[file.write(rest) :]
+                self._content.take(self._source, block)
 
     def keep(self) -> None:
         """Make durable what is here, and note it, if the source can be asked to go on from there.

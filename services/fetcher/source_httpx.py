@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
@@ -22,60 +22,15 @@ from services.fetcher.answers import (
     refusal,
     retry_after_s,
 )
-from services.fetcher.errors import SourceRefused, SourceUnavailable, UnusableAnswer
+from services.fetcher.body_httpx import chunks
+from services.fetcher.errors import UnusableAnswer
+from services.fetcher.errors_httpx import translated
 from services.fetcher.network_httpcore import REDIRECTS_TO, GatedBackend, GatedTransport
 from services.fetcher.ranges import length, range_request, strong_etag, total_of_rest
 from services.fetcher.source import Body, Held
-from shared.errors import GexlakeError
 from shared.sources import SourceGate
 
 _OF_RANGES: Final = frozenset({206, 416})
-
-UNAVAILABLE: Final[dict[type[Exception], str]] = {
-    httpx.TransportError: "could not be reached",
-    httpx.NetworkError: "could not be reached",
-    httpx.ConnectError: "could not be reached",
-    httpx.ProxyError: "could not be reached",
-    httpx.ReadError: "broke off the connection",
-    httpx.WriteError: "broke off the connection",
-    httpx.CloseError: "broke off the connection",
-    httpx.ProtocolError: "broke off the connection or did not speak HTTP",
-    httpx.RemoteProtocolError: "broke off the connection or did not speak HTTP",
-    httpx.TimeoutException: "did not answer in time",
-    httpx.ConnectTimeout: "did not accept a connection in time",
-    httpx.ReadTimeout: "sent nothing for too long",
-    httpx.WriteTimeout: "did not take the request in time",
-    httpx.PoolTimeout: "had no free connection in time",
-}
-"""Errors of httpx after which asking again may help, and what they say about the source."""
-
-UNUSABLE: Final[dict[type[Exception], str]] = {
-    httpx.HTTPError: "gave an answer that cannot be used",
-    httpx.RequestError: "gave an answer that cannot be used",
-    httpx.HTTPStatusError: "gave an answer that cannot be used",
-    httpx.DecodingError: "gave an answer that cannot be decoded",
-    httpx.TooManyRedirects: "redirects again and again",
-    httpx.CookieConflict: "sent cookies that contradict one another",
-}
-"""Errors of httpx after which asking again cannot help."""
-
-REFUSED: Final[dict[type[Exception], str]] = {
-    httpx.InvalidURL: "the URL is malformed",
-    httpx.UnsupportedProtocol: "the URL's scheme is not supported",
-    httpx.LocalProtocolError: "the URL cannot be put into a request",
-}
-"""Errors of httpx that the URL is to blame for."""
-
-MISUSE: Final = frozenset(
-    {
-        httpx.StreamError,
-        httpx.StreamConsumed,
-        httpx.StreamClosed,
-        httpx.ResponseNotRead,
-        httpx.RequestNotRead,
-    }
-)
-"""Errors of httpx that only a mistake in this file could cause: they are passed on as they are."""
 
 
 def new_client(
@@ -138,7 +93,7 @@ class HttpxSource:
     async def _follow(self, url: str, headers: dict[str, str]) -> httpx.Response:
         first_host = host_of(url)
         for _ in range(MAX_REDIRECTS + 1):
-            with _translated(host_of(url)):
+            with translated(host_of(url)):
                 request = self._client.build_request("GET", url, headers=headers)
                 response = await self._client.send(request, stream=True)
             if response.status_code not in REDIRECTS:
@@ -159,44 +114,12 @@ def _body(response: httpx.Response, held: Held | None) -> Body:
         Terminal: it holds no file, and asking again will not change that.
         Transient: it holds none for now.
     """
-    host, headers, chunks = host_of(str(response.url)), response.headers, _chunks(response)
+    host, headers = host_of(str(response.url)), response.headers
     if held and response.status_code == 206:
         check_headers(host, headers)
-        return Body(host, total_of_rest(headers, held), chunks, held.size_bytes, held.etag)
+        return Body(host, total_of_rest(headers, held), chunks(response, host), held.size_bytes, held.etag)
     asked_s = retry_after_s(headers.get("Retry-After"), datetime.now(UTC))
     if error := refusal(host, response.status_code, asked_s):
         raise error
     check_headers(host, headers)
-    return Body(host, length(headers), chunks, etag=strong_etag(headers))
-
-
-async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    with _translated(host_of(str(response.url))):
-        async for chunk in response.aiter_raw():
-            yield chunk
-
-
-@contextmanager
-def _translated(host: str) -> Iterator[None]:
-    try:
-        yield
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict) as error:
-        raise translate(error, host) from error
-
-
-def translate(error: Exception, host: str) -> GexlakeError:
-    """Return our error for one of httpx; of its text only the operating system's words are kept."""
-    for kind in type(error).__mro__:
-        if kind in UNAVAILABLE:
-            return SourceUnavailable(host, f"{UNAVAILABLE[kind]}{_cause(error)}")
-        if kind in REFUSED:
-            return SourceRefused(REFUSED[kind])
-        if kind in UNUSABLE:
-            return UnusableAnswer(host, UNUSABLE[kind])
-    raise TypeError(f"{type(error).__name__} is no error of a request") from error
-
-
-def _cause(error: Exception) -> str:
-    """Return the reason below httpx in brackets, for a failed connection; it knows no URL."""
-    text = str(error) if isinstance(error, httpx.ConnectError) else ""
-    return f" ({text})" if text else ""
+    return Body(host, length(headers), chunks(response, host), etag=strong_etag(headers))

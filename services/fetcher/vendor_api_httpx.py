@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from services.fetcher.answers import host_of, refusal, retry_after_s
 from services.fetcher.errors import SourceBusy, SourceRefused, SourceUnavailable
-from services.fetcher.source_httpx import translate
+from services.fetcher.errors_httpx import translated
 from services.fetcher.vendor_errors import NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
 from shared.errors import GexlakeError
 from shared.partition import Partition
@@ -74,13 +74,11 @@ class SignedUrls:
             "Content-Type": "application/json",
         }
         url = self._api.url_of(partition)
-        try:
+        with translated(self._host):
             async with self._client.stream("GET", url, headers=headers, follow_redirects=False) as response:
                 if error := self._refusal(response, partition):
                     raise error
                 return await self._read(response)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict) as error:
-            raise translate(error, self._host) from error
 
     def _refusal(self, response: httpx.Response, partition: Partition) -> GexlakeError | None:
         status = response.status_code

@@ -5,8 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from services.fetcher.errors_httpx import MISUSE, REFUSED, UNAVAILABLE, UNUSABLE, translate
 from services.fetcher.network_httpcore import GatedBackend
-from services.fetcher.source_httpx import MISUSE, REFUSED, UNAVAILABLE, UNUSABLE, new_client, translate
+from services.fetcher.source_httpx import new_client
 from shared.errors import Terminal, Transient
 from shared.sources import SourceGate
 
