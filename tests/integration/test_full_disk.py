@@ -49,9 +49,9 @@ class Step:
 
 
 STEPS: Final = (
-    Step("heads_into_scratch", "importer.started"),
-    Step("pieces_into_scratch", "importer.started", room_bytes=2_000_000, path="fast"),
+    Step("records_into_scratch", "importer.started"),
     Step("copy_to_parquet", "importer.started", room_bytes=1_500_000),
+    Step("copy_to_parquet_in_large_batches", "importer.started", room_bytes=1_500_000, path="fast"),
     Step("insert", "importer.parquet_written"),
     Step("commit", "importer.loaded"),
     Step("rename_and_ledger", "importer.committed", is_replaced=True),

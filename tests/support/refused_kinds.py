@@ -230,8 +230,13 @@ _NO_DAY_OF_HISTORY: Final = (
         "it is not UTF-8 text",
         packed=True,
     ),
-    RefusedKind("damaged_gzip", _damaged, "its gzip data is cut off or damaged", packed=True),
-    RefusedKind("gzip_cut_off", lambda: gzip.compress(good_file())[:-20], "is cut off", packed=True),
+    *(
+        RefusedKind(name, content, "is a broken gzip", None, "NotAHistoryFile", packed=True)
+        for name, content in (
+            ("damaged_gzip", _damaged),
+            ("gzip_cut_off", lambda: gzip.compress(good_file())[:-20]),
+        )
+    ),  # which the fetcher sees already
 )
 _WORSE: Final = (
     RefusedKind(
