@@ -120,7 +120,8 @@ async def test_a_backfill_that_is_killed_half_way_does_only_what_is_missing_when
     assert status == 0, lines
     imported, skipped, without_data, failed = counts_in(lines)
     assert imported + skipped == len(DAYS)
-    assert imported >= len(TRADING) - len(done) - len(MISSING)
+    assert imported > 0
+    assert skipped >= len(done - MISSING)
     assert (without_data, failed) == (len(MISSING), 0)
     assert days_told_as_without_data(lines) == set(map(str, MISSING))
 
