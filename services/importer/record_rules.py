@@ -103,20 +103,13 @@ def _problem_of(field: Field, value: Any) -> str | None:
     if field.kind in {Kind.ARRAY, Kind.NUMBERS}:
         if not isinstance(value, list):
             return f"is {_shown(value)}, not an array"
-        parts = value if field.kind is Kind.NUMBERS else _words(value)
-        return next((problem for each in parts if (problem := _problem_of_stored_text(each))), None)
+        parts = value if field.kind is Kind.NUMBERS else _numbers(value)
+        return next((problem for each in parts if (problem := _problem_of_number(each))), None)
     if problem := _problem_of_number(value):
         return problem
     if field.kind is Kind.INTEGER and (value != int(value) or not -_INT32 <= value < _INT32):
         return f"is {_shown(value)}, not a whole number of 32 bits"
     return None
-
-
-def _problem_of_stored_text(value: Any) -> str | None:
-    """Numbers that are kept as they are written may be larger than a double."""
-    if isinstance(value, int | float) and not isinstance(value, bool | Word):
-        return None
-    return _problem_of_number(value)
 
 
 def _problem_of_number(value: Any) -> str | None:
@@ -131,12 +124,12 @@ def _problem_of_number(value: Any) -> str | None:
     return None if finite else f"is {_shown(value)}, not a finite number"
 
 
-def _words(value: Any) -> Iterator[Word]:
-    """Yield the words for numbers anywhere within a value."""
+def _numbers(value: Any) -> Iterator[float]:
+    """Yield the numbers anywhere within a value, and the words that stand for some."""
     waiting = [value]
     while waiting:
         each = waiting.pop()
-        if isinstance(each, Word):
+        if isinstance(each, int | float) and not isinstance(each, bool):
             yield each
         elif isinstance(each, list | dict):
             waiting.extend(_inside(each))
@@ -199,7 +192,8 @@ def _fault_of_others(record: dict[str, Any], form: Format) -> Fault | None:
     for name in record.keys() - set(form.known):
         if _HALF.search(name):
             return _shown_name(name), "has a name with half of a surrogate pair"
-        if (word := next(_words(record[name]), None)) is not None:
+        word = next((each for each in _numbers(record[name]) if isinstance(each, Word)), None)
+        if word is not None:
             return _shown_name(name), f"has {_shown(word)} in it, which JSON does not have"
     return None
 

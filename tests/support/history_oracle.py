@@ -217,7 +217,10 @@ def _is_integer_or_null(value: Any) -> bool:
 def _is_array_or_null(value: Any) -> bool:
     if value is None:
         return True
-    return isinstance(value, list) and not any(isinstance(part, NoNumber) for part, _ in _inside(value))
+    return isinstance(value, list) and not any(
+        isinstance(part, NoNumber) or (isinstance(part, float) and not math.isfinite(part))
+        for part, _ in _inside(value)
+    )
 
 
 def _is_strike(value: Any) -> bool:

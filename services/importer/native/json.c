@@ -11,6 +11,7 @@
 #define MOST_DIGITS 19              /* so many always fit into 64 bits */
 #define MOST_EXACT (1ULL << 53)     /* integers up to here are doubles */
 #define MOST_EXPONENT 1000000       /* beyond it, only zero is no fault */
+#define LARGEST_WHOLE 300           /* numbers of so many digits are finite */
 #define LARGEST_POWER 22            /* powers of ten up to here are doubles */
 
 static const double POWERS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
@@ -94,23 +95,6 @@ static bool scan_number(Cursor *cursor, Number *number) {
     return (*at | 0x20) == 'e' ? exponent(cursor, number) : true;
 }
 
-/* Steps over a number that nobody wants to know. */
-static bool skip_number(Cursor *cursor) {
-    const uint8_t *at = cursor->at;
-    at += *at == '-';
-    if (!is_digit(*at)) return no_number(cursor, at);
-    if (*at == '0') at++;
-    else
-        while (is_digit(*at)) at++;
-    if (*at == '.') {
-        if (!is_digit(*++at)) return no_number(cursor, at);
-        while (is_digit(*at)) at++;
-    }
-    cursor->at = at;
-    Number unused = {0};
-    return (*at | 0x20) == 'e' ? exponent(cursor, &unused) : true;
-}
-
 /* The C library's conversion rounds rightly, but only knows the decimal point of a locale. */
 static double from_text(const uint8_t *start) {
     static locale_t plain = (locale_t)0;
@@ -139,6 +123,31 @@ bool json_number(Cursor *cursor, double *value) {
     if (cursor->at == cursor->limit) return json_fail(cursor, cursor->limit, "ends in a number");
     *value = from_text(start);
     return isfinite(*value) ? true : json_fail(cursor, start, "has a number that is not finite");
+}
+
+/* Steps over a number that nobody wants to know; only one with an exponent, or with very many digits, may be too
+   large for a double. */
+static bool skip_number(Cursor *cursor) {
+    const uint8_t *start = cursor->at, *at = start + (*start == '-');
+    if (!is_digit(*at)) return no_number(cursor, at);
+    if (*at == '0') at++;
+    else
+        while (is_digit(*at)) at++;
+    bool may_be_too_large = at - start > LARGEST_WHOLE;
+    if (*at == '.') {
+        if (!is_digit(*++at)) return no_number(cursor, at);
+        while (is_digit(*at)) at++;
+    }
+    cursor->at = at;
+    if ((*at | 0x20) == 'e') {
+        Number unused = {0};
+        if (!exponent(cursor, &unused)) return false;
+        may_be_too_large = true;
+    }
+    if (!may_be_too_large || !cursor->is_kept) return true;
+    double value;
+    cursor->at = start;
+    return json_number(cursor, &value);
 }
 
 /* Strings */

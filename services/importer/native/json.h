@@ -14,6 +14,7 @@ typedef struct {
     const uint8_t *at;
     const uint8_t *limit;
     const char *fault; /* what is wrong at `at`, as the end of a sentence about a record */
+    bool is_kept;      /* what is stepped over is stored as text, so that its numbers must be finite */
 } Cursor;
 
 typedef struct {

@@ -166,6 +166,21 @@ static bool ticker(Records *records, Cursor *cursor) {
     return is_same ? true : json_fail(cursor, start, "is of another ticker");
 }
 
+/* Steps over an array that is stored as its text. */
+static bool kept_array(Records *records, Cursor *cursor, Kind kind, Value *value) {
+    const uint8_t *start = cursor->at;
+    if (*start != '[') return json_fail(cursor, start, "has no array where one must be");
+    cursor->is_kept = true;
+    bool is_right = kind == NUMBERS ? json_flat_array(cursor, &value->text, &value->is_spaced)
+                                    : json_value(cursor, records->plan->most_depth - 1);
+    cursor->is_kept = false;
+    if (is_right && kind == ARRAY) {
+        value->text = (Slice){start, (size_t)(cursor->at - start)};
+        value->is_spaced = true;
+    }
+    return is_right;
+}
+
 static bool value_of(Records *records, Cursor *cursor, const Field *field, Value *value) {
     const uint8_t *start = cursor->at;
     *value = (Value){.is_null = *start == 'n'};
@@ -173,21 +188,12 @@ static bool value_of(Records *records, Cursor *cursor, const Field *field, Value
         if (field->is_required) return json_fail(cursor, start, "has a null where a value must be");
         return json_null(cursor);
     }
-    switch (field->kind) {
-    case NUMBERS: return json_flat_array(cursor, &value->text, &value->is_spaced);
-    case ARRAY:
-        if (*start != '[') return json_fail(cursor, start, "has no array where one must be");
-        value->is_spaced = true;
-        if (!json_value(cursor, records->plan->most_depth - 1)) return false;
-        value->text = (Slice){start, (size_t)(cursor->at - start)};
-        return true;
-    default:
-        if (!json_number(cursor, &value->number)) return false;
-        if (field->kind == NUMBER) return true;
-        bool is_whole = value->number >= INT32_MIN && value->number <= INT32_MAX &&
-                        value->number == (double)(int32_t)value->number;
-        return is_whole ? true : json_fail(cursor, start, "has no whole number of 32 bits where one must be");
-    }
+    if (field->kind == NUMBERS || field->kind == ARRAY) return kept_array(records, cursor, field->kind, value);
+    if (!json_number(cursor, &value->number)) return false;
+    if (field->kind == NUMBER) return true;
+    bool is_whole = value->number >= INT32_MIN && value->number <= INT32_MAX &&
+                    value->number == (double)(int32_t)value->number;
+    return is_whole ? true : json_fail(cursor, start, "has no whole number of 32 bits where one must be");
 }
 
 static bool put(Cursor *cursor, Column *column, int64_t row, const Field *field, const Value *value) {
