@@ -48,7 +48,7 @@ fuzz: $(VENV)/.fuzz ## Hold imports against the oracle: 10,000 examples, then te
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest --timeout=0 tests/unit/test_import_properties.py
 	$(BIN)/python -m tests.fuzz $(or $(FUZZ_SECONDS),600)
 
-bench: $(VENV)/.ready ## Measure the importer: make bench [ONLY="import lake"] [RUNS=5]
+bench: $(VENV)/.ready ## Measure importer and fetcher: make bench [ONLY="import lake"] [RUNS=5]
 	@$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))
 
 lint: $(VENV)/.ready ## Check style, types and the walls between services; rewrites nothing

@@ -44,8 +44,6 @@ def measure(
 ) -> Finished:
     """Run ``python -m module words`` in ``folder`` to its end.
 
-    What is still to be written to disk is written first, so that one run does not pay for another.
-
     Args:
         module: which program.
         words: its arguments.
@@ -55,11 +53,30 @@ def measure(
     Raises:
         BenchFailed: it did not exit with 0; the message ends with what it wrote.
     """
+    return measure_command([sys.executable, "-m", module, *words], folder, env, name=module)
+
+
+def measure_command(
+    command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None, *, name: str
+) -> Finished:
+    """Run a command in ``folder`` to its end; all that it starts and waits for is counted.
+
+    What is still to be written to disk is written first, so that one run does not pay for another.
+
+    Args:
+        command: the program and its arguments.
+        folder: its working directory.
+        env: settings; those of the caller are not passed on.
+        name: how to name it.
+
+    Raises:
+        BenchFailed: it did not exit with 0; the message ends with what it wrote.
+    """
     os.sync()
     with TemporaryFile() as out:
         began = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, "-m", module, *words],
+            command,
             cwd=folder,
             env=_environment(env or {}),
             stdin=subprocess.DEVNULL,
@@ -72,7 +89,7 @@ def measure(
         out.seek(0)
         printed = out.read().decode(errors="replace")
     if process.returncode:
-        raise BenchFailed(f"{module} exited with {process.returncode}: {printed[-_SHOWN_CHARS:].strip()}")
+        raise BenchFailed(f"{name} exited with {process.returncode}: {printed[-_SHOWN_CHARS:].strip()}")
     return Finished(Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _KIB), printed)
 
 

@@ -1,4 +1,4 @@
-"""Measure the importer and print Markdown tables, targets beside the figures: ``make bench``.
+"""Measure the importer and the fetcher and print Markdown tables, targets beside the figures: ``make bench``.
 
 Whole processes, in turns, in folders that are gone in the end. Progress goes to standard error.
 """
@@ -16,6 +16,7 @@ from typing import Final
 
 from bench import (
     machine,
+    section_fetch,
     section_file,
     section_import,
     section_lake,
@@ -35,6 +36,7 @@ SECTIONS: Final[dict[str, Callable[[Workbench], list[Table]]]] = {
     "lake": section_lake.measured,
     "queries": section_queries.measured,
     "pipeline": section_pipeline.measured,
+    "fetch": section_fetch.measured,
 }
 
 
@@ -76,7 +78,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.run", description="Measure the importer.")
+    parser = argparse.ArgumentParser(prog="python -m bench.run", description="Measure importer and fetcher.")
     parser.add_argument(
         "--only", nargs="+", choices=tuple(SECTIONS), metavar="SECTION", help=", ".join(SECTIONS)
     )

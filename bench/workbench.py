@@ -69,6 +69,10 @@ class Workbench:
         """Return the day of ``times`` the bytes."""
         return generated(large_day(times, self.snapshots), self.inputs, self.say)
 
+    def shorter(self, times: int) -> Input:
+        """Return a day with so many times fewer snapshots."""
+        return generated(Day(snapshots=max(1, self.snapshots // times)), self.inputs, self.say)
+
     @contextmanager
     def folder(self) -> Iterator[Path]:
         """Make a folder that is removed in the end."""

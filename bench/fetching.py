@@ -1,0 +1,150 @@
+"""A fetcher by itself: it, its broker and the vendor's stand-in as processes, and what they bring in."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import count
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+from uuid import UUID
+
+from nats.aio.subscription import Subscription
+from pydantic import SecretStr
+
+from bench import process_usage
+from bench.figures import Run
+from bench.measuring import BenchFailed
+from bench.process_groups import end
+from bench.stack import NATS, Stack
+from shared import subjects
+from shared.bus import connected
+from shared.envelope import decode
+from shared.messages import FetchFile, FileStaged, Job, JobFailed, job_id_of
+from shared.settings import Settings
+from shared.subjects import Priority
+
+SLOTS: Final = 4
+"""How many files are fetched at once: the fetcher has one slot more, which waits for critical work."""
+_WITHIN_S: Final = 600.0
+_WARM_UP: Final = "warm-up.json"
+_SMALL: Final = b"[]"
+_ROOT: Final = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """What is fetched from, and by what."""
+
+    base_url: str
+    stack: Stack
+    _generations: Iterator[int]
+
+    def fetch(self, names: Sequence[str], sha256: str) -> Run:
+        """Have files fetched, all asked for at once, and wait until the last one is staged.
+
+        Args:
+            names: of the files at the vendor's.
+            sha256: what each of them must have.
+
+        Raises:
+            BenchFailed: one failed, or is another file.
+        """
+        fetcher = self.stack.processes["fetcher"].pid
+        used_before = process_usage.cpu_s(fetcher)
+        seconds = asyncio.run(self._bring_in([self._command(name) for name in names], sha256))
+        return Run(seconds, process_usage.cpu_s(fetcher) - used_before, process_usage.peak_bytes(fetcher))
+
+    def restart(self) -> None:
+        """Start the fetcher anew, and have it fetch something small: its peak of memory counts from there.
+
+        Raises:
+            BenchFailed: it did not.
+        """
+        if "fetcher" in self.stack.processes:
+            self.stack.stop_service("fetcher")
+        self.stack.start_service("fetcher")
+        self.fetch([_WARM_UP], hashlib.sha256(_SMALL).hexdigest())
+
+    def staged(self) -> list[Path]:
+        """Return the files that were staged."""
+        return [path for path in (self.stack.data_dir / "source").rglob("*") if path.is_file()]
+
+    def _command(self, name: str) -> FetchFile:
+        base_url = f"{self.base_url}{name}"
+        job = Job(
+            job_id=job_id_of("NQ_NDX", "gex_zero", base_url),
+            generation=next(self._generations),
+            ticker="NQ_NDX",
+            endpoint="gex_zero",
+            trading_day=date(2025, 11, 14),
+            base_url=base_url,
+            priority=Priority.MEDIUM,
+            requested_at=datetime.now(UTC),
+        )
+        return FetchFile(job=job, url=SecretStr(base_url))
+
+    async def _bring_in(self, commands: Sequence[FetchFile], sha256: str) -> float:
+        async with connected(Settings(nats_url=self.stack.nats_url), "bench") as bus:
+            facts = await bus.client.subscribe(subjects.ALL_EVENTS)
+            await bus.client.flush()
+            began = perf_counter()
+            for command in commands:
+                await bus.send(command)
+            try:
+                async with asyncio.timeout(_WITHIN_S):
+                    await _all_staged(facts, {command.job.job_id for command in commands}, sha256)
+            except TimeoutError:
+                raise BenchFailed(f"not all staged within {_WITHIN_S:g} s\n{self.stack.tails()}") from None
+            return perf_counter() - began
+
+
+@contextmanager
+def fetching(served: Path, folder: Path) -> Iterator[Fetching]:
+    """Run a vendor over the files of ``served``, and a fetcher with its broker in ``folder``."""
+    (served / _WARM_UP).write_bytes(_SMALL)
+    vendor = subprocess.Popen(
+        [sys.executable, "-m", "bench.vendor", "--folder", str(served)],
+        cwd=_ROOT,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    base_url = _announced(vendor)
+    settings = {"GEXLAKE_ALLOWED_SOURCES": base_url, "GEXLAKE_FETCH_SLOTS": str(SLOTS + 1)}
+    stack = Stack(folder, env=settings)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stack.start_service(NATS)
+        yield Fetching(base_url, stack, count(1))
+    finally:
+        stack.stop()
+        with vendor:
+            end([vendor], grace_s=5)
+
+
+def _announced(vendor: subprocess.Popen[bytes]) -> str:
+    """Return where the vendor serves, as it says itself once it does."""
+    line = vendor.stdout.readline() if vendor.stdout else b""
+    if not line:
+        raise BenchFailed("the vendor's stand-in did not start")
+    return line.decode().split()[-1]
+
+
+async def _all_staged(facts: Subscription, missing: set[UUID], sha256: str) -> None:
+    async for message in facts.messages:
+        match decode(message.subject, message.data).open(message.subject):
+            case FileStaged() as fact:
+                if fact.sha256 != sha256:
+                    raise BenchFailed(f"{fact.job.base_url} was staged as another file")
+                missing.discard(fact.job.job_id)
+                if not missing:
+                    return
+            case JobFailed() as fact:
+                raise BenchFailed(f"a fetch failed: {fact.error}")
