@@ -18,7 +18,7 @@ from services.fetcher.errors import FileTooLarge, NotAHistoryFile
 from services.fetcher.left_partials import Left, locked, name_of, take_over
 from services.fetcher.resume_notes import ResumeNote
 from services.fetcher.source import Held
-from services.fetcher.staged_files import StagedFile, find
+from services.fetcher.staged_files import StagedFile, alone_in, find, mark, place_for
 from shared.durable_files import make_folder, publish, sync_file, sync_folder
 from shared.paths import resume_note
 
@@ -139,7 +139,7 @@ class PartialFile:
             os.fsync(self._opened().fileno())
 
     def publish(self) -> StagedFile:
-        """Put the sealed file in its place, read-only.
+        """Put the sealed file in its place, read-only; beside it if another job's file is there.
 
         A file that is there already with the same content stays as it is, modification time included: an
         import that was asked for before a crash still finds the file that it was told of.
@@ -147,17 +147,19 @@ class PartialFile:
         Raises:
             OSError: the folder cannot be written.
         """
-        with self._noting, self._lock:
+        with self._noting, self._lock, alone_in(self.final.parent):
             descriptor = self._opened().fileno()
+            place = place_for(self.final, self._job_id)
             modified_ns = os.fstat(descriptor).st_mtime_ns
-            staged = StagedFile(self.final, self.size_bytes, self._content.sha256, modified_ns)
+            staged = StagedFile(place, self.size_bytes, self._content.sha256, modified_ns)
             same = find(staged.path, staged.size_bytes, staged.sha256)
             if same is None:
+                mark(descriptor, self._job_id)
                 os.fchmod(descriptor, _READ_ONLY)
-                publish(self._path, self.final)
+                publish(self._path, place)
             else:
-                sync_file(self.final)
-                sync_folder(self.final.parent)
+                sync_file(place)
+                sync_folder(place.parent)
                 self._path.unlink()
             resume_notes.remove(resume_note(self._path))
             self._close()

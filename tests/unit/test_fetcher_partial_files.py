@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
@@ -47,8 +48,10 @@ def begun(final: Path, content: bytes, *, etag: str | None = ETAG, total: int | 
     return file
 
 
-def published(final: Path, content: bytes) -> StagedFile:
-    file = begun(final, content)
+def published(final: Path, content: bytes, job_id: UUID = JOB) -> StagedFile:
+    file = opened(final, job_id)
+    file.begin(SOURCE, 0, ETAG, len(content))
+    file.write([content])
     file.seal()
     return file.publish()
 
@@ -89,6 +92,31 @@ def test_other_content_replaces_the_file(final: Path) -> None:
     published(final, b"[1]")
     published(final, b"[2]")
     assert final.read_bytes() == b"[2]"
+
+
+def test_a_file_of_another_job_with_the_same_name_has_a_place_of_its_own(final: Path) -> None:
+    mine = published(final, b"[1]")
+    others = published(final, b"[2]", OTHER_JOB)
+    assert (mine.path, others.path.name) == (final, "day~876543211234.json")
+    assert (final.read_bytes(), others.path.read_bytes()) == (b"[1]", b"[2]")
+    assert published(final, b"[3]", OTHER_JOB).path == others.path
+    assert published(final, b"[4]").path == final
+    assert (final.read_bytes(), others.path.read_bytes()) == (b"[4]", b"[3]")
+
+
+def test_the_place_of_another_job_keeps_the_ending(final: Path) -> None:
+    packed = final.with_name("day.jsonl.gz")
+    published(packed, gzip.compress(b"[1]"))
+    assert published(packed, gzip.compress(b"[2]"), OTHER_JOB).path.name == "day~876543211234.jsonl.gz"
+
+
+def test_a_file_system_without_owners_has_one_place(final: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(os, "setxattr", unsupported)
+    monkeypatch.setattr(os, "getxattr", unsupported)
+    assert published(final, b"[1]").path == published(final, b"[2]", OTHER_JOB).path == final
 
 
 @pytest.mark.parametrize("end", ["discard", "leave"])
