@@ -23,8 +23,8 @@ from shared.runtime import fail
 from shared.settings import Settings, aliases, load
 
 PACKAGES: Final = {
-    "intake": ("fastapi", "uvicorn", "prometheus_client", "limits", "fastapi_offline"),
-    "fetcher": ("httpx",),
+    "intake": ("fastapi", "uvicorn", "prometheus_client", "limits", "fastapi_offline", "holidays"),
+    "fetcher": ("httpx", "httpcore", "aiolimiter"),
     "importer": ("duckdb",),
     "janitor": ("apscheduler",),
 }
