@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
+from uuid import UUID
 
 from shared.partition import Partition, normalize_endpoint, normalize_ticker
 
@@ -109,6 +110,12 @@ def parquet_kind(endpoint: str) -> str:
     if not endpoint.startswith("state_"):
         return "strikes"
     return "state_strikes" if endpoint.startswith("state_gex_") else "state_contracts"
+
+
+def name_beside(name: str, job_id: UUID) -> str:
+    """Return the name that a job's staged file has when a file of another job has the name of its own."""
+    stem, _, ending = name.partition(".json")
+    return f"{stem}~{job_id.hex[:12]}.json{ending}"
 
 
 def partial(path: Path, owner: str) -> Path:

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from shared.paths import name_beside
+
 _OWNER: Final = "user.gexlake.job"
 _NO_OWNERS: Final = (errno.ENODATA, errno.ENOTSUP, errno.ENOENT)
 """Nobody has written an owner, the file system keeps none, or there is no file."""
@@ -71,8 +73,7 @@ def place_for(final: Path, job_id: UUID) -> Path:
         return final
     if owner == job_id.hex.encode():
         return final
-    stem, _, ending = final.name.partition(".json")
-    return final.with_name(f"{stem}~{job_id.hex[:12]}.json{ending}")
+    return final.with_name(name_beside(final.name, job_id))
 
 
 @contextmanager

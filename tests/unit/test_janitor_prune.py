@@ -16,7 +16,7 @@ from services.janitor.duties.prune_staged_files import PruneConfig, PruneStagedF
 from services.janitor.errors import NotCaughtUp
 from services.janitor.staging_folder_os import StagingFolderOnDisk
 from shared.job_states import FINISHED, JobState, Status
-from shared.paths import LakePaths, partial
+from shared.paths import LakePaths, name_beside, partial
 from shared.subjects import Stage
 from tests.support.values import NOON, a_job
 
@@ -77,6 +77,21 @@ def test_an_unfinished_job_of_another_url_protects_a_shared_name() -> None:
     again = a_state(Status.PENDING, staged_path=None, base_url=f"https://hist.gexbot.com/{NAME}")
     assert done.job.job_id != again.job.job_id
     assert plan([a_file(400)], [done, again], NOW, CONFIG) == ()
+
+
+@pytest.mark.parametrize("ending", [".json", ".json.gz"])
+def test_a_job_that_asks_the_vendors_api_protects_the_name_that_its_file_will_have(ending: str) -> None:
+    api = "https://api.gex.bot/v2/hist/NQ_NDX/classic/gex_zero/2025-11-14"
+    asking = a_state(Status.STARTED, staged_path=None, base_url=api)
+    file = a_file(400, PATH.removesuffix(".json") + ending)
+    assert plan([file], [a_state(Status.COMPLETED), asking], NOW, CONFIG) == ()
+
+
+def test_a_job_protects_the_place_beside_the_file_of_another_job() -> None:
+    fetching = a_state(Status.STARTED, staged_path=None)
+    beside = f"NQ_NDX/gex_zero/{name_beside(NAME, fetching.job.job_id)}"
+    assert plan([a_file(400, beside)], [fetching], NOW, CONFIG) == ()
+    assert plan([a_file(400, beside)], [a_state(Status.COMPLETED)], NOW, CONFIG)
 
 
 def test_a_round_removes_at_most_so_many_and_the_oldest_first() -> None:

@@ -20,6 +20,10 @@ from services.janitor.duty import Counts
 from services.janitor.known_jobs import Jobs
 from shared import subjects
 from shared.job_states import JobState
+from shared.messages import Job
+from shared.partition import Partition
+from shared.paths import name_beside
+from shared.source_name import vendor_name
 from shared.streams import STREAMS
 
 COMMAND_LIFE: Final = timedelta(seconds=next(one.max_age_s for one in STREAMS if one.name == subjects.JOBS))
@@ -89,11 +93,20 @@ def plan(
 
 
 def _paths_of(job: JobState) -> Iterator[str]:
-    """Yield where the job's file stands, and where it is going to."""
+    """Yield where the job's file stands, and where it may be going to."""
     if job.staged_path:
         yield job.staged_path
-    name = job.job.base_url.rpartition("/")[2]
-    yield f"{job.job.ticker}/{job.job.endpoint}/{name}"
+    for name in _names_of(job.job):
+        yield f"{job.job.ticker}/{job.job.endpoint}/{name}"
+        yield f"{job.job.ticker}/{job.job.endpoint}/{name_beside(name, job.job.job_id)}"
+
+
+def _names_of(job: Job) -> Iterator[str]:
+    """Yield the names that a job's file may have: its URL's, or the vendor's if the API is asked for the day."""
+    yield job.base_url.rpartition("/")[2]
+    if job.trading_day is not None:
+        partition = Partition(job.ticker, job.endpoint, job.trading_day)
+        yield from (vendor_name(partition, ending) for ending in (".json", ".json.gz"))
 
 
 class PruneStagedFiles:
