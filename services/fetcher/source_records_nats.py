@@ -6,6 +6,7 @@ and read again otherwise. So no number is lost, and of all fetchers exactly one 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -141,7 +142,7 @@ class SourceRecords:
         asking = Asking(self, base_url, is_probe=base_url is not None and await self._is_probe(base_url))
         try:
             yield asking
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             await asking.ended(error)
             raise
         await asking.ended(None)

@@ -189,6 +189,27 @@ async def test_trouble_of_our_own_lets_another_request_try_the_source(
     assert (record.requests, record.probe_until) == (RULES.failures, None)
 
 
+async def test_a_trying_request_whose_fetcher_is_stopped_lets_another_one_try_at_once(
+    records: SourceRecords, clock: Clock, bus: Bus
+) -> None:
+    await fail(records, RULES.failures)
+    clock.go_on(30)
+    asked = asyncio.Event()
+
+    async def try_it() -> None:
+        async with records.asking(URL):
+            asked.set()
+            await asyncio.Event().wait()
+
+    trying = asyncio.create_task(try_it())
+    await asked.wait()
+    trying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trying
+    assert (await record_of(bus)).requests == RULES.failures
+    await ask(records)
+
+
 async def test_a_record_that_cannot_be_read_is_begun_anew(bus: Bus, records: SourceRecords) -> None:
     await bus.js.publish(subjects.source(HOST), b'{"requests": "many"}')
     await ask(records)
