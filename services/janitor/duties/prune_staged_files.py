@@ -102,7 +102,7 @@ def _paths_of(job: JobState) -> Iterator[str]:
 
 
 def _names_of(job: Job) -> Iterator[str]:
-    """Yield the names that a job's file may have: its URL's, or the vendor's if the API is asked for the day."""
+    """Yield the names that a job's file may have: its URL's, or the vendor's if its API is asked."""
     yield job.base_url.rpartition("/")[2]
     if job.trading_day is not None:
         partition = Partition(job.ticker, job.endpoint, job.trading_day)
