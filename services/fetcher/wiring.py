@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from typing import Final
 
 import structlog
 
@@ -35,6 +36,8 @@ from shared.runtime import supervise
 from shared.sources import SourceGate
 from shared.subjects import Stage
 from shared.worker import Worker
+
+SWEEP_EVERY_S: Final = 3600.0
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +113,12 @@ async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
     ):
         worker = new_worker(bus, settings, source, found)
         async with present(bus, "fetcher", "Downloads source files and stages them", worker):
-            await supervise(bus, stop, working=[worker.run(stop, settings.drain_timeout_s)])
+            await supervise(
+                bus,
+                stop,
+                working=[worker.run(stop, settings.drain_timeout_s)],
+                background=[sweep_now_and_then(settings.paths)],
+            )
 
 
 def prepare(paths: LakePaths) -> None:
@@ -128,3 +136,16 @@ def prepare(paths: LakePaths) -> None:
         ) from error
     if swept:
         log.info("partial_files_swept", count=swept)
+
+
+async def sweep_now_and_then(paths: LakePaths) -> None:
+    """Sweep the staging folder every hour of what nobody has gone on with for a day."""
+    while True:
+        await asyncio.sleep(SWEEP_EVERY_S)
+        try:
+            swept = await asyncio.to_thread(sweep_tree, paths.staging_root, time.time())
+        except OSError as error:
+            log.warning("partial_files_not_swept", error=error.strerror or str(error))
+            continue
+        if swept:
+            log.info("partial_files_swept", count=swept)

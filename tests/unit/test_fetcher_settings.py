@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from services.fetcher import wiring
 from services.fetcher.errors import SourceRefused
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.wiring import sources
 from shared.errors import CannotStart
+from shared.paths import LakePaths, partial
 from shared.settings import load
+from tests.support.poll import eventually
 
 
 def test_the_defaults_are_those_that_are_documented() -> None:
@@ -78,3 +82,18 @@ async def test_any_other_url_goes_through_the_gate_to_the_web() -> None:
         with pytest.raises(SourceRefused, match="not allowed"):
             async with source.open("https://elsewhere.test/day.json"):
                 pass
+
+
+async def test_a_running_fetcher_sweeps_what_nobody_goes_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = LakePaths.under(tmp_path)
+    dead = partial(paths.staged("SPX", "gex_one", "dead.json"), "0-1")
+    dead.parent.mkdir(parents=True)
+    dead.write_bytes(b"[")
+    monkeypatch.setattr(wiring, "SWEEP_EVERY_S", 0.01)
+    sweeping = asyncio.create_task(wiring.sweep_now_and_then(paths))
+    await eventually(lambda: not dead.exists())
+    sweeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sweeping
