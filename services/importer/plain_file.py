@@ -24,7 +24,7 @@ def plain_file(path: Path, folder: Path, interruption: Interruption) -> Path:
         return path
     plain = folder / "plain.json"
     try:
-        with gzip.open(path, "rb") as packed, plain.open("wb", buffering=0) as out:
+        with gzip.open(path, "rb") as packed, plain.open("wb") as out:
             while block := packed.read(_BLOCK_BYTES):
                 interruption.check()
                 out.write(block)

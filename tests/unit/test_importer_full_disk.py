@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from datetime import datetime
+from pathlib import Path
 from random import Random
 from shutil import rmtree
 from typing import Any, cast
@@ -14,7 +16,9 @@ import pytest
 
 from services.importer.errors import DiskFull, StorageTrouble
 from services.importer.handlers import import_file
+from services.importer.plain_file import plain_file
 from services.importer.recovery import finish_committed
+from services.importer.statements_duckdb import Interruption
 from services.importer.writer_thread import WriterThread
 from shared.bus import Bus
 from shared.errors import BrokerUnavailable, NotNow
@@ -122,3 +126,10 @@ async def test_an_import_makes_the_scratch_folder_anew_that_somebody_removed(lak
     await import_into(lake, Answering(), lake.stage(records(5)))
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(5,)]
     assert list(lake.settings.paths.scratch.iterdir()) == []
+
+
+def test_what_is_unpacked_onto_a_full_disk_is_not_cut_short(tmp_path: Path) -> None:
+    packed = tmp_path / "day.json.gz"
+    packed.write_bytes(gzip.compress(bytes(3 << 19)))
+    with own_files_limited(5 << 18), pytest.raises(OSError, match="File too large"):
+        plain_file(packed, tmp_path, Interruption())
