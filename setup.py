@@ -14,6 +14,7 @@ RECORDS = Extension(
     sources=[str(source) for source in sorted(NATIVE.glob("*.c"))],
     depends=[str(header) for header in sorted(NATIVE.glob("*.h"))],
     define_macros=[("_GNU_SOURCE", None)],  # strtod_l
+    libraries=["m"],
     extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
     py_limited_api=True,
 )

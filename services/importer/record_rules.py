@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -178,9 +178,9 @@ def _problem_of_row(element: Any, rows: Rows) -> str | None:
 
 def _fault_of_depth(record: dict[str, Any]) -> Fault | None:
     for name, value in record.items():
-        level: list[Any] = [value]
-        for _ in range(MAX_DEPTH):
-            level = [inner for each in level if isinstance(each, list | dict) for inner in _inside(each)]
+        level = _brackets([value])
+        for _ in range(MAX_DEPTH - 1):  # the record itself is the first
+            level = [inner for each in level for inner in _brackets(_inside(each))]
             if not level:
                 break
         else:
@@ -196,6 +196,10 @@ def _fault_of_others(record: dict[str, Any], form: Format) -> Fault | None:
         if word is not None:
             return _shown_name(name), f"has {_shown(word)} in it, which JSON does not have"
     return None
+
+
+def _brackets(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, list | dict)]
 
 
 def _inside(value: list[Any] | dict[str, Any]) -> list[Any]:

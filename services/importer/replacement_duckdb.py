@@ -17,7 +17,7 @@ from typing import Protocol
 import duckdb
 
 from services.importer import partitions_duckdb as partitions
-from services.importer.diagnosis_json import find_fault, refusal_of
+from services.importer.diagnosis_json import find_fault
 from services.importer.errors import UnreadableFile, WorseData
 from services.importer.heads_duckdb import Heads, drop_heads, load_heads
 from services.importer.lake_duckdb import Lake
@@ -29,7 +29,7 @@ from services.importer.plain_file import plain_file
 from services.importer.rows_duckdb import parquet_query, unsorted_query
 from services.importer.scratch import scratch_folder
 from services.importer.source import Source
-from services.importer.staged_records import staged_tables, words_of
+from services.importer.staged_records import error_of, staged_tables
 from services.importer.statements_duckdb import quoted, transaction
 from shared.durable_files import publish
 from shared.failpoints import failpoint
@@ -71,7 +71,7 @@ def replace_partition(
             with staged_tables(connection, source, path, batch_rows=batch_rows):
                 row = replacement.carried_out()
         except duckdb.InvalidInputException as error:
-            raise refusal_of(source, words_of(error)) from error
+            raise error_of(source, error) from error
     lake.refresh_parquet_view()
     return row
 

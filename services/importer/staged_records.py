@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from services.importer._records import stream
+from services.importer.diagnosis_json import refusal_of
+from services.importer.errors import StorageTrouble
 from services.importer.formats.format import MAX_DEPTH, MAX_RECORD_BYTES, Field, Kind
 from services.importer.source import Source
+from shared.errors import GexlakeError
 
 if TYPE_CHECKING:
     from typing_extensions import CapsuleType
@@ -32,6 +35,8 @@ BLOCK_BYTES = 1 << 20
 """What is read of the file at a time."""
 
 _FAILED: Final = re.compile(r"^.* failed: ")
+_NO_INPUT: Final = "it cannot be read"
+"""What the reader says, whatever the file holds, if the disk fails."""
 _KINDS: Final = {Kind.NUMBER: "n", Kind.INTEGER: "i", Kind.ARRAY: "a", Kind.NUMBERS: "v"}
 
 
@@ -87,9 +92,12 @@ def staged_tables(
             connection.unregister(name)
 
 
-def words_of(error: duckdb.InvalidInputException) -> str:
-    """Return what the reader said when DuckDB could not read on."""
-    return _FAILED.sub("", str(error).partition("\n")[0])
+def error_of(source: Source, error: duckdb.InvalidInputException) -> GexlakeError:
+    """Return the error for what the reader said when DuckDB could not read on."""
+    said = _FAILED.sub("", str(error).partition("\n")[0])
+    if said.startswith(_NO_INPUT):
+        return StorageTrouble("reading the staged file", OSError(said))
+    return refusal_of(source, said)
 
 
 def _spec(field: Field) -> tuple[str, str, str, bool]:

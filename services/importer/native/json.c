@@ -110,6 +110,7 @@ bool json_number(Cursor *cursor, double *value) {
     const uint8_t *start = cursor->at;
     Number number;
     if (!scan_number(cursor, &number)) return false;
+    if (cursor->at == cursor->limit) return json_fail(cursor, cursor->limit, "ends in a number");
     bool is_exact = number.count <= MOST_DIGITS && number.digits <= MOST_EXACT &&
                     number.exponent >= -LARGEST_POWER && number.exponent <= LARGEST_POWER;
     if (is_exact) {
@@ -120,7 +121,6 @@ bool json_number(Cursor *cursor, double *value) {
         *value = number.is_negative ? -positive : positive;
         return true;
     }
-    if (cursor->at == cursor->limit) return json_fail(cursor, cursor->limit, "ends in a number");
     *value = from_text(start);
     return isfinite(*value) ? true : json_fail(cursor, start, "has a number that is not finite");
 }

@@ -32,6 +32,7 @@ struct Records {
     uint8_t *block;
     size_t capacity, at, size;
     bool has_ended, is_array, is_done;
+    int error; /* which has ended the stream */
     int64_t count;
     int64_t batch_bytes;
     /* Of the record that is being read. */
@@ -341,11 +342,10 @@ static bool put_record(Records *records, Cursor *cursor) {
     return true;
 }
 
-/* Writes number and time beside the rows that the record has brought. */
-static bool put_key(Records *records, Cursor *cursor, int64_t first) {
+/* Writes number and time beside the rows that the record has brought; false if its timestamp is no time. */
+static bool put_key(Records *records, int64_t first) {
     double timestamp_ms = nearbyint(records->timestamp * 1000);
-    if (!(fabs(timestamp_ms) < 9223372036854775808.0))
-        return json_fail(cursor, cursor->at, "has a timestamp that is no time");
+    if (!(fabs(timestamp_ms) < 9223372036854775808.0)) return false;
     Column *columns = records->batch.columns;
     for (int64_t place = first; place < records->batch.length; place++) {
         put_int64(&columns[RECORD_NUMBER], place, records->count + 1);
@@ -381,7 +381,7 @@ static bool record(Records *records, Cursor *cursor) {
     if (!is_complete(records)) return json_fail(cursor, start, "lacks a field that it must have");
     if (!records->plan->wants_rows && !put_record(records, cursor)) return false;
     records->batch_bytes += size;
-    return put_key(records, cursor, first);
+    return put_key(records, first) ? true : json_fail(cursor, start, "has a timestamp that is no time");
 }
 
 /* What stands before the first record, between two, and behind the last */
@@ -390,7 +390,9 @@ static const char NO_RECORDS[] = "it is neither an array of records nor one reco
 
 static bool begin(Records *records, Cursor *cursor) {
     static const uint8_t MARK[] = {0xEF, 0xBB, 0xBF};
-    for (int i = 0; i < 3 && *cursor->at == MARK[i]; i++) cursor->at++;
+    if (*cursor->at == MARK[0])
+        for (int i = 0; i < 3; i++)
+            if (!json_expect(cursor, (char)MARK[i], NO_RECORDS)) return false;
     json_skip_blanks(cursor);
     if (*cursor->at != '[' && *cursor->at != '{') return json_fail(cursor, cursor->at, NO_RECORDS);
     records->is_array = *cursor->at == '[';
@@ -468,14 +470,22 @@ static int open_file(Records *records) {
     return records->file < 0 ? input_error(records) : refill(records);
 }
 
-int records_next(Records *records, struct ArrowArray *out) {
+/* A batch without rows would say that there is nothing more, so that none is full before it has one. */
+static bool is_full(const Records *records) {
+    int64_t rows = records->batch.length;
+    return rows >= records->plan->batch_rows || (rows > 0 && records->batch_bytes >= BATCH_BYTES);
+}
+
+static int next_batch(Records *records, struct ArrowArray *out) {
     int error = records->file < 0 ? open_file(records) : 0;
-    out->release = NULL;
     records->batch_bytes = 0;
-    while (!error && !records->is_done && records->batch.length < records->plan->batch_rows &&
-           records->batch_bytes < BATCH_BYTES)
-        error = advance(records);
+    while (!error && !records->is_done && !is_full(records)) error = advance(records);
     if (error || records->batch.length == 0) return error;
-    if (!batch_export(&records->batch, out)) return errno = ENOMEM, input_error(records);
-    return 0;
+    return batch_export(&records->batch, out) ? 0 : (errno = ENOMEM, input_error(records));
+}
+
+int records_next(Records *records, struct ArrowArray *out) {
+    out->release = NULL;
+    if (!records->error) records->error = next_batch(records, out);
+    return records->error;
 }
