@@ -83,7 +83,7 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     in_utc = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (in_utc - now).total_seconds())

@@ -72,6 +72,7 @@ def test_other_statuses_are_final_and_say_so(status: int, kind: type[Terminal]) 
         ("soon", None),
         ("9" * 5000, None),
         ("Fri, 99 Nov 2025 17:02:00 GMT", None),
+        ("Fri, 14 Nov 9999999999 17:02:00 GMT", None),
     ],
 )
 def test_both_forms_of_retry_after_are_read(value: str | None, seconds: float | None) -> None:
