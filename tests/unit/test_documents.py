@@ -55,6 +55,11 @@ def test_a_document_names_only_settings_that_exist(path: str) -> None:
     assert sorted(named_in((ROOT / path).read_text()) - ALL - ELSEWHERE) == []
 
 
+def test_compose_passes_on_every_setting_of_the_fetcher() -> None:
+    wanted = names_of(settings_of("fetcher")) - names_of(Settings)
+    assert sorted(wanted - named_in((ROOT / "compose.yaml").read_text())) == []
+
+
 def test_the_failpoints_of_the_code_are_those_of_the_architecture() -> None:
     point = re.compile(rf"\b(?:{'|'.join(SERVICES)})\.[a-z_]+\b")
     sources = (path.read_text() for path in (ROOT / "services").rglob("*.py"))
