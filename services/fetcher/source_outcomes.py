@@ -1,7 +1,7 @@
 """What a request says about its source: told by how it ended, and counted in the source's record.
 
     DELIVERED   the file came whole: a success
-    ANSWERED    the source works, the request is at fault (401, 403, 404, 410, 416, too large): a success
+    ANSWERED    the source works, the request is at fault (401, 403, 404, 410, too large): a success
     UNUSABLE    it works, but what it gave is no file: no success
     FAILED      no connection, no answer in time, 408, 425, 429, 5xx, a body cut short: no success, and too
                 many in a row open the circuit
