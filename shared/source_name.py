@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -71,7 +72,8 @@ def vendor_name(partition: Partition, ending: str = ".json") -> str:
 
 
 def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"the file name starts with {text}, which is not a day of the calendar") from None
+    with suppress(ValueError):
+        day = date.fromisoformat(text)
+        if day < date.max:  # a trading day ends where the next one begins
+            return day
+    raise ValueError(f"the file name starts with {text}, which is not a day of the calendar")

@@ -10,8 +10,17 @@ NEW_YORK: Final = ZoneInfo("America/New_York")
 
 
 def trading_day_of(timestamp_ms: int) -> date:
-    """Return the New York date of a UTC epoch in milliseconds."""
-    return datetime.fromtimestamp(timestamp_ms / 1000, tz=UTC).astimezone(NEW_YORK).date()
+    """Return the New York date of a UTC epoch in milliseconds.
+
+    Raises:
+        ValueError: no calendar has it, or no day after it, at which it would end.
+        OverflowError: the same.
+        OSError: the same.
+    """
+    day = datetime.fromtimestamp(timestamp_ms / 1000, tz=UTC).astimezone(NEW_YORK).date()
+    if day == date.max:
+        raise OverflowError(f"no day follows {day}")
+    return day
 
 
 def bounds_ms(day: date) -> tuple[int, int]:

@@ -60,7 +60,9 @@ def test_a_name_outside_the_grammar_tells_nothing(name: str) -> None:
     assert parse_source_name(name) == SourceName(name)
 
 
-@pytest.mark.parametrize("day", ["2025-02-29", "2025-13-01", "2025-00-10", "2025-11-31", "0000-01-01"])
+@pytest.mark.parametrize(
+    "day", ["2025-02-29", "2025-13-01", "2025-00-10", "2025-11-31", "0000-01-01", "9999-12-31"]
+)
 def test_a_day_that_does_not_exist_is_refused(day: str) -> None:
     with pytest.raises(ValueError, match=f"{day}, which is not a day of the calendar"):
         parse_source_name(f"{day}_SPX_classic_gex_zero.json")

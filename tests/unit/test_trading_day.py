@@ -49,3 +49,8 @@ def test_a_day_is_23_or_25_hours_long_when_the_clocks_change(day: str, hours: in
 def test_the_day_changes_at_midnight_in_new_york(moment: str, day: str) -> None:
     at = datetime.fromisoformat(moment).replace(tzinfo=UTC)
     assert trading_day_of(round(at.timestamp() * 1000)) == date.fromisoformat(day)
+
+
+def test_the_last_day_of_the_calendar_has_no_end_and_is_none() -> None:
+    with pytest.raises(OverflowError, match="no day follows 9999-12-31"):
+        trading_day_of(253402232400000)
