@@ -44,8 +44,9 @@ $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	@touch $@
 
-fuzz: $(VENV)/.fuzz ## Hold imports against the oracle: 10,000 examples, then ten minutes of atheris (Linux) [FUZZ_SECONDS=600]
+fuzz: $(VENV)/.fuzz ## Hold imports against the oracle: 10,000 examples, sanitizers in the reader, then atheris (Linux, gcc) [FUZZ_SECONDS=600]
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest --timeout=0 tests/unit/test_import_properties.py
+	$(BIN)/python -m tests.fuzz.sanitized
 	$(BIN)/python -m tests.fuzz $(or $(FUZZ_SECONDS),600)
 
 bench: $(VENV)/.ready ## Measure importer and fetcher: make bench [ONLY="import lake"] [RUNS=5]

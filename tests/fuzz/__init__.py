@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing of the importer against the oracle; ``make fuzz`` runs it."""
+"""Fuzzing of the importer against the oracle, and of its compiled reader; ``make fuzz`` runs it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -27,10 +28,16 @@ _of_each: Final = settings(
 
 def write_seeds(folder: Path) -> int:
     """Write the inputs to begin with, each a file, and return how many."""
-    contents = [_example(), _generated(), *_of_strategies()]
-    for number, content in enumerate(contents):
+    files = contents()
+    for number, content in enumerate(files):
         (folder / f"seed{number:04d}").write_bytes(input_of(content, number))
-    return len(contents)
+    return len(files)
+
+
+@cache
+def contents() -> list[bytes]:
+    """Return the files to begin with."""
+    return [_example(), _generated(), *_of_strategies()]
 
 
 def _example() -> bytes:
@@ -44,12 +51,12 @@ def _generated() -> bytes:
 
 
 def _of_strategies() -> list[bytes]:
-    contents: list[bytes] = []
+    found: list[bytes] = []
 
     def keep(file: HistoryFile) -> None:
         if not file.packed and len(file.data) <= _LARGEST:
-            contents.append(file.data)
+            found.append(file.data)
 
     for strategy in (good_files(), files_with_a_spoilt_record(), damaged_files()):
         _of_each(given(strategy)(keep))()
-    return contents
+    return found
