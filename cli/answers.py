@@ -95,6 +95,15 @@ class JobAnswer(BaseModel):
         return self.state in {Status.COMPLETED, Status.SKIPPED} and not self.no_data
 
     @property
+    def why_skipped(self) -> str | None:
+        """Say why a skipped job brought nothing in; None for the others."""
+        if self.state is not Status.SKIPPED:
+            return None
+        if self.no_data:
+            return self.reason or "the vendor has no data for this day"
+        return "the lake already holds this very file"
+
+    @property
     def seconds(self) -> dict[str, float]:
         """Return how long each stage took: ``wait``, ``fetch``, ``import`` (those that are over)."""
         at = {step.state: step.at for step in self.transitions}

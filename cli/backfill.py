@@ -87,7 +87,8 @@ def _followed(intake: Intake, plan: Plan, *, as_json: bool) -> Backfilled:
 
 def _print_outcome(answer: dict[str, Any], done: Backfilled, *, as_json: bool) -> None:
     if not as_json:
-        console(sys.stdout).print(outcome_shown(done))
+        if done.plan.days:
+            console(sys.stdout).print(outcome_shown(done))
         return
     days = [
         {**told, "outcome": done.ended[day].outcome, "why": done.ended[day].why or None}

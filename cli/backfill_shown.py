@@ -123,8 +123,9 @@ def _reasons(done: Backfilled) -> Iterable[tuple[str, ...]]:
     for day, ended in done.ended.items():
         if ended.outcome in {Outcome.NO_DATA, Outcome.FAILED}:
             together.setdefault((day.pair, ended), []).append(day.trading_day)
-    for (pair, ended), days in together.items():
-        yield (*pair, ended.outcome, _days(sorted(days)), ended.why)
+    in_order = sorted((pair, sorted(days), ended) for (pair, ended), days in together.items())
+    for pair, days, ended in in_order:
+        yield (*pair, ended.outcome, _days(days), ended.why)
 
 
 def _days(days: list[date]) -> str:

@@ -88,7 +88,7 @@ def submit(
             typer.echo(f"{answer.get('status')}: job {job_id}")
 
 
-app.command()(backfill)
+app.command(short_help="Bring in the trading days of a range.")(backfill)
 
 
 @app.command()

@@ -31,7 +31,7 @@ class IntakeUnreachable(CommandFailed):
     def __init__(self, url: str, why: str) -> None:
         super().__init__(
             f"intake does not answer at {url} ({why}): start the system with 'make run' or "
-            "'docker compose up', or set GEXLAKE_URL"
+            "'docker compose up', or say where it is: GEXLAKE_PORT or GEXLAKE_URL"
         )
 
 
@@ -72,7 +72,7 @@ class BrokerUnreachable(CommandFailed):
     def __init__(self, url: str, why: str) -> None:
         super().__init__(
             f"NATS does not answer at {url} ({why}): start the system with 'make run' or "
-            "'docker compose up', or set GEXLAKE_NATS_URL"
+            "'docker compose up', or say where it is: GEXLAKE_NATS_PORT or GEXLAKE_NATS_URL"
         )
 
 

@@ -139,6 +139,8 @@ def _facts(job: JobAnswer) -> Iterable[tuple[str, str | Text]]:
         yield "parquet", Text(f"{job.parquet_path} ({decimal(job.parquet_bytes or 0)})")
     for step in job.transitions:
         yield step.state, _moment(step.at)
+    if job.why_skipped:
+        yield "why", Text(job.why_skipped)
     if job.error:
         yield "error", Text(job.error)
     if job.error_field:

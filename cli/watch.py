@@ -95,9 +95,9 @@ def summary(job: JobAnswer) -> str:
             rows = f"{job.snapshots:,} snapshots, {job.strike_rows:,} strike rows"
             return f"completed: {rows} ({took})"
         case Status.SKIPPED if job.no_data:
-            return f"no data: {job.reason or 'the vendor has none for this day'}"
+            return f"no data: {job.why_skipped}"
         case Status.SKIPPED:
-            return "skipped: the lake already holds this very file"
+            return f"skipped: {job.why_skipped}"
         case Status.FAILED:
             return f"failed: {job.error or 'no reason was given'}"
         case _:

@@ -296,6 +296,18 @@ def test_many_days_with_the_same_end_are_one_line() -> None:
     assert "2025-11-10 … 2025-11-19 (10 days)" in text
 
 
+def test_why_days_are_missing_is_told_in_the_order_of_the_days() -> None:
+    plan = plan_of(*(day(number) for number in (12, 10, 11)))
+    ended = {day: Ended(Outcome.FAILED, f"reason {day.trading_day.day}") for day in plan.days}
+    text = shown(outcome_shown(Backfilled(plan, ended)))
+    assert [row[-1] for row in cells(text) if "reason" in row] == ["10", "11", "12"]
+
+
+def test_a_range_without_trading_days_ends_in_these_words(intake: FakeIntake, say: Say) -> None:
+    intake.bodies["/backfill"] = [an_answer()]
+    assert say("backfill", "NQ_NDX", "gex_zero", "2025-11-15", "2025-11-16") == (0, "no trading days\n", "")
+
+
 def test_a_bar_over_the_days_ends_full_on_a_terminal() -> None:
     plan = plan_of(day(10), day(11))
     first, second = plan.days

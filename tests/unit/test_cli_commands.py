@@ -142,6 +142,22 @@ def test_a_failed_job_is_shown_with_its_error_and_field(intake: FakeIntake, say:
     assert lines["field"].strip() == "timestamp"
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({}, "the lake already holds this very file"),
+        ({"no_data": True, "reason": "the vendor says so"}, "the vendor says so"),
+        ({"no_data": True}, "the vendor has no data for this day"),
+    ],
+)
+def test_a_skipped_job_is_shown_with_why(
+    intake: FakeIntake, say: Say, changes: dict[str, Any], why: str
+) -> None:
+    intake.body = {**JOB, "state": "skipped", **changes}
+    lines = dict(line.split(None, 1) for line in say("job", ID)[1].splitlines())
+    assert lines["why"].strip() == why
+
+
 def test_text_of_others_is_never_taken_for_markup(intake: FakeIntake, say: Say) -> None:
     intake.body = {**FAILED, "error": "unexpected [/red] in [bold]record"}
     assert "unexpected [/red] in [bold]record" in say("job", ID)[1]
