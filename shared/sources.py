@@ -117,7 +117,8 @@ class SourceGate:
         if parts.scheme == "file":
             return self._check_local(parts)
         if parts.scheme not in _DEFAULT_PORTS:
-            raise ValueError(f"the URL's scheme is {parts.scheme[:20] or 'missing'!r}; {self._rule()}")
+            scheme = f"the URL's scheme is {parts.scheme[:20]!r}" if parts.scheme else "the URL has no scheme"
+            raise ValueError(f"{scheme}; {self._rule()}")
         if not any(prefix.allows(parts) for prefix in self.prefixes):
             raise ValueError(
                 f"the URL's source {parts.scheme}://{parts.netloc[:80]} is not allowed; {self._rule()}"
