@@ -30,6 +30,7 @@ DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "fetching.md"
 CONTENT: Final = b"[" + b"1," * 200_000 + b"1]"
 PACKED: Final = gzip.compress(CONTENT)
 MAX_BYTES: Final = 1_000_000
+IMPATIENT: Final = {"fetch_read_timeout_s": 0.2}
 BOMB: Final = gzip.compress(b"[" + bytes(20_000_000))
 
 
@@ -60,7 +61,9 @@ def sends(content: bytes, error: type[GexlakeError], words: str, name: str = "da
 
 ROWS: Final = {
     "no connection": Row(Misbehaviour(), errors.SourceUnavailable, "could not be reached"),
-    "no answer in time": Row(Misbehaviour(), errors.SourceUnavailable, "sent nothing for too long"),
+    "no answer in time": Row(
+        Misbehaviour(), errors.SourceUnavailable, "sent nothing for too long", settings=IMPATIENT
+    ),
     "connection closed without an answer": Row(
         Misbehaviour(instead=b""), errors.SourceUnavailable, "broke off"
     ),
@@ -68,7 +71,10 @@ ROWS: Final = {
         Misbehaviour(instead=b"SSH-2.0-OpenSSH\r\n"), errors.SourceUnavailable, "did not speak HTTP"
     ),
     "silence in the middle": Row(
-        Misbehaviour(hold_after_bytes=1000), errors.SourceUnavailable, "sent nothing for too long"
+        Misbehaviour(hold_after_bytes=1000),
+        errors.SourceUnavailable,
+        "sent nothing for too long",
+        settings=IMPATIENT,
     ),
     "below the minimum speed": Row(
         Misbehaviour(bytes_per_s=10_000),
@@ -159,7 +165,7 @@ async def fetch(vendor: Vendor, name: str, tmp_path: Path, **settings: float) ->
     chosen = FetcherSettings(
         allowed_sources=(vendor.base_url,),
         max_file_bytes=MAX_BYTES,
-        fetch_read_timeout_s=0.2,
+        fetch_read_timeout_s=10,
     ).model_copy(update=settings)
     final = tmp_path / "source" / name
 
@@ -209,7 +215,7 @@ async def test_a_source_that_takes_the_connection_and_says_nothing_is_transient(
         )
         allowed = (vendor.base_url, f"http://127.0.0.1:{silent.getsockname()[1]}/")
         with pytest.raises(row.error, match=row.words):
-            await fetch(vendor, "day.json", tmp_path, allowed_sources=allowed)  # type: ignore[arg-type]
+            await fetch(vendor, "day.json", tmp_path, allowed_sources=allowed, **row.settings)  # type: ignore[arg-type]
     assert is_documented("no answer in time", "transient")
 
 
@@ -234,7 +240,7 @@ async def test_a_day_of_150_mb_over_connections_cut_every_20_mb_comes_whole_and_
     content = b"[" + b"0123456789," * 13_600_000 + b"0]"
     (vendor.folder / "day.json").write_bytes(content)
     vendor.misbehave("day.json", Misbehaviour(cut_after_bytes=20_000_000))
-    staged = await fetch(vendor, "day.json", tmp_path, max_file_bytes=200_000_000, fetch_read_timeout_s=10)
+    staged = await fetch(vendor, "day.json", tmp_path, max_file_bytes=200_000_000)
     assert staged.sha256 == hashlib.sha256(content).hexdigest()
     assert staged.size_bytes == len(content)
     assert vendor.requests.count("day.json") == 8
@@ -259,7 +265,7 @@ async def test_a_file_that_changes_half_way_ends_as_the_new_one_unmixed(
     path = vendor.folder / "day.json"
     path.write_bytes(old)
     vendor.misbehave("day.json", Misbehaviour(hold_after_bytes=200_000, cut_after_bytes=200_000))
-    fetching = asyncio.create_task(fetch(vendor, "day.json", tmp_path, fetch_read_timeout_s=10))
+    fetching = asyncio.create_task(fetch(vendor, "day.json", tmp_path))
     await eventually(lambda: vendor.requests.sent_bytes >= 200_000)
     path.write_bytes(new)
     vendor.misbehave("day.json", then)
