@@ -148,7 +148,10 @@ def _names(connection: duckdb.DuckDBPyConnection, source: Source) -> tuple[str, 
         f"""
         SELECT list_sort(list_distinct(flatten(list(names)))),
             count(*) FILTER (WHERE len(names) > len(list_distinct(names)))
-        FROM (SELECT from_json(others, '["VARCHAR"]') AS names FROM {HEADS} WHERE others IS NOT NULL)
+        FROM (
+            SELECT from_json(others, '["VARCHAR"]') AS names
+            FROM (SELECT DISTINCT others FROM {HEADS} WHERE others IS NOT NULL)
+        )
         """,  # noqa: S608 (a constant)
     )
     if repeating:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from services.importer.import_path import ImportPath, chosen, container_memory_mb, memory_for
+from shared.messages import PartitionImported
+from tests.support.lake import LakeOnDisk
 
 DAY_BYTES = 150_000_000
 
@@ -66,3 +68,17 @@ def test_the_containers_limit_is_found_in_either_version_of_control_groups(
         if content is not None:
             file.write_text(content)
     assert container_memory_mb(files) == limit_mb
+
+
+def test_sixty_new_fields_in_every_record_take_little_memory(tmp_path: Path) -> None:
+    lake = LakeOnDisk(tmp_path, import_path="bounded", memory_limit_mb=96)
+    others = ",".join(f'"a_field_to_come_{number}":1' for number in range(60))
+    records = (
+        f'{{"timestamp":{1763130600 + second},"ticker":"NQ_NDX","spot":1,{others}}}'
+        for second in range(20_000)
+    )
+    assert isinstance(lake.bring_in(lake.stage("\n".join(records))), PartitionImported)
+    ((unknown_records, names),) = lake.rows("SELECT unknown_records, unknown_fields FROM partitions")
+    assert unknown_records == 20_000
+    assert len(names.split(", ")) == 60
+    lake.close()
