@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import hashlib
 import stat
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ import pytest
 from bench.nats_server import NatsServer
 from bench.vendor import Misbehaviour, Vendor
 from services.fetcher.settings import FetcherSettings
-from services.fetcher.wiring import locations, new_worker, sources
 from shared import dead_letters, subjects
 from shared.bus import Bus
 from shared.envelope import decode
@@ -24,7 +22,7 @@ from shared.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed, J
 from shared.paths import is_partial
 from shared.progress import Progress
 from shared.subjects import Priority, Stage
-from shared.worker import Worker
+from tests.support.fetching import fetching
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job
 
@@ -51,19 +49,6 @@ def settings(nats_server: NatsServer, tmp_path: Path, vendor: Vendor) -> Fetcher
         allowed_sources=(vendor.base_url,),
         local_source_dirs=(str(tmp_path / "history"),),
     )
-
-
-@contextlib.asynccontextmanager
-async def fetching(bus: Bus, settings: FetcherSettings) -> AsyncIterator[Worker]:
-    stop = asyncio.Event()
-    async with sources(settings) as source, locations(bus, settings) as found:
-        worker = new_worker(bus, settings, source, found)
-        task = asyncio.create_task(worker.run(stop, drain_timeout_s=1))
-        try:
-            yield worker
-        finally:
-            stop.set()
-            await task
 
 
 def a_day(vendor: Vendor, name: str = NAME, **changes: object) -> FetchFile:
@@ -253,7 +238,7 @@ async def test_a_source_that_nobody_listens_at_is_told_by_name(
     async with fetching(bus, settings.model_copy(update={"max_attempts": 1})):
         await bus.send(command)
         failed = await given_up(bus, command.job)
-    assert failed.error.startswith("http://127.0.0.1 could not be reached")
+    assert failed.error.startswith(f"{vendor.base_url.rstrip('/')} could not be reached")
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,12 +12,12 @@ import pytest
 from bench.nats_server import NatsServer
 from bench.vendor import Misbehaviour, Vendor
 from services.fetcher.settings import FetcherSettings
-from services.fetcher.wiring import locations, new_worker, sources
 from shared import subjects
 from shared.bus import Bus
 from shared.messages import FetchFile, FileStaged, JobFailed
 from shared.source_record import SourceRecord
 from shared.subjects import Priority, Stage
+from tests.support.fetching import fetching
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job
 
@@ -59,18 +58,6 @@ def settings(
         source_max_failures=FAILURES,
         source_pause_s=2.5,
     )
-
-
-@contextlib.asynccontextmanager
-async def fetching(bus: Bus, settings: FetcherSettings) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    async with sources(settings) as source, locations(bus, settings) as found:
-        working = asyncio.create_task(new_worker(bus, settings, source, found).run(stop, drain_timeout_s=1))
-        try:
-            yield
-        finally:
-            stop.set()
-            await working
 
 
 def a_day(vendor: Vendor, name: str) -> FetchFile:

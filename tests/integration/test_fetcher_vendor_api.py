@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import gzip
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -18,13 +16,13 @@ from bench.nats_server import NatsServer
 from bench.vendor import Misbehaviour, Vendor
 from bench.vendor_api import KEY, StandInApi
 from services.fetcher.settings import FetcherSettings
-from services.fetcher.wiring import locations, new_worker, sources
 from shared import subjects
 from shared.bus import Bus, connected
 from shared.job_states import JobStates, Status
 from shared.messages import Event, FetchFile, FileStaged, Job, JobFailed, JobStarted, NoData
 from shared.partition import Partition
 from shared.source_name import vendor_name
+from tests.support.fetching import fetching
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job
 
@@ -60,18 +58,6 @@ def settings(nats_server: NatsServer, tmp_path: Path, vendor: Vendor, api: Stand
         vendor_api=api.base,
         gexbot_api_key=SecretStr(KEY),
     )
-
-
-@contextlib.asynccontextmanager
-async def fetching(bus: Bus, settings: FetcherSettings) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    async with sources(settings) as source, locations(bus, settings) as found:
-        working = asyncio.create_task(new_worker(bus, settings, source, found).run(stop, drain_timeout_s=1))
-        try:
-            yield
-        finally:
-            stop.set()
-            await working
 
 
 def asking_for(settings: FetcherSettings, partition: Partition = DAY) -> FetchFile:
@@ -145,7 +131,8 @@ async def test_a_day_without_data_is_a_fact_and_no_failure(
         await eventually(lambda: is_settled(bus))
         await delivered_again(bus, command)
         assert await count(bus, subjects.DEAD) == 0
-    assert told.reason == "http://127.0.0.1 has no data of NQ_NDX gex_zero for this day"
+    source = api.base.removesuffix("/v2")
+    assert told.reason == f"{source} has no data of NQ_NDX gex_zero for this day"
     assert api.statuses == {404: 1}
     assert not list(settings.paths.staging_root.rglob("*.*"))
     states = JobStates()
