@@ -18,6 +18,7 @@ from services.fetcher.errors import (
     UnusableAnswer,
 )
 from shared.errors import GexlakeError
+from shared.source_record import origin_of
 from shared.sources import SourceGate
 
 MAX_REDIRECTS: Final = 3
@@ -47,9 +48,9 @@ _BLANKS: Final = b" \t\r\n"
 
 
 def host_of(url: str) -> str:
-    """Return how messages name the source of a URL: by scheme and host."""
+    """Return how messages name the source of a URL: by scheme, host and an odd port."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}"
+    return origin_of(url) or f"{parts.scheme}://{parts.hostname or ''}"
 
 
 def refusal(host: str, status: int, retry_after_s: float | None = None) -> GexlakeError | None:

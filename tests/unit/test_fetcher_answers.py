@@ -175,6 +175,11 @@ def test_the_name_of_a_source_has_no_query_and_no_user() -> None:
     assert host_of("https://user:pw@hist.gex.bot:443/day.json?sig=secret") == HOST
 
 
+def test_the_name_of_a_source_at_an_odd_port_has_it() -> None:
+    assert host_of("http://127.0.0.1:9000/day.json?sig=secret") == "http://127.0.0.1:9000"
+    assert host_of("http://[::1]:9000/day.json") == "http://[::1]:9000"
+
+
 @pytest.mark.parametrize(
     ("name", "first"),
     [
