@@ -229,20 +229,26 @@ class Worker:
         asked_s = error.retry_after_s if isinstance(error, Transient) else None
         delay_s = self._retries.after(tally.failures, asked_s)
         if delay_s is None:
-            await self._give_up(message, command, error, tally)
+            then = f"; given up after {tally.failures} failed attempts: replay the job when that is mended"
+            await self._give_up(message, command, error, tally, then)
             return
-        await self._bus.announce(self._failed(command, error, tally, final=False))
+        then = f"; it is tried again after {delay_s:.0f} s"
+        await self._bus.announce(self._failed(command, error, tally, then, final=False))
         log.warning("attempt_failed", error=_text(error), failures=tally.failures, retry_in_s=delay_s)
         await _settle(message, "nak", delay_s)
 
-    async def _give_up(self, message: Msg, command: Command, error: Exception, tally: Tally) -> None:
+    async def _give_up(
+        self, message: Msg, command: Command, error: Exception, tally: Tally, then: str = ""
+    ) -> None:
         letter = await dead_letters.bury(self._bus, message, error)
-        failed = self._failed(command, error, tally, final=True)
+        failed = self._failed(command, error, tally, then, final=True)
         await self._bus.announce(failed.model_copy(update={"dead_letter_seq": letter.seq}))
         log.error("job_failed", error=_text(error), failures=tally.failures, dead_letter=letter.seq)
         await _settle(message, "term")
 
-    def _failed(self, command: Command, error: Exception, tally: Tally, *, final: bool) -> JobFailed:
+    def _failed(
+        self, command: Command, error: Exception, tally: Tally, then: str = "", *, final: bool
+    ) -> JobFailed:
         field = error.field if isinstance(error, GexlakeError) else None
         return JobFailed(
             job=command.job,
@@ -250,7 +256,7 @@ class Worker:
             failures=tally.failures,
             waits=tally.waits,
             final=final,
-            error=_text(error),
+            error=_text(error, then),
             field=field,
         )
 
@@ -273,10 +279,9 @@ async def is_superseded(bus: Bus, job: Job) -> bool:
     return any(fact is not None and job.is_older_than(fact.job) for fact in asked_again)
 
 
-def _text(error: Exception) -> str:
-    if isinstance(error, GexlakeError):
-        return redact(str(error))[:MAX_ERROR_LENGTH]
-    return redact(f"unexpected {type(error).__name__}: {error}")[:MAX_ERROR_LENGTH]
+def _text(error: Exception, then: str = "") -> str:
+    text = str(error) if isinstance(error, GexlakeError) else f"unexpected {type(error).__name__}: {error}"
+    return redact(text)[: MAX_ERROR_LENGTH - len(then)] + then
 
 
 async def _say_in_progress(message: Msg, interval_s: float) -> None:

@@ -98,7 +98,7 @@ class SourceUnavailable(Transient):
     """The source could not be asked, or broke off."""
 
     def __init__(self, source: str, what: str) -> None:
-        super().__init__(f"{source} {what}: the fetch is tried again")
+        super().__init__(f"{source} {what}")
 
 
 class SourceTooSlow(SourceUnavailable):
@@ -116,9 +116,7 @@ class SourceBusy(Transient):
 
     def __init__(self, host: str, status: int, retry_after_s: float | None = None) -> None:
         asked = "" if retry_after_s is None else f", and asks to wait {retry_after_s:.0f} s"
-        super().__init__(
-            f"{host} answered {status}{asked}, so it is busy or broken for now: the fetch is tried again"
-        )
+        super().__init__(f"{host} answered {status}{asked}, so it is busy or broken for now")
         self.retry_after_s = retry_after_s
 
 
@@ -127,7 +125,7 @@ class FileIncomplete(Transient):
 
     def __init__(self, source: str, size_bytes: int, announced_bytes: int | None) -> None:
         of = "and broke off" if announced_bytes is None else f"of the {announced_bytes} that it announced"
-        super().__init__(f"{source} sent {size_bytes} bytes {of}: the fetch is tried again")
+        super().__init__(f"{source} sent {size_bytes} bytes {of}")
 
 
 class SourceLeftAlone(NotNow):
@@ -163,15 +161,13 @@ class StagingFailed(Transient):
     _what_then = "mend the folder"
 
     def __init__(self, path: Path, cause: OSError) -> None:
-        super().__init__(
-            f"{path} cannot be staged: {cause.strerror or cause}: {self._what_then}; the fetch is tried again"
-        )
+        super().__init__(f"{path} cannot be staged: {cause.strerror or cause}: {self._what_then}")
 
 
 class StagingFull(StagingFailed, NotNow):
     """The disk has no space for the file."""
 
-    _what_then = "free space on its disk"
+    _what_then = "free space on its disk; the fetch is tried again"
 
 
 def not_staged(path: Path, cause: OSError) -> StagingFailed:

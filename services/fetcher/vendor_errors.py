@@ -66,9 +66,7 @@ class FreshUrlRejected(Transient):
     """The source rejects a URL that the API has only just signed, and did so twice."""
 
     def __init__(self, api_host: str, host: str) -> None:
-        super().__init__(
-            f"{host} rejects the URL that {api_host} has only just signed, twice: the fetch is tried again"
-        )
+        super().__init__(f"{host} rejects the URL that {api_host} has only just signed, twice")
 
 
 class TurnTaken(NotNow):

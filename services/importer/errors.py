@@ -117,18 +117,16 @@ class StorageTrouble(Transient):
         cause: what the system said.
     """
 
-    _what_then = "it is tried again"
+    _what_then = ""
 
     def __init__(self, doing: str, cause: Exception) -> None:
-        super().__init__(
-            f"{doing} failed: {cause}; what was there before is unchanged, and {self._what_then}"
-        )
+        super().__init__(f"{doing} failed: {cause}; what was there before is unchanged{self._what_then}")
 
 
 class DiskFull(StorageTrouble, NotNow):
     """The lake's disk has no space."""
 
-    _what_then = "it is tried again until there is space: free some on the disk of GEXLAKE_DATA_DIR"
+    _what_then = ", and it is tried again until there is space: free some on the disk of GEXLAKE_DATA_DIR"
 
 
 def trouble(doing: str, cause: Exception) -> StorageTrouble:

@@ -166,6 +166,22 @@ async def test_failures_are_counted_past_the_attempts_that_found_no_room(bus: Bu
     failed = await bus.last(JobFailed, a_job().job_id)
     assert failed is not None
     assert (failed.failures, failed.waits, failed.final, errors) == (3, 3, True, [])
+    assert failed.error == "later; given up after 3 failed attempts: replay the job when that is mended"
+
+
+async def test_a_failed_attempt_says_that_there_is_another_one(bus: Bus) -> None:
+    told: list[str] = []
+
+    async def handle(command: FetchFile) -> None:
+        failed = await bus.last(JobFailed, command.job.job_id)
+        if failed is None:
+            raise Transient("the source is busy")
+        told.append(failed.error)
+
+    async with working(bus, handle):
+        await bus.send(a_fetch())
+        await eventually(lambda: bool(told))
+    assert told == ["the source is busy; it is tried again after 0 s"]
 
 
 async def test_starts_that_never_end_are_given_up_on(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
