@@ -147,7 +147,7 @@ def test_local_and_loopback_sources_keep_their_shape() -> None:
         ({"url": "https://u:p@hist.gex.bot/x.json"}, "url", "allowed_source", "userinfo"),
         ({"url": "https://hist.gex.bot/../x.json"}, "url", "allowed_source", "climbs"),
         ({"url": "file:///etc/x.json"}, "url", "allowed_source", "outside the allowed folders"),
-        ({"url": "hist.gex.bot/x.json"}, "url", "allowed_source", "scheme is 'missing'"),
+        ({"url": "hist.gex.bot/x.json"}, "url", "allowed_source", "the URL has no scheme"),
         ({"url": URL + "é"}, "url", "allowed_source", "no URL has"),
         ({"url": URL + "x" * 9000}, "url", "length", "at most 8192"),
         ({"url": "https://hist.gex.bot/x.csv"}, "url", "file_name", "plain file name"),
