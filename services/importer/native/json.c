@@ -1,21 +1,9 @@
 #include "json.h"
 
-#include <locale.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __APPLE__
-#include <xlocale.h>
-#endif
 
-#define MOST_DIGITS 19              /* so many always fit into 64 bits */
-#define MOST_EXACT (1ULL << 53)     /* integers up to here are doubles */
-#define MOST_EXPONENT 1000000       /* beyond it, only zero is no fault */
-#define LARGEST_WHOLE 300           /* numbers of so many digits are finite */
-#define LARGEST_POWER 22            /* powers of ten up to here are doubles */
-
-static const double POWERS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+const char JSON_NO_MEMORY[] = "is too large for the memory";
 
 bool text_grow(Text *text, size_t more) {
     size_t capacity = text->capacity ? text->capacity : 256;
@@ -42,118 +30,10 @@ static bool word(Cursor *cursor, const char *wanted) {
 
 bool json_null(Cursor *cursor) { return word(cursor, "null"); }
 
-/* Numbers */
-
-static inline bool is_digit(uint8_t byte) { return (uint8_t)(byte - '0') < 10; }
-
-/* A number's text, taken apart: digits * 10^exponent, unless there are too many digits. */
-typedef struct {
-    const uint8_t *start;
-    uint64_t digits;
-    int64_t count;
-    int64_t exponent;
-    bool is_negative;
-} Number;
-
-static bool no_number(Cursor *cursor, const uint8_t *at) {
-    return json_fail(cursor, at, "has something that is no JSON number");
-}
-
-static bool exponent(Cursor *cursor, Number *number) {
-    const uint8_t *at = cursor->at + 1;
-    bool is_negative = *at == '-';
-    if (*at == '-' || *at == '+') at++;
-    if (!is_digit(*at)) return no_number(cursor, at);
-    int64_t value = 0;
-    for (; is_digit(*at); at++)
-        if (value < MOST_EXPONENT) value = value * 10 + (*at - '0');
-    number->exponent += is_negative ? -value : value;
-    cursor->at = at;
-    return true;
-}
-
-static bool scan_number(Cursor *cursor, Number *number) {
-    const uint8_t *at = cursor->at;
-    *number = (Number){.start = at, .is_negative = *at == '-'};
-    at += number->is_negative;
-    if (!is_digit(*at)) return no_number(cursor, at);
-    const uint8_t *first = at;
-    uint64_t digits = 0;
-    if (*at == '0') at++;
-    else
-        for (; is_digit(*at); at++) digits = digits * 10 + (*at - '0');
-    number->count = at - first;
-    if (*at == '.') {
-        const uint8_t *fraction = ++at;
-        for (; is_digit(*at); at++) digits = digits * 10 + (*at - '0');
-        if (at == fraction) return no_number(cursor, at);
-        number->count += at - fraction;
-        number->exponent = fraction - at;
-    }
-    number->digits = digits;
-    cursor->at = at;
-    return (*at | 0x20) == 'e' ? exponent(cursor, number) : true;
-}
-
-/* The C library's conversion rounds rightly, but only knows the decimal point of a locale. */
-static double from_text(const uint8_t *start) {
-    static locale_t plain = (locale_t)0;
-    locale_t locale = __atomic_load_n(&plain, __ATOMIC_ACQUIRE);
-    if (locale == (locale_t)0) {
-        locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-        __atomic_store_n(&plain, locale, __ATOMIC_RELEASE);
-    }
-    return strtod_l((const char *)start, NULL, locale);
-}
-
-bool json_number(Cursor *cursor, double *value) {
-    const uint8_t *start = cursor->at;
-    Number number;
-    if (!scan_number(cursor, &number)) return false;
-    if (cursor->at == cursor->limit) return json_fail(cursor, cursor->limit, "ends in a number");
-    bool is_exact = number.count <= MOST_DIGITS && number.digits <= MOST_EXACT &&
-                    number.exponent >= -LARGEST_POWER && number.exponent <= LARGEST_POWER;
-    if (is_exact) {
-        /* Both operands are doubles, so that their quotient or product is rounded once, as it must be. */
-        double digits = (double)number.digits;
-        double positive =
-            number.exponent < 0 ? digits / POWERS[-number.exponent] : digits * POWERS[number.exponent];
-        *value = number.is_negative ? -positive : positive;
-        return true;
-    }
-    *value = from_text(start);
-    return isfinite(*value) ? true : json_fail(cursor, start, "has a number that is not finite");
-}
-
-/* Steps over a number that nobody wants to know; only one with an exponent, or with very many digits, may be too
-   large for a double. */
-static bool skip_number(Cursor *cursor) {
-    const uint8_t *start = cursor->at, *at = start + (*start == '-');
-    if (!is_digit(*at)) return no_number(cursor, at);
-    if (*at == '0') at++;
-    else
-        while (is_digit(*at)) at++;
-    bool may_be_too_large = at - start > LARGEST_WHOLE;
-    if (*at == '.') {
-        if (!is_digit(*++at)) return no_number(cursor, at);
-        while (is_digit(*at)) at++;
-    }
-    cursor->at = at;
-    if ((*at | 0x20) == 'e') {
-        Number unused = {0};
-        if (!exponent(cursor, &unused)) return false;
-        may_be_too_large = true;
-    }
-    if (!may_be_too_large || !cursor->is_kept) return true;
-    double value;
-    cursor->at = start;
-    return json_number(cursor, &value);
-}
-
 /* Strings */
 
 static inline bool is_hex(uint8_t byte) {
-    return is_digit(byte) || (uint8_t)((byte | 0x20) - 'a') < 6;
+    return json_is_digit(byte) || (uint8_t)((byte | 0x20) - 'a') < 6;
 }
 
 static bool escape(Cursor *cursor) {
@@ -211,7 +91,7 @@ bool json_string(Cursor *cursor, Slice *inside, bool *has_escapes) {
 static uint32_t code_unit(const uint8_t *hex) {
     uint32_t unit = 0;
     for (int digit = 0; digit < 4; digit++)
-        unit = unit * 16 + (is_digit(hex[digit]) ? hex[digit] - '0' : (hex[digit] | 0x20) - 'a' + 10);
+        unit = unit * 16 + (json_is_digit(hex[digit]) ? hex[digit] - '0' : (hex[digit] | 0x20) - 'a' + 10);
     return unit;
 }
 
@@ -250,7 +130,7 @@ static bool code_point(const uint8_t **at, const uint8_t *end, uint32_t *point) 
 
 bool json_unescape(Cursor *cursor, Slice inside, Text *plain) {
     /* Nothing becomes longer by being unescaped. */
-    if (!text_reserve(plain, inside.size)) return json_fail(cursor, inside.start, "is too large for the memory");
+    if (!text_reserve(plain, inside.size)) return json_fail(cursor, inside.start, JSON_NO_MEMORY);
     const uint8_t *at = inside.start, *end = at + inside.size;
     while (at < end) {
         if (*at != '\\') {
@@ -280,7 +160,7 @@ bool json_flat_array(Cursor *cursor, Slice *whole, bool *has_blanks) {
         cursor->at++;
     } else {
         for (;;) {
-            if (*cursor->at == 'n' ? !json_null(cursor) : !skip_number(cursor)) return false;
+            if (*cursor->at == 'n' ? !json_null(cursor) : !json_skip_number(cursor)) return false;
             before = cursor->at, json_skip_blanks(cursor), blanks |= cursor->at != before;
             if (*cursor->at == ']') break;
             if (!json_expect(cursor, ',', "has no comma between two numbers")) return false;
@@ -337,7 +217,7 @@ bool json_value(Cursor *cursor, int depth) {
     case '{':
         if (depth == 0) return json_fail(cursor, cursor->at, "is nested too deeply");
         return *cursor->at == '[' ? elements(cursor, depth - 1) : members(cursor, depth - 1);
-    default: return skip_number(cursor);
+    default: return json_skip_number(cursor);
     }
 }
 

@@ -29,6 +29,9 @@ typedef struct {
     size_t capacity;
 } Text;
 
+/* The fault that is none of the text's. */
+extern const char JSON_NO_MEMORY[];
+
 bool text_grow(Text *text, size_t more);
 void text_free(Text *text);
 
@@ -47,6 +50,8 @@ static inline bool json_is_blank(uint8_t byte) {
     return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
 }
 
+static inline bool json_is_digit(uint8_t byte) { return (uint8_t)(byte - '0') < 10; }
+
 static inline void json_skip_blanks(Cursor *cursor) {
     while (*cursor->at <= ' ' && json_is_blank(*cursor->at)) cursor->at++;
 }
@@ -60,6 +65,8 @@ static inline bool json_expect(Cursor *cursor, char wanted, const char *fault) {
 bool json_null(Cursor *cursor);
 /* Reads a number; one that is too large for a double is a fault. */
 bool json_number(Cursor *cursor, double *value);
+/* Steps over a number, and sees only whether it is finite, if it is kept. */
+bool json_skip_number(Cursor *cursor);
 /* Steps over a string, and tells what stands between its quotes, and whether that has escapes. */
 bool json_string(Cursor *cursor, Slice *inside, bool *has_escapes);
 /* Writes what a string stands for; a half of a surrogate pair stands for nothing, which is a fault. */
