@@ -15,6 +15,8 @@ _SUSPECT: Final = re.compile(r"[^\x21-\x7e]|[\\\"<>]")
 """What no URL has: readers would disagree on its host, or redaction on its end."""
 _MISREAD: Final = re.compile(r"%(?:[01][0-9a-f]|2f|5c|25|7f|(?![0-9a-f]{2}))", re.IGNORECASE)
 """Codes in a path of which readers make different things: slashes, controls, and codes of codes."""
+_AUTHORITY: Final = re.compile(r"(?:\[[^\[\]]*\]|[^\[\]:]*)(?::\d*)?", re.ASCII)
+"""Host and port, and nothing around the brackets of an address: ``urlsplit`` passes over what is there."""
 _WILDCARD: Final = "*."
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NAME: Final = re.compile(rf"(?:{_LABEL.pattern}\.)*(?=[a-z]){_LABEL.pattern}")
@@ -48,6 +50,8 @@ class Prefix:
             raise ValueError(f"{text!r} is plain http: only a loopback host may be, use https")
         if parts.username is not None or parts.query or parts.fragment:
             raise ValueError(f"{text!r} must have no user, query or fragment")
+        if not _AUTHORITY.fullmatch(parts.netloc):
+            raise ValueError(f"{text!r} has a malformed host")
         if _climbs(parts.path):
             raise ValueError(f"{text!r} has a path that climbs or hides a slash")
         port = _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
@@ -112,6 +116,8 @@ class SourceGate:
             raise ValueError("the URL cannot be read: its host or port is malformed") from error
         if parts.username is not None or parts.password is not None or "@" in parts.netloc:
             raise ValueError("the URL carries a user name or password (userinfo), which is not allowed")
+        if not _AUTHORITY.fullmatch(parts.netloc):
+            raise ValueError("the URL cannot be read: its host or port is malformed")
         if _climbs(parts.path):
             raise ValueError("the URL's path climbs with '..' or hides a slash, which is not allowed")
         if parts.scheme == "file":
