@@ -1,9 +1,9 @@
 """A deterministic trading day in the vendor's format, for tests, the demo and measurements.
 
-``python -m bench.generator --ticker NQ_NDX --endpoint gex_zero --day 2025-11-14 --out FILE`` writes one; the
-suffix of FILE chooses the form: ``.json`` (an array), ``.jsonl`` (one record a line), either with ``.gz``.
-A larger file has more snapshots a second (``--snapshots 93600 --per-second 4``): more strikes would add few
-bytes, for those far from spot hold next to nothing.
+``python -m bench.generator --ticker NQ_NDX --endpoint gex_zero --day 2025-11-14 --out FILE`` writes one. The
+name of FILE tells what is not said, if it is a vendor's; its suffix chooses the form: ``.json`` (an array) or
+``.jsonl`` (one record a line), either with ``.gz``. A larger file has more snapshots a second (``--snapshots
+93600 --per-second 4``): more strikes would add few bytes, for those far from spot hold next to nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, ClassVar, Final
 
 from bench.market import Profile, profiles, strikes_around
 from shared.partition import PACKAGES, normalize_ticker
+from shared.source_name import parse_source_name
 from shared.trading_day import NEW_YORK
 
 LAGS_S: Final = (60, 300, 600, 900, 1800)
@@ -213,21 +214,31 @@ def file_name(day: date, ticker: str, endpoint: str, suffix: str = ".json") -> s
     return f"{day}_{ticker}_classic_{endpoint}{suffix}"
 
 
+def _named(path: Path | None) -> dict[str, Any]:
+    try:
+        name = parse_source_name(path.name if path else "")
+    except ValueError:
+        return {}
+    told = {"ticker": name.ticker, "endpoint": name.endpoint, "day": name.trading_day}
+    return {field: value for field, value in told.items() if value is not None}
+
+
 def main() -> None:
     """Write one day as the arguments say."""
-    parser = argparse.ArgumentParser(prog="python -m bench.generator", description="Write one trading day.")
-    parser.add_argument("--ticker", default=Day.ticker)
-    parser.add_argument("--endpoint", default=Day.endpoint)
-    parser.add_argument("--day", type=date.fromisoformat, default=Day.day)
-    parser.add_argument("--snapshots", type=int, default=Day.snapshots)
-    parser.add_argument("--strikes", type=int, default=Day.strikes)
-    parser.add_argument("--seed", type=int, default=Day.seed)
-    parser.add_argument("--per-second", type=int, default=Day.per_second)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.generator",
+        description="Write one trading day; its name may tell ticker, endpoint and day.",
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("--ticker")
+    parser.add_argument("--endpoint")
+    parser.add_argument("--day", type=date.fromisoformat)
+    for option in ("--snapshots", "--strikes", "--seed", "--per-second"):
+        parser.add_argument(option, type=int)
     parser.add_argument("--out", type=Path, help="the file; by default the vendor's name, in this folder")
-    wanted = vars(parser.parse_args())
-    out = wanted.pop("out")
+    out = (wanted := vars(parser.parse_args())).pop("out", None)
     try:
-        day = Day(**wanted)
+        day = Day(**_named(out) | wanted)
         path = out or Path(day.file_name)
         facts = day.write(path)
     except (ValueError, OSError) as error:

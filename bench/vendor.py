@@ -230,7 +230,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     with Vendor(options.folder, options.host, options.port) as vendor:
-        print(f"serving {options.folder} on {vendor.base_url}", flush=True)
+        print(f"serving {options.folder} on {vendor.base_url}")
+        print(f"GEXLAKE_ALLOWED_SOURCES={vendor.base_url}", flush=True)
         stopped.wait()
 
 

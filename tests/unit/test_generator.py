@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import sys
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from bench import generator
 from bench.generator import LAGS_S, Day, file_name
+from shared.trading_day import NEW_YORK
 
 FIELDS = [
     "timestamp",
@@ -206,6 +209,27 @@ def test_strikes_lie_around_spot_and_whole_numbers_are_integers() -> None:
 def test_a_day_that_no_vendor_would_send_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not "):
         a_day(**changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "first"),
+    [
+        ("2025-11-13_SPX_classic_gex_one.json", [], ("SPX", "2025-11-13")),
+        ("2025-11-13_SPX_classic_gex_one.json", ["--day", "2025-11-12"], ("SPX", "2025-11-12")),
+        ("a day.txt", [], ("NQ_NDX", "2025-11-14")),
+    ],
+)
+def test_as_a_program_it_takes_from_the_file_s_name_what_is_not_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, options: list[str], first: tuple[str, str]
+) -> None:
+    out = tmp_path / name
+    monkeypatch.setattr(
+        sys, "argv", ["generator", "--snapshots", "2", "--strikes", "3", "--out", str(out), *options]
+    )
+    generator.main()
+    record = json.loads(out.read_bytes())[0]
+    at = datetime.fromtimestamp(record["timestamp"], NEW_YORK)
+    assert (record["ticker"], at.date().isoformat()) == first
 
 
 def test_the_file_name_is_the_vendors() -> None:
