@@ -15,6 +15,9 @@ _KIB: Final = 1024
 _GIB: Final = 1024**3
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,512}")
 
+Seconds = Annotated[float, Field(le=24 * 3600)]
+"""From these it is worked out when something is to be: a day at most, and no infinity."""
+
 
 def _fit_key(key: SecretStr) -> SecretStr:
     if not _KEY.fullmatch(key.get_secret_value()):
@@ -27,8 +30,8 @@ class FetcherSettings(SourceSettings):
 
     fetch_slots: int = Field(4, ge=1, le=64)
     """How many files are fetched at once; with more than one, the last free slot waits for critical work."""
-    fetch_connect_timeout_s: float = Field(10.0, gt=0)
-    fetch_read_timeout_s: float = Field(60.0, gt=0)
+    fetch_connect_timeout_s: Seconds = Field(10.0, gt=0)
+    fetch_read_timeout_s: Seconds = Field(60.0, gt=0)
     """How long a source may say nothing."""
     fetch_timeout_s: float = Field(3600.0, gt=0)
     """How long one attempt at a file may take, however steadily its bytes trickle in."""
@@ -48,9 +51,9 @@ class FetcherSettings(SourceSettings):
     """Shown to the vendor's API, and to nobody else."""
     source_max_failures: int = Field(5, ge=1)
     """After so many failures in a row, a source is left alone for a while."""
-    source_pause_s: float = Field(30.0, gt=0)
+    source_pause_s: Seconds = Field(30.0, gt=0)
     """How long the first time; it doubles each time that the source has not come back."""
-    source_longest_pause_s: float = Field(600.0, gt=0)
+    source_longest_pause_s: Seconds = Field(600.0, gt=0)
 
     @property
     def breaker_rules(self) -> BreakerRules:

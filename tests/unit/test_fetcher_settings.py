@@ -84,6 +84,19 @@ async def test_any_other_url_goes_through_the_gate_to_the_web() -> None:
                 pass
 
 
+@pytest.mark.parametrize("value", ["inf", "nan", "1e300"])
+@pytest.mark.parametrize(
+    "name", ["FETCH_READ_TIMEOUT_S", "FETCH_CONNECT_TIMEOUT_S", "SOURCE_PAUSE_S", "SOURCE_LONGEST_PAUSE_S"]
+)
+def test_a_time_that_no_moment_lies_behind_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """When the source is to be tried again is worked out from these."""
+    monkeypatch.setenv(f"GEXLAKE_{name}", value)
+    with pytest.raises(CannotStart, match=f"GEXLAKE_{name}"):
+        load(FetcherSettings)
+
+
 async def test_a_running_fetcher_sweeps_what_nobody_goes_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
