@@ -48,7 +48,10 @@ class LocalSource:
             descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError as error:
             raise SourceMissing(str(path), "the folder does not have it") from error
-        except (PermissionError, NotADirectoryError, RuntimeError) as error:
+        except PermissionError as error:
+            remedy = "let the fetcher read it, in a container as uid 10001"
+            raise SourceRefused(f"{path} cannot be opened ({_words(error)}): {remedy}") from error
+        except (NotADirectoryError, RuntimeError) as error:
             raise SourceRefused(f"{path} cannot be opened ({_words(error)})") from error
         except OSError as error:
             if error.errno == errno.ELOOP:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -76,6 +77,20 @@ async def test_a_pipe_and_a_folder_are_no_files(allowed: Path) -> None:
 async def test_a_missing_file_is_final(allowed: Path) -> None:
     with pytest.raises(SourceMissing, match=r"gone\.json"):
         await read(allowed, (allowed / "gone.json").as_uri())
+
+
+async def test_a_file_that_may_not_be_read_is_final_and_tells_who_has_to(
+    allowed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (allowed / "day.json").write_text("[]")
+    monkeypatch.setattr(os, "open", denied)
+    with pytest.raises(
+        SourceRefused, match=r"cannot be opened \(Permission denied\): let the fetcher read it"
+    ):
+        await read(allowed, (allowed / "day.json").as_uri())
 
 
 async def test_a_loop_of_links_is_final(allowed: Path) -> None:
