@@ -103,7 +103,8 @@ def load(settings_type: type[S], **overrides: Any) -> S:
         problem = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in problem["loc"][:1])
         shown = _as_the_environment_spells(name, settings_type)
-        raise CannotStart(f"the setting {shown} is unusable: {problem['msg']}") from error
+        why = problem["msg"].removeprefix("Value error, ")
+        raise CannotStart(f"the setting {shown} is unusable: {why}") from error
 
 
 def _as_the_environment_spells(name: str, settings_type: type[Settings]) -> str:

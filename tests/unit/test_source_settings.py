@@ -44,5 +44,6 @@ def test_an_unfit_entry_stops_the_start_and_names_the_setting(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, rule: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(CannotStart, match=f"{name}.*{rule}"):
+    with pytest.raises(CannotStart, match=f"{name}.*{rule}") as refused:
         load(SourceSettings)
+    assert "Value error" not in str(refused.value)
