@@ -105,12 +105,15 @@ class JobAnswer(BaseModel):
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Return how long each stage took: ``wait``, ``fetch``, ``import`` (those that are over)."""
+        """Return how long each stage took: ``wait``, ``fetch``, ``import`` (those that are over).
+
+        Each service tells the time by its own clock, so a short one could come out below zero.
+        """
         at = {step.state: step.at for step in self.transitions}
         done = next((at[state] for state in FINISHED if state in at), None)
         ends = (at.get(Status.PENDING), at.get(Status.STARTED), at.get(Status.STAGED), done)
         return {
-            name: (end - start).total_seconds()
+            name: max(0.0, (end - start).total_seconds())
             for name, start, end in zip(("wait", "fetch", "import"), ends, ends[1:], strict=False)
             if start is not None and end is not None
         }

@@ -75,6 +75,12 @@ def followed(*script: JobAnswer | CommandFailed) -> tuple[JobAnswer, list[Status
     return ended, shown
 
 
+def test_a_stage_takes_no_less_than_no_time_though_clocks_differ() -> None:
+    pending, started = {"state": "pending", "at": AT["started"]}, {"state": "started", "at": AT["pending"]}
+    job = JobAnswer.read({**answer("started").model_dump(mode="json"), "transitions": [pending, started]})
+    assert job.seconds == {"wait": 0.0}
+
+
 def test_a_job_is_followed_until_it_is_finished() -> None:
     ended, shown = followed(answer("pending"), answer("pending", "started"), DONE, answer("pending"))
     assert ended is DONE
