@@ -15,6 +15,7 @@ def stream(
     parts: tuple[_Field, ...],
     least_parts: int,
     rows: bool,
+    kept: bytes | None,
     block_bytes: int,
     batch_rows: int,
     most_bytes: int,

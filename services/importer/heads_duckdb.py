@@ -51,11 +51,8 @@ class Heads:
     unknown_fields: tuple[str, ...]
     unknown_records: int
     is_sorted: bool
-
-    @property
-    def are_all(self) -> bool:
-        """Whether no record was dropped."""
-        return not self.duplicates and not self.strays
+    kept: bytes | None
+    """A byte for each record of the file, 0 if it was dropped; None if none was."""
 
 
 def load_heads(connection: duckdb.DuckDBPyConnection, source: Source, folder: Path) -> Heads:
@@ -71,24 +68,16 @@ def load_heads(connection: duckdb.DuckDBPyConnection, source: Source, folder: Pa
         NoRecords: there are none.
         duckdb.InvalidInputException: the file is not what the format says.
     """
-    file = quoted(str(folder / "records.parquet"))
-    connection.execute(f"COPY (FROM {RECORDS}) TO {file} (FORMAT parquet, COMPRESSION lz4)")
-    records = f"read_parquet({file}, hive_partitioning = false)"
-    connection.execute(f"CREATE TEMP VIEW {HEADS} AS FROM {records}")
+    records = _copied(connection, folder)
     seen = _Survey(*_row(connection, _SURVEY))
     if seen.records == 0:
         raise NoRecords(source.path.name)
     day = source.day or _day_of(source, seen.first_record_ms)
-    start, end = bounds_ms(day)
-    inside = f"timestamp_ms >= {start} AND timestamp_ms < {end}"
-    (strays,) = _row(connection, f"SELECT count(*) FILTER (WHERE NOT ({inside})) FROM {HEADS}")  # noqa: S608
-    if strays > source.max_strays or strays == seen.records:
-        raise refusal_of(source, "a record is outside the trading day")
+    inside = _within(day)
+    strays = _strays(connection, source, seen, inside)
     # Before any record goes: every name counts.
     names = _names(connection, source) if seen.with_others else ()
-    is_sorted = True
-    if strays or seen.distinct < seen.records or seen.steps_back:
-        is_sorted = _rearrange(connection, records, inside)
+    is_sorted = not (strays or seen.is_mixed_up) or _rearrange(connection, records, inside)
     kept, first_ms, last_ms = _row(
         connection,
         f"SELECT count(*), min(timestamp_ms), max(timestamp_ms) FROM {HEADS}",  # noqa: S608
@@ -103,6 +92,7 @@ def load_heads(connection: duckdb.DuckDBPyConnection, source: Source, folder: Pa
         unknown_fields=names,
         unknown_records=seen.with_others,
         is_sorted=is_sorted,
+        kept=_flags(connection, seen.records) if kept < seen.records else None,
     )
 
 
@@ -110,6 +100,15 @@ def drop_heads(connection: duckdb.DuckDBPyConnection) -> None:
     """Remove what ``load_heads`` has left, if it is there."""
     connection.execute(f"DROP VIEW IF EXISTS temp.{HEADS}")
     connection.execute(f"DROP TABLE IF EXISTS temp.{_KEPT}")
+
+
+def _copied(connection: duckdb.DuckDBPyConnection, folder: Path) -> str:
+    """Write the records where they can be asked again, show them as heads, and return how they are read."""
+    file = quoted(str(folder / "records.parquet"))
+    connection.execute(f"COPY (FROM {RECORDS}) TO {file} (FORMAT parquet, COMPRESSION lz4)")
+    records = f"read_parquet({file}, hive_partitioning = false)"
+    connection.execute(f"CREATE TEMP VIEW {HEADS} AS FROM {records}")
+    return records
 
 
 @dataclass(frozen=True)
@@ -123,11 +122,16 @@ class _Survey:
     with_others: int
     """How many have fields that the format does not know."""
 
+    @property
+    def is_mixed_up(self) -> bool:
+        """Whether two have the same time, or an earlier one comes after a later one."""
+        return self.distinct < self.records or self.steps_back > 0
+
 
 _SURVEY: Final = f"""
     SELECT count(*), count(DISTINCT timestamp_ms),
         (SELECT count(*) FILTER (WHERE timestamp_ms < previous_ms)
-         FROM (SELECT timestamp_ms, lag(timestamp_ms) OVER () AS previous_ms FROM {HEADS})),
+         FROM (SELECT timestamp_ms, lag(timestamp_ms) OVER (ORDER BY number) AS previous_ms FROM {HEADS})),
         min_by(timestamp_ms, number), count(others)
     FROM {HEADS}
 """  # noqa: S608 (a constant)
@@ -139,6 +143,24 @@ def _day_of(source: Source, timestamp_ms: int) -> date:
         return trading_day_of(timestamp_ms)
     except (ValueError, OverflowError, OSError) as error:
         raise refusal_of(source, "the first timestamp is no time") from error
+
+
+def _within(day: date) -> str:
+    start, end = bounds_ms(day)
+    return f"timestamp_ms >= {start} AND timestamp_ms < {end}"
+
+
+def _strays(connection: duckdb.DuckDBPyConnection, source: Source, seen: _Survey, inside: str) -> int:
+    """Return how many records are of another day, if so many may be.
+
+    Raises:
+        BadRecord: they are too many, or all.
+    """
+    query = f"SELECT count(*) FILTER (WHERE NOT ({inside})) FROM {HEADS}"  # noqa: S608 (constants)
+    strays = int(_row(connection, query)[0])
+    if strays > source.max_strays or strays == seen.records:
+        raise refusal_of(source, "a record is outside the trading day")
+    return strays
 
 
 def _names(connection: duckdb.DuckDBPyConnection, source: Source) -> tuple[str, ...]:
@@ -167,15 +189,22 @@ def _rearrange(connection: duckdb.DuckDBPyConnection, records: str, inside: str)
     connection.execute(
         f"""
         CREATE TEMP TABLE {_KEPT} AS SELECT number, timestamp_ms FROM {HEADS} WHERE {inside}
-        QUALIFY row_number() OVER (PARTITION BY timestamp_ms ORDER BY number) = 1 ORDER BY timestamp_ms
+        QUALIFY row_number() OVER (PARTITION BY timestamp_ms ORDER BY number) = 1
         """  # noqa: S608 (constants)
     )
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW {HEADS} AS FROM {records} SEMI JOIN {_KEPT} USING (number)"
     )
-    order = f"SELECT number, lag(number) OVER () AS previous FROM {_KEPT}"  # noqa: S608 (a constant)
+    order = f"SELECT number, lag(number) OVER (ORDER BY timestamp_ms) AS previous FROM {_KEPT}"  # noqa: S608
     (steps_back,) = _row(connection, f"SELECT count(*) FILTER (WHERE number < previous) FROM ({order})")  # noqa: S608
     return not steps_back
+
+
+def _flags(connection: duckdb.DuckDBPyConnection, records: int) -> bytes:
+    flags = bytearray(records)
+    for (number,) in connection.execute(f"SELECT number FROM {_KEPT}").fetchall():  # noqa: S608 (a constant)
+        flags[number - 1] = 1
+    return bytes(flags)
 
 
 def _row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:

@@ -29,7 +29,7 @@ from services.importer.plain_file import plain_file
 from services.importer.rows_duckdb import parquet_query, unsorted_query
 from services.importer.scratch import scratch_folder
 from services.importer.source import Source
-from services.importer.staged_records import error_of, staged_tables
+from services.importer.staged_records import StagedTables, error_of
 from services.importer.statements_duckdb import quoted, transaction
 from shared.durable_files import publish
 from shared.failpoints import failpoint
@@ -68,8 +68,8 @@ def replace_partition(
         batch_rows = lake.import_path(source.size_bytes).batch_rows
         replacement = _Replacement(lake, source, clock, notes, connection, folder)
         try:
-            with staged_tables(connection, source, path, batch_rows=batch_rows):
-                row = replacement.carried_out()
+            with StagedTables(connection, source, path, batch_rows=batch_rows) as tables:
+                row = replacement.carried_out(tables)
         except duckdb.InvalidInputException as error:
             raise error_of(source, error) from error
     lake.refresh_parquet_view()
@@ -102,7 +102,7 @@ class _Replacement:
         self._connection = connection
         self._folder = folder
 
-    def carried_out(self) -> PartitionRow:
+    def carried_out(self, tables: StagedTables) -> PartitionRow:
         """Replace the partition by what the staged tables hold.
 
         Raises:
@@ -114,7 +114,9 @@ class _Replacement:
             partition = Partition(source.ticker, source.endpoint, heads.trading_day)
             held = held_by(connection, partition)
             self._refuse_worse(partition, "snapshots", heads.records, held.snapshots)
-            query = parquet_query(source, heads, self._spilled(heads))
+            if source.format.rows is not None:
+                tables.add_rows(heads.kept)
+            query = parquet_query(source, self._spilled(heads))
             final = self._lake.paths.parquet(partition)
             metadata = metadata_of(partition, source.job_id, source.sha256)
             with hidden_parquet(connection, query, final, source.job_id, metadata) as file:

@@ -10,12 +10,11 @@ from services.importer.staged_records import ROWS
 from services.importer.statements_duckdb import quoted
 
 
-def parquet_query(source: Source, heads: Heads, spilled: Path | None = None) -> str:
+def parquet_query(source: Source, spilled: Path | None = None) -> str:
     """Return the query of the rows in the order of time, and within a record in that of the file.
 
     Args:
         source: whose rows.
-        heads: what is known of their records.
         spilled: where ``unsorted_query`` has put them, if the records were not in the order of time: sorted
             while the file is read, they would not fit into little memory.
     """
@@ -28,7 +27,7 @@ def parquet_query(source: Source, heads: Heads, spilled: Path | None = None) -> 
         return f"SELECT {key}, {fields} FROM {HEADS} ORDER BY timestamp_ms"  # noqa: S608 (quoted)
     parts = ", ".join(part.stored_as for part in rows.parts)
     if spilled is None:
-        return f"SELECT {key}, {parts} FROM {ROWS} {_kept(heads)}"  # noqa: S608 (quoted)
+        return f"SELECT {key}, {parts} FROM {ROWS}"  # noqa: S608 (quoted)
     file = f"read_parquet({quoted(str(spilled))}, hive_partitioning = false, file_row_number = true)"
     return f"SELECT {key}, {parts} FROM {file} ORDER BY timestamp_ms, file_row_number"  # noqa: S608 (quoted)
 
@@ -39,8 +38,4 @@ def unsorted_query(source: Source, heads: Heads) -> str | None:
     if rows is None or heads.is_sorted:
         return None
     parts = ", ".join(part.stored_as for part in rows.parts)
-    return f"SELECT timestamp_ms, {parts} FROM {ROWS} {_kept(heads)}"  # noqa: S608 (names of ours)
-
-
-def _kept(heads: Heads) -> str:
-    return "" if heads.are_all else f"WHERE number IN (SELECT number FROM {HEADS})"  # noqa: S608 (a constant)
+    return f"SELECT timestamp_ms, {parts} FROM {ROWS}"  # noqa: S608 (names of ours)

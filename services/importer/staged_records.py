@@ -8,10 +8,9 @@ allows and hands it on as Arrow columns (the Arrow PyCapsule interface), a batch
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import duckdb
 
@@ -50,13 +49,17 @@ class StagedTable:
         path: the plain file.
         rows: whether the table is that of the rows.
         batch_rows: after so many rows a batch ends, with the record that is being read.
+        kept: a byte for each record of the file, 0 if its rows are dropped; None if all stay.
     """
 
-    def __init__(self, source: Source, path: Path, *, rows: bool, batch_rows: int) -> None:
+    def __init__(
+        self, source: Source, path: Path, *, rows: bool, batch_rows: int, kept: bytes | None = None
+    ) -> None:
         self._source = source
         self._path = path
         self._rows = rows
         self._batch_rows = batch_rows
+        self._kept = kept
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> CapsuleType:
         """Return the table as a stream, whatever schema is wished for."""
@@ -70,6 +73,7 @@ class StagedTable:
             parts=tuple(map(_spec, parts)),
             least_parts=form.rows.least if form.rows else 0,
             rows=self._rows,
+            kept=self._kept,
             block_bytes=BLOCK_BYTES,
             batch_rows=self._batch_rows,
             most_bytes=MAX_RECORD_BYTES,
@@ -77,19 +81,35 @@ class StagedTable:
         )
 
 
-@contextmanager
-def staged_tables(
-    connection: duckdb.DuckDBPyConnection, source: Source, path: Path, *, batch_rows: int
-) -> Iterator[None]:
-    """Give a connection the tables ``staged_records`` and, if the format has rows, ``staged_rows``."""
-    tables = {RECORDS: False, **({ROWS: True} if source.format.rows else {})}
-    try:
-        for name, rows in tables.items():
-            connection.register(name, StagedTable(source, path, rows=rows, batch_rows=batch_rows))
-        yield
-    finally:
-        for name in tables:
-            connection.unregister(name)
+class StagedTables:
+    """The tables of a staged file on a connection, for as long as the context lasts.
+
+    Args:
+        connection: where they are to be seen.
+        source: whose records.
+        path: the plain file.
+        batch_rows: after so many rows a batch ends.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, source: Source, path: Path, *, batch_rows: int
+    ) -> None:
+        self._connection = connection
+        self._table = partial(StagedTable, source, path, batch_rows=batch_rows)
+
+    def __enter__(self) -> Self:
+        """Give the connection the table ``staged_records``."""
+        self._connection.register(RECORDS, self._table(rows=False))
+        return self
+
+    def add_rows(self, kept: bytes | None) -> None:
+        """Give the connection the table ``staged_rows``, of the records that are kept."""
+        self._connection.register(ROWS, self._table(rows=True, kept=kept))
+
+    def __exit__(self, *_: object) -> None:
+        """Take the tables away."""
+        for name in (RECORDS, ROWS):
+            self._connection.unregister(name)
 
 
 def error_of(source: Source, error: duckdb.InvalidInputException) -> GexlakeError:

@@ -34,6 +34,7 @@ static void source_free(Source *source) {
     free((void *)source->plan.path);
     free((void *)source->plan.ticker);
     free((void *)source->plan.row_field);
+    free((void *)source->plan.kept);
     free(source);
 }
 
@@ -84,6 +85,14 @@ static bool copied(const char **to, const char *text) {
     return text == NULL || *to != NULL;
 }
 
+static bool copied_bytes(const char **to, const char *bytes, Py_ssize_t size) {
+    char *copy = bytes == NULL ? NULL : malloc((size_t)size + 1);
+    if (bytes != NULL && copy == NULL) return PyErr_NoMemory(), false;
+    if (copy != NULL) memcpy(copy, bytes, (size_t)size);
+    *to = copy;
+    return true;
+}
+
 static bool read_field(PyObject *item, Field *field) {
     const char *name, *column;
     int kind, is_required;
@@ -106,22 +115,25 @@ static bool read_fields(PyObject *items, Field **fields, int *count) {
 }
 
 static bool read_arguments(PyObject *arguments, PyObject *names, Source *source) {
-    static char *keywords[] = {"path",        "ticker",     "fields",     "row_field",  "parts", "least_parts", "rows",
+    static char *keywords[] = {"path",        "ticker",     "fields",     "row_field",  "parts", "least_parts", "rows", "kept",
                                "block_bytes", "batch_rows", "most_bytes", "most_depth", NULL};
-    const char *path, *ticker, *row_field;
+    const char *path, *ticker, *row_field, *kept;
+    Py_ssize_t kept_count;
     PyObject *fields, *parts;
     Plan *plan = &source->plan;
     int wants_rows;
     long long block_bytes, batch_rows, most_bytes;
-    if (!PyArg_ParseTupleAndKeywords(arguments, names, "ssO!zO!ipLLLi", keywords, &path, &ticker, &PyTuple_Type,
+    if (!PyArg_ParseTupleAndKeywords(arguments, names, "ssO!zO!ipz#LLLi", keywords, &path, &ticker, &PyTuple_Type,
                                      &fields, &row_field, &PyTuple_Type, &parts, &plan->least_parts,
-                                     &wants_rows, &block_bytes, &batch_rows, &most_bytes, &plan->most_depth))
+                                     &wants_rows, &kept, &kept_count, &block_bytes, &batch_rows, &most_bytes, &plan->most_depth))
         return false;
     plan->wants_rows = wants_rows != 0;
+    plan->kept_count = kept_count;
     plan->block_bytes = block_bytes;
     plan->batch_rows = batch_rows;
     plan->most_bytes = most_bytes;
     return copied(&plan->path, path) && copied(&plan->ticker, ticker) && copied(&plan->row_field, row_field) &&
+           copied_bytes(&plan->kept, kept, kept_count) &&
            read_fields(fields, &source->fields, &plan->field_count) &&
            read_fields(parts, &source->parts, &plan->part_count);
 }

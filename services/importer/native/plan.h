@@ -33,6 +33,8 @@ typedef struct {
     int part_count;
     int least_parts;
     bool wants_rows; /* one row an element of that array, or else one row a record */
+    const char *kept; /* a byte for each record of the file, 0 if its rows are dropped; NULL if all stay */
+    int64_t kept_count;
     int64_t block_bytes; /* read at a time, at least */
     int64_t batch_rows;  /* after which a batch ends, with the record that is being read */
     int64_t most_bytes; /* that a record may have */

@@ -284,6 +284,10 @@ static bool fields(Record *record, Cursor *cursor) {
     }
 }
 
+static bool is_kept(const Plan *plan, int64_t number) {
+    return plan->kept == NULL || (number <= plan->kept_count && plan->kept[number - 1]);
+}
+
 bool record_read(Record *record, Cursor *cursor, int64_t number, bool on_one_line) {
     const uint8_t *start = cursor->at;
     int64_t first = record->batch.length;
@@ -297,5 +301,6 @@ bool record_read(Record *record, Cursor *cursor, int64_t number, bool on_one_lin
         return json_fail(cursor, start, "goes over several lines, in a file of one record a line");
     if (!is_complete(record)) return json_fail(cursor, start, "lacks a field that it must have");
     if (!record->plan->wants_rows && !put_record(record, cursor)) return false;
+    if (!is_kept(record->plan, number)) batch_truncate(&record->batch, first);
     return put_key(record, first, number) ? true : json_fail(cursor, start, "has a timestamp that is no time");
 }
