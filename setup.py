@@ -15,7 +15,7 @@ RECORDS = Extension(
     depends=[str(header) for header in sorted(NATIVE.glob("*.h"))],
     define_macros=[("_GNU_SOURCE", None)],  # strtod_l
     libraries=["m"],
-    extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
+    extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra"],
     py_limited_api=True,
 )
 

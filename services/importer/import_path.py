@@ -10,7 +10,7 @@ from typing import Final
 
 BOUNDED_MEMORY_MB: Final = 160
 """What DuckDB gets where imports must always be bounded."""
-DEFAULT_MEMORY_MB: Final = 320
+DEFAULT_MEMORY_MB: Final = 384
 FAST_MEMORY_MB: Final = 192
 """The least that the fast path runs well in."""
 _WORTH_IT_BYTES: Final = 8 * 1024 * 1024

@@ -25,7 +25,7 @@ from shared.paths import LakePaths
 STORAGE_VERSION: Final = "v1.4.0"
 """Older DuckDB releases, from this one on, can open the file."""
 
-_INSERT_SHARE: Final = 0.6
+_INSERT_SHARE: Final = 0.5
 """What of its memory DuckDB may use while rows are inserted."""
 
 _READERS_GO_WITHIN_S: Final = 10

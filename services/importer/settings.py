@@ -15,7 +15,7 @@ class ImporterSettings(Settings):
     import_path: ImportPath = ImportPath.AUTO
     """How files are read: ``fast``, ``bounded`` (little memory), or ``auto``, as file and machine suggest."""
     memory_limit_mb: int | None = Field(None, ge=96)
-    """What DuckDB may use; beyond it, it spills to ``<data>/.scratch``. By default 320, or half of what the
+    """What DuckDB may use; beyond it, it spills to ``<data>/.scratch``. By default 384, or half of what the
     container has, or 160 if ``import_path`` is ``bounded``."""
     import_threads: int = Field(0, ge=0)
     """Threads of DuckDB; 0 is one per processor."""

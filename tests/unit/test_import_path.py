@@ -16,8 +16,8 @@ DAY_BYTES = 150_000_000
 @pytest.mark.parametrize(
     ("wanted", "limit_mb", "container_mb", "memory_mb"),
     [
-        (ImportPath.AUTO, None, None, 320),
-        (ImportPath.AUTO, None, 2048, 320),
+        (ImportPath.AUTO, None, None, 384),
+        (ImportPath.AUTO, None, 2048, 384),
         (ImportPath.AUTO, None, 640, 320),
         (ImportPath.AUTO, None, 512, 256),
         (ImportPath.AUTO, None, 256, 160),
