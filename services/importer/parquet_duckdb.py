@@ -21,9 +21,9 @@ _OPTIONS: Final = (
     "FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 120_000, "
     "DICTIONARY_SIZE_LIMIT 2_000"
 )
-"""The encodings of version 2 suit figures that hardly repeat, so that a quick compression makes files of nearly
-the same size; such figures get no dictionary. A row group that has a little less than those of DuckDB's tables
-(122,880 rows) is inserted as one of them."""
+"""The encodings of version 2 suit figures that hardly repeat, so that a quick compression makes files of
+nearly the same size; such figures get no dictionary. A row group that has a little less than those of DuckDB's
+tables (122,880 rows) is inserted as one of them."""
 
 
 @dataclass(frozen=True)
