@@ -22,8 +22,8 @@ _OPTIONS: Final = (
     "DICTIONARY_SIZE_LIMIT 2_000"
 )
 """The encodings of version 2 suit figures that hardly repeat, so that a quick compression makes files of
-nearly the same size; such figures get no dictionary. A row group that has a little less than those of DuckDB's
-tables (122,880 rows) is inserted as one of them."""
+nearly the same size; such figures get no dictionary. Row groups have a little fewer rows than those of
+DuckDB's tables (122,880), so that each is inserted as one of them."""
 
 
 @dataclass(frozen=True)
