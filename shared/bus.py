@@ -35,6 +35,9 @@ _STREAM_FULL: Final = 10077
 _WRITE_AFTER_LOSS: Final = TypeError
 """What asyncio of Python 3.12 and 3.13 raises when nats-py writes to a connection that was just lost."""
 
+_CLOSE_WITHIN_S: Final = 1.5
+"""How long the end waits for what is under way, and for itself: the broker may be gone without a word."""
+
 log = structlog.get_logger(__name__)
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
@@ -173,12 +176,14 @@ class Bus:
         """Flush what is under way and disconnect; a broker that is gone by then is no error."""
         self._closing = True
         with contextlib.suppress(NatsError, OSError):
-            if self.is_connected:
-                # Not drain(): it waits for subscriptions that nobody reads any more, too.
-                await self.client.flush(timeout=2)
+            async with asyncio.timeout(_CLOSE_WITHIN_S):
+                if self.is_connected:
+                    # Not drain(): it waits for subscriptions that nobody reads any more, too.
+                    await self.client.flush()
         with contextlib.suppress(NatsError, OSError, _WRITE_AFTER_LOSS):
-            if not self.client.is_closed:
-                await self.client.close()
+            async with asyncio.timeout(_CLOSE_WITHIN_S):
+                if not self.client.is_closed:
+                    await self.client.close()
 
     async def _disconnected(self) -> None:
         if not self._closing:

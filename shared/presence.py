@@ -27,6 +27,8 @@ from shared.messages import Frozen
 
 INTERVAL_S: Final = 5.0
 PING_TIMEOUT_S: Final = 2.0
+_STOP_WITHIN_S: Final = 1.0
+"""A broker that is gone too does not answer, and one that is there forgets by itself who has left."""
 log = structlog.get_logger(__name__)
 
 
@@ -77,7 +79,8 @@ async def present(
         log.info("service_stopped")
         beating.cancel()
         with suppress(Exception):
-            await registered.stop()
+            async with asyncio.timeout(_STOP_WITHIN_S):
+                await registered.stop()
 
 
 async def is_answering(client: Client, service: str, instance: str | None = None) -> bool:
