@@ -116,7 +116,7 @@ class SourceBusy(Transient):
 
     def __init__(self, host: str, status: int, retry_after_s: float | None = None) -> None:
         asked = "" if retry_after_s is None else f", and asks to wait {retry_after_s:.0f} s"
-        super().__init__(f"{host} answered {status}{asked}, so it is busy or broken for now")
+        super().__init__(f"{host} answered {status}{asked}, so it is busy or broken at the moment")
         self.retry_after_s = retry_after_s
 
 

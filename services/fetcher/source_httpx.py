@@ -112,7 +112,7 @@ def _body(response: httpx.Response, held: Held | None) -> Body:
 
     Raises:
         Terminal: it holds no file, and asking again will not change that.
-        Transient: it holds none for now.
+        Transient: it holds none, and may hold one when it is asked again.
     """
     host, headers = host_of(str(response.url)), response.headers
     if held and response.status_code == 206:
