@@ -20,6 +20,7 @@ _FLAGS: Final = ("-std=c11", "-D_GNU_SOURCE", "-g", "-O1", "-fPIC", "-shared", "
 _SANITIZERS: Final = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 _TESTS: Final = (
     "tests/unit/test_staged_records.py",
+    "tests/unit/test_staged_records_refused.py",
     "tests/unit/test_import_properties.py",
     "tests/fuzz/test_streams.py",
 )

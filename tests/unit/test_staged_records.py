@@ -4,47 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 import pyarrow as pa
 import pytest
 
-from services.importer import staged_records
-from services.importer.diagnosis_json import find_fault
 from services.importer.errors import StorageTrouble, UnreadableFile
-from services.importer.source import Source
 from services.importer.staged_records import StagedTable, error_of
-from services.importer.statements_duckdb import Interruption
 from tests.support.lake import a_record
-
-Read = Callable[..., pa.RecordBatchReader]
-
-HEAD: Final = '"timestamp":1763130600,"ticker":"NQ_NDX","spot":5'
-BLOCKS: Final = (1, 2, 3, 7, 64, 1 << 20)
-
-
-def text_of(*fields: str) -> bytes:
-    """Return an array of records, each with some text behind its first fields."""
-    return f"[{','.join(f'{{{HEAD}{text}}}' for text in fields)}]".encode()
-
-
-def source_of(path: Path, endpoint: str = "gex_zero") -> Source:
-    return Source(
-        path=path,
-        endpoint=endpoint,
-        ticker="NQ_NDX",
-        day=None,
-        job_id="",
-        generation=1,
-        sha256="",
-        size_bytes=0,
-        min_share=0.0,
-        max_strays=0,
-        interruption=Interruption(),
-    )
+from tests.support.staged import BLOCKS, LINE, ONE, Read, reader_of, source_of, text_of
 
 
 @pytest.fixture
@@ -55,31 +25,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def read(path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     """Return what opens a stream of some content."""
-
-    def stream(
-        content: bytes,
-        *,
-        rows: bool = False,
-        endpoint: str = "gex_zero",
-        batch_rows: int = 1000,
-        block_bytes: int = 1 << 20,
-    ) -> pa.RecordBatchReader:
-        path.write_bytes(content)
-        monkeypatch.setattr(staged_records, "BLOCK_BYTES", block_bytes)
-        table = StagedTable(source_of(path, endpoint), path, rows=rows, batch_rows=batch_rows)
-        return pa.RecordBatchReader.from_stream(table)
-
-    return stream
-
-
-def refused(read: Read, content: bytes, **choices: Any) -> str:
-    """Return what the records are refused with, or if they are not, the rows in them."""
-    for rows in (False, True):
-        try:
-            read(content, rows=rows, **choices).read_all().validate(full=True)
-        except pa.ArrowInvalid as error:
-            return str(error)
-    return ""
+    return reader_of(path, monkeypatch)
 
 
 def test_a_record_lands_value_for_value_and_what_it_lacks_is_null(read: Read) -> None:
@@ -237,9 +183,6 @@ def test_many_rows_and_nulls_land_in_their_places(read: Read) -> None:
         assert table["oi_gamma"].null_count == table["priors"].null_count == 5000
 
 
-LINE: Final = f"{{{HEAD}}}"
-
-
 @pytest.mark.parametrize(
     "content",
     ["\ufeff[{0}, {0}]", "[{0}\n,\r\n{0}\t]\n", "{0}\n{0}", "\n {0}\r\n\r\n{0}\n", "\ufeff{0} \n\t{0}"],
@@ -252,187 +195,6 @@ def test_an_array_and_one_record_a_line_are_read(read: Read, content: str, block
 
 def test_an_array_of_nothing_has_no_records(read: Read) -> None:
     assert read(b" [ ] ").read_all().num_rows == 0
-
-
-def field(*texts: str) -> list[bytes]:
-    """Return files whose second record has a field more."""
-    return [text_of("", "," + text) for text in texts]
-
-
-def value(*texts: str) -> list[bytes]:
-    """Return files with a value that nobody wants to know."""
-    return field(*(f'"x":{text}' for text in texts))
-
-
-def row(*texts: str) -> list[bytes]:
-    """Return files with a second row of strikes."""
-    return field(*(f'"strikes":[[1,2],{text}]' for text in texts))
-
-
-def with_bytes(*texts: bytes) -> list[bytes]:
-    """Return files with a string of such bytes."""
-    return [text_of("", ',"x":"?"').replace(b"?", text) for text in texts]
-
-
-ONE: Final = text_of("")
-NESTED: Final = tuple(
-    before * 64 + inner + after * 64 for before, inner, after in (("[", "", "]"), ("[", "1", "]"))
-)
-REFUSED: Final[dict[str, list[bytes]]] = {
-    "record 2 has something that is no JSON value": value("nul", "nil", "tru", "fals", "n", "t1"),
-    "record 2 has something that is no JSON number": [
-        *value("NaN", "-", "+1", ".5", "5.", "1e", "1e+", "-Infinity", "--5", "1.e5", "-.5"),
-        *value("", "[1,]", "[,]", "False", "'a'", "\0", "\xa0", "// 1", "]"),
-        *field(*(f'"zero_gamma":{text}' for text in ("-", "+1", ".5", "5.", "1e", '"5"', "true", "[]", ""))),
-        *field(*(f'"max_priors":{text}' for text in ("[1,]", "[NaN]", "[[-]]"))),
-        *row("[1,2,]", "[,1]", "[1,NaN]", "[true,2]", "[1,2,3,[1,]]", "[1.,2]", "[1,+2]", "[[1],2]"),
-        *row(*(f"[1,2,3,[{text}]]" for text in ("[1]", "true", "-", "NaN", ","))),
-        ONE[:-1] + b',{"timestamp":null}]',
-    ],
-    "record 2 has a number that is not finite": [
-        *field('"zero_gamma":1e999', f'"zero_gamma":{"9" * 400}', '"max_priors":[1,[-1e309]]'),
-        *field('"min_dte":1e999'),
-        *row("[1e999,1]", "[1,2,3,[1e999]]"),
-    ],
-    "record 2 has no whole number of 32 bits where one must be": field(
-        *(f'"min_dte":{text}' for text in ("0.5", "2147483648", "-2147483649", "1e300", "15e-1"))
-    ),
-    "record 2 has no comma between two fields": [
-        *value("nullx", "05", "0x10", "1_0", "5 5", "true1", '""""', '{"a":1 "b":2}', "1;"),
-        *field('"zero_gamma":01'),
-    ],
-    "record 2 has no comma between two elements": [*value("[1 2]", "[05]", "[[]1]"), *row("[01,2]", "[1 2]")],
-    "record 2 has no comma between two numbers": row("[1,2,3,[4 5]]", "[1,2,3,[04]]"),
-    "record 2 has no comma between two rows": [*row("[1,2][3,4]", "[1,2]5"), *field('"strikes":[[1,2]')],
-    "record 2 has no string where one must be": [
-        *value("{1:2}", '{"a":1,}', "{,}"),
-        *field("x:1", "", '"strikes":[[1,2]],]'),
-        ONE[:-1] + b',{"ticker":5}]',
-    ],
-    "record 2 has no colon behind a name": [*value('{"a"}', '{"a",1}'), *field('"x"', '"x" 1'), *row('"1"')],
-    "record 2 has a string with an escape that JSON does not know": value(
-        '"\\x41"', '"\\\'"', '"\\U0041"', '"\\0"'
-    ),
-    "record 2 has a string with an escape that is not complete": value(
-        '"\\u"', '"\\u12"', '"\\u12g4"', '"\\u+123"'
-    ),
-    "record 2 has a string with a control character in it": value('"\0"', '"\n"', '"\t"', '"\x1f"'),
-    "record 2 is not UTF-8 text": [
-        *with_bytes(b"\xff", b"\x80", b"\xc0\x80", b"\xc1\xbf", b"\xc3", b"\xe2\x82", b"\xe0\x9f\xbf"),
-        *with_bytes(b"\xed\xa0\x80", b"\xf0\x8f\xbf\xbf", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80"),
-    ],
-    "record 2 has a name with half of a surrogate pair": field(
-        *(f'"{name}":1' for name in ("\\ud800", "\\udc00", "\\ud800\\ud800", "\\ud800x", "\\uDBFF\\n"))
-    ),
-    "record 2 has a name twice": field('"spot":1', '"sp\\u006ft":1', '"strikes":[],"strikes":[]'),
-    "record 2 has a null where a value must be": [
-        *row("[null,2]"),
-        ONE[:-1] + b',{"spot":null}]',
-    ],
-    "record 2 has no array where one must be": [
-        *field(*(f'"max_priors":{text}' for text in ('"[]"', "{}", "1", "true"))),
-        *row(*(f"[1,2,3,{text}]" for text in ("4", "true"))),
-    ],
-    "record 2 has no array of rows where one must be": field(
-        *(f'"strikes":{text}' for text in ("5", "{}", '"[]"'))
-    ),
-    "record 2 has a row that is no array": row("5", "null", ""),
-    "record 2 has a row with too few elements": row("[]", "[1]"),
-    "record 2 has a row with too many elements": row("[1,2,3,[],5]"),
-    "record 2 has something that is no JSON in its rows": [
-        *row("{}", '["1",2]', '[1,2,"3"]'),
-        *field('"strikes":[', '"strikes":[[1,2],'),
-    ],
-    "record 2 is nested too deeply": [
-        *value(*NESTED, '{"a":' * 64 + "1" + "}" * 64, "[" * 100_000),
-        *field(*(f'"max_priors":{text}' for text in NESTED)),
-    ],
-    "record 1 has a timestamp that is no time": [
-        b'[{"timestamp":1e306,"ticker":"NQ_NDX","spot":1}]',
-        b'{"timestamp":9223372036854776,"ticker":"NQ_NDX","spot":1}',
-    ],
-    "record 1 is of another ticker": [
-        b'[{"timestamp":1,"ticker":%s,"spot":1}]' % text
-        for text in (b'""', b'"SPX"', b'"NQ_NDX\\u0000"', b'"NQ"')
-    ],
-    "record 1 lacks a field that it must have": [b"[{}]", b"{}", b'{"timestamp":1,"ticker":"NQ_NDX"}'],
-    "record 2 is no object": [
-        ONE[:-1] + b"," + text + b"]" for text in (b"1", b"null", b"[]", b"", b",", b"\0")
-    ],
-    "record 2 does not follow a comma": [ONE[:-1] + text for text in (ONE[1:], b"1]", b"}]", b"\0]")],
-    "record 2 comes behind the end of the array": [
-        ONE + text for text in (b"]", b",", b"x", b"\0", b"{}", b"\xef\xbb\xbf")
-    ],
-    "it is neither an array of records nor one record a line": [
-        *(b"", b" \n", b"null", b"17", b'"a"', b"<html>", b"\0", b"\xef\xbb\xbf", b"]", b"\xff\xfe[\0"),
-        *(mark + ONE for mark in (b"\xef", b"\xef\xbb", b"\xbb\xbf", b"\xef\xbb\xbf" * 2)),
-    ],
-}
-"""What is said of which files."""
-
-
-@pytest.mark.parametrize("block_bytes", BLOCKS)
-@pytest.mark.parametrize("says", REFUSED)
-def test_what_breaks_a_rule_is_refused_and_told(read: Read, says: str, block_bytes: int) -> None:
-    for content in REFUSED[says]:
-        assert refused(read, content, block_bytes=block_bytes) == says, content[:200]
-
-
-@pytest.mark.parametrize("says", REFUSED)
-def test_the_slow_reader_finds_something_wrong_with_it_too(path: Path, says: str) -> None:
-    for content in REFUSED[says]:
-        path.write_bytes(content)
-        assert find_fault(source_of(path)) is not None, content[:200]
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        ("{0} {0}", "record 2 does not begin on a line of its own"),
-        ("{0}\r{0}", "record 2 does not begin on a line of its own"),
-        ("{0},\n{0}", "record 2 does not begin on a line of its own"),
-        ("{0}\n,{0}", "record 2 is no object"),
-        ("{0}\n[{0}]", "record 2 is no object"),
-        ("{0}\n{\n}", "record 2 goes over several lines, in a file of one record a line"),
-    ],
-)
-@pytest.mark.parametrize("block_bytes", BLOCKS)
-def test_one_record_a_line_is_just_that(read: Read, content: str, says: str, block_bytes: int) -> None:
-    assert refused(read, content.replace("{0}", LINE).encode(), block_bytes=block_bytes) == says
-
-
-@pytest.mark.parametrize("block_bytes", BLOCKS)
-def test_wherever_a_file_is_cut_off_it_is_refused(read: Read, block_bytes: int) -> None:
-    content = text_of(',"x":["\\u0041é",-1.5e1,true],"strikes":[[1,2,3,[4]],[5,6]]', ',"min_dte":1')
-    step = 1 if block_bytes in {7, 1 << 20} else 7
-    for end in range(1, len(content), step):
-        number = 1 + (end > content.index(b"}"))
-        assert refused(read, content[:end], block_bytes=block_bytes) == (
-            f"the file is cut off in record {number + (end == len(content) - 1)}"
-        )
-
-
-@pytest.mark.parametrize("block_bytes", BLOCKS)
-def test_a_record_may_be_so_large_and_no_larger(
-    read: Read, monkeypatch: pytest.MonkeyPatch, block_bytes: int
-) -> None:
-    monkeypatch.setattr(staged_records, "MAX_RECORD_BYTES", len(LINE) + 10)
-    assert read(text_of("", ',"x":56789'), block_bytes=block_bytes).read_all().num_rows == 2
-    for size in (6, 100, 10_000):
-        content = text_of("", f',"x":{"5" * size}')
-        assert refused(read, content, block_bytes=block_bytes) == "record 2 is too large"
-
-
-def test_the_deepest_that_is_allowed_is_read(read: Read) -> None:
-    deepest = "[" * 63 + "1" + "]" * 63
-    (record,) = read(text_of(f',"x":{deepest},"max_priors":{deepest}')).read_all().to_pylist()
-    assert record["max_priors"] == deepest
-
-
-@pytest.mark.parametrize("nested", NESTED)
-def test_what_is_nested_too_deeply_is_named(path: Path, nested: str) -> None:
-    path.write_bytes(text_of(f',"x":{nested}'))
-    assert "record 1: x is nested deeper than 64 levels" in str(find_fault(source_of(path)))
 
 
 def test_a_stream_that_has_failed_says_so_again(read: Read) -> None:
