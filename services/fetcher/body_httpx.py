@@ -1,7 +1,8 @@
 """The body of an answer, past httpx's parser where that has nothing to parse.
 
 h11 copies every byte three times, which is most of what a fetch costs. A body that has a length is just so
-many bytes on the connection: first comes what the parser has read ahead, the rest is read from there.
+many bytes on the connection: first comes what the parser has read ahead, the rest is read from there, into
+large blocks that whoever takes it is handed slices of.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import httpx
 
 from services.fetcher.errors_httpx import translated
 from services.fetcher.ranges import length
+from services.fetcher.sockets_httpcore import SocketStream
+from services.fetcher.source import Chunk
 
-_PIECE_BYTES: Final = 256 * 1024
-"""No more than asyncio hands on at once."""
+_BLOCK_BYTES: Final = 1024 * 1024
+_LEAST_BYTES: Final = 64 * 1024
+"""A block with less room left is not read into any more."""
 
 
-async def chunks(response: httpx.Response, host: str) -> AsyncGenerator[bytes, None]:
+async def chunks(response: httpx.Response, host: str) -> AsyncGenerator[Chunk, None]:
     """Yield the body as it comes, with no encoding undone.
 
     Args:
@@ -40,19 +44,22 @@ async def chunks(response: httpx.Response, host: str) -> AsyncGenerator[bytes, N
                 if missing is not None:
                     missing -= len(chunk)
                     break
+            room = memoryview(b"")
             while missing:
-                chunk = await _next(response)
-                yield chunk[:missing]
-                missing -= min(missing, len(chunk))
+                if len(room) < min(missing, _LEAST_BYTES):
+                    room = memoryview(bytearray(min(missing, _BLOCK_BYTES)))
+                count = await _fill(response, room[:missing])
+                yield room[:count]
+                room, missing = room[count:], missing - count
 
 
-async def _next(response: httpx.Response) -> bytes:
-    """Return what comes next on the connection; errors are those that httpx would raise."""
-    connection: httpcore.AsyncNetworkStream = response.extensions["network_stream"]
+async def _fill(response: httpx.Response, room: memoryview) -> int:
+    """Read what comes next on the connection; errors are those that httpx would raise."""
+    connection: SocketStream = response.extensions["network_stream"]
     try:
-        chunk = await connection.read(_PIECE_BYTES, response.request.extensions["timeout"]["read"])
+        count = await connection.fill(room, response.request.extensions["timeout"]["read"])
     except (httpcore.TimeoutException, httpcore.NetworkError) as error:
         raise getattr(httpx, type(error).__name__)(str(error)) from error
-    if not chunk:
+    if not count:
         raise httpx.RemoteProtocolError("the connection ended before the body")
-    return chunk
+    return count

@@ -8,6 +8,7 @@ from typing import Final
 
 from services.fetcher.answers import check_first_bytes
 from services.fetcher.errors import FileTooLarge, NotAHistoryFile
+from services.fetcher.source import Chunk
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _STEP_BYTES: Final = 256 * 1024
@@ -35,7 +36,7 @@ class Content:
         """The checksum of what was taken."""
         return self._sha256.hexdigest()
 
-    def take(self, source: str, block: bytes) -> None:
+    def take(self, source: str, block: Chunk) -> None:
         """Take the next bytes; the first ones must be at least four if the file has as many.
 
         Raises:
@@ -43,7 +44,7 @@ class Content:
             FileTooLarge: they inflate to more than is allowed.
         """
         if self.size_bytes == 0:
-            check_first_bytes(source, self._name, block)
+            check_first_bytes(source, self._name, bytes(block))
         self._sha256.update(block)
         self.size_bytes += len(block)
         if self._gzip:
@@ -84,7 +85,7 @@ class Gzip:
         """Whether all members that were begun are complete."""
         return not self._is_begun
 
-    def take(self, source: str, block: bytes) -> None:
+    def take(self, source: str, block: Chunk) -> None:
         """Inflate the next bytes.
 
         Raises:
@@ -92,7 +93,7 @@ class Gzip:
             FileTooLarge: they inflate to more than is allowed.
         """
         for start in range(0, len(block), _PIECE_BYTES):
-            rest = block[start : start + _PIECE_BYTES]
+            rest = bytes(block[start : start + _PIECE_BYTES])
             while rest := self._inflate(source, rest):
                 pass
 

@@ -8,17 +8,20 @@ certificate and ``Host`` stay those of the URL: httpcore takes them from there a
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import ip_address
 from itertools import chain, zip_longest
-from socket import SOCK_STREAM
 from typing import Final, TypeAlias
 
 import httpcore
 import httpx
 
 from services.fetcher.errors import SourceRefused
+from services.fetcher.sockets_httpcore import SocketBackend
 from shared.addresses import Address, check_addresses, literal
 from shared.sources import SourceGate
 
@@ -34,13 +37,18 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[Address]]]
 """Takes a host and a port, returns the addresses; raises ``OSError``."""
 
 
+_lookups: Final = ThreadPoolExecutor(64, "resolve")
+"""Threads of their own: a name server that is silent keeps one long after its question was given up on."""
+
+
 async def resolve(host: str, port: int) -> list[Address]:
     """Ask the operating system for the addresses of a host.
 
     Raises:
         OSError: it knows none.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
+    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_lookups, ask)
     return [ip_address(socket_address[0]) for *_, socket_address in found]
 
 
@@ -61,7 +69,7 @@ class GatedBackend(httpcore.AsyncNetworkBackend):
     ) -> None:
         self._gate = gate
         self._resolve = resolve
-        self._inner = inner or httpcore.AnyIOBackend()
+        self._inner = inner or SocketBackend()
 
     async def connect_tcp(
         self,

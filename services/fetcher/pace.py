@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from services.fetcher.errors import SourceTooSlow
+from services.fetcher.source import Chunk
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Pace:
         self._least = least
         self._begin_window()
 
-    async def next(self, chunks: AsyncIterator[bytes]) -> bytes | None:
+    async def next(self, chunks: AsyncIterator[Chunk]) -> Chunk | None:
         """Return the next chunk, None after the last one.
 
         Raises:

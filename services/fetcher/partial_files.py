@@ -17,16 +17,14 @@ from services.fetcher.content import Content
 from services.fetcher.errors import FileTooLarge, NotAHistoryFile
 from services.fetcher.left_partials import Left, locked, name_of, take_over
 from services.fetcher.resume_notes import ResumeNote
-from services.fetcher.source import Held
+from services.fetcher.source import Chunk, Held
 from services.fetcher.staged_files import StagedFile, alone_in, find, mark, place_for
+from services.fetcher.writeback_linux import Writeback
 from shared.durable_files import make_folder, publish, sync_file, sync_folder
 from shared.paths import resume_note
 
 _READ_ONLY: Final = 0o444
 _READ_BYTES: Final = 1024 * 1024
-_WRITE_BYTES: Final = 16 * 1024
-"""Larger writes take larger pieces of page cache. A virtual machine may have to ask its host for these: the
-same bytes were seen to take five times as long."""
 _MAX_BLOCKS: Final = 64
 
 
@@ -47,6 +45,7 @@ class PartialFile:
         self._job_id = job_id
         self._max_bytes = max_bytes
         self._content = Content(final.name, max_bytes)
+        self._writeback = Writeback()
         self._path = final
         self._file: FileIO | None = None
         self._is_over = False
@@ -102,7 +101,7 @@ class PartialFile:
                 self._start_anew(self._opened())
             self._source, self._etag, self._total_bytes = source, etag, total_bytes
 
-    def write(self, blocks: Sequence[bytes]) -> None:
+    def write(self, blocks: Sequence[Chunk]) -> None:
         """Append blocks and take them into the checksum.
 
         Raises:
@@ -116,8 +115,9 @@ class PartialFile:
             for block in [b"".join(blocks)] if is_to_join else blocks:
                 rest = memoryview(block)
                 while rest:
-                    rest = rest[file.write(rest[:_WRITE_BYTES]) :]
+                    rest = rest[file.write(rest) :]
                 self._content.take(self._source, block)
+            self._writeback.go_on(file.fileno(), self.size_bytes)
 
     def keep(self) -> None:
         """Make durable what is here, and note it, if the source can be asked to go on from there.
@@ -222,7 +222,7 @@ class PartialFile:
         resume_notes.remove(resume_note(self._path))
         file.seek(0)
         file.truncate()
-        self._content = Content(self.final.name, self._max_bytes)
+        self._content, self._writeback = Content(self.final.name, self._max_bytes), Writeback()
         self._etag = self._total_bytes = None
 
     def _check_not_over(self) -> None:

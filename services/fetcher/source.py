@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+Chunk: TypeAlias = bytes | memoryview
+"""What comes in at once; it is not written to any more."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Body:
     """How messages name where it comes from."""
     total_bytes: int | None
     """Of the whole file; None when the source does not say."""
-    chunks: AsyncGenerator[bytes, None]
+    chunks: AsyncGenerator[Chunk, None]
     start_bytes: int = 0
     """Where in the file the chunks begin: at 0, or at the end of what is held."""
     etag: str | None = None

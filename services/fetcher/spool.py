@@ -10,6 +10,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from services.fetcher.errors import not_staged
 from services.fetcher.partial_files import PartialFile
+from services.fetcher.source import Chunk
 from shared.failpoints import failpoint
 
 BLOCK_BYTES: Final = 1024 * 1024
@@ -41,12 +42,12 @@ class Spool:
 
     def __init__(self, partial: PartialFile) -> None:
         self._partial = partial
-        self._chunks: list[bytes] = []
+        self._chunks: list[Chunk] = []
         self._size_bytes = 0
         self._writing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
 
-    async def add(self, chunk: bytes) -> None:
+    async def add(self, chunk: Chunk) -> None:
         """Take a chunk; wait for the disk only when a block is full and the one before is not written yet.
 
         Raises:
@@ -86,7 +87,7 @@ class Spool:
             # Of one wait that is cancelled the others, and the block itself, must hear nothing.
             await asyncio.shield(self._writing)
 
-    def _write(self, chunks: list[bytes]) -> None:
+    def _write(self, chunks: list[Chunk]) -> None:
         is_first = self._partial.size_bytes == 0
         self._partial.write(chunks)
         if is_first:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Final
@@ -14,7 +15,6 @@ import structlog
 from services.fetcher.bandwidth import Bandwidth
 from services.fetcher.download import Limits
 from services.fetcher.handlers import fetch_file
-from services.fetcher.large_reads_httpcore import LargeReads
 from services.fetcher.left_partials import sweep_tree
 from services.fetcher.locations import Locations
 from services.fetcher.network_httpcore import GatedBackend
@@ -57,7 +57,7 @@ class AnySource:
 @asynccontextmanager
 async def sources(settings: FetcherSettings) -> AsyncIterator[Source]:
     """Yield what the settings allow to fetch from."""
-    network = GatedBackend(settings.gate, inner=LargeReads())
+    network = GatedBackend(settings.gate)
     async with new_client(settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s, network) as client:
         yield AnySource(HttpxSource(client, settings.gate), LocalSource(settings.gate))
 
@@ -105,6 +105,7 @@ async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
     Raises:
         CannotStart: the staging folder is unusable, or the connection was closed for good.
     """
+    asyncio.get_running_loop().set_default_executor(new_threads(settings.fetch_slots))
     await asyncio.to_thread(prepare, settings.paths)
     async with (
         connected(settings, "fetcher", stop) as bus,
@@ -119,6 +120,11 @@ async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
                 working=[worker.run(stop, settings.drain_timeout_s)],
                 background=[sweep_now_and_then(settings.paths)],
             )
+
+
+def new_threads(slots: int) -> ThreadPoolExecutor:
+    """Return threads for so many fetches: each may read, write and flush at once; one sweeps meanwhile."""
+    return ThreadPoolExecutor(3 * slots + 1, "fetcher")
 
 
 def prepare(paths: LakePaths) -> None:

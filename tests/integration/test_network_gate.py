@@ -16,6 +16,7 @@ import trustme
 from bench.vendor import Misbehaviour, Vendor
 from services.fetcher.errors import SourceRefused, SourceUnavailable
 from services.fetcher.network_httpcore import GatedBackend
+from services.fetcher.sockets_httpcore import SocketBackend
 from services.fetcher.source_httpx import HttpxSource, new_client
 from shared.sources import SourceGate
 from tests.support.wire import A_FILE, OUTSIDE, Names
@@ -58,8 +59,9 @@ class Rerouted(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         self.asked.append((host, port))
-        inner = httpcore.AnyIOBackend()
-        return await inner.connect_tcp("127.0.0.1", self._port, timeout, local_address, socket_options)
+        return await SocketBackend().connect_tcp(
+            "127.0.0.1", self._port, timeout, local_address, socket_options
+        )
 
 
 @pytest.fixture(scope="module")
