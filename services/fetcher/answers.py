@@ -17,6 +17,7 @@ from services.fetcher.errors import (
     SourceRefused,
     UnusableAnswer,
 )
+from services.fetcher.source import Chunk
 from shared.errors import GexlakeError
 from shared.source_record import origin_of
 from shared.sources import SourceGate
@@ -45,6 +46,8 @@ _FIT_TYPES: Final = frozenset(
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = b" \t\r\n"
+_CLOSING: Final = {b"[": b"]", b"{": b"}"}
+_TAIL_BYTES: Final = 256
 
 
 def host_of(url: str) -> str:
@@ -144,9 +147,9 @@ def check_first_bytes(source: str, name: str, first: bytes) -> None:
     Raises:
         NotAHistoryFile: it does not; nothing of its content is told, it may repeat the signed URL.
     """
-    begins = first.removeprefix(_BOM).lstrip(_BLANKS)[:1]
+    begins = _first_sign(first)
     is_gzip, promises_gzip = first.startswith(_GZIP_MAGIC), name.endswith(".gz")
-    if is_gzip if promises_gzip else begins in {b"[", b"{"}:
+    if is_gzip if promises_gzip else begins in _CLOSING:
         return
     if begins == b"<":
         what = "is a web page or XML, not JSON"
@@ -157,3 +160,20 @@ def check_first_bytes(source: str, name: str, first: bytes) -> None:
     else:
         what = "is not JSON: it begins with neither [ nor {"
     raise NotAHistoryFile(source, name, what)
+
+
+def closing_of(first: bytes) -> bytes:
+    """Return the bracket that a file of plain JSON must end in, by its first block."""
+    return _CLOSING.get(_first_sign(first), b"")
+
+
+def last_sign(block: Chunk) -> bytes:
+    """Return the last byte of a block that is no blank; nothing if there is none."""
+    for end in range(len(block), 0, -_TAIL_BYTES):
+        if signs := bytes(block[max(0, end - _TAIL_BYTES) : end]).rstrip(_BLANKS):
+            return signs[-1:]
+    return b""
+
+
+def _first_sign(first: bytes) -> bytes:
+    return first.removeprefix(_BOM).lstrip(_BLANKS)[:1]

@@ -6,7 +6,7 @@ import hashlib
 import zlib
 from typing import Final
 
-from services.fetcher.answers import check_first_bytes
+from services.fetcher.answers import check_first_bytes, closing_of, last_sign
 from services.fetcher.errors import FileTooLarge, NotAHistoryFile
 from services.fetcher.source import Chunk
 
@@ -30,6 +30,7 @@ class Content:
         self._name = name
         self._sha256 = hashlib.sha256()
         self._gzip = Gzip(name, max_bytes) if name.endswith(".gz") else None
+        self._last = self._closing = b""
 
     @property
     def sha256(self) -> str:
@@ -45,26 +46,29 @@ class Content:
         """
         if self.size_bytes == 0:
             check_first_bytes(source, self._name, bytes(block))
+            self._closing = closing_of(bytes(block))
         self._sha256.update(block)
         self.size_bytes += len(block)
         if self._gzip:
             self._gzip.take(source, block)
+        else:
+            self._last = last_sign(block) or self._last
 
     def end(self, source: str) -> None:
         """Check that the file may end here.
 
         Raises:
-            NotAHistoryFile: it is empty, or a gzip that breaks off.
+            NotAHistoryFile: it is empty, or a gzip that breaks off. Of JSON the importer says more.
         """
         if self.size_bytes == 0:
             raise NotAHistoryFile(source, self._name, "is empty")
-        if not self.is_whole:
+        if self._gzip and not self._gzip.at_end:
             raise NotAHistoryFile(source, self._name, "is a broken gzip: it breaks off")
 
     @property
     def is_whole(self) -> bool:
-        """Whether the file may end here; of plain JSON nobody can tell without reading it."""
-        return self._gzip is None or self._gzip.at_end
+        """Whether the file may end here; of plain JSON only the bracket that it ends in is looked at."""
+        return self._gzip.at_end if self._gzip else self._last == self._closing
 
 
 class Gzip:

@@ -63,7 +63,7 @@ class PartialFile:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the file may end here, as far as its bytes tell: a gzip must not break off."""
+        """Whether the file may end here, as far as its bytes tell: neither a gzip nor brackets break off."""
         return self._content.is_whole
 
     @property

@@ -98,6 +98,9 @@ ROWS: Final = {
         PACKED,
         "day.json.gz",
     ),
+    "JSON without a length that breaks off": Row(
+        Misbehaviour(content_length=False, cut_after_bytes=1000), errors.FileIncomplete, "broke off"
+    ),
     "408": answers(408, errors.SourceBusy),
     "425": answers(425, errors.SourceBusy),
     "429": answers(429, errors.SourceBusy),

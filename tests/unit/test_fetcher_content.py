@@ -97,3 +97,29 @@ def test_plain_json_is_not_inflated_and_may_end_anywhere() -> None:
 def test_an_empty_file_is_refused() -> None:
     with pytest.raises(NotAHistoryFile, match="is empty"):
         Content("a.json", 10).end(HOST)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_whole"),
+    [
+        (b"[]", True),
+        (b'[{"a":1}]\r\n', True),
+        (b'\xef\xbb\xbf [{"a":1}]' + b" " * 1000, True),
+        (b'{"a":1}\n{"a":2}', True),
+        (b'[{"a":1}', False),
+        (b'[{"a":1},\n', False),
+        (b"[" + b" " * 1000, False),
+        (b'{"a":1}\n{"a":', False),
+        (b'{"a":[1]', False),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+def test_plain_json_is_whole_when_it_ends_in_its_bracket(text: bytes, step: int, *, is_whole: bool) -> None:
+    first, rest = text[:5], text[5:]
+    blocks = [first, *(rest[start : start + step] for start in range(0, len(rest), step))]
+    assert taken("day.json", blocks).is_whole is is_whole
+
+
+def test_what_the_source_says_is_the_whole_may_end_anywhere() -> None:
+    """The importer tells what is wrong with it, and where."""
+    taken("day.json", [b'[{"a":1},']).end(HOST)
