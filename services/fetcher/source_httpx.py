@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,7 +24,7 @@ from services.fetcher.answers import (
     retry_after_s,
 )
 from services.fetcher.body_httpx import chunks
-from services.fetcher.errors import UnusableAnswer
+from services.fetcher.errors import SourceTooSlow, UnusableAnswer
 from services.fetcher.errors_httpx import translated
 from services.fetcher.network_httpcore import REDIRECTS_TO, GatedBackend, GatedTransport
 from services.fetcher.ranges import length, range_request, strong_etag, total_of_rest
@@ -72,6 +73,9 @@ class HttpxSource:
     def __init__(self, client: httpx.AsyncClient, gate: SourceGate) -> None:
         self._client = client
         self._gate = gate
+        timeout = client.timeout
+        # Connecting and the handshake of TLS have the one time each.
+        self._answer_s = 2 * timeout.connect + timeout.read if timeout.connect and timeout.read else None
 
     @asynccontextmanager
     async def open(self, url: str, held: Held | None = None) -> AsyncIterator[Body]:
@@ -93,14 +97,25 @@ class HttpxSource:
     async def _follow(self, url: str, headers: dict[str, str]) -> httpx.Response:
         first_host = host_of(url)
         for _ in range(MAX_REDIRECTS + 1):
-            with translated(host_of(url)):
-                request = self._client.build_request("GET", url, headers=headers)
-                response = await self._client.send(request, stream=True)
+            response = await self._answer(url, headers)
             if response.status_code not in REDIRECTS:
                 return response
             await response.aclose()
             url = redirect_target(self._gate, url, response.extensions[REDIRECTS_TO])
         raise UnusableAnswer(first_host, f"redirects more than {MAX_REDIRECTS} times")
+
+    async def _answer(self, url: str, headers: dict[str, str]) -> httpx.Response:
+        """Return the answer, of which the head has come: not byte by byte for an hour."""
+        try:
+            async with asyncio.timeout(self._answer_s) as deadline:
+                with translated(host_of(url)):
+                    request = self._client.build_request("GET", url, headers=headers)
+                    return await self._client.send(request, stream=True)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            what = f"had not answered after {self._answer_s:g} s (GEXLAKE_FETCH_READ_TIMEOUT_S)"
+            raise SourceTooSlow(host_of(url), what) from error
 
 
 def _is_rest(response: httpx.Response, held: Held) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import hashlib
 import re
@@ -63,6 +64,12 @@ ROWS: Final = {
     "no connection": Row(Misbehaviour(), errors.SourceUnavailable, "could not be reached"),
     "no answer in time": Row(
         Misbehaviour(), errors.SourceUnavailable, "sent nothing for too long", settings=IMPATIENT
+    ),
+    "an answer whose head trickles in": Row(
+        Misbehaviour(),
+        errors.SourceTooSlow,
+        "had not answered after 1.4 s (GEXLAKE_FETCH_READ_TIMEOUT_S)",
+        settings={"fetch_connect_timeout_s": 0.2, "fetch_read_timeout_s": 1.0},
     ),
     "connection closed without an answer": Row(
         Misbehaviour(instead=b""), errors.SourceUnavailable, "broke off"
@@ -155,6 +162,8 @@ ROWS: Final = {
     "nothing": sends(b"", errors.NotAHistoryFile, "is empty"),
 }
 
+WITHOUT_A_VENDOR: Final = ("no connection", "no answer in time", "an answer whose head trickles in")
+
 
 @pytest.fixture
 def vendor(tmp_path: Path) -> Iterator[Vendor]:
@@ -180,9 +189,7 @@ async def fetch(vendor: Vendor, name: str, tmp_path: Path, **settings: float) ->
         return await blocking(final, partial.publish)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in ROWS if name not in {"no connection", "no answer in time"}]
-)
+@pytest.mark.parametrize("name", [name for name in ROWS if name not in WITHOUT_A_VENDOR])
 async def test_a_trouble_ends_as_the_table_says(vendor: Vendor, tmp_path: Path, name: str) -> None:
     row = ROWS[name]
     (vendor.folder / row.name).write_bytes(row.content)
@@ -211,15 +218,40 @@ async def test_a_source_that_takes_the_connection_and_says_nothing_is_transient(
     vendor: Vendor, tmp_path: Path
 ) -> None:
     row = ROWS["no answer in time"]
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        vendor.misbehave(
-            "day.json",
-            Misbehaviour(redirect_to=f"http://127.0.0.1:{silent.getsockname()[1]}/day.json"),
-        )
-        allowed = (vendor.base_url, f"http://127.0.0.1:{silent.getsockname()[1]}/")
-        with pytest.raises(row.error, match=row.words):
-            await fetch(vendor, "day.json", tmp_path, allowed_sources=allowed, **row.settings)  # type: ignore[arg-type]
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(row.error, match=row.words):
+        await fetch_by_way_of(vendor, silent.getsockname()[1], tmp_path, row)
     assert is_documented("no answer in time", "transient")
+
+
+async def test_a_source_that_sends_its_headers_byte_by_byte_is_transient(
+    vendor: Vendor, tmp_path: Path
+) -> None:
+    """Each byte comes in time, and the last one never."""
+    row, over = ROWS["an answer whose head trickles in"], asyncio.Event()
+
+    async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        writer.transport.abort()
+        over.set()
+
+    async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server:
+        with pytest.raises(row.error, match=re.escape(row.words)):
+            await fetch_by_way_of(vendor, server.sockets[0].getsockname()[1], tmp_path, row)
+        await asyncio.wait_for(over.wait(), 10)
+    assert is_documented("an answer whose head trickles in", "transient")
+
+
+async def fetch_by_way_of(vendor: Vendor, port: int, tmp_path: Path, row: Row) -> None:
+    """Fetch from another server of this machine, where the vendor redirects to."""
+    elsewhere = f"http://127.0.0.1:{port}/"
+    vendor.misbehave("day.json", Misbehaviour(redirect_to=f"{elsewhere}day.json"))
+    allowed = (vendor.base_url, elsewhere)
+    await fetch(vendor, "day.json", tmp_path, allowed_sources=allowed, **row.settings)  # type: ignore[arg-type]
 
 
 def test_the_document_has_just_the_rows_that_are_tested() -> None:
