@@ -140,6 +140,11 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
     vendor: Vendor
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet of clients that have gone: fetchers do that."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
