@@ -20,6 +20,7 @@ from services.fetcher.vendor_errors import FreshUrlRejected
 from services.fetcher.vendor_turns_nats import VendorTurns
 from shared.partition import Partition
 from shared.source_name import parse_source_name, vendor_name
+from shared.source_record import origin_of
 from shared.vendor_api import VendorApi
 
 log = structlog.get_logger(__name__)
@@ -62,6 +63,8 @@ class Locations:
         self._vendor = vendor
         self._turns = turns
         self._records = records
+        self._signed_for: str | None = None
+        """The source that the API last named, which is where it will lead again."""
 
     async def find(self, url: str) -> Location:
         """Return where the file of a command's URL is.
@@ -69,14 +72,18 @@ class Locations:
         Raises:
             NoHistory: the vendor has no data for the day.
             Terminal: the URL ends in no name for a file, or the API will not tell.
+            SourceLeftAlone: the API is, or the source that it last named: its files could not be fetched now.
             Transient: the API may tell later.
         """
         partition = self._api.partition_of(url)
         if partition is None:
             return Location(url, _name_in(url))
+        if self._signed_for is not None:
+            await self._records.check(self._signed_for)
         async with self._records.asking(url) as asking, self._turns.turn(partition):
             asking.begins()
             signed = await self._vendor.ask(partition)
+        self._signed_for = origin_of(signed)
         is_packed = urlsplit(signed).path.lower().endswith(".gz")
         return Location(signed, vendor_name(partition, ".json.gz" if is_packed else ".json"))
 

@@ -19,6 +19,7 @@ from nats.js.errors import APIError, NotFoundError
 from pydantic import ValidationError
 
 from services.fetcher.circuit_breaker import (
+    Ask,
     BreakerRules,
     LeaveAlone,
     after_a_failure,
@@ -147,6 +148,16 @@ class SourceRecords:
             raise
         await asking.ended(None)
 
+    async def check(self, base_url: str) -> None:
+        """Refuse if a source is not to be asked now; whether a request tries it is not decided here.
+
+        Raises:
+            SourceLeftAlone: it has failed again and again.
+            BrokerUnavailable: no answer in time.
+        """
+        record, _ = await self._read(base_url)
+        self._verdict_on(record)
+
     async def change(self, base_url: str, change: Change) -> None:
         """Change a record; a broker that is gone by now costs the numbers of this request, not its file."""
         try:
@@ -168,15 +179,19 @@ class SourceRecords:
         """
         while True:
             record, sequence = await self._read(base_url)
-            now = self.now()
-            verdict = may_ask(record, now, self.rules)
-            if isinstance(verdict, LeaveAlone):
-                raise SourceLeftAlone(record, now, verdict.until, is_tried=verdict.is_tried)
-            if verdict.claim is None:
+            claim = self._verdict_on(record).claim
+            if claim is None:
                 return False
-            if await self._write(verdict.claim, sequence):
+            if await self._write(claim, sequence):
                 log.info("source_tried_again", source=base_url)
                 return True
+
+    def _verdict_on(self, record: SourceRecord) -> Ask:
+        now = self.now()
+        verdict = may_ask(record, now, self.rules)
+        if isinstance(verdict, LeaveAlone):
+            raise SourceLeftAlone(record, now, verdict.until, is_tried=verdict.is_tried)
+        return verdict
 
     async def _read(self, base_url: str) -> tuple[SourceRecord, int]:
         """Return the record of a source, a blank one if there is none, and its place in the stream."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +22,7 @@ from shared.job_states import JobStates, Status
 from shared.messages import Event, FetchFile, FileStaged, Job, JobFailed, JobStarted, NoData
 from shared.partition import Partition
 from shared.source_name import vendor_name
+from shared.source_record import SourceRecord
 from tests.support.fetching import fetching
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job
@@ -214,6 +215,35 @@ async def test_fetchers_together_ask_once_a_second_and_end_with_all_days(
             await fact(bus, FileStaged, command.job)
     assert api.statuses == {200: 5}
     assert all(later.at_s - earlier.at_s >= 1 for earlier, later in pairwise(api.asked))
+
+
+async def test_while_the_files_source_is_left_alone_the_api_is_not_asked_for_its_urls(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, api: StandInApi
+) -> None:
+    days = [Partition("SPX", "gex_one", date(2025, 11, day)) for day in (10, 11, 12)]
+    trying = Partition("SPX", "gex_zero", date(2025, 11, 14))
+    first, commands = asking_for(settings), [asking_for(settings, day) for day in days]
+    async with fetching(bus, settings):
+        await bus.send(first)
+        await fact(bus, FileStaged, first.job)
+        await leave_alone(bus, vendor, timedelta(hours=1))
+        for command in commands:
+            await bus.send(command)
+        for command in commands:
+            assert "is left alone until" in (await fact(bus, JobFailed, command.job)).error
+        assert [asked.partition for asked in api.asked] == [DAY]
+        await leave_alone(bus, vendor, timedelta(0))
+        (vendor.folder / vendor_name(trying)).write_bytes(CONTENT)
+        await bus.send(asking_for(settings, trying))
+        await fact(bus, FileStaged, asking_for(settings, trying).job)
+    assert api.statuses == {200: 2}
+
+
+async def leave_alone(bus: Bus, vendor: Vendor, pause: timedelta) -> None:
+    """Have fetchers leave the source of the files alone; after the pause one request tries it."""
+    source = vendor.base_url.rstrip("/")
+    record = SourceRecord(base_url=source, failures_in_a_row=5, openings=1, open_until=bus.clock() + pause)
+    await bus.js.publish(subjects.source(source), record.model_dump_json().encode())
 
 
 @pytest.mark.parametrize(
