@@ -34,6 +34,13 @@ That includes what was put off: a source that is left alone may have thousands o
 up those of other sources.
 """
 
+FACTS_KEPT: Final = 20
+"""How many facts of one kind are kept of a job, the newest.
+
+A job that waits for days for a source tells of each time that it was put off. Attempts are counted by the
+last fact alone; the others are for people. What 10,000 such jobs keep is well below the cap of EVENTS.
+"""
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -72,7 +79,14 @@ class Stream:
 
 STREAMS: Final = (
     Stream(subjects.JOBS, (subjects.ALL_COMMANDS,), 14 * _DAY_S, 256 * _MIB, _DAY_S, refuses_when_full=True),
-    Stream(subjects.EVENTS, (subjects.ALL_EVENTS,), 30 * _DAY_S, 512 * _MIB, _DAY_S),
+    Stream(
+        subjects.EVENTS,
+        (subjects.ALL_EVENTS,),
+        30 * _DAY_S,
+        512 * _MIB,
+        _DAY_S,
+        max_per_subject=FACTS_KEPT,
+    ),
     Stream(subjects.FEED, (subjects.ALL_LIVE,), 2 * _DAY_S, 1024 * _MIB, _HOUR_S / 6, refuses_when_full=True),
     Stream(subjects.DEAD, (subjects.ALL_DEAD_LETTERS,), 90 * _DAY_S, 256 * _MIB, _DAY_S),
     Stream(subjects.ADVISORIES, subjects.ALL_ADVISORIES, 14 * _DAY_S, 32 * _MIB, 120.0),

@@ -116,6 +116,19 @@ async def test_a_changed_definition_is_brought_up_to_date_and_keeps_its_messages
     assert (consumer.config.ack_wait, consumer.config.max_ack_pending) == (30, streams.MAX_ACK_PENDING)
 
 
+async def test_of_an_older_lakes_facts_the_newest_of_each_kind_stay(client: Client) -> None:
+    js = client.jetstream()
+    await apply(js)
+    old = (await js.stream_info(subjects.EVENTS)).config
+    await js.update_stream(old.evolve(max_msgs_per_subject=-1))
+    for number in range(streams.FACTS_KEPT + 5):
+        await js.publish("gex.event.job.failed.one", str(number).encode())
+    await js.publish("gex.event.job.failed.other", b"kept")
+    await apply(js)
+    assert (await js.stream_info(subjects.EVENTS)).state.messages == streams.FACTS_KEPT + 1
+    assert (await js.get_last_msg(subjects.EVENTS, "gex.event.job.failed.one")).data == b"24"
+
+
 async def test_services_that_start_at_once_do_not_disturb_one_another(client: Client) -> None:
     js = client.jetstream()
     await asyncio.gather(*(apply(js) for _ in range(4)))

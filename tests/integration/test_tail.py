@@ -88,7 +88,8 @@ async def test_an_empty_stream_is_told_ended_at_once(bus: Bus) -> None:
 
 
 async def test_more_than_one_batch_is_told_before_the_end(bus: Bus) -> None:
-    await asyncio.gather(*(announce(bus, start) for start in range(1, 702)))
+    jobs = [a_job(ticker=f"T{number}") for number in range(701)]
+    await asyncio.gather(*(bus.announce(JobStarted(job=job, stage=Stage.FETCH, start=1)) for job in jobs))
     async with following(bus) as told:
         await eventually(lambda: any(item.data is None for item in told))
     assert told[-1].data is None

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
 from bench.nats_server import NatsServer
 from shared import attempts, dead_letters, subjects
+from shared import worker as loop
 from shared.attempts import Retries
 from shared.bus import Bus
 from shared.errors import BrokerUnavailable, NotNow, Terminal, Transient
+from shared.job_states import JobStates, Status
 from shared.messages import FetchFile, JobFailed, JobRequested
+from shared.streams import FACTS_KEPT
 from shared.subjects import Priority, Stage
+from shared.tail import follow
 from shared.worker import Handler, Worker
 from tests.support.poll import eventually
 from tests.support.values import NOON, a_fetch, a_job
@@ -132,6 +136,38 @@ async def test_work_that_finds_no_room_is_tried_until_there_is_some_and_costs_no
         await eventually(acknowledged)
     assert tally == [(0, 6, False, "the disk is full")]
     assert await dead_letter_count(bus) == 0
+
+
+async def test_a_job_that_is_put_off_again_and_again_does_not_push_the_facts_of_others_out(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What counts is still known, here and to whoever reads EVENTS from its beginning."""
+    monkeypatch.setattr(loop, "POLL_S", 0.01)
+    put_off = 0
+
+    async def handle(_: FetchFile) -> None:
+        nonlocal put_off
+        put_off += 1
+        raise NoRoom("the disk is full")
+
+    await bus.announce(JobRequested(job=a_job(), command_seq=1, url_sha256="0" * 64))
+    async with working(bus, handle):
+        await bus.send(a_fetch())
+        await eventually(lambda: put_off > FACTS_KEPT + 2)
+    failed = await bus.last(JobFailed, a_job().job_id)
+    states = JobStates()
+    facts = follow(bus, subjects.EVENTS, subjects.ALL_EVENTS)
+    assert isinstance(facts, AsyncGenerator)
+    async with contextlib.aclosing(facts):
+        async for told in facts:
+            if told.data is None:
+                break
+            states.apply_message(told.subject, told.data)
+    (state,) = states
+    assert failed is not None
+    assert failed.waits == put_off
+    assert (state.waits, state.fetch_command_seq, state.status) == (put_off, 1, Status.STARTED)
+    assert (await bus.js.stream_info(subjects.EVENTS)).state.messages <= 2 * FACTS_KEPT + 1
 
 
 async def test_work_that_is_put_off_until_a_known_time_is_not_tried_before_it(bus: Bus) -> None:
