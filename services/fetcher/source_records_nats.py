@@ -77,7 +77,11 @@ class Asking:
             )
 
     async def ended(self, error: BaseException | None) -> None:
-        """Take note of how the request ended."""
+        """Take note of how the request ended.
+
+        Raises:
+            SourceLeftAlone: it tried the source, for all, and in vain: that is to cost no attempt.
+        """
         outcome = outcome_of(error)
         if self._base_url is None or (outcome is None and not self._is_probe):
             return
@@ -92,7 +96,9 @@ class Asking:
                 return after_a_success(record)
             return after_a_failure(record, now, self._records.rules, was_probe=self._is_probe)
 
-        await self._records.change(self._base_url, noted)
+        after = await self._records.change(self._base_url, noted)
+        if self._is_probe and outcome is Outcome.FAILED and after is not None:
+            self._records.verdict_on(after)
 
 
 class AskedSource:
@@ -131,12 +137,24 @@ class SourceRecords:
         """Return the present moment (UTC)."""
         return self._bus.clock()
 
+    def verdict_on(self, record: SourceRecord) -> Ask:
+        """Return how a source may be asked now, by its record.
+
+        Raises:
+            SourceLeftAlone: it is not to be asked.
+        """
+        now = self.now()
+        verdict = may_ask(record, now, self.rules)
+        if isinstance(verdict, LeaveAlone):
+            raise SourceLeftAlone(record, now, verdict.until, is_tried=verdict.is_tried)
+        return verdict
+
     @asynccontextmanager
     async def asking(self, url: str) -> AsyncIterator[Asking]:
         """Ask the source of ``url`` within this context; how that ends is noted.
 
         Raises:
-            SourceLeftAlone: it has failed again and again, and is not to be asked now.
+            SourceLeftAlone: it is not to be asked now, or this request tried it in vain.
             BrokerUnavailable: no answer in time.
         """
         base_url = origin_of(url)
@@ -156,20 +174,24 @@ class SourceRecords:
             BrokerUnavailable: no answer in time.
         """
         record, _ = await self._read(base_url)
-        self._verdict_on(record)
+        self.verdict_on(record)
 
-    async def change(self, base_url: str, change: Change) -> None:
-        """Change a record; a broker that is gone by now costs the numbers of this request, not its file."""
+    async def change(self, base_url: str, change: Change) -> SourceRecord | None:
+        """Change a record, and return it as it is then.
+
+        A broker that is gone by now costs the numbers of this request, not its file: then None is returned.
+        """
         try:
             for _ in range(_TRIES):
                 before, sequence = await self._read(base_url)
                 if await self._write(after := change(before), sequence):
                     self._tell(before, after)
-                    return
+                    return after
         except BrokerUnavailable as error:
             log.warning("source_not_recorded", source=base_url, error=str(error))
         else:
             log.warning("source_not_recorded", source=base_url, error=f"overtaken {_TRIES} times")
+        return None
 
     async def _is_probe(self, base_url: str) -> bool:
         """Tell whether the request that may be made now is the one that tries the source.
@@ -179,19 +201,12 @@ class SourceRecords:
         """
         while True:
             record, sequence = await self._read(base_url)
-            claim = self._verdict_on(record).claim
+            claim = self.verdict_on(record).claim
             if claim is None:
                 return False
             if await self._write(claim, sequence):
                 log.info("source_tried_again", source=base_url)
                 return True
-
-    def _verdict_on(self, record: SourceRecord) -> Ask:
-        now = self.now()
-        verdict = may_ask(record, now, self.rules)
-        if isinstance(verdict, LeaveAlone):
-            raise SourceLeftAlone(record, now, verdict.until, is_tried=verdict.is_tried)
-        return verdict
 
     async def _read(self, base_url: str) -> tuple[SourceRecord, int]:
         """Return the record of a source, a blank one if there is none, and its place in the stream."""

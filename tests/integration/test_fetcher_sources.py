@@ -126,6 +126,24 @@ async def test_waiting_for_a_source_costs_no_attempt(
     assert failed.waits >= 1
 
 
+async def test_a_request_that_tries_the_source_in_vain_costs_its_job_no_attempt(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    """However long the source is down: with one attempt more than failures are allowed, the job ends well."""
+    vendor.misbehave(NAMES[0], Misbehaviour(status=500, times=FAILURES + 3))
+    command = a_day(vendor, NAMES[0])
+    impatient = settings.model_copy(
+        update={"max_attempts": FAILURES + 1, "source_pause_s": 0.1, "source_longest_pause_s": 0.1}
+    )
+    async with fetching(bus, impatient):
+        await bus.send(command)
+        await staged(bus, command)
+    failed = await bus.last(JobFailed, command.job.job_id)
+    assert failed is not None
+    assert (failed.failures, failed.final) == (FAILURES, False)
+    assert len(vendor.requests.seen) == FAILURES + 4
+
+
 async def test_hundreds_of_jobs_that_wait_for_a_source_do_not_hold_up_those_behind_them(
     bus: Bus, settings: FetcherSettings, vendor: Vendor, other_vendor: Vendor
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from services.fetcher import source_records_nats
 from services.fetcher.circuit_breaker import BreakerRules
-from services.fetcher.errors import SourceBusy, SourceLeftAlone, SourceMissing, StagingFull
+from services.fetcher.errors import FileIncomplete, SourceBusy, SourceLeftAlone, SourceMissing, StagingFull
 from services.fetcher.source_records_nats import SourceRecords
 from shared import subjects
 from shared.bus import Bus, connected
@@ -63,6 +63,13 @@ async def ask(records: SourceRecords, error: Exception | None = None, url: str =
         if error is not None:
             raise error
         await asking.answered()
+
+
+async def break_off(records: SourceRecords) -> None:
+    """Make a request that is answered, and then broken off."""
+    async with records.asking(URL) as asking:
+        await asking.answered()
+        raise FileIncomplete(HOST, 5, 10)
 
 
 async def fail(records: SourceRecords, times: int = 1, url: str = URL) -> None:
@@ -172,7 +179,22 @@ async def test_a_trying_request_that_fails_leaves_the_source_alone_for_longer(
 ) -> None:
     await fail(records, RULES.failures)
     clock.go_on(30)
-    await fail(records)
+    with pytest.raises(SourceLeftAlone) as raised:
+        await ask(records, SourceBusy(HOST, 503))
+    assert raised.value.retry_after_s == 60
+    assert isinstance(raised.value.__context__, SourceBusy)
+    record = await record_of(bus)
+    assert record.open_until == clock() + timedelta(seconds=60)
+    assert record.last_error == str(SourceBusy(HOST, 503))
+
+
+async def test_a_trying_request_that_breaks_off_after_the_source_has_answered_is_an_attempt(
+    bus: Bus, records: SourceRecords, clock: Clock
+) -> None:
+    await fail(records, RULES.failures)
+    clock.go_on(30)
+    with pytest.raises(FileIncomplete):
+        await break_off(records)
     assert (await record_of(bus)).open_until == clock() + timedelta(seconds=60)
 
 
