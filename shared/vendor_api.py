@@ -17,7 +17,7 @@ from shared.sources import Prefix
 DEFAULT_BASE: Final = "https://api.gex.bot/v2"
 HISTORY_DAYS: Final = 90
 """How many days back the vendor keeps history."""
-_QUERY: Final = "?noredirect"
+ASK: Final = "?noredirect"
 """Has the API answer with the signed URL instead of leading there."""
 
 
@@ -47,7 +47,7 @@ class VendorApi:
 
     def url_of(self, partition: Partition) -> str:
         """Return the whole URL that asks for the history of a partition."""
-        return self.base_url_of(partition) + _QUERY
+        return self.base_url_of(partition) + ASK
 
     def partition_of(self, url: str) -> Partition | None:
         """Return which partition's history a URL asks this API for; None when it is no URL of that form.
@@ -55,11 +55,17 @@ class VendorApi:
         It is one only if it is, letter for letter, the URL that ``url_of`` builds, with or without the query:
         no other spelling is sent the key.
         """
-        base_url = url.removesuffix(_QUERY)
+        base_url = url.removesuffix(ASK)
         partition = _read_path(base_url.removeprefix(f"{self.base}/hist/"))
         if partition is None or self.base_url_of(partition) != base_url:
             return None
         return partition
+
+
+def base_of(url: str) -> str | None:
+    """Return the base of the API that a URL, without its query, asks for a day; None if it asks none."""
+    base, hist, path = url.rpartition("/hist/")
+    return base if base and hist and _read_path(path) is not None else None
 
 
 def _read_path(path: str) -> Partition | None:

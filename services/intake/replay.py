@@ -26,9 +26,11 @@ from shared.bus import Bus
 from shared.job_states import JobState
 from shared.messages import Command, FetchFile, ImportFile
 from shared.subjects import Stage
+from shared.vendor_api import ASK, base_of
 
+_KEPT_IN_JOBS: Final = "commands are kept for 14 days"
 _KEPT: Final = {
-    subjects.JOBS: "commands are kept for 14 days; post the URL again",
+    subjects.JOBS: f"{_KEPT_IN_JOBS}; post the URL again, or ask for the backfill",
     subjects.DEAD: "dead letters are kept for 90 days; list them with: nats stream view DEAD",
 }
 
@@ -179,19 +181,21 @@ async def find_command_of_job(bus: Bus, job_id: UUID, state: JobState | None, st
         raise NotFound("stage", "not_found", f"no {stage} command of the job {job_id} is known")
     command = await read_command_of(bus, job_id, stage, sequence) or rebuilt(state, stage)
     if command is None:
+        then = "ask for the backfill again" if base_of(state.job.base_url) else "post the URL again"
         message = f"the {stage} command of the job {job_id} is no longer message {sequence} of JOBS"
-        raise NotFound("job_id", "not_found", f"{message}: {_KEPT[subjects.JOBS]}")
+        raise NotFound("job_id", "not_found", f"{message}: {_KEPT_IN_JOBS}; {then}")
     return command
 
 
 def rebuilt(state: JobState, stage: Stage) -> Command | None:
     """Return a command that is gone from JOBS, from what EVENTS tells of the job; None if that is too little.
 
-    A URL with a query cannot be rebuilt: EVENTS has no secrets.
+    A URL with a query cannot be rebuilt, as EVENTS has no secrets; except that of a backfill, which is none.
     """
     if stage is Stage.FETCH:
-        whole = digest_of(state.job.base_url) == state.url_sha256
-        return FetchFile(job=state.job, url=SecretStr(state.job.base_url)) if whole else None
+        urls = (state.job.base_url, state.job.base_url + ASK)
+        whole = next((url for url in urls if digest_of(url) == state.url_sha256), None)
+        return FetchFile(job=state.job, url=SecretStr(whole)) if whole else None
     if state.staged_path is None or state.sha256 is None or state.size_bytes is None:
         return None
     return ImportFile(

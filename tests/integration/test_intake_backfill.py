@@ -11,13 +11,13 @@ from bench.nats_server import NatsServer
 from services.intake.settings import IntakeSettings
 from shared import subjects
 from shared.bus import Bus
-from shared.messages import FetchFile, JobFailed, NoData
+from shared.messages import FetchFile, JobFailed, JobReplayed, NoData
 from shared.subjects import Priority, Stage
 from shared.vendor_api import DEFAULT_BASE
 from tests.support.fake_importer import FakeImporter, fake_importer
 from tests.support.intake import RunningIntake, all_events, messages_in, payload_at, running_intake
 from tests.support.poll import eventually
-from tests.support.values import a_skip
+from tests.support.values import a_job, a_skip
 
 WEEK = {"ticker": "NQ_NDX", "endpoint": "gex_zero", "start": "2025-11-10", "end": "2025-11-14"}
 
@@ -239,3 +239,31 @@ async def test_the_address_of_the_api_is_a_setting(
     url = (await fetch_at(bus, 1)).url.get_secret_value()
     assert url == "http://127.0.0.1:9/v2/hist/NQ_NDX/classic/gex_zero/2025-11-14?noredirect"
     assert len(await all_events(bus)) == len(importer.asked) == 1
+
+
+@pytest.mark.usefixtures("importer")
+async def test_a_day_whose_command_is_gone_is_replayed_all_the_same(bus: Bus, intake: RunningIntake) -> None:
+    answer = await backfill(intake, end="2025-11-10")
+    before = await fetch_at(bus, 1)
+    await bus.js.purge_stream(subjects.JOBS)
+    replayed = await intake.http.post(f"/jobs/{answer['days'][0]['id']}/replay")
+    assert replayed.status_code == 200, replayed.text
+    again = await fetch_at(bus, replayed.json()["command_seq"])
+    assert (again.url, again.job.generation) == (before.url, 2)
+
+
+async def test_a_day_of_which_too_little_is_known_is_to_be_asked_for_again(
+    bus: Bus, intake: RunningIntake
+) -> None:
+    """EVENTS was full and has dropped that it was requested; nobody can post such a URL."""
+    job = a_job(base_url=f"{DEFAULT_BASE}/hist/NQ_NDX/classic/gex_zero/2025-11-14")
+    await bus.announce(JobReplayed(job=job, stage=Stage.FETCH, replay_of="job", command_seq=7))
+    path = f"/jobs/{job.job_id}"
+
+    async def is_known() -> bool:
+        return (await intake.http.get(path)).status_code == 200
+
+    await eventually(is_known)
+    refused = await intake.http.post(f"{path}/replay")
+    assert refused.status_code == 404
+    assert "ask for the backfill again" in refused.json()["error"]["message"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.partition import ENDPOINTS, Partition, normalize_ticker
-from shared.vendor_api import DEFAULT_BASE, VendorApi
+from shared.vendor_api import DEFAULT_BASE, VendorApi, base_of
 
 API = VendorApi.parse(DEFAULT_BASE)
 DAY = Partition("NQ_NDX", "gex_zero", date(2025, 11, 14))
@@ -37,6 +37,13 @@ def test_a_day_has_one_url_without_a_secret() -> None:
 )
 def test_tickers_and_packages_are_spelled_as_the_vendor_does(partition: Partition, path: str) -> None:
     assert API.base_url_of(partition) == f"{DEFAULT_BASE}/hist/{path}"
+
+
+def test_a_day_of_an_api_is_seen_at_any_address() -> None:
+    for base in (DEFAULT_BASE, "http://127.0.0.1:8999/v3"):
+        assert base_of(f"{base}/hist/NQ_NDX/classic/gex_zero/2025-11-14") == base
+    for url in ("https://hist.gex.bot/2025-11-14_SPX.json", "https://h/hist/2025-11-14", URL, "/hist/"):
+        assert base_of(url) is None
 
 
 @given(partitions)
