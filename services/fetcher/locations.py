@@ -16,12 +16,12 @@ import structlog
 from services.fetcher.answers import host_of
 from services.fetcher.errors import SignatureRejected, SourceRefused
 from services.fetcher.source_records_nats import SourceRecords
-from services.fetcher.vendor_errors import FreshUrlRejected
+from services.fetcher.vendor_errors import FreshUrlRejected, OtherApi
 from services.fetcher.vendor_turns_nats import VendorTurns
 from shared.partition import Partition
 from shared.source_name import parse_source_name, vendor_name
 from shared.source_record import origin_of
-from shared.vendor_api import VendorApi
+from shared.vendor_api import ASK, VendorApi, base_of
 
 log = structlog.get_logger(__name__)
 
@@ -71,12 +71,13 @@ class Locations:
 
         Raises:
             NoHistory: the vendor has no data for the day.
-            Terminal: the URL ends in no name for a file, or the API will not tell.
+            Terminal: the URL ends in no name for a file or is of another API, or the API will not tell.
             SourceLeftAlone: the API is, or the source that it last named: its files could not be fetched now.
             Transient: the API may tell later.
         """
         partition = self._api.partition_of(url)
         if partition is None:
+            self._refuse_if_of_another_api(url)
             return Location(url, _name_in(url))
         if self._signed_for is not None:
             await self._records.check(self._signed_for)
@@ -86,6 +87,11 @@ class Locations:
         self._signed_for = origin_of(signed)
         is_packed = urlsplit(signed).path.lower().endswith(".gz")
         return Location(signed, vendor_name(partition, ".json.gz" if is_packed else ".json"))
+
+    def _refuse_if_of_another_api(self, url: str) -> None:
+        base = base_of(url.removesuffix(ASK)) if url.endswith(ASK) else None
+        if base is not None:
+            raise OtherApi(base, self._api.base)
 
     async def download(self, url: str, found: Location, use: Callable[[str], Awaitable[None]]) -> None:
         """Have a file downloaded, and once more with a fresh signature if the API's is rejected.

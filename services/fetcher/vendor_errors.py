@@ -3,6 +3,7 @@
     Terminal
     ├── NoHistory           it has no data for the day; the handler makes that a fact of its own, no failure
     ├── VendorKeyMissing    GEXBOT_API_KEY is not set
+    ├── OtherApi            a SourceRefused: the job was to ask another address than this fetcher asks
     ├── VendorRefused       400, 401, 403 and other statuses that asking again will not change
     └── NoSignedUrl         200, but with something else than a signed URL
     Transient
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.fetcher.errors import SourceRefused
 from shared.errors import NotNow, Terminal, Transient
 from shared.partition import Partition
 
@@ -45,6 +47,21 @@ class VendorKeyMissing(Terminal):
 
     def __init__(self, host: str) -> None:
         super().__init__(f"{host} is asked with a key, and there is none: set {_KEY_SETTING}, {_THEN}")
+
+
+class OtherApi(SourceRefused):
+    """The job of a backfill names an API that this fetcher does not ask, and shows no key.
+
+    Args:
+        named: whom the job was to ask.
+        asked: the base of the API that this fetcher asks.
+    """
+
+    def __init__(self, named: str, asked: str) -> None:
+        super().__init__(
+            f"its URL asks {named} for a day, and this fetcher asks {asked}: give intake and fetcher "
+            "the same GEXLAKE_VENDOR_API, then ask for the backfill again"
+        )
 
 
 class VendorRefused(Terminal):

@@ -282,3 +282,18 @@ async def test_another_url_at_the_apis_address_is_shown_no_key(
         await bus.send(command)
         await given_up(bus, command.job)
     assert api.asked == []
+
+
+async def test_a_day_of_an_api_that_the_fetcher_does_not_ask_says_so(
+    bus: Bus, settings: FetcherSettings, api: StandInApi
+) -> None:
+    command = asking_for(settings.model_copy(update={"vendor_api": "https://api.gex.bot/v1"}))
+    async with fetching(bus, settings):
+        await bus.send(command)
+        failed = await given_up(bus, command.job)
+    assert failed.error == (
+        "the file is not fetched: its URL asks https://api.gex.bot/v1 for a day, "
+        f"and this fetcher asks {api.base}: give intake and fetcher the same GEXLAKE_VENDOR_API, "
+        "then ask for the backfill again"
+    )
+    assert api.asked == []
