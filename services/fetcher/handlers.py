@@ -9,6 +9,7 @@ import structlog
 
 from services.fetcher.download import Limits, download, partial_of
 from services.fetcher.errors import SourceRefused
+from services.fetcher.left_partials import remove_dead
 from services.fetcher.locations import Locations
 from services.fetcher.source import Source
 from services.fetcher.source_records_nats import AskedSource, SourceRecords
@@ -57,10 +58,11 @@ async def fetch_file(
         return
     if staged is None:
         log.info("job_superseded")
-        return
-    await _hand_on(command, staged, bus, paths)
-    seconds = round(time.monotonic() - started, 3)
-    log.info("file_staged", bytes=staged.size_bytes, seconds=seconds, sha256=staged.sha256)
+    else:
+        await _hand_on(command, staged, bus, paths)
+        seconds = round(time.monotonic() - started, 3)
+        log.info("file_staged", bytes=staged.size_bytes, seconds=seconds, sha256=staged.sha256)
+    await _tidy(command.job, bus, paths)
 
 
 async def _stage(
@@ -106,6 +108,18 @@ async def _hand_on(command: FetchFile, staged: StagedFile, bus: Bus, paths: Lake
         )
     )
     failpoint("fetcher.event_published")
+
+
+async def _tidy(job: Job, bus: Bus, paths: LakePaths) -> None:
+    """Remove what other attempts have left of the job's file, once nobody is to go on with that.
+
+    An attempt that was overtaken leaves what it has for the newer one, which may have staged the file by
+    then. Whichever of the two looks last, after it has let go of its own, finds what the other one left.
+    """
+    last = await bus.last(FileStaged, job.job_id)
+    if last is not None and not last.job.is_older_than(job):
+        staged = paths.staged_from_relative(last.staged_path)
+        await blocking(staged, remove_dead, staged.parent, job.job_id)
 
 
 async def _is_done(command: FetchFile, bus: Bus, paths: LakePaths) -> bool:

@@ -55,6 +55,16 @@ def take_over(final: Path, job_id: UUID) -> Left | None:
     return best
 
 
+def remove_dead(folder: Path, job_id: UUID) -> int:
+    """Remove what attempts at a job's file have left in a folder and nobody writes; return how much that was.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    start = f".{job_id.hex}-"
+    return sum(_remove_if_dead(path) for path in folder.iterdir() if is_partial(path) and start in path.name)
+
+
 def sweep_tree(root: Path, now_s: float) -> int:
     """Remove every partial below ``root`` that nobody writes and nobody can or will go on with.
 

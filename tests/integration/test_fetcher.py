@@ -392,6 +392,28 @@ async def test_a_fetch_that_was_overtaken_leaves_the_newer_file(
     assert len(left_over(settings)) == 1  # for the later request to go on with
 
 
+@pytest.mark.parametrize("held", [1, 2], ids=["after-it", "beside-it"])
+async def test_a_fetch_that_ends_after_the_newer_one_or_beside_it_leaves_nothing(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, held: int
+) -> None:
+    command = a_day(vendor)
+    newer = command.job.model_copy(update={"generation": 2})
+    vendor.misbehave(NAME, Misbehaviour(hold_after_bytes=500_000, times=held))
+    async with fetching(bus, settings):
+        await bus.send(command)
+        await eventually(lambda: vendor.requests.sent_bytes)
+        await bus.announce(JobRequested(job=newer, command_seq=2, url_sha256="0" * 64))
+        await bus.send(a_fetch(newer, url=vendor.url_of(NAME, query="sig=fresh-secret")))
+        await eventually(lambda: vendor.requests.count(NAME) == 2)
+        if held == 1:
+            await staged(bus, newer)
+        vendor.release()
+        await eventually(lambda: settled(bus))
+    assert (await staged(bus, newer)).job.generation == 2
+    assert left_over(settings) == []
+    assert len(await imports(bus)) == 1
+
+
 async def test_four_slots_fetch_at_once_the_last_for_critical_work(
     bus: Bus, settings: FetcherSettings, vendor: Vendor
 ) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from services.fetcher import resume_notes
-from services.fetcher.left_partials import STALE_AFTER_S, locked, name_of, sweep_tree, take_over
+from services.fetcher.left_partials import STALE_AFTER_S, locked, name_of, remove_dead, sweep_tree, take_over
 from services.fetcher.resume_notes import ResumeNote
 from shared.paths import is_partial, resume_note
 
@@ -67,6 +67,18 @@ def test_a_live_writer_keeps_its_file_however_long_it_takes(final: Path) -> None
     assert sweep(final, 10 * STALE_AFTER_S) == 0
     assert path.exists()
     assert resume_note(path).exists()
+    live.close()
+
+
+def test_of_a_job_that_is_done_nothing_dead_is_kept(final: Path) -> None:
+    left(final, note=NOTE)
+    live = locked(name_of(final, JOB, "live"), os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    assert live is not None
+    other = name_of(final, UUID(int=1), "00000000")
+    other.touch()
+    final.write_bytes(b"[]")
+    assert remove_dead(final.parent, JOB) == 1
+    assert set(final.parent.iterdir()) == {final, other, name_of(final, JOB, "live")}
     live.close()
 
 
