@@ -79,7 +79,7 @@ def _followed(intake: Intake, plan: Plan, *, as_json: bool) -> Backfilled:
     screen.print(plan_shown(plan))
     try:
         with shown_on(screen, plan) as show:
-            return follow(PlanJobs(plan, intake.jobs).look, show, poll_s=POLL_S)
+            return follow(PlanJobs(plan, intake).look, show, poll_s=POLL_S)
     except KeyboardInterrupt:
         typer.echo("gexlake: the jobs go on; the same command follows them again", err=True)
         raise typer.Exit(_INTERRUPTED) from None

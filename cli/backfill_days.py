@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from cli.answers import JobAnswer, read_as
-from cli.errors import UnexpectedAnswer
+from cli.errors import RequestRefused, UnexpectedAnswer
 from shared.job_states import Status
 
 _PAGE: Final = 500
-ListJobs = Callable[[Mapping[str, Any]], dict[str, Any]]
-"""Returns a page of jobs, the newest first, as ``GET /jobs`` answers it."""
+_NOT_FOUND: Final = 404
+
+
+class AsksIntake(Protocol):
+    """What can ask intake for jobs."""
+
+    def jobs(self, filters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a page of jobs, the newest request first, as ``GET /jobs`` answers it."""
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Return one job, as ``GET /jobs/{id}`` answers it."""
 
 
 class Standing(StrEnum):
@@ -134,12 +143,12 @@ class PlanJobs:
 
     Args:
         plan: whose jobs.
-        list_jobs: asks intake.
+        intake: is asked.
     """
 
-    def __init__(self, plan: Plan, list_jobs: ListJobs) -> None:
+    def __init__(self, plan: Plan, intake: AsksIntake) -> None:
         self._plan = plan
-        self._list_jobs = list_jobs
+        self._intake = intake
         self._ended = {day: _LEFT_OUT[day.standing] for day in plan.days if day.standing in _LEFT_OUT}
 
     def look(self) -> Backfilled:
@@ -151,7 +160,7 @@ class PlanJobs:
         for pair, days in self._open().items():
             jobs = self._jobs_of(pair, {day.id for day in days})
             for day in days:
-                job = jobs.get(day.id)
+                job = jobs.get(day.id) or self._missed(day.id)
                 ended = how_it_ended(job) if job else _LOST
                 if ended is not None:
                     self._ended[day] = ended
@@ -165,12 +174,25 @@ class PlanJobs:
                 days.setdefault(day.pair, []).append(day)
         return days
 
+    def _missed(self, job_id: str | None) -> JobAnswer | None:
+        """Return a job that no page had: replayed meanwhile, it is on an earlier one now."""
+        if job_id is None:
+            return None
+        try:
+            return JobAnswer.read(self._intake.job(job_id))
+        except RequestRefused as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return None
+
     def _jobs_of(self, pair: tuple[str, str], wanted: set[str | None]) -> dict[str | None, JobAnswer]:
         """Return the wanted jobs of a ticker and endpoint by id, as far as intake knows them."""
         found: dict[str | None, JobAnswer] = {}
         offset = 0
         while True:
-            page = self._list_jobs({"ticker": pair[0], "endpoint": pair[1], "limit": _PAGE, "offset": offset})
+            page = self._intake.jobs(
+                {"ticker": pair[0], "endpoint": pair[1], "limit": _PAGE, "offset": offset}
+            )
             jobs = page.get("jobs")
             if not isinstance(jobs, list):
                 raise UnexpectedAnswer("intake", "no list of jobs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from cli.__main__ import main
 from cli.answers import JobAnswer
 from cli.backfill_days import Backfilled, Ended, Outcome, Plan, PlanJobs, Standing, how_it_ended
 from cli.backfill_shown import outcome_shown, plan_shown, shown_on
-from cli.errors import UnexpectedAnswer
+from cli.errors import RequestRefused, UnexpectedAnswer
 from services.intake.backfill_plan import Standing as ToldByIntake
 from tests.support.fake_intake import FakeIntake, fake_intake
 
@@ -243,6 +244,22 @@ def plan_of(*days: dict[str, Any]) -> Plan:
     return Plan.read(an_answer(*days))
 
 
+@dataclass
+class Asked:
+    """Intake as far as jobs go."""
+
+    pages: Callable[[Mapping[str, Any]], dict[str, Any]]
+    known: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    def jobs(self, filters: Mapping[str, Any]) -> dict[str, Any]:
+        return self.pages(filters)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        if job_id not in self.known:
+            raise RequestRefused(404, "there is no such job")
+        return self.known[job_id]
+
+
 def test_pages_are_turned_until_all_jobs_are_found() -> None:
     pages = [page(job(14, "completed"), job(20, "failed"), following="more"), page(job(10, "completed"))]
     asked: list[Any] = []
@@ -251,7 +268,7 @@ def test_pages_are_turned_until_all_jobs_are_found() -> None:
         asked.append(filters["offset"])
         return pages[len(asked) - 1]
 
-    done = PlanJobs(plan_of(day(10), day(14)), list_jobs).look()
+    done = PlanJobs(plan_of(day(10), day(14)), Asked(list_jobs)).look()
     assert (done.is_finished, asked) == (True, [0, 500])
     assert done.count(Outcome.IMPORTED) == 2
 
@@ -263,29 +280,46 @@ def test_what_is_finished_is_not_asked_for_again() -> None:
         asked.append(filters["ticker"])
         return page(job(10, "completed")) if filters["ticker"] == "NQ_NDX" else page(job(11, "started"))
 
-    followed = PlanJobs(plan_of(day(10), day(11, ticker="SPX")), list_jobs)
+    followed = PlanJobs(plan_of(day(10), day(11, ticker="SPX")), Asked(list_jobs))
     assert not followed.look().is_finished
     followed.look()
     assert asked == ["NQ_NDX", "SPX", "SPX"]
 
 
 def test_a_job_that_intake_has_forgotten_is_not_waited_for() -> None:
-    done = PlanJobs(plan_of(day(10)), lambda _: page()).look()
+    done = PlanJobs(plan_of(day(10)), Asked(lambda _: page())).look()
     assert done.is_finished
     assert [ended.outcome for ended in done.ended.values()] == [Outcome.FAILED]
+
+
+def test_a_job_that_was_replayed_between_two_pages_is_asked_for_by_itself() -> None:
+    """It was on the second page, and has come to the first one when that was turned."""
+    pages = iter([page(job(14, "started"), following="more"), page(), page(job(10, "completed"))])
+    followed = PlanJobs(plan_of(day(10)), Asked(lambda _: next(pages), {"job-10": job(10, "pending")}))
+    assert followed.look().ended == {}
+    assert followed.look().count(Outcome.IMPORTED) == 1
+
+
+def test_an_intake_that_does_not_know_yet_which_jobs_there_are_loses_none() -> None:
+    class Rebuilding(Asked):
+        def job(self, job_id: str) -> dict[str, Any]:
+            raise RequestRefused(503, f"no answer about {job_id} yet")
+
+    with pytest.raises(RequestRefused, match="yet"):
+        PlanJobs(plan_of(day(10)), Rebuilding(lambda _: page())).look()
 
 
 def test_a_plan_without_jobs_is_finished_and_asks_nothing() -> None:
     def list_jobs(_: Mapping[str, Any]) -> dict[str, Any]:
         raise AssertionError
 
-    assert PlanJobs(plan_of(day(11, "held")), list_jobs).look().is_finished
+    assert PlanJobs(plan_of(day(11, "held")), Asked(list_jobs)).look().is_finished
     assert "no trading days" in shown(plan_shown(plan_of()))
 
 
 def test_an_answer_without_a_list_of_jobs_is_an_error_of_ours() -> None:
     with pytest.raises(UnexpectedAnswer, match="no list of jobs"):
-        PlanJobs(plan_of(day(10)), lambda _: {}).look()
+        PlanJobs(plan_of(day(10)), Asked(lambda _: {})).look()
 
 
 def test_many_days_with_the_same_end_are_one_line() -> None:
