@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -100,16 +101,31 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """Why days are not finished, and how many say so."""
+
+    why: str
+    days: int
+
+
+@dataclass(frozen=True)
 class Backfilled:
-    """A plan, and what became of its days until now; of those that are not finished nothing."""
+    """A plan, and what became of its days until now."""
 
     plan: Plan
     ended: Mapping[PlannedDay, Ended] = field(default_factory=dict)
+    troubles: Mapping[PlannedDay, str] = field(default_factory=dict)
+    """What the last attempt came to, of the days that are not finished and had one in vain."""
 
     @property
     def is_finished(self) -> bool:
         """Whether every day is."""
         return len(self.ended) == len(self.plan.days)
+
+    @property
+    def usual_trouble(self) -> Trouble | None:
+        """What most of those days say; None if there are none."""
+        return next((Trouble(*told) for told in Counter(self.troubles.values()).most_common(1)), None)
 
     def count(self, outcome: Outcome, pair: tuple[str, str] | None = None) -> int:
         """Count the days of one outcome, of one ticker and endpoint or of all."""
@@ -157,6 +173,7 @@ class PlanJobs:
         Raises:
             CommandFailed: intake does not answer.
         """
+        troubles: dict[PlannedDay, str] = {}
         for pair, days in self._open().items():
             jobs = self._jobs_of(pair, {day.id for day in days})
             for day in days:
@@ -164,7 +181,9 @@ class PlanJobs:
                 ended = how_it_ended(job) if job else _LOST
                 if ended is not None:
                     self._ended[day] = ended
-        return Backfilled(self._plan, dict(self._ended))
+                elif job is not None and job.error:
+                    troubles[day] = job.error
+        return Backfilled(self._plan, dict(self._ended), troubles)
 
     def _open(self) -> dict[tuple[str, str], list[PlannedDay]]:
         """Return the days that are not finished, by ticker and endpoint."""

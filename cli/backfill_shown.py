@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,10 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from cli.backfill_days import Backfilled, Ended, Outcome, Plan, PlannedDay, Standing
+from cli.backfill_days import Backfilled, Ended, Outcome, Plan, PlannedDay, Standing, Trouble
 from cli.tables import new_table
 
 Show = Callable[[Backfilled], None]
+
+STANDSTILL_S: Final = 10.0
+"""After so long without a day that comes to its end it is told why, if the jobs know."""
 
 _COLOURS: Final = {Outcome.IMPORTED: "green", Outcome.FAILED: "red", Outcome.NO_DATA: "yellow"}
 _DAYS_NAMED: Final = 4
@@ -78,35 +82,72 @@ def outcome_shown(done: Backfilled) -> Group:
 
 
 @contextmanager
-def shown_on(console: Console, plan: Plan) -> Iterator[Show]:
+def shown_on(console: Console, plan: Plan, clock: Callable[[], float] = time.monotonic) -> Iterator[Show]:
     """Yield what shows a backfill on a console, in the form that suits it."""
+    standstill = _Standstill(clock)
     if not console.is_terminal:
-        yield _Lines(console)
+        yield _Lines(console, standstill)
         return
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("days  {task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        yield _Bar(progress, len(plan.days))
+    with _ProgressAndTrouble(*columns, console=console) as progress:
+        yield _Bar(progress, len(plan.days), standstill)
+
+
+class _Standstill:
+    """Tells what holds the days up, once none has come to its end for a while."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._ended = 0
+        self._since = clock()
+
+    def trouble(self, done: Backfilled) -> Trouble | None:
+        """Return what most of them wait for."""
+        if len(done.ended) != self._ended:
+            self._ended, self._since = len(done.ended), self._clock()
+        return done.usual_trouble if self._clock() - self._since >= STANDSTILL_S else None
+
+
+class _ProgressAndTrouble(Progress):
+    """A progress display with a line beneath it."""
+
+    trouble: Trouble | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Yield what is shown."""
+        yield from super().get_renderables()
+        if self.trouble is not None:
+            yield _trouble_shown(self.trouble)
+
+
+def _trouble_shown(trouble: Trouble) -> Text:
+    days = "1 day waits" if trouble.days == 1 else f"{trouble.days} days wait"
+    return Text(f"{days}: {trouble.why}", style=_COLOURS[Outcome.NO_DATA])
 
 
 class _Bar:
-    """A bar over the days."""
+    """A bar over the days, and beneath it what holds them up."""
 
-    def __init__(self, progress: Progress, total: int) -> None:
+    def __init__(self, progress: _ProgressAndTrouble, total: int, standstill: _Standstill) -> None:
         self._progress = progress
         self._task = progress.add_task("", total=total)
+        self._standstill = standstill
 
     def __call__(self, done: Backfilled) -> None:
+        self._progress.trouble = self._standstill.trouble(done)
         counted = ((outcome, done.count(outcome)) for outcome in Outcome)
         words = ", ".join(f"{count} {outcome}" for outcome, count in counted if count)
         self._progress.update(self._task, completed=len(done.ended), description=words)
 
 
 class _Lines:
-    """A line for every day that a job has brought to its end."""
+    """A line for every day that a job has brought to its end, and one for each thing that holds them up."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, standstill: _Standstill) -> None:
         self._console = console
+        self._standstill = standstill
         self._shown: set[PlannedDay] = set()
+        self._told = ""
 
     def __call__(self, done: Backfilled) -> None:
         for day, ended in done.ended.items():
@@ -115,6 +156,10 @@ class _Lines:
                 why = f": {ended.why}" if ended.why else ""
                 words = f"{day.trading_day} {day.ticker} {day.endpoint} {ended.outcome}{why}"
                 self._console.print(Text(words, style=_COLOURS.get(ended.outcome, "")))
+        trouble = self._standstill.trouble(done)
+        if trouble is not None and trouble.why != self._told:
+            self._told = trouble.why
+            self._console.print(_trouble_shown(trouble))
 
 
 def _reasons(done: Backfilled) -> Iterable[tuple[str, ...]]:

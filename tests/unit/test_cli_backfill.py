@@ -14,8 +14,8 @@ from rich.console import Console, RenderableType
 from cli import backfill as command
 from cli.__main__ import main
 from cli.answers import JobAnswer
-from cli.backfill_days import Backfilled, Ended, Outcome, Plan, PlanJobs, Standing, how_it_ended
-from cli.backfill_shown import outcome_shown, plan_shown, shown_on
+from cli.backfill_days import Backfilled, Ended, Outcome, Plan, PlanJobs, Standing, Trouble, how_it_ended
+from cli.backfill_shown import STANDSTILL_S, outcome_shown, plan_shown, shown_on
 from cli.errors import RequestRefused, UnexpectedAnswer
 from services.intake.backfill_plan import Standing as ToldByIntake
 from tests.support.fake_intake import FakeIntake, fake_intake
@@ -351,6 +351,40 @@ def test_a_bar_over_the_days_ends_full_on_a_terminal() -> None:
         show(Backfilled(plan, {first: Ended(Outcome.IMPORTED), second: Ended(Outcome.FAILED, "gone")}))
     assert "2/2" in out.getvalue()
     assert "1 imported, 1 failed" in out.getvalue()
+
+
+def test_what_the_last_attempts_came_to_is_known_of_the_days_that_are_not_finished() -> None:
+    alone = "https://hist.gex.bot is left alone"
+    jobs = (job(10, "started", error=alone), job(11, "started", error=alone), job(12, "started", error="cut"))
+    ended = job(13, "failed", error="gone")
+    plan = plan_of(*(day(number) for number in range(10, 14)))
+    done = PlanJobs(plan, Asked(lambda _: page(*jobs, ended))).look()
+    assert done.usual_trouble == Trouble(alone, 2)
+    assert len(done.troubles) == 3
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_days_that_come_to_no_end_are_told_why_after_a_while(is_terminal: bool) -> None:
+    plan = plan_of(day(10), day(11))
+    first, second = plan.days
+    now = 0.0
+    out = io.StringIO()
+    console = Console(file=out, width=100, force_terminal=is_terminal)
+    with shown_on(console, plan, lambda: now) as show:
+        show(Backfilled(plan, troubles={first: "the source is [b]left alone", second: "soon over"}))
+        now = STANDSTILL_S
+        show(Backfilled(plan, {first: Ended(Outcome.IMPORTED)}, {second: "soon over"}))
+        now = 2 * STANDSTILL_S
+        for why in ("the source is [b]left alone", "the source is [b]left alone", "the disk is full"):
+            show(Backfilled(plan, {first: Ended(Outcome.IMPORTED)}, {second: why}))
+    text = out.getvalue()
+    assert "soon over" not in text
+    assert "1 day waits: the disk is full" in text
+    if not is_terminal:
+        assert text.splitlines()[1:] == [
+            "1 day waits: the source is [b]left alone",
+            "1 day waits: the disk is full",
+        ]
 
 
 def test_without_a_terminal_a_day_is_one_line_when_it_ends() -> None:
