@@ -28,6 +28,10 @@ POLL_S: Final = 0.2
 PATIENCE_S: Final = 30.0
 """How long intake may be away, for a restart, before following a job is given up."""
 
+_PAUSE_PER_LOOK: Final = 4.0
+"""So many times as long as a look took is paused: looking at many jobs takes many requests, and intake has
+others to answer."""
+_LONGEST_PAUSE_S: Final = 5.0
 _BUSY: Final = frozenset({429, 503})
 Show = Callable[[JobAnswer], None]
 
@@ -53,21 +57,30 @@ def follow(
 ) -> F:
     """Look at something and show it until it is finished; return it as it is then.
 
+    The pause between two looks is ``poll_s``, or longer when looking takes long.
+
     Raises:
         CommandFailed: the first look failed, or intake stayed away.
     """
-    seen, seen_at = look(), clock()
+    seen, took_s, seen_at = _timed(look, clock)
     show(seen)
     while not seen.is_finished:
-        pause(poll_s)
+        pause(max(poll_s, min(took_s * _PAUSE_PER_LOOK, _LONGEST_PAUSE_S)))
         try:
-            seen, seen_at = look(), clock()
+            seen, took_s, seen_at = _timed(look, clock)
         except (IntakeUnreachable, RequestRefused) as error:
             is_refusal = isinstance(error, RequestRefused) and error.status not in _BUSY
             if is_refusal or clock() - seen_at > PATIENCE_S:
                 raise
         show(seen)
     return seen
+
+
+def _timed(look: Callable[[], F], clock: Callable[[], float]) -> tuple[F, float, float]:
+    """Return what a look shows, how many seconds it took, and when it was over."""
+    began = clock()
+    seen, ended = look(), clock()
+    return seen, ended - began, ended
 
 
 @contextmanager

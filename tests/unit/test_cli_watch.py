@@ -93,6 +93,20 @@ def test_intake_may_be_away_for_a_while(away: CommandFailed) -> None:
     assert ended is DONE
 
 
+@pytest.mark.parametrize(("took_s", "pause_s"), [(0.0, 0.5), (0.1, 0.5), (0.5, 2.0), (60.0, 5.0)])
+def test_the_longer_a_look_takes_the_longer_is_the_pause(took_s: float, pause_s: float) -> None:
+    clock = Clock()
+    paused: list[float] = []
+    seen = looks([answer("pending"), answer("pending"), DONE])
+
+    def look() -> JobAnswer:
+        clock.pause(took_s)
+        return seen()
+
+    follow(look, lambda _: None, paused.append, clock, poll_s=0.5)
+    assert paused == [pause_s] * 2
+
+
 def test_intake_that_stays_away_ends_it_with_its_error() -> None:
     clock = Clock()
     with pytest.raises(IntakeUnreachable):
