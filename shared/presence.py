@@ -11,7 +11,6 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
 from typing import Final, Protocol
 
 import structlog
@@ -42,6 +41,8 @@ class Heartbeat(Frozen):
     at: AwareDatetime
     busy: int = 0
     """How many messages the service has in hand."""
+    has_vendor_key: bool | None = None
+    """Whether a fetcher has the key to the vendor's API; None of other services."""
 
 
 class Busy(Protocol):
@@ -55,7 +56,12 @@ class Busy(Protocol):
 
 @asynccontextmanager
 async def present(
-    bus: Bus, service: str, description: str, worker: Busy | None = None
+    bus: Bus,
+    service: str,
+    description: str,
+    worker: Busy | None = None,
+    *,
+    has_vendor_key: bool | None = None,
 ) -> AsyncIterator[Service]:
     """Be visible on the bus as ``service``; yields the micro service, to add endpoints to."""
     registered = Service(
@@ -71,7 +77,15 @@ async def present(
     with suppress(TimeoutError):
         async with asyncio.timeout(PING_TIMEOUT_S):
             await registered.start()
-    beating = asyncio.create_task(_beat(bus, service, bus.clock(), worker))
+    first = Heartbeat(
+        service=service,
+        instance=socket.gethostname(),
+        version=shared.__version__,
+        started_at=(now := bus.clock()),
+        at=now,
+        has_vendor_key=has_vendor_key,
+    )
+    beating = asyncio.create_task(_beat(bus, first, worker))
     log.info("service_started", version=shared.__version__)
     try:
         yield registered
@@ -102,16 +116,10 @@ async def is_answering(client: Client, service: str, instance: str | None = None
     return False
 
 
-async def _beat(bus: Bus, service: str, started_at: datetime, worker: Busy | None) -> None:
+async def _beat(bus: Bus, first: Heartbeat, worker: Busy | None) -> None:
     while True:
-        beat = Heartbeat(
-            service=service,
-            instance=socket.gethostname(),
-            version=shared.__version__,
-            started_at=started_at,
-            at=bus.clock(),
-            busy=worker.busy if worker is not None else 0,
-        )
+        busy = worker.busy if worker is not None else 0
+        beat = first.model_copy(update={"at": bus.clock(), "busy": busy})
         with suppress(BrokerUnavailable), translated("say that the service is alive"):
-            await bus.client.publish(subjects.heartbeat(service), beat.model_dump_json().encode())
+            await bus.client.publish(subjects.heartbeat(beat.service), beat.model_dump_json().encode())
         await asyncio.sleep(INTERVAL_S)

@@ -37,6 +37,7 @@ from shared.sources import SourceGate
 from shared.subjects import Stage
 from shared.worker import Worker
 
+DESCRIPTION: Final = "Downloads source files and stages them"
 SWEEP_EVERY_S: Final = 3600.0
 
 log = structlog.get_logger(__name__)
@@ -113,7 +114,8 @@ async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
         locations(bus, settings) as found,
     ):
         worker = new_worker(bus, settings, source, found)
-        async with present(bus, "fetcher", "Downloads source files and stages them", worker):
+        has_key = settings.gexbot_api_key is not None
+        async with present(bus, "fetcher", DESCRIPTION, worker, has_vendor_key=has_key):
             await supervise(
                 bus,
                 stop,

@@ -13,11 +13,13 @@ from services.intake.backfill_request import BackfillRequest
 from services.intake.history_request import HistoryRequest
 from shared.job_states import JobState
 from shared.partition import Partition
+from shared.presence import INTERVAL_S, Heartbeat
 from shared.trading_day import NEW_YORK
 from shared.vendor_api import HISTORY_DAYS, VendorApi
 
 NO_DATA_IS_FINAL_AFTER: Final = timedelta(days=2)
 """The vendor may be late with a day: that there was no data is believed only from then on."""
+_ALIVE_WITHIN: Final = timedelta(seconds=3 * INTERVAL_S)
 
 
 class Standing(StrEnum):
@@ -130,3 +132,20 @@ def warnings(asked: BackfillRequest, today: date) -> list[str]:
     if today in asked.trading_days:
         said.append(f"{today} is today: the vendor may have the day only after its end")
     return said
+
+
+def without_key(days: Iterable[PlannedDay], heartbeats: Iterable[Heartbeat], now: datetime) -> list[str]:
+    """Warn of fetchers that cannot ask the vendor's API, if any day needs that.
+
+    Args:
+        days: the plan.
+        heartbeats: the last of every service; an old one tells of a service that may be gone.
+        now: the present moment (UTC).
+    """
+    lacking = sorted(
+        beat.instance for beat in heartbeats if beat.has_vendor_key is False and now - beat.at < _ALIVE_WITHIN
+    )
+    if not lacking or all(day.job_id is None for day in days):
+        return []
+    where = f"there is no GEXBOT_API_KEY in the fetcher on {', '.join(lacking)}"
+    return [f"{where}: days that it takes up fail; set the key, start the fetcher anew and replay them"]

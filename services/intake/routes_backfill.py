@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
 from services.intake.auth import ClientName, require_key
-from services.intake.backfill_plan import PlannedDay, Standing, warnings
+from services.intake.backfill_plan import PlannedDay, Standing, warnings, without_key
 from services.intake.backfill_request import (
     MAX_JOBS,
     BackfillRequest,
@@ -98,10 +98,12 @@ async def post_backfill(request: Request, parts: Wired, client: ClientName) -> B
     parts.history_limit.count(client)
     today = parts.clock().astimezone(NEW_YORK).date()
     asked = read_backfill_request(await read_json_object(request), today)
-    return _view(asked, await parts.backfills.run(asked), today)
+    days = await parts.backfills.run(asked)
+    lacking = without_key(days, parts.projection.heartbeats(), parts.clock())
+    return _view(asked, days, [*warnings(asked, today), *lacking])
 
 
-def _view(asked: BackfillRequest, days: Iterable[PlannedDay], today: date) -> BackfillView:
+def _view(asked: BackfillRequest, days: Iterable[PlannedDay], said: list[str]) -> BackfillView:
     shown = [_view_day(day) for day in days]
     counts = Counter(day.standing for day in shown)
     return BackfillView(
@@ -110,7 +112,7 @@ def _view(asked: BackfillRequest, days: Iterable[PlannedDay], today: date) -> Ba
         days=shown,
         closed=_named(asked.closed),
         early_closes=_named(asked.early_closes),
-        warnings=warnings(asked, today),
+        warnings=said,
     )
 
 

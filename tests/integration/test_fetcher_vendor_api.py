@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -10,17 +11,20 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from nats.aio.msg import Msg
 from pydantic import SecretStr
 
 from bench.nats_server import NatsServer
 from bench.vendor import Misbehaviour, Vendor
 from bench.vendor_api import KEY, StandInApi
 from services.fetcher.settings import FetcherSettings
+from services.fetcher.wiring import serve
 from shared import subjects
 from shared.bus import Bus, connected
 from shared.job_states import JobStates, Status
 from shared.messages import Event, FetchFile, FileStaged, Job, JobFailed, JobStarted, NoData
 from shared.partition import Partition
+from shared.presence import Heartbeat
 from shared.source_name import vendor_name
 from shared.source_record import SourceRecord
 from tests.support.fetching import fetching
@@ -297,3 +301,22 @@ async def test_a_day_of_an_api_that_the_fetcher_does_not_ask_says_so(
         "then ask for the backfill again"
     )
     assert api.asked == []
+
+
+@pytest.mark.parametrize("key", [None, SecretStr(KEY)], ids=["without", "with"])
+async def test_a_fetcher_tells_whether_it_has_a_key_and_not_which(
+    bus: Bus, settings: FetcherSettings, key: SecretStr | None
+) -> None:
+    heard: list[bytes] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message.data)
+
+    await bus.client.subscribe(subjects.heartbeat("fetcher"), cb=hear)
+    stop = asyncio.Event()
+    serving = asyncio.create_task(serve(settings.model_copy(update={"gexbot_api_key": key}), stop))
+    await eventually(lambda: heard)
+    stop.set()
+    await serving
+    assert Heartbeat.model_validate_json(heard[0]).has_vendor_key is (key is not None)
+    assert KEY.encode() not in heard[0]

@@ -12,6 +12,7 @@ from services.intake.settings import IntakeSettings
 from shared import subjects
 from shared.bus import Bus
 from shared.messages import FetchFile, JobFailed, JobReplayed, NoData
+from shared.presence import present
 from shared.subjects import Priority, Stage
 from shared.vendor_api import DEFAULT_BASE
 from tests.support.fake_importer import FakeImporter, fake_importer
@@ -267,3 +268,16 @@ async def test_a_day_of_which_too_little_is_known_is_to_be_asked_for_again(
     refused = await intake.http.post(f"{path}/replay")
     assert refused.status_code == 404
     assert "ask for the backfill again" in refused.json()["error"]["message"]
+
+
+@pytest.mark.usefixtures("importer")
+async def test_that_a_fetcher_has_no_key_is_told_before_its_days_fail(
+    bus: Bus, intake: RunningIntake
+) -> None:
+    async def is_heard() -> bool:
+        return "fetcher" in (await intake.get("/status"))["services"]
+
+    async with present(bus, "fetcher", "has no key", has_vendor_key=False):
+        await eventually(is_heard)
+        answer = await backfill(intake, dry_run=True)
+    assert any("no GEXBOT_API_KEY in the fetcher" in warning for warning in answer["warnings"])

@@ -16,11 +16,13 @@ from services.intake.backfill_plan import (
     request_of,
     under_way,
     warnings,
+    without_key,
 )
 from services.intake.backfill_request import BackfillRequest
 from shared.job_states import JobStates
 from shared.messages import Event, JobRequested, NoData, job_id_of
 from shared.partition import Partition
+from shared.presence import Heartbeat
 from shared.vendor_api import DEFAULT_BASE, VendorApi
 from tests.support.values import NOON, a_job, a_skip
 
@@ -125,3 +127,33 @@ def test_days_that_the_vendor_may_not_have_are_warned_of() -> None:
     assert "1 of 3 trading days are before 2025-08-16: the vendor keeps 90 days" in old_days
     assert unfinished.startswith("2025-11-14 is today")
     assert warnings(asking(kept), today) == []
+
+
+def heard_from(instance: str, age_s: float = 1, *, has_vendor_key: bool | None) -> Heartbeat:
+    at = NOON - timedelta(seconds=age_s)
+    return Heartbeat(
+        service="fetcher",
+        instance=instance,
+        version="1",
+        started_at=at,
+        at=at,
+        has_vendor_key=has_vendor_key,
+    )
+
+
+def test_fetchers_without_a_key_are_warned_of_while_they_are_alive() -> None:
+    days = plan(asking(), Known(), API)
+    beats = (
+        heard_from("keyless", has_vendor_key=False),
+        heard_from("good", has_vendor_key=True),
+        heard_from("older", has_vendor_key=None),
+        heard_from("gone", 60, has_vendor_key=False),
+    )
+    (warning,) = without_key(days, beats, NOON)
+    assert "no GEXBOT_API_KEY in the fetcher on keyless: days" in warning
+    assert without_key(days, beats[1:], NOON) == []
+
+
+def test_a_plan_without_jobs_needs_no_key() -> None:
+    days = plan(asking(), Known(held=frozenset({PARTITION})), API)
+    assert without_key(days, [heard_from("keyless", has_vendor_key=False)], NOON) == []
