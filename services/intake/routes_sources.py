@@ -14,7 +14,10 @@ router = APIRouter(prefix="/api/v1", tags=["sources"], dependencies=[Depends(req
 
 @router.get("/sources", summary="Where do files come from?", responses=documented(401, 503))
 async def get_sources(parts: Wired) -> list[DataSource]:
-    """List every source that was asked in the last 90 days, with its requests and whether it is asked now."""
+    """List the sources with their requests and whether they are asked now.
+
+    They are those that were asked in the 90 days before intake was started, or since.
+    """
     parts.sources.require_read()
     now = parts.clock()
     return [view_source(record, now) for record in parts.sources.records]
