@@ -162,14 +162,18 @@ class Lake:
         """Give DuckDB less memory for as long as rows are inserted.
 
         What it has written it keeps in its cache up to its limit, so that a larger file would take more
-        memory than all else of its import does.
+        memory than all else of its import does. Goes around a transaction: in one that an error has
+        aborted, no limit can be set.
         """
         with suppress(duckdb.OutOfMemoryException):  # queries hold more at this moment
             connection.execute(_memory_limit(int(self._memory_mb * _INSERT_SHARE)))
         try:
             yield
         finally:
-            connection.execute(_memory_limit(self._memory_mb))
+            try:
+                connection.execute(_memory_limit(self._memory_mb))
+            except duckdb.Error as error:  # the instance is invalid; the next one has all its memory
+                log.warning("memory_limit_not_restored", error=str(error))
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._readers_changed:

@@ -145,10 +145,9 @@ class _Replacement:
         return path
 
     def _commit(self, row: PartitionRow, file: ParquetFile, held: Held) -> None:
-        with transaction(self._connection):
+        with self._lake.sparing_memory(self._connection), transaction(self._connection):
             delete(self._connection, row.partition)
-            with self._lake.sparing_memory(self._connection):
-                insert(self._connection, row, file.path)
+            insert(self._connection, row, file.path)
             partitions.write(self._connection, row)
             self._notes.committed(self._connection, row, held)
             failpoint("importer.loaded")

@@ -19,8 +19,8 @@ from tests.support.full_disk import Disk, disk_at
 from tests.support.poll import eventually
 from tests.support.system import WITHIN_S, System, running_system
 
-DAY: Final = Day("NQ_NDX", "gex_zero", date(2025, 11, 14), snapshots=1_400)
-"""More rows than a row group of the table has, so that an insert writes to the database before its commit."""
+DAY: Final = Day("NQ_NDX", "gex_zero", date(2025, 11, 14), snapshots=2_600)
+"""More rows than two row groups of the table have: an insert writes to the database before its commit."""
 STRIKE_SUMS: Final = (
     "count(*), sum(round(100 * gamma)::BIGINT), bit_xor(hash(timestamp, strike, gamma, oi_gamma, priors))"
 )

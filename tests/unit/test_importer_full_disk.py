@@ -14,8 +14,10 @@ from uuid import UUID
 import duckdb
 import pytest
 
-from services.importer.errors import DiskFull, StorageTrouble
+from services.importer import replacement_duckdb
+from services.importer.errors import DiskFull, ImportTimedOut, StorageTrouble
 from services.importer.handlers import import_file
+from services.importer.partition_tables_duckdb import insert
 from services.importer.plain_file import plain_file
 from services.importer.recovery import finish_committed
 from services.importer.statements_duckdb import Interruption
@@ -28,6 +30,9 @@ from tests.support.lake import LakeOnDisk, a_record, records
 from tests.support.values import NOON, a_job
 
 ROOM_BYTES = 64 * 1024
+ROWS_OF_TWO_GROUPS = 260_000
+"""So many are written to the database before they are committed."""
+A_ROW = [[25_000, -228.01, -86.9, [-240.55, -243.15, 0, -221.27, -220.12]]]
 
 
 class Answering:
@@ -57,14 +62,14 @@ def noise(count: int) -> list[dict[str, Any]]:
     ]
 
 
-async def import_into(lake: LakeOnDisk, bus: Answering, command: ImportFile) -> None:
+async def import_into(lake: LakeOnDisk, bus: Answering, command: ImportFile, timeout_s: float = 30) -> None:
     await import_file(
         command,
         bus=cast("Bus", bus),
         lake=lake.lake,
         writer=WriterThread(),
         rules=lake.settings.rules,
-        timeout_s=30,
+        timeout_s=timeout_s,
     )
 
 
@@ -91,6 +96,37 @@ async def test_an_import_that_finds_the_disk_full_says_so_and_changes_nothing(la
     await import_into(lake, Answering(), larger)
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(300,)]
     assert lake.differences() == 0
+
+
+async def test_an_insert_that_finds_the_disk_full_says_so_and_leaves_duckdb_its_memory(
+    lake: LakeOnDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = lake.rows("SELECT current_setting('memory_limit')")
+
+    def insert_without_space(*arguments: Any) -> None:
+        with own_files_limited(ROOM_BYTES):
+            insert(*arguments)
+
+    monkeypatch.setattr(replacement_duckdb, "insert", insert_without_space)
+    many = [a_record(second, strikes=A_ROW * 200) for second in range(ROWS_OF_TWO_GROUPS // 200)]
+    with pytest.raises(DiskFull):
+        await import_into(lake, Answering(), lake.stage(many))
+    assert lake.rows("SELECT current_setting('memory_limit')") == memory
+    assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(0,)]
+
+
+async def test_an_insert_that_takes_too_long_says_so_and_leaves_duckdb_its_memory(
+    lake: LakeOnDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = lake.rows("SELECT current_setting('memory_limit')")
+
+    def insert_for_ever(connection: duckdb.DuckDBPyConnection, *_: Any) -> None:
+        connection.execute("SELECT sum(hash(a + b)) FROM range(10_000_000) l(a), range(10_000_000) r(b)")
+
+    monkeypatch.setattr(replacement_duckdb, "insert", insert_for_ever)
+    with pytest.raises(ImportTimedOut):
+        await import_into(lake, Answering(), lake.stage(records(5)), timeout_s=0.5)
+    assert lake.rows("SELECT current_setting('memory_limit')") == memory
 
 
 async def test_a_committed_import_whose_file_finds_no_space_is_put_off_and_holds_up_no_other(
