@@ -21,7 +21,7 @@ from services.importer.lake_duckdb import Lake
 from services.importer.partition_tables_duckdb import Held
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.replacement_duckdb import replace_partition
-from services.importer.source import Source
+from services.importer.source import Source, StagedFile
 from services.importer.statements_duckdb import Interruption
 from shared.paths import LakePaths
 from shared.source_name import parse_source_name
@@ -71,7 +71,7 @@ def import_staged(path: Path, sha256: str, settings: Settings) -> PartitionRow:
 def _source(paths: LakePaths, path: Path, sha256: str) -> Source:
     ticker, endpoint, name = paths.relative_to_staging(path).split("/")
     return Source(
-        path=path,
+        file=StagedFile(path.name, path),
         endpoint=endpoint,
         ticker=ticker,
         day=parse_source_name(name).trading_day,

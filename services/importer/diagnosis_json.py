@@ -11,7 +11,6 @@ import json
 import zlib
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import IO, Any, Final
 
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
@@ -24,7 +23,7 @@ from services.importer.record_rules import (
     fault_of_first_time,
     timestamp_ms_of,
 )
-from services.importer.source import Source
+from services.importer.source import Source, StagedFile
 from shared.errors import Terminal
 from shared.trading_day import trading_day_of
 
@@ -41,15 +40,15 @@ def refusal_of(source: Source, said: str) -> Terminal:
         source: the file.
         said: what was found, in case that reading it record by record finds nothing.
     """
-    return find_fault(source) or UnreadableFile(source.path.name, said)
+    return find_fault(source) or UnreadableFile(source.file.name, said)
 
 
 def find_fault(source: Source) -> Terminal | None:
     """Return the first thing that is wrong with a staged file, or None."""
-    name, judge = source.path.name, _Judge(source)
+    name, judge = source.file.name, _Judge(source)
     number = 0
     try:
-        for number, record in enumerate(_records(source.path), start=1):
+        for number, record in enumerate(_records(source.file), start=1):
             source.interruption.check()
             if error := judge.error_of(number, record):
                 return error
@@ -77,7 +76,7 @@ class _Judge:
 
     def error_of(self, number: int, record: Any) -> BadRecord | None:
         """Return the error of a record; where strays are too many, that of the first."""
-        name = self._source.path.name
+        name = self._source.file.name
         fault = fault_of(record, self._source.format, self._source.ticker)
         if fault is None and self._day is None:
             fault = fault_of_first_time(record)
@@ -98,16 +97,15 @@ class _Judge:
         return None if self._kept else self._first_stray
 
 
-def open_text(path: Path) -> IO[str]:
-    """Open a staged file as text, unpacked if its name says that it is packed."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig")
-    return path.open(encoding="utf-8-sig")
+def _text_of(file: StagedFile) -> IO[str]:
+    if file.is_packed:
+        return gzip.open(file.path, "rt", encoding="utf-8-sig")
+    return file.path.open(encoding="utf-8-sig")
 
 
-def _records(path: Path) -> Iterator[Any]:
-    with open_text(path) as file:
-        yield from _Scanner(path.name, file).records()
+def _records(file: StagedFile) -> Iterator[Any]:
+    with _text_of(file) as text:
+        yield from _Scanner(file.name, text).records()
 
 
 class _Scanner:

@@ -6,23 +6,23 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 
 import structlog
 
 from services.importer import ledger_duckdb
 from services.importer import partitions_duckdb as partitions
-from services.importer.errors import StagedFileMissing, StagedFileReplaced, StorageTrouble
+from services.importer.errors import StorageTrouble
 from services.importer.facts import imported, skipped, told_again
 from services.importer.lake_duckdb import Lake
 from services.importer.ledger import LedgerRow, of_generation, with_outcome
 from services.importer.ledger_notes import LedgerNotes
-from services.importer.parquet_duckdb import is_there, sha256_of
+from services.importer.parquet_duckdb import is_there
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.recovery import finish_committed
 from services.importer.replacement_duckdb import replace_partition
 from services.importer.rules import Rules
-from services.importer.source import Source
+from services.importer.source import Source, StagedFile
+from services.importer.staged_file import staged_file
 from services.importer.statements_duckdb import Interruption, transaction
 from services.importer.writer_thread import WriterThread
 from shared.bus import Bus
@@ -83,8 +83,9 @@ def bring_in(
         return told_again(job, done)
     if not command.force and (held := _same_content(lake, command)) is not None:
         return _skip(lake, job, held, clock())
-    source = _source(command, _staged_file(lake, command), rules, interruption)
-    row = replace_partition(lake, source, clock=clock, notes=LedgerNotes(command))
+    with staged_file(lake.paths, command) as file:
+        source = _source(command, file, rules, interruption)
+        row = replace_partition(lake, source, clock=clock, notes=LedgerNotes(command))
     log.info(
         "partition_imported",
         partition=str(row.partition),
@@ -100,9 +101,9 @@ def bring_in(
     return imported(job, row)
 
 
-def _source(command: ImportFile, path: Path, rules: Rules, interruption: Interruption) -> Source:
+def _source(command: ImportFile, file: StagedFile, rules: Rules, interruption: Interruption) -> Source:
     return Source(
-        path=path,
+        file=file,
         endpoint=command.job.endpoint,
         ticker=command.job.ticker,
         day=command.job.trading_day,
@@ -152,20 +153,3 @@ def _skip(lake: Lake, job: Job, held: PartitionRow, now: datetime) -> JobSkipped
                 ledger_duckdb.write(connection, [with_outcome(row, held, Status.SKIPPED, now)])
     log.info("job_skipped", partition=str(held.partition), sha256=held.checksum)
     return skipped(job, held)
-
-
-def _staged_file(lake: Lake, command: ImportFile) -> Path:
-    """Return the staged file after making sure that it is the one that the fetcher staged."""
-    try:
-        path = lake.paths.staged_from_relative(command.staged_path)
-    except ValueError as error:
-        raise StagedFileMissing(
-            Path(command.staged_path), f"is not in the staging folder ({error})"
-        ) from error
-    if not path.is_file():
-        raise StagedFileMissing(path, "is gone")
-    found = path.stat()
-    unchanged = found.st_size == command.size_bytes and found.st_mtime_ns == command.modified_ns
-    if not unchanged and sha256_of(path) != command.sha256:
-        raise StagedFileReplaced(path)
-    return path

@@ -71,7 +71,7 @@ def load_heads(connection: duckdb.DuckDBPyConnection, source: Source, folder: Pa
     records = _copied(connection, folder)
     seen = _Survey(*_row(connection, _SURVEY))
     if seen.records == 0:
-        raise NoRecords(source.path.name)
+        raise NoRecords(source.file.name)
     day = source.day or _day_of(source, seen.first_record_ms)
     inside = _within(day)
     strays = _strays(connection, source, seen, inside)

@@ -8,26 +8,27 @@ from pathlib import Path
 from typing import Final
 
 from services.importer.errors import UnreadableFile
+from services.importer.source import StagedFile
 from services.importer.statements_duckdb import Interruption
 
 _BLOCK_BYTES: Final = 1 << 20
 
 
-def plain_file(path: Path, folder: Path, interruption: Interruption) -> Path:
-    """Return a staged file, or what it holds, unpacked into ``folder``, if its name says that it is packed.
+def plain_file(file: StagedFile, folder: Path, interruption: Interruption) -> Path:
+    """Return where a staged file is read, or, if it is packed, what it holds, unpacked into ``folder``.
 
     Raises:
         UnreadableFile: its gzip data is damaged.
         OSError: it cannot be read, or unpacked.
     """
-    if path.suffix != ".gz":
-        return path
+    if not file.is_packed:
+        return file.path
     plain = folder / "plain.json"
     try:
-        with gzip.open(path, "rb") as packed, plain.open("wb") as out:
+        with gzip.open(file.path, "rb") as packed, plain.open("wb") as out:
             while block := packed.read(_BLOCK_BYTES):
                 interruption.check()
                 out.write(block)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UnreadableFile(path.name, f"its gzip data is cut off or damaged ({error})") from error
+        raise UnreadableFile(file.name, f"its gzip data is cut off or damaged ({error})") from error
     return plain

@@ -78,7 +78,7 @@ def replace_partition(
 
 def _plain(source: Source, folder: Path) -> Path:
     try:
-        return plain_file(source.path, folder, source.interruption)
+        return plain_file(source.file, folder, source.interruption)
     except UnreadableFile as error:
         raise find_fault(source) or error from error
 

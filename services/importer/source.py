@@ -12,11 +12,30 @@ from services.importer.statements_duckdb import Interruption
 
 
 @dataclass(frozen=True)
+class StagedFile:
+    """A staged file that is held open.
+
+    Args:
+        name: its name in the staging folder.
+        path: where its bytes are read, as often as needed: those of this very file, although another
+            download may take its place in the folder, or the janitor removes it.
+    """
+
+    name: str
+    path: Path
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether it is gzip data; its name says so."""
+        return self.name.endswith(".gz")
+
+
+@dataclass(frozen=True)
 class Source:
     """A staged file, whose it is, and what it is held to.
 
     Args:
-        path: the staged file: an array or one record a line, plain or gzip.
+        file: the staged file: an array or one record a line, plain or gzip.
         endpoint: it tells the file's format.
         ticker: what every record must be of.
         day: the trading day that every record must lie in; None: that of the first record.
@@ -29,7 +48,7 @@ class Source:
         interruption: by which the work may be ended from outside.
     """
 
-    path: Path
+    file: StagedFile
     endpoint: str
     ticker: str
     day: date | None

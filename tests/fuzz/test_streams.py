@@ -15,7 +15,7 @@ import pytest
 
 from services.importer import staged_records
 from services.importer.diagnosis_json import find_fault
-from services.importer.source import Source
+from services.importer.source import Source, StagedFile
 from services.importer.staged_records import StagedTable
 from services.importer.statements_duckdb import Interruption
 from tests.fuzz.mutations import mutated
@@ -59,7 +59,7 @@ def _with_odd_bytes(content: bytes, source: Random, largest: int) -> bytes:
 
 def _source_of(path: Path) -> Source:
     return Source(
-        path=path,
+        file=StagedFile(path.name, path),
         endpoint="gex_zero",
         ticker=TICKER,
         day=DAY,
@@ -75,7 +75,8 @@ def _source_of(path: Path) -> Source:
 
 def _outcome(source: Source, batch_rows: int) -> tuple[Outcome, Outcome]:
     heads, rows = (
-        _read(StagedTable(source, source.path, rows=rows, batch_rows=batch_rows)) for rows in (False, True)
+        _read(StagedTable(source, source.file.path, rows=rows, batch_rows=batch_rows))
+        for rows in (False, True)
     )
     return heads, rows
 
@@ -95,6 +96,6 @@ def _judge(outcome: tuple[Outcome, Outcome], source: Source) -> None:
     fault = find_fault(source)
     if said is None:
         allowed = fault is None or _TWICE in str(fault) or "trading day" in str(fault) or not outcome[0]
-        assert allowed, (fault, source.path.read_bytes())
+        assert allowed, (fault, source.file.path.read_bytes())
     else:
-        assert fault is not None or _LAYOUT.match(said), (said, source.path.read_bytes())
+        assert fault is not None or _LAYOUT.match(said), (said, source.file.path.read_bytes())

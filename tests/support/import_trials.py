@@ -14,7 +14,7 @@ from services.importer import staged_records
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.replacement_duckdb import replace_partition
-from services.importer.source import Source
+from services.importer.source import Source, StagedFile
 from services.importer.statements_duckdb import Interruption, quoted
 from shared.partition import Partition
 from shared.trading_day import bounds_ms
@@ -97,7 +97,7 @@ def _staged(lake: LakeOnDisk, file: HistoryFile) -> Source:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(file.data)
     return Source(
-        path=path,
+        file=StagedFile(path.name, path),
         endpoint=_ENDPOINT,
         ticker=TICKER,
         day=file.day,

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from services.importer import staged_records
-from services.importer.source import Source
+from services.importer.source import Source, StagedFile
 from services.importer.staged_records import StagedTable
 from services.importer.statements_duckdb import Interruption
 
@@ -27,7 +27,7 @@ def text_of(*fields: str) -> bytes:
 
 def source_of(path: Path, endpoint: str = "gex_zero") -> Source:
     return Source(
-        path=path,
+        file=StagedFile(path.name, path),
         endpoint=endpoint,
         ticker="NQ_NDX",
         day=None,

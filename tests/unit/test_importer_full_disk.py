@@ -20,6 +20,7 @@ from services.importer.handlers import import_file
 from services.importer.partition_tables_duckdb import insert
 from services.importer.plain_file import plain_file
 from services.importer.recovery import finish_committed
+from services.importer.source import StagedFile
 from services.importer.statements_duckdb import Interruption
 from services.importer.writer_thread import WriterThread
 from shared.bus import Bus
@@ -168,4 +169,4 @@ def test_what_is_unpacked_onto_a_full_disk_is_not_cut_short(tmp_path: Path) -> N
     packed = tmp_path / "day.json.gz"
     packed.write_bytes(gzip.compress(bytes(3 << 19)))
     with own_files_limited(5 << 18), pytest.raises(OSError, match="File too large"):
-        plain_file(packed, tmp_path, Interruption())
+        plain_file(StagedFile(packed.name, packed), tmp_path, Interruption())

@@ -1,0 +1,48 @@
+"""The staged file of a command: opened once, and made sure to be the one that the fetcher staged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from services.importer.errors import StagedFileMissing, StagedFileReplaced
+from services.importer.parquet_duckdb import sha256_of
+from services.importer.source import StagedFile
+from shared.messages import ImportFile
+from shared.paths import LakePaths
+
+
+@contextmanager
+def staged_file(paths: LakePaths, command: ImportFile) -> Iterator[StagedFile]:
+    """Hold the staged file of a command open.
+
+    Raises:
+        StagedFileMissing: it is not where the command says.
+        StagedFileReplaced: it is another one.
+    """
+    place = _place(paths, command)
+    with _opened(place) as file:
+        held = StagedFile(place.name, Path(f"/proc/self/fd/{file.fileno()}"))
+        found = held.path.stat()
+        unchanged = found.st_size == command.size_bytes and found.st_mtime_ns == command.modified_ns
+        if not unchanged and sha256_of(held.path) != command.sha256:
+            raise StagedFileReplaced(place)
+        yield held
+
+
+def _place(paths: LakePaths, command: ImportFile) -> Path:
+    try:
+        return paths.staged_from_relative(command.staged_path)
+    except ValueError as error:
+        raise StagedFileMissing(
+            Path(command.staged_path), f"is not in the staging folder ({error})"
+        ) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    with suppress(FileNotFoundError):  # removed at this moment
+        if path.is_file():
+            return path.open("rb")
+    raise StagedFileMissing(path, "is gone")
