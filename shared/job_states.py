@@ -73,6 +73,9 @@ class JobState:
     fetch_command_seq: int = 0
     """Where in JOBS the newest fetch command stands; 0 when there is none."""
     import_command_seq: int = 0
+    untold: frozenset[Stage] = frozenset()
+    """Stages of which the newest generation has not told where its command stands: it may be on its way, and
+    the place known, if any, is that of an older generation's."""
     url_sha256: str | None = None
     attempts: int = 0
     """How many times the present stage was started."""
@@ -98,7 +101,14 @@ class JobState:
     @property
     def command_seq(self) -> int:
         """Where in JOBS the command stands that moves the job on."""
-        return self.import_command_seq if self.stage is Stage.IMPORT else self.fetch_command_seq
+        return self._seq_of(self.stage)
+
+    def told_seq_of(self, stage: Stage) -> int:
+        """Return where in JOBS the newest generation's own command of a stage stands; 0 when untold."""
+        return 0 if stage in self.untold else self._seq_of(stage)
+
+    def _seq_of(self, stage: Stage) -> int:
+        return self.import_command_seq if stage is Stage.IMPORT else self.fetch_command_seq
 
     @property
     def is_finished(self) -> bool:
@@ -179,16 +189,18 @@ def _take_in(event: Event, state: JobState, at: datetime) -> JobState:
 
 @_take_in.register
 def _requested(event: JobRequested, state: JobState, _at: datetime) -> JobState:
+    state = _told(state, Stage.FETCH)
     return replace(state, job=event.job, url_sha256=event.url_sha256, fetch_command_seq=event.command_seq)
 
 
 @_take_in.register
 def _replayed(event: JobReplayed, state: JobState, at: datetime) -> JobState:
-    state = replace(state, replay_of=event.replay_of)
+    state = _told(replace(state, replay_of=event.replay_of), Stage.FETCH)
     if event.stage is Stage.FETCH:
         url_sha256 = event.url_sha256 or state.url_sha256
         return replace(state, fetch_command_seq=event.command_seq, url_sha256=url_sha256)
-    state = replace(state, import_command_seq=event.command_seq)
+    # No fetch command goes with it: that of an older generation is the newest that there is.
+    state = replace(_told(state, Stage.IMPORT), import_command_seq=event.command_seq)
     return _moved(state, Status.STAGED, at, stage=Stage.IMPORT)
 
 
@@ -205,7 +217,7 @@ def _started(event: JobStarted, state: JobState, at: datetime) -> JobState:
 def _staged(event: FileStaged, state: JobState, at: datetime) -> JobState:
     # The importer may be quicker than this fact: what only it tells is taken in even when it is late.
     state = replace(
-        _in_stage(state, Stage.IMPORT),
+        _told(_in_stage(state, Stage.IMPORT), Stage.IMPORT),
         import_command_seq=event.command_seq,
         size_bytes=event.size_bytes,
         sha256=event.sha256,
@@ -277,6 +289,7 @@ def _first_heard_of(job: Job, at: datetime) -> JobState:
         updated_at=at,
         transitions=(Transition(Status.PENDING, at),),
         trading_day=job.trading_day,
+        untold=frozenset(Stage),
     )
 
 
@@ -292,6 +305,10 @@ def _next_generation(state: JobState, job: Job, at: datetime) -> JobState:
         size_bytes=state.size_bytes,
         sha256=state.sha256,
     )
+
+
+def _told(state: JobState, stage: Stage) -> JobState:
+    return replace(state, untold=state.untold - {stage})
 
 
 def _in_stage(state: JobState, stage: Stage) -> JobState:

@@ -21,9 +21,10 @@ from services.janitor.duties.requeue_stranded_jobs import (
     plan,
 )
 from services.janitor.errors import IntakeUnavailable, ReplayRefused
-from shared.job_states import FINISHED, JobState, Status
+from shared.job_states import FINISHED, JobState, JobStates, Status
+from shared.messages import FileStaged, JobReplayed, JobRequested, JobStarted
 from shared.subjects import Priority, Stage, durable
-from tests.support.values import NOON, a_job
+from tests.support.values import NOON, a_job, a_skip
 
 NOW = NOON + timedelta(hours=3)
 CONFIG = RequeueConfig(stranded_after=timedelta(seconds=600), max_jobs=20, interval_s=60)
@@ -119,6 +120,36 @@ def test_a_job_in_its_import_is_moved_on_by_either_of_its_commands() -> None:
 def test_a_job_in_its_fetch_is_not_moved_on_by_the_import_of_an_older_generation() -> None:
     state = a_state(import_command_seq=3)
     assert stranded(state, {**ALL_IDLE, "import_medium": ConsumerProgress(2, 2, 5, 0)})
+
+
+def test_the_command_of_an_older_generation_tells_nothing_of_a_newer_one() -> None:
+    one, two = a_job(), a_job(generation=2)
+    states = JobStates()
+    states.apply(JobRequested(job=one, command_seq=7, url_sha256="a" * 64), NOON)
+    states.apply(a_skip(one), NOON)
+    state = states.apply(JobStarted(job=two, stage=Stage.FETCH, start=1), NOON)  # intake died before it told
+    assert not stranded(state, fetches(BUSY))
+    assert stranded(state)
+    told = states.apply(JobRequested(job=two, command_seq=9, url_sha256="b" * 64), NOON)
+    assert stranded(told, fetches(BUSY))
+
+
+def test_the_import_that_is_under_way_untold_is_not_taken_for_that_of_an_older_generation() -> None:
+    one, two = a_job(), a_job(generation=2)
+    states = JobStates()
+    staged = {"staged_path": "p", "size_bytes": 1, "sha256": "a" * 64}
+    states.apply(FileStaged(job=one, command_seq=8, **staged), NOON)
+    states.apply(JobRequested(job=two, command_seq=9, url_sha256="b" * 64), NOON)
+    state = states.apply(JobStarted(job=two, stage=Stage.IMPORT, start=1), NOON)
+    assert not stranded(state, {**ALL_IDLE, "import_medium": BUSY})
+    assert stranded(state)
+
+
+def test_a_replayed_import_waits_for_no_fetch() -> None:
+    states = JobStates()
+    states.apply(JobRequested(job=a_job(), command_seq=7, url_sha256="a" * 64), NOON)
+    replayed = JobReplayed(job=a_job(generation=2), stage=Stage.IMPORT, replay_of="job", command_seq=90)
+    assert stranded(states.apply(replayed, NOON), fetches(BUSY))
 
 
 def test_only_the_consumer_of_its_priority_can_deliver_a_command() -> None:

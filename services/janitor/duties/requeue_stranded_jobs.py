@@ -9,9 +9,10 @@ wait in a long queue, or be in a worker's hands. So its commands are looked up, 
     it stands between the two                      in doubt, and gone only if the consumer waits for no ack
 
 A message to be delivered again, after a nak or a silent worker, counts as waiting for its ack. The place of a
-command may be unknown, because intake publishes it before the fact that tells its place: then it is gone only
-if its consumer has nothing left to deliver and waits for no ack. A job in its import is also moved on by its
-fetch command, whose redelivery asks for the import again.
+command may be unknown, because intake publishes it before the fact that tells its place, and what an older
+generation told says nothing of it: then it is gone only if its consumer has nothing left to deliver and waits
+for no ack. A job in its import is also moved on by its fetch command, whose redelivery asks for the import
+again.
 """
 
 from __future__ import annotations
@@ -117,9 +118,8 @@ class Replays(Protocol):
 def commands_of(state: JobState) -> Iterator[Command]:
     """Yield the commands that may still move a job on."""
     job = state.job
-    places = {Stage.FETCH: state.fetch_command_seq, Stage.IMPORT: state.import_command_seq}
     for stage in (Stage.FETCH,) if state.stage is Stage.FETCH else (Stage.IMPORT, Stage.FETCH):
-        yield Command(job.job_id, durable(stage, job.priority), places[stage])
+        yield Command(job.job_id, durable(stage, job.priority), state.told_seq_of(stage))
 
 
 def is_to_come(command: Command, consumers: Consumers) -> bool:
