@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,24 +12,20 @@ from typing import Final, Protocol
 import duckdb
 import structlog
 
-from services.importer.errors import LakeLocked, StorageTrouble, trouble
+from services.importer.errors import StorageTrouble, trouble
+from services.importer.file_duckdb import memory_limit, open_file
 from services.importer.import_path import ImportPath, chosen
 from services.importer.migrate_duckdb import migrate
-from services.importer.statements_duckdb import Interruption, quoted
+from services.importer.statements_duckdb import Interruption
 from services.importer.views_duckdb import ParquetViews
 from shared.durable_files import make_folder
 from shared.errors import CannotStart
 from shared.paths import LakePaths
 
-STORAGE_VERSION: Final = "v1.4.0"
-"""Older DuckDB releases, from this one on, can open the file."""
-
 _INSERT_SHARE: Final = 0.5
 """What of its memory DuckDB may use while rows are inserted."""
 
 _READERS_GO_WITHIN_S: Final = 10
-
-_HOLDER = re.compile(r"held in (?P<program>\S*).*?\(PID (?P<pid>\d+)\)")
 
 log = structlog.get_logger(__name__)
 
@@ -95,11 +90,24 @@ class Lake:
             raise CannotStart(f"the data folder cannot be used: {error} (GEXLAKE_DATA_DIR)") from error
         threads = settings.import_threads or os.cpu_count() or 1
         choose = partial(chosen, settings.import_path, settings.duckdb_memory_mb, threads)
-        lake = cls(paths, partial(_connect, settings, paths), choose, settings.duckdb_memory_mb)
-        with lake.writing() as connection:
-            migrate(connection)
+        connect = partial(open_file, paths, settings.duckdb_memory_mb, settings.import_threads)
+        lake = cls(paths, connect, choose, settings.duckdb_memory_mb)
+        try:
+            lake._migrate()
+        except CannotStart:
+            lake.close()
+            raise
         lake.refresh_parquet_view()
         return lake
+
+    def _migrate(self) -> None:
+        try:
+            with self.writing() as connection:
+                migrate(connection)
+        except StorageTrouble as error:
+            problem = str(error.__cause__).splitlines()[0]
+            message = f"the schema of {self.paths.database} cannot be brought up to date: {problem}"
+            raise CannotStart(f"{message} (GEXLAKE_DATA_DIR)") from error
 
     def close(self) -> None:
         """Interrupt the readers, write the log into the file and close it."""
@@ -166,12 +174,12 @@ class Lake:
         aborted, no limit can be set.
         """
         with suppress(duckdb.OutOfMemoryException):  # queries hold more at this moment
-            connection.execute(_memory_limit(int(self._memory_mb * _INSERT_SHARE)))
+            connection.execute(memory_limit(int(self._memory_mb * _INSERT_SHARE)))
         try:
             yield
         finally:
             try:
-                connection.execute(_memory_limit(self._memory_mb))
+                connection.execute(memory_limit(self._memory_mb))
             except duckdb.Error as error:  # the instance is invalid; the next one has all its memory
                 log.warning("memory_limit_not_restored", error=str(error))
 
@@ -213,40 +221,3 @@ class Lake:
         except (duckdb.Error, StorageTrouble) as error:
             # Without its views the importer still imports.
             log.warning("parquet_view_not_refreshed", error=str(error).splitlines()[0])
-
-
-def _connect(settings: LakeSettings, paths: LakePaths) -> duckdb.DuckDBPyConnection:
-    try:
-        connection = duckdb.connect(
-            str(paths.database),
-            config={
-                "storage_compatibility_version": STORAGE_VERSION,
-                "memory_limit": f"{settings.duckdb_memory_mb}MiB",
-                "temp_directory": str(paths.scratch),
-                **({"threads": settings.import_threads} if settings.import_threads else {}),
-            },
-        )
-    except duckdb.IOException as error:
-        if "lock" in str(error).lower():
-            match = _HOLDER.search(str(error))
-            raise LakeLocked(paths.database, f" (process {match['pid']})" if match else "") from error
-        raise CannotStart(f"{paths.database} cannot be opened: {error}") from error
-    except duckdb.Error as error:
-        raise CannotStart(f"{paths.database} cannot be opened: {error}") from error
-    _confine(connection, paths)
-    return connection
-
-
-def _confine(connection: duckdb.DuckDBPyConnection, paths: LakePaths) -> None:
-    """Let no query, whoever sends it, read or write files outside the lake, nor undo this."""
-    allowed = [paths.staging_root, paths.parquet_root, paths.scratch]
-    connection.execute("SET GLOBAL TimeZone = 'UTC'")
-    listed = ", ".join(quoted(f"{folder}/") for folder in allowed)
-    connection.execute(f"SET allowed_directories = [{listed}]")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET allowed_configs = ['memory_limit']")
-    connection.execute("SET lock_configuration = true")
-
-
-def _memory_limit(memory_mb: int) -> str:
-    return f"SET memory_limit = '{memory_mb}MiB'"

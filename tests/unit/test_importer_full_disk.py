@@ -17,14 +17,16 @@ import pytest
 from services.importer import replacement_duckdb
 from services.importer.errors import DiskFull, ImportTimedOut, StorageTrouble
 from services.importer.handlers import import_file
+from services.importer.lake_duckdb import Lake
 from services.importer.partition_tables_duckdb import insert
 from services.importer.plain_file import plain_file
 from services.importer.recovery import finish_committed
+from services.importer.settings import ImporterSettings
 from services.importer.source import StagedFile
 from services.importer.statements_duckdb import Interruption
 from services.importer.writer_thread import WriterThread
 from shared.bus import Bus
-from shared.errors import BrokerUnavailable, NotNow
+from shared.errors import BrokerUnavailable, CannotStart, NotNow
 from shared.messages import Event, ImportFile, PartitionImported
 from tests.support.full_disk import own_files_limited
 from tests.support.lake import LakeOnDisk, a_record, records
@@ -145,6 +147,19 @@ async def test_a_committed_import_whose_file_finds_no_space_is_put_off_and_holds
     await import_into(lake, bus, command)
     assert {fact.snapshots for fact in bus.facts if isinstance(fact, PartitionImported)} == {300}
     assert lake.differences() == 0
+
+
+def test_a_lake_that_finds_the_disk_full_when_it_is_made_says_so_in_one_line_and_lets_go_of_the_file(
+    tmp_path: Path,
+) -> None:
+    settings = ImporterSettings(data_dir=tmp_path / "data")
+    with own_files_limited(ROOM_BYTES // 2), pytest.raises(CannotStart) as refused:
+        Lake.open(settings)
+    assert "gex_data.db cannot be brought up to date: " in str(refused.value)
+    assert "File too large (GEXLAKE_DATA_DIR)" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    duckdb.connect(str(settings.paths.database), read_only=True).close()
+    Lake.open(settings).close()
 
 
 def test_other_trouble_of_the_disk_counts_as_an_attempt(lake: LakeOnDisk) -> None:
