@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from shared.errors import CannotStart
 from shared.redaction import HIDDEN, SECRET_FIELDS, redact
 
 _QUIET = ("httpx", "httpcore", "apscheduler", "nats")
@@ -24,6 +25,9 @@ def configure(service: str, level: str = "INFO", log_dir: Path | None = None) ->
         service: bound to every line.
         level: a level name of the standard library.
         log_dir: also write ``<service>.log`` there, rotated at 20 MB, as JSON.
+
+    Raises:
+        CannotStart: nothing can be written there.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -47,16 +51,22 @@ def configure(service: str, level: str = "INFO", log_dir: Path | None = None) ->
     console.setFormatter(_formatter(shared, terminal=sys.stderr.isatty()))
     handlers: list[logging.Handler] = [console]
     if log_dir is not None:
-        log_dir.mkdir(parents=True, exist_ok=True)
-        rotating = logging.handlers.RotatingFileHandler(
-            log_dir / f"{service}.log", maxBytes=_LOG_FILE_BYTES, backupCount=5
-        )
+        rotating = _rotating(log_dir, f"{service}.log")
         rotating.setFormatter(_formatter(shared, terminal=False))
         handlers.append(rotating)
     logging.basicConfig(handlers=handlers, level=level.upper(), force=True)
     logging.raiseExceptions = False  # a line that cannot be written would be printed with its secrets
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _rotating(folder: Path, name: str) -> logging.Handler:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return logging.handlers.RotatingFileHandler(folder / name, maxBytes=_LOG_FILE_BYTES, backupCount=5)
+    except OSError as error:
+        problem = f"no log can be written in {folder}: {error.strerror} (GEXLAKE_LOG_DIR)"
+        raise CannotStart(problem) from error
 
 
 def _formatter(shared: list[Processor], *, terminal: bool) -> logging.Formatter:

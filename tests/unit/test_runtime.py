@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
@@ -89,13 +90,35 @@ async def test_a_part_that_loses_its_cancellation_is_cancelled_again(
     assert len(lost) == 3
 
 
-def test_an_unusable_setting_ends_a_service_before_it_serves(capsys: pytest.CaptureFixture[str]) -> None:
-    async def serve(_settings: Settings, _stop: asyncio.Event) -> None:
-        pytest.fail("it serves")
+async def never_to_serve(_settings: Settings, _stop: asyncio.Event) -> None:
+    pytest.fail("it serves")
 
+
+def test_an_unusable_setting_ends_a_service_before_it_serves(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        run("tester", Settings, serve, nats_port=0)
+        run("tester", Settings, never_to_serve, nats_port=0)
     assert ended.value.code == 1
     told = capsys.readouterr().err
     assert told.startswith("gexlake: the setting GEXLAKE_NATS_PORT is unusable")
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("folder", "problem"),
+    [
+        ("/proc/nope", "No such file or directory"),
+        ("file", "File exists"),
+        ("file/logs", "Not a directory"),
+        ("taken", "Is a directory"),  # as in a folder that may only be read, the file cannot be opened
+    ],
+)
+def test_a_folder_that_takes_no_log_ends_a_service_in_one_line(
+    folder: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "taken" / "tester.log").mkdir(parents=True)
+    with pytest.raises(SystemExit) as ended:
+        run("tester", Settings, never_to_serve, log_dir=tmp_path / folder)
+    assert ended.value.code == 1
+    told = capsys.readouterr().err
+    assert told == f"gexlake: no log can be written in {tmp_path / folder}: {problem} (GEXLAKE_LOG_DIR)\n"
