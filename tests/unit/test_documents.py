@@ -15,10 +15,12 @@ from shared.settings import Settings
 
 ROOT: Final = Path(__file__).parents[2]
 SERVICES: Final = ("intake", "fetcher", "importer", "janitor")
-ELSEWHERE: Final = {"GEXLAKE_FAILPOINT", "GEXLAKE_IMPORTER_MEMORY"} | {
+ELSEWHERE: Final = {"GEXLAKE_FAILPOINT", "GEXLAKE_IMPORTER_MEMORY", "GEXLAKE_STOP_GRACE_PERIOD"} | {
     f"GEXLAKE_{volume}" for volume in ("LAKE", "SOURCE", "ARCHIVE", "STREAMS", "LOCAL_SOURCES")
 }
 """Names that compose.yaml or shared/failpoints.py read, and no settings class."""
+NOT_IN_CONTAINERS: Final = {"GEXLAKE_SSL_CERTFILE", "GEXLAKE_SSL_KEYFILE"}
+"""No file of the host is in a container."""
 
 
 def settings_of(service: str) -> type[Settings]:
@@ -55,9 +57,25 @@ def test_a_document_names_only_settings_that_exist(path: str) -> None:
     assert sorted(named_in((ROOT / path).read_text()) - ALL - ELSEWHERE) == []
 
 
-def test_compose_passes_on_every_setting_of_the_fetcher() -> None:
-    wanted = names_of(settings_of("fetcher")) - names_of(Settings)
-    assert sorted(wanted - named_in((ROOT / "compose.yaml").read_text())) == []
+@pytest.mark.parametrize("service", SERVICES)
+def test_compose_passes_on_every_setting_of_a_service(service: str) -> None:
+    wanted = names_of(settings_of(service)) - names_of(Settings) - NOT_IN_CONTAINERS
+    assert sorted(wanted - passed_on_to(service)) == []
+
+
+def passed_on_to(service: str) -> set[str]:
+    """Return the settings in a service's part of compose.yaml, and in what it merges."""
+    text = (ROOT / "compose.yaml").read_text()
+    part = re.search(rf"^  {service}:\n((?:   .*\n)*)", text, re.MULTILINE)
+    assert part is not None
+    anchors = re.findall(r"\*(\w+)", part[1])
+    merged = (re.search(rf"&{anchor}\n((?: .*\n)*)", text) for anchor in anchors)
+    return named_in(part[1]).union(*(named_in(each[1]) for each in merged if each))
+
+
+def test_containers_have_more_time_to_stop_than_work_in_hand_has() -> None:
+    (grace_s,) = re.findall(r"GEXLAKE_STOP_GRACE_PERIOD:-(\d+)s", (ROOT / "compose.yaml").read_text())
+    assert int(grace_s) >= Settings().drain_timeout_s + 10
 
 
 def test_the_failpoints_of_the_code_are_those_of_the_architecture() -> None:
