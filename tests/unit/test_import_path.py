@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,17 @@ def test_the_fast_path_is_taken_where_it_is_worth_its_memory(
     wanted: ImportPath, memory_mb: int, threads: int, size_bytes: int, path: ImportPath
 ) -> None:
     assert chosen(wanted, memory_mb, threads, size_bytes) is path
+
+
+def test_the_fast_path_is_taken_from_the_container_on_that_the_architecture_says() -> None:
+    text = (Path(__file__).parents[2] / "docs/architecture.md").read_text()
+    (said,) = re.findall(r"from `(\d+)m` on the fast path is taken", text)
+
+    def path_in(container_mb: int) -> ImportPath:
+        return chosen(ImportPath.AUTO, memory_for(ImportPath.AUTO, None, container_mb), 2, DAY_BYTES)
+
+    assert path_in(int(said)) is ImportPath.FAST
+    assert path_in(int(said) - 1) is ImportPath.BOUNDED
 
 
 @pytest.mark.parametrize(
