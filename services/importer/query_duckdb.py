@@ -21,7 +21,8 @@ MAX_ANSWER_BYTES: Final = 900_000
 """A NATS message holds 1 MiB; the rest is room for names and braces."""
 _BATCH_ROWS: Final = 50
 _QUOTES: Final = len('"": ')
-_EXPLAIN: Final = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?", re.IGNORECASE)
+_OPTIONS: Final = r"\(\s*(?:ANALYZE|FORMAT)\b(?:[\w\s,]|'\w*')*\)"
+_EXPLAIN: Final = re.compile(rf"\s*EXPLAIN(\s+ANALYZE)?(\s*{_OPTIONS})?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,9 @@ def _check(query: str) -> None:
     if kind is duckdb.StatementType.EXPLAIN:
         # EXPLAIN ANALYZE runs what it explains, and a read-only transaction does not hold COPY back.
         _check(_EXPLAIN.sub("", statements[0].query, count=1))
+    elif kind is duckdb.StatementType.MULTI:
+        # The values would be looked up first, and kept as a type.
+        raise QueryRefused("a PIVOT has to name the values that become columns: ON … IN (…)")
     elif kind is not duckdb.StatementType.SELECT:
         raise QueryRefused(f"only queries that read are answered, not {kind.name}")
 

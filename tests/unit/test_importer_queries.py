@@ -46,6 +46,11 @@ def test_a_query_is_answered_with_names_types_and_plain_values(lake: LakeOnDisk)
         "SHOW TABLES",
         "EXPLAIN SELECT 1",
         "explain analyze SELECT count(*) FROM gex_strikes",
+        "EXPLAIN (FORMAT json) SELECT 1",
+        "explain(analyze, format 'html') SELECT 1",
+        "EXPLAIN ANALYZE (FORMAT json) SELECT 1",
+        "EXPLAIN (SELECT 1)",
+        "PIVOT gex_snapshots ON min_dte IN (0, 1) USING count(*)",
         "SUMMARIZE gex_snapshots",
         "SELECT * FROM parquet_gex_strikes",
         "FROM import_jobs",
@@ -72,6 +77,9 @@ def test_every_kind_of_reading_is_answered(lake: LakeOnDisk, query: str) -> None
         "EXPLAIN ANALYZE COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
         "explain /* */ analyze COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
         "EXPLAIN (ANALYZE) COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
+        "EXPLAIN (ANALYZE, FORMAT json) COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
+        "EXPLAIN ANALYZE (FORMAT json) COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
+        "EXPLAIN (ANALYZE, FORMAT 'json) SELECT 1 --') COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
         "EXPLAIN EXPLAIN ANALYZE COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
         "COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
         "SELECT 1; DELETE FROM gex_strikes",
@@ -93,6 +101,14 @@ def test_what_does_not_read_the_lake_is_refused_and_changes_nothing(lake: LakeOn
         ask(lake, query.replace("{parquet}", str(parquet)))
     assert lake.rows("SELECT count(*) FROM gex_strikes") == [(6,)]
     assert lake.differences() == 0
+
+
+@pytest.mark.parametrize("before", ["", "EXPLAIN ", "EXPLAIN (FORMAT json) "])
+def test_a_pivot_that_does_not_name_its_values_is_told_to(lake: LakeOnDisk, before: str) -> None:
+    with pytest.raises(
+        QueryRefused, match=r"a PIVOT has to name the values that become columns: ON … IN \(…\)"
+    ):
+        ask(lake, f"{before}PIVOT (VALUES (1, 2)) t(a, b) ON a USING sum(b)")
 
 
 def test_rows_beyond_the_limit_are_left_out_and_it_says_so(lake: LakeOnDisk) -> None:
