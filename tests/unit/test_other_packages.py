@@ -197,6 +197,20 @@ def test_each_package_has_a_history_by_day_of_its_own(lake: LakeOnDisk) -> None:
     assert table(lake, "gex_history") == []
 
 
+def test_strike_rows_of_a_partition_are_what_their_comment_says(lake: LakeOnDisk) -> None:
+    (said,) = lake.rows(
+        "SELECT comment FROM duckdb_columns() WHERE (table_name, column_name) = ('partitions', 'strike_rows')"
+    )
+    assert said == (
+        "Rows in gex_strikes, or the table of the endpoint's strikes or contracts; 0 if it has none",
+    )
+    for package in (GEX, GREEKS, FLOW):
+        lake.bring_in(lake.stage(written(package.records), package.job))
+        (found,) = lake.rows(f"SELECT strike_rows FROM partitions WHERE endpoint = '{package.day.endpoint}'")
+        of_strikes = list(package.tables)[1:]
+        assert found == (sum(len(table(lake, name)) for name in of_strikes),)
+
+
 def test_contracts_may_be_short_and_have_nulls(lake: LakeOnDisk) -> None:
     rows = [
         [25000, None, None, -12.0],
