@@ -16,6 +16,7 @@ from uuid import UUID
 from shared.envelope import decode
 from shared.errors import MalformedMessage
 from shared.messages import (
+    Asked,
     Event,
     FileStaged,
     Job,
@@ -95,6 +96,9 @@ class JobState:
     parquet_bytes: int | None = None
     staged_path: str | None = None
     replay_of: str | None = None
+    force: bool = False
+    """Whether the partition is replaced even by worse data, and why."""
+    reason: str | None = None
     no_data: str | None = None
     """Why the job was skipped without a file: who said that there is no data for its day."""
 
@@ -189,13 +193,13 @@ def _take_in(event: Event, state: JobState, at: datetime) -> JobState:
 
 @_take_in.register
 def _requested(event: JobRequested, state: JobState, _at: datetime) -> JobState:
-    state = _told(state, Stage.FETCH)
+    state = _asked(event, state)
     return replace(state, job=event.job, url_sha256=event.url_sha256, fetch_command_seq=event.command_seq)
 
 
 @_take_in.register
 def _replayed(event: JobReplayed, state: JobState, at: datetime) -> JobState:
-    state = _told(replace(state, replay_of=event.replay_of), Stage.FETCH)
+    state = replace(_asked(event, state), replay_of=event.replay_of)
     if event.stage is Stage.FETCH:
         url_sha256 = event.url_sha256 or state.url_sha256
         return replace(state, fetch_command_seq=event.command_seq, url_sha256=url_sha256)
@@ -305,6 +309,10 @@ def _next_generation(state: JobState, job: Job, at: datetime) -> JobState:
         size_bytes=state.size_bytes,
         sha256=state.sha256,
     )
+
+
+def _asked(event: Asked, state: JobState) -> JobState:
+    return replace(_told(state, Stage.FETCH), force=event.force, reason=event.reason)
 
 
 def _told(state: JobState, stage: Stage) -> JobState:

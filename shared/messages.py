@@ -7,6 +7,7 @@ every type stands in ``tests/golden/``.
 from __future__ import annotations
 
 from datetime import date, timedelta
+from operator import not_
 from typing import Annotated, ClassVar, Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -135,7 +136,15 @@ class Event(Payload):
         return f"{self.job.job_id}:{self.job.generation}:{self.WHAT}"
 
 
-class JobRequested(Event):
+class Asked(Event):
+    """A job was asked for. What its command says of worse data is told, too: the command expires earlier."""
+
+    force: bool = Field(default=False, exclude_if=not_)
+    """Replace the partition even by worse data."""
+    reason: str | None = Field(default=None, exclude_if=not_)
+
+
+class JobRequested(Asked):
     """A client asked for the file, for the first time, again, or with a fresh signature."""
 
     TYPE = "gex.event.v1.requested"
@@ -234,7 +243,7 @@ class JobFailed(Event):
         return f"{super().msg_id}:{self.stage}:{self.failures}{waits}"
 
 
-class JobReplayed(Event):
+class JobReplayed(Asked):
     """The job's command was published again, as a new generation."""
 
     TYPE = "gex.event.v1.replayed"

@@ -80,7 +80,13 @@ class JobCommands:
                 log.info("job_already_queued", **_named(decision.job))
                 return decision.job
             command, sequence = await self._publish(bus, decision.command)
-            event = JobRequested(job=command.job, command_seq=sequence, url_sha256=asked.url_sha256)
+            event = JobRequested(
+                job=command.job,
+                command_seq=sequence,
+                url_sha256=asked.url_sha256,
+                force=command.force,
+                reason=command.reason,
+            )
             await self._announce(bus, event)
             log.info("job_queued", **_named(command.job))
             return command.job
@@ -116,6 +122,8 @@ class JobCommands:
             replay_of=replay_of,
             command_seq=sequence,
             url_sha256=digest_of_command(command),
+            force=command.force,
+            reason=command.reason,
         )
         await self._announce(bus, event)
         log.info("job_replayed", stage=command.STAGE, replay_of=replay_of, **_named(command.job))

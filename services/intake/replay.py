@@ -194,12 +194,14 @@ def rebuilt(state: JobState, stage: Stage) -> Command | None:
     """
     if stage is Stage.FETCH:
         urls = (state.job.base_url, state.job.base_url + ASK)
-        whole = next((url for url in urls if digest_of(url) == state.url_sha256), None)
-        return FetchFile(job=state.job, url=SecretStr(whole)) if whole else None
+        whole = next((SecretStr(url) for url in urls if digest_of(url) == state.url_sha256), None)
+        return FetchFile(job=state.job, url=whole, force=state.force, reason=state.reason) if whole else None
     if state.staged_path is None or state.sha256 is None or state.size_bytes is None:
         return None
     return ImportFile(
         job=state.job,
+        force=state.force,
+        reason=state.reason,
         staged_path=state.staged_path,
         size_bytes=state.size_bytes,
         sha256=state.sha256,

@@ -48,8 +48,8 @@ async def headers_at(bus: Bus, sequence: int) -> dict[str, str]:
     return message.headers or {}
 
 
-async def queue(intake: RunningIntake) -> str:
-    return str((await intake.queue(url=SIGNED_URL))["id"])
+async def queue(intake: RunningIntake, **body: Any) -> str:
+    return str((await intake.queue(url=SIGNED_URL, **body))["id"])
 
 
 async def stage_and_wait(intake: RunningIntake, bus: Bus) -> None:
@@ -131,6 +131,21 @@ async def test_an_import_command_that_is_gone_is_rebuilt_from_the_staged_file(
     again = await payload_at(bus, subjects.JOBS, answer["command_seq"])
     assert isinstance(again, ImportFile)
     assert (again.staged_path, again.size_bytes, again.sha256, again.modified_ns) == ("p", 70, SHA, 0)
+
+
+async def test_a_command_that_is_rebuilt_is_forced_as_the_one_that_is_gone(
+    intake: RunningIntake, bus: Bus
+) -> None:
+    url, why = DAY_URL.replace("gex_zero", "gex_one"), {"force": True, "reason": "vendor fixed it"}
+    staged, posted = await queue(intake, **why), (await intake.queue(url=url))["id"]
+    await stage_and_wait(intake, bus)
+    await intake.http.post(f"/jobs/{posted}/replay", json=why)
+    for job_id in (staged, staged, posted, posted):  # what is forced stays so
+        await bus.js.purge_stream(subjects.JOBS)
+        answer = json.loads((await ask(bus, job_id=job_id)).data)
+        again = await payload_at(bus, subjects.JOBS, answer["command_seq"])
+        assert isinstance(again, ImportFile if job_id == staged else FetchFile)
+        assert (again.force, again.reason) == (True, "vendor fixed it")
 
 
 async def test_a_job_whose_newest_fetch_failed_is_not_replayed_from_an_older_file(

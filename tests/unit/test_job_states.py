@@ -248,6 +248,18 @@ def test_a_replayed_fetch_starts_at_the_beginning() -> None:
     assert (state.status, state.stage, state.command_seq) == ("pending", "fetch", 5)
 
 
+def test_force_is_that_of_the_newest_generation() -> None:
+    reason = {"force": True, "reason": "the vendor corrected the day"}
+    forced = requested(ONE).model_copy(update=reason)
+    assert (state_after(in_order(forced)).force, state_after(in_order(forced)).reason) == (
+        True,
+        reason["reason"],
+    )
+    assert not state_after(in_order(forced, imported(ONE), requested(TWO))).force
+    again = replayed(TWO, Stage.IMPORT, 5).model_copy(update=reason)
+    assert state_after(in_order(*MAIN, again)).reason == reason["reason"]
+
+
 def test_facts_about_an_older_generation_change_nothing() -> None:
     state = state_after(in_order(*STORIES["refreshed while it was being fetched"]))
     assert (state.status, state.job.generation, state.snapshots) == ("started", 2, None)

@@ -144,8 +144,17 @@ def test_an_optional_field_may_be_missing(kind: str) -> None:
     content = golden(kind)
     for name, field in PAYLOADS[kind].model_fields.items():
         if not field.is_required():
-            del content["payload"][name]
+            content["payload"].pop(name, None)
     assert read(content).job == VALUES[kind].job
+
+
+@pytest.mark.parametrize("kind", ["gex.event.v1.requested", "gex.event.v1.replayed"])
+def test_a_fact_tells_of_force_and_its_reason_where_there_is_any(kind: str) -> None:
+    forced = VALUES[kind].model_copy(update={"force": True, "reason": "the vendor corrected the day"})
+    content = json.loads(sealed(forced).encode())
+    told = {"force": True, "reason": "the vendor corrected the day"}
+    assert content["payload"] == {**golden(kind)["payload"], **told}
+    assert read(content) == forced
 
 
 def test_a_field_of_the_wrong_type_is_told_without_the_url() -> None:
