@@ -28,7 +28,7 @@ from services.fetcher.circuit_breaker import (
     may_ask,
     without_probe,
 )
-from services.fetcher.errors import SourceLeftAlone
+from services.fetcher.errors import SourceLeftAlone, SourceUnavailable
 from services.fetcher.source import Body, Held, Source
 from services.fetcher.source_outcomes import Outcome, counted, outcome_of
 from shared import subjects
@@ -80,7 +80,7 @@ class Asking:
         """Take note of how the request ended.
 
         Raises:
-            SourceLeftAlone: it tried the source, for all, and in vain: that is to cost no attempt.
+            SourceLeftAlone: it tried the source, for all, and got no answer: that is to cost no attempt.
         """
         outcome = outcome_of(error)
         if self._base_url is None or (outcome is None and not self._is_probe):
@@ -97,7 +97,8 @@ class Asking:
             return after_a_failure(record, now, self._records.rules, was_probe=self._is_probe)
 
         after = await self._records.change(self._base_url, noted)
-        if self._is_probe and outcome is Outcome.FAILED and after is not None:
+        # Of an answer, such as 503, nobody knows whether it is the source's or this one file's.
+        if self._is_probe and isinstance(error, SourceUnavailable) and after is not None:
             self._records.verdict_on(after)
 
 

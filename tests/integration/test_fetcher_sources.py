@@ -130,7 +130,7 @@ async def test_a_request_that_tries_the_source_in_vain_costs_its_job_no_attempt(
     bus: Bus, settings: FetcherSettings, vendor: Vendor
 ) -> None:
     """However long the source is down: with one attempt more than failures are allowed, the job ends well."""
-    vendor.misbehave(NAMES[0], Misbehaviour(status=500, times=FAILURES + 3))
+    vendor.misbehave(NAMES[0], Misbehaviour(instead=b"", times=FAILURES + 3))
     command = a_day(vendor, NAMES[0])
     impatient = settings.model_copy(
         update={"max_attempts": FAILURES + 1, "source_pause_s": 0.1, "source_longest_pause_s": 0.1}
@@ -142,6 +142,25 @@ async def test_a_request_that_tries_the_source_in_vain_costs_its_job_no_attempt(
     assert failed is not None
     assert (failed.failures, failed.final) == (FAILURES, False)
     assert len(vendor.requests.seen) == FAILURES + 4
+
+
+async def test_a_file_that_the_source_never_gives_ends_though_it_alone_is_what_tries_the_source(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    vendor.misbehave(NAMES[0], Misbehaviour(status=500))
+    command = a_day(vendor, NAMES[0])
+    patient = settings.model_copy(
+        update={"max_attempts": FAILURES + 2, "source_pause_s": 0.1, "source_longest_pause_s": 0.1}
+    )
+    async with fetching(bus, patient):
+        await bus.send(command)
+
+        async def given_up() -> bool:
+            failed = await bus.last(JobFailed, command.job.job_id)
+            return failed is not None and failed.final
+
+        await eventually(given_up, what="the fetch is given up")
+    assert len(vendor.requests.seen) == FAILURES + 2
 
 
 async def test_hundreds_of_jobs_that_wait_for_a_source_do_not_hold_up_those_behind_them(

@@ -12,7 +12,14 @@ import pytest
 
 from services.fetcher import source_records_nats
 from services.fetcher.circuit_breaker import BreakerRules
-from services.fetcher.errors import FileIncomplete, SourceBusy, SourceLeftAlone, SourceMissing, StagingFull
+from services.fetcher.errors import (
+    FileIncomplete,
+    SourceBusy,
+    SourceLeftAlone,
+    SourceMissing,
+    SourceUnavailable,
+    StagingFull,
+)
 from services.fetcher.source_records_nats import SourceRecords
 from shared import subjects
 from shared.bus import Bus, connected
@@ -180,12 +187,24 @@ async def test_a_trying_request_that_fails_leaves_the_source_alone_for_longer(
     await fail(records, RULES.failures)
     clock.go_on(30)
     with pytest.raises(SourceLeftAlone) as raised:
-        await ask(records, SourceBusy(HOST, 503))
+        await ask(records, SourceUnavailable(HOST, "could not be reached"))
     assert raised.value.retry_after_s == 60
-    assert isinstance(raised.value.__context__, SourceBusy)
+    assert isinstance(raised.value.__context__, SourceUnavailable)
     record = await record_of(bus)
     assert record.open_until == clock() + timedelta(seconds=60)
-    assert record.last_error == str(SourceBusy(HOST, 503))
+    assert record.last_error == str(SourceUnavailable(HOST, "could not be reached"))
+
+
+async def test_a_trying_request_that_is_answered_is_an_attempt(
+    bus: Bus, records: SourceRecords, clock: Clock
+) -> None:
+    """It may be this one file that the source cannot give, and its ``Retry-After`` is obeyed."""
+    await fail(records, RULES.failures)
+    clock.go_on(30)
+    with pytest.raises(SourceBusy) as raised:
+        await ask(records, SourceBusy(HOST, 503, 300.0))
+    assert raised.value.retry_after_s == 300.0
+    assert (await record_of(bus)).open_until == clock() + timedelta(seconds=60)
 
 
 async def test_a_trying_request_that_breaks_off_after_the_source_has_answered_is_an_attempt(
