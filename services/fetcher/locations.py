@@ -63,8 +63,8 @@ class Locations:
         self._vendor = vendor
         self._turns = turns
         self._records = records
-        self._signed_for: str | None = None
-        """The source that the API last named, which is where it will lead again."""
+        self._signed_for: dict[tuple[str, str], str] = {}
+        """By ticker and endpoint the source that the API last named, which is where it will lead again."""
 
     async def find(self, url: str) -> Location:
         """Return where the file of a command's URL is.
@@ -79,12 +79,13 @@ class Locations:
         if partition is None:
             self._refuse_if_of_another_api(url)
             return Location(url, _name_in(url))
-        if self._signed_for is not None:
-            await self._records.check(self._signed_for)
+        pair = (partition.ticker, partition.endpoint)
+        if pair in self._signed_for:
+            await self._records.check(self._signed_for[pair])
         async with self._records.asking(url) as asking, self._turns.turn(partition):
             asking.begins()
             signed = await self._vendor.ask(partition)
-        self._signed_for = origin_of(signed)
+        self._signed_for[pair] = origin_of(signed) or ""
         is_packed = urlsplit(signed).path.lower().endswith(".gz")
         return Location(signed, vendor_name(partition, ".json.gz" if is_packed else ".json"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -224,8 +225,8 @@ async def test_fetchers_together_ask_once_a_second_and_end_with_all_days(
 async def test_while_the_files_source_is_left_alone_the_api_is_not_asked_for_its_urls(
     bus: Bus, settings: FetcherSettings, vendor: Vendor, api: StandInApi
 ) -> None:
-    days = [Partition("SPX", "gex_one", date(2025, 11, day)) for day in (10, 11, 12)]
-    trying = Partition("SPX", "gex_zero", date(2025, 11, 14))
+    days = [replace(DAY, trading_day=date(2025, 11, day)) for day in (10, 11, 12)]
+    trying = replace(DAY, trading_day=date(2025, 11, 13))
     first, commands = asking_for(settings), [asking_for(settings, day) for day in days]
     async with fetching(bus, settings):
         await bus.send(first)
