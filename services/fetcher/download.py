@@ -127,10 +127,10 @@ async def _receive(body: Body, spool: Spool, tell: Tell, limits: Limits) -> int:
     received, pace = body.start_bytes, Pace(body.source, limits.least_speed)
     async with aclosing(body.chunks) as chunks:
         while (chunk := await pace.next(chunks)) is not None:
-            await limits.bandwidth.take(len(chunk))
             received += len(chunk)
             _check_size(body, received, limits.max_bytes)
             await spool.add(chunk)
+            await limits.bandwidth.take(len(chunk))
             await tell(received, body.total_bytes)
     return received
 
