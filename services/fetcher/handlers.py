@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from services.fetcher.download import Limits, download, partial_of
-from services.fetcher.errors import SourceRefused
+from services.fetcher.errors import SourceRefused, StagingFailed
 from services.fetcher.left_partials import remove_dead
 from services.fetcher.locations import Locations
 from services.fetcher.source import Source
@@ -117,9 +117,13 @@ async def _tidy(job: Job, bus: Bus, paths: LakePaths) -> None:
     then. Whichever of the two looks last, after it has let go of its own, finds what the other one left.
     """
     last = await bus.last(FileStaged, job.job_id)
-    if last is not None and not last.job.is_older_than(job):
-        staged = paths.staged_from_relative(last.staged_path)
+    if last is None or last.job.is_older_than(job) or await is_superseded(bus, last.job):
+        return
+    staged = paths.staged_from_relative(last.staged_path)
+    try:
         await blocking(staged, remove_dead, staged.parent, job.job_id)
+    except StagingFailed as error:  # the job is done all the same, and the sweep will come by
+        log.warning("partial_files_not_removed", error=str(error))
 
 
 async def _is_done(command: FetchFile, bus: Bus, paths: LakePaths) -> bool:
