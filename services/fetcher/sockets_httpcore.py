@@ -71,6 +71,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
         self._socket = connection
         # Whoever reads in a thread has it: the number of a closed socket may be another connection's at once.
         self._reading = threading.Lock()
+        self._broke: OSError | None = None
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         """Return what is there, of at most ``max_bytes``, as soon as anything is; nothing at the end.
@@ -139,7 +140,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
             raise
 
     async def aclose(self) -> None:
-        """Close the connection; a thread that still reads is waited for, which takes ``GATHER_S`` at most."""
+        """Close the connection; the loop waits for a thread that still reads, for ``GATHER_S`` at most."""
         with self._reading:
             self._socket.close()
 
@@ -207,6 +208,8 @@ class SocketStream(httpcore.AsyncNetworkStream):
     def _fill(self, room: memoryview) -> int:
         filled, until = 0, monotonic() + GATHER_S
         with self._reading:
+            if self._broke is not None:
+                raise self._broke
             while filled < len(room):
                 try:
                     count = self._socket.recv_into(room[filled:])
@@ -216,10 +219,11 @@ class SocketStream(httpcore.AsyncNetworkStream):
                     if not filled:
                         raise
                     break
-                except OSError:
+                except OSError as error:
                     if not filled:
                         raise
-                    break  # the next read is told of it again
+                    self._broke = error  # the kernel tells it once, and an end after that
+                    break
                 if not count:
                     break
                 filled += count

@@ -2,7 +2,8 @@
 
 By itself Linux begins only when much memory is dirty, which a file of 150 MB does not make: then the flush at
 its end writes all of it, while neither the network nor a processor has anything to do for that file. This
-makes nothing durable (there is no barrier, and errors are the flush's to tell), and it waits for nothing.
+makes nothing durable (there is no barrier, and errors are the flush's to tell), and waits only for a place in
+the queue of the disk.
 """
 
 from __future__ import annotations

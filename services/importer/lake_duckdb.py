@@ -180,7 +180,7 @@ class Lake:
         finally:
             try:
                 connection.execute(memory_limit(self._memory_mb))
-            except duckdb.Error as error:  # the instance is invalid; the next one has all its memory
+            except duckdb.Error as error:  # invalid, or interrupted: the next import sets it again
                 log.warning("memory_limit_not_restored", error=str(error))
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:

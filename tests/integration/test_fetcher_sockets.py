@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import struct
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -124,6 +125,56 @@ async def test_a_source_that_is_silent_is_given_up_on_and_keeps_no_thread(
             await waiting
         with pytest.raises(httpcore.ReadTimeout):
             await silent.read(1000, 0.05)
+
+
+async def test_a_connection_is_not_closed_while_a_thread_reads_from_it() -> None:
+    """By TLS the library has the number of the socket in hand, which the next connection may be given."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Slow(socket.socket):
+        is_read = False
+
+        def recv_into(self, *_: object, **__: object) -> int:
+            self.is_read = True
+            begun.set()
+            assert may_end.wait(10)
+            self.is_read = False
+            return 0
+
+        def close(self) -> None:
+            assert not self.is_read
+            super().close()
+
+    connection = Slow()
+    stream = SocketStream(connection)
+    reading = asyncio.create_task(stream.fill(memoryview(bytearray(10)), 10))
+    assert await asyncio.to_thread(begun.wait, 10)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    threading.Timer(0.05, may_end.set).start()
+    await stream.aclose()
+    assert connection.fileno() == -1
+
+
+async def test_a_connection_that_broke_after_some_bytes_is_not_at_its_end() -> None:
+    """The kernel tells of a reset once, and of an end from then on."""
+
+    class Breaking(socket.socket):
+        reads = 0
+
+        def recv_into(self, *_: object, **__: object) -> int:
+            self.reads += 1
+            if self.reads == 2:
+                raise ConnectionResetError(104, "Connection reset by peer")
+            return 3 if self.reads == 1 else 0
+
+    stream = SocketStream(Breaking())
+    room = memoryview(bytearray(100))
+    assert await stream.fill(room, 10) == 3
+    with pytest.raises(httpcore.ReadError):
+        await stream.fill(room, 10)
+    await stream.aclose()
 
 
 async def test_a_read_that_is_cancelled_takes_nothing_from_the_next_connection() -> None:
