@@ -8,10 +8,12 @@ import gzip
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from services.fetcher.bandwidth import Bandwidth
 from services.fetcher.download import Limits, download, partial_of
 from services.fetcher.errors import (
     FileIncomplete,
@@ -129,6 +131,18 @@ async def test_a_cancelled_download_leaves_nothing(final: Path) -> None:
     source = ChunkSource([b"[" * BLOCK_BYTES], ends=False)  # and has no entity tag
     task = asyncio.create_task(fetch(source, final))
     await eventually(lambda: [path for path in final.parent.glob(".*") if path.stat().st_size])
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_chunk_that_waits_for_the_cap_is_on_disk_meanwhile(final: Path) -> None:
+    source = ChunkSource([b"[" * BLOCK_BYTES], ends=False)
+    limits = replace(LIMITS, bandwidth=Bandwidth(bytes_per_s=10_000))
+    task = asyncio.create_task(fetch(source, final, limits))
+    await eventually(
+        lambda: [path for path in final.parent.glob(".*") if path.stat().st_size == BLOCK_BYTES], within_s=10
+    )
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
