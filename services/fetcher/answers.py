@@ -75,6 +75,16 @@ def refusal(host: str, status: int, retry_after_s: float | None = None) -> Gexla
     return UnusableAnswer(host, f"answered {status}")
 
 
+def slowest_answer_s(connect_s: float, read_s: float) -> float:
+    """Return how long the head of an answer may take, redirects included.
+
+    Args:
+        connect_s: how long finding and connecting may take, and again the handshake of TLS.
+        read_s: how long the source may say nothing.
+    """
+    return 2 * connect_s + read_s
+
+
 def retry_after_s(value: str | None, now: datetime) -> float | None:
     """Return what a ``Retry-After`` means in seconds from now; None if it is missing or cannot be read.
 

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from services.fetcher.answers import slowest_answer_s
 from services.fetcher.circuit_breaker import BreakerRules
 from shared.settings import aliases
 from shared.source_settings import SourceSettings
@@ -62,6 +63,5 @@ class FetcherSettings(SourceSettings):
             failures=self.source_max_failures,
             pause_s=self.source_pause_s,
             longest_pause_s=self.source_longest_pause_s,
-            # Connecting and the handshake of TLS have the one time each.
-            probe_s=2 * self.fetch_connect_timeout_s + self.fetch_read_timeout_s,
+            probe_s=slowest_answer_s(self.fetch_connect_timeout_s, self.fetch_read_timeout_s),
         )

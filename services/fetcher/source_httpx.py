@@ -22,6 +22,7 @@ from services.fetcher.answers import (
     redirect_target,
     refusal,
     retry_after_s,
+    slowest_answer_s,
 )
 from services.fetcher.body_httpx import chunks
 from services.fetcher.errors import SourceTooSlow, UnusableAnswer
@@ -74,8 +75,9 @@ class HttpxSource:
         self._client = client
         self._gate = gate
         timeout = client.timeout
-        # Connecting and the handshake of TLS have the one time each.
-        self._answer_s = 2 * timeout.connect + timeout.read if timeout.connect and timeout.read else None
+        self._answer_s = (
+            slowest_answer_s(timeout.connect, timeout.read) if timeout.connect and timeout.read else None
+        )
 
     @asynccontextmanager
     async def open(self, url: str, held: Held | None = None) -> AsyncIterator[Body]:
@@ -95,27 +97,27 @@ class HttpxSource:
             await response.aclose()
 
     async def _follow(self, url: str, headers: dict[str, str]) -> httpx.Response:
+        """Return the answer, of which the head has come: in time, and not byte by byte for an hour."""
         first_host = host_of(url)
-        for _ in range(MAX_REDIRECTS + 1):
-            response = await self._answer(url, headers)
-            if response.status_code not in REDIRECTS:
-                return response
-            await response.aclose()
-            url = redirect_target(self._gate, url, response.extensions[REDIRECTS_TO])
-        raise UnusableAnswer(first_host, f"redirects more than {MAX_REDIRECTS} times")
-
-    async def _answer(self, url: str, headers: dict[str, str]) -> httpx.Response:
-        """Return the answer, of which the head has come: not byte by byte for an hour."""
         try:
             async with asyncio.timeout(self._answer_s) as deadline:
-                with translated(host_of(url)):
-                    request = self._client.build_request("GET", url, headers=headers)
-                    return await self._client.send(request, stream=True)
+                for _ in range(MAX_REDIRECTS + 1):
+                    response = await self._answer(url, headers)
+                    if response.status_code not in REDIRECTS:
+                        return response
+                    await response.aclose()
+                    url = redirect_target(self._gate, url, response.extensions[REDIRECTS_TO])
         except TimeoutError as error:
             if not deadline.expired():
                 raise
             what = f"had not answered after {self._answer_s:g} s (GEXLAKE_FETCH_READ_TIMEOUT_S)"
             raise SourceTooSlow(host_of(url), what) from error
+        raise UnusableAnswer(first_host, f"redirects more than {MAX_REDIRECTS} times")
+
+    async def _answer(self, url: str, headers: dict[str, str]) -> httpx.Response:
+        with translated(host_of(url)):
+            request = self._client.build_request("GET", url, headers=headers)
+            return await self._client.send(request, stream=True)
 
 
 def _is_rest(response: httpx.Response, held: Held) -> bool:
