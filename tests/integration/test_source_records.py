@@ -85,6 +85,12 @@ async def fail(records: SourceRecords, times: int = 1, url: str = URL) -> None:
             await ask(records, SourceBusy(HOST, 503), url)
 
 
+async def fail_until_one_may_try(records: SourceRecords, clock: Clock) -> None:
+    """Have the source left alone, and that time pass."""
+    await fail(records, RULES.failures)
+    clock.go_on(30)
+
+
 async def record_of(bus: Bus, base_url: str = HOST) -> SourceRecord:
     message = await bus.js.get_last_msg(subjects.SOURCES, subjects.source(base_url))
     return SourceRecord.model_validate_json(message.data or b"")
@@ -148,8 +154,7 @@ async def test_a_source_given_up_on_is_left_alone_by_all_fetchers_and_after_a_re
 async def test_one_of_all_fetchers_tries_the_source_again(
     bus: Bus, other_bus: Bus, records: SourceRecords, clock: Clock
 ) -> None:
-    await fail(records, RULES.failures)
-    clock.go_on(30)
+    await fail_until_one_may_try(records, clock)
     both = (records, SourceRecords(other_bus, RULES))
     over = asyncio.Event()
 
@@ -171,8 +176,7 @@ async def test_one_of_all_fetchers_tries_the_source_again(
 async def test_others_follow_as_soon_as_the_trying_request_is_answered(
     bus: Bus, records: SourceRecords, clock: Clock
 ) -> None:
-    await fail(records, RULES.failures)
-    clock.go_on(30)
+    await fail_until_one_may_try(records, clock)
     async with records.asking(URL) as asking:
         with pytest.raises(SourceLeftAlone):
             await ask(records)
@@ -184,8 +188,7 @@ async def test_others_follow_as_soon_as_the_trying_request_is_answered(
 async def test_a_trying_request_that_fails_leaves_the_source_alone_for_longer(
     bus: Bus, records: SourceRecords, clock: Clock
 ) -> None:
-    await fail(records, RULES.failures)
-    clock.go_on(30)
+    await fail_until_one_may_try(records, clock)
     with pytest.raises(SourceLeftAlone) as raised:
         await ask(records, SourceUnavailable(HOST, "could not be reached"))
     assert raised.value.retry_after_s == 60
@@ -199,8 +202,7 @@ async def test_a_trying_request_that_is_answered_is_an_attempt(
     bus: Bus, records: SourceRecords, clock: Clock
 ) -> None:
     """It may be this one file that the source cannot give, and its ``Retry-After`` is obeyed."""
-    await fail(records, RULES.failures)
-    clock.go_on(30)
+    await fail_until_one_may_try(records, clock)
     with pytest.raises(SourceBusy) as raised:
         await ask(records, SourceBusy(HOST, 503, 300.0))
     assert raised.value.retry_after_s == 300.0
@@ -210,8 +212,7 @@ async def test_a_trying_request_that_is_answered_is_an_attempt(
 async def test_a_trying_request_that_breaks_off_after_the_source_has_answered_is_an_attempt(
     bus: Bus, records: SourceRecords, clock: Clock
 ) -> None:
-    await fail(records, RULES.failures)
-    clock.go_on(30)
+    await fail_until_one_may_try(records, clock)
     with pytest.raises(FileIncomplete):
         await break_off(records)
     assert (await record_of(bus)).open_until == clock() + timedelta(seconds=60)
@@ -220,8 +221,7 @@ async def test_a_trying_request_that_breaks_off_after_the_source_has_answered_is
 async def test_trouble_of_our_own_lets_another_request_try_the_source(
     records: SourceRecords, clock: Clock, bus: Bus
 ) -> None:
-    await fail(records, RULES.failures)
-    clock.go_on(30)
+    await fail_until_one_may_try(records, clock)
     for _ in range(2):
         with pytest.raises(StagingFull):
             async with records.asking(URL):
@@ -233,8 +233,7 @@ async def test_trouble_of_our_own_lets_another_request_try_the_source(
 async def test_a_trying_request_whose_fetcher_is_stopped_lets_another_one_try_at_once(
     records: SourceRecords, clock: Clock, bus: Bus
 ) -> None:
-    await fail(records, RULES.failures)
-    clock.go_on(30)
+    await fail_until_one_may_try(records, clock)
     asked = asyncio.Event()
 
     async def try_it() -> None:
