@@ -85,7 +85,8 @@ class Locations:
         async with self._records.asking(url) as asking, self._turns.turn(partition):
             asking.begins()
             signed = await self._vendor.ask(partition)
-        self._signed_for[pair] = origin_of(signed) or ""
+        if source := origin_of(signed):
+            self._signed_for[pair] = source
         is_packed = urlsplit(signed).path.lower().endswith(".gz")
         return Location(signed, vendor_name(partition, ".json.gz" if is_packed else ".json"))
 
