@@ -12,7 +12,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from ipaddress import ip_address
 from itertools import chain, zip_longest
 from typing import Final, TypeAlias
@@ -37,8 +37,10 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[Address]]]
 """Takes a host and a port, returns the addresses; raises ``OSError``."""
 
 
-_lookups: Final = ThreadPoolExecutor(64, "resolve")
-"""Threads of their own: a name server that is silent keeps one long after its question was given up on."""
+@cache
+def _lookups() -> ThreadPoolExecutor:
+    """Return threads of their own: a silent name server keeps one long after its question was given up on."""
+    return ThreadPoolExecutor(64, "resolve")
 
 
 async def resolve(host: str, port: int) -> list[Address]:
@@ -48,7 +50,7 @@ async def resolve(host: str, port: int) -> list[Address]:
         OSError: it knows none.
     """
     ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    found = await asyncio.get_running_loop().run_in_executor(_lookups, ask)
+    found = await asyncio.get_running_loop().run_in_executor(_lookups(), ask)
     return [ip_address(socket_address[0]) for *_, socket_address in found]
 
 
