@@ -25,13 +25,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench.generator import Day, DayFacts
 from bench.stack import Stack, StackError
 from bench.vendor import Vendor
-from cli.answers import JobAnswer
-from cli.errors import CommandFailed
-from cli.intake_httpx import Intake
-from cli.lake_nats import Rows, query
-from cli.settings import CliSettings
-from cli.tables import console, rows_table
-from cli.watch import follow, shown_on
+from gexlake.cli.answers import JobAnswer
+from gexlake.cli.errors import CommandFailed
+from gexlake.cli.intake_client import Intake
+from gexlake.cli.lake_client import Rows, query
+from gexlake.cli.settings import CliSettings
+from gexlake.cli.tables import console, rows_table
+from gexlake.cli.watch import follow, shown_on
 from shared.partition import Partition
 from shared.paths import LakePaths
 

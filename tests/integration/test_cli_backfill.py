@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bench.nats_server import NatsServer
-from cli import backfill as command
-from cli.__main__ import main
+from gexlake.cli import backfill as command
+from gexlake.cli.__main__ import main
 from services.intake.settings import IntakeSettings
 from shared import subjects
 from shared.bus import Bus

@@ -16,7 +16,7 @@ from nats import micro
 from nats.micro.request import Request
 
 from bench.nats_server import NatsServer, free_port
-from cli.__main__ import main
+from gexlake.cli.__main__ import main
 from shared import subjects
 
 ANSWER = {
@@ -174,7 +174,7 @@ async def test_an_importer_that_is_down_is_told(
 async def test_an_importer_that_hangs_is_not_waited_for_without_end(
     lake: FakeLake, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.lake_nats.GRACE_S", 0.1)
+    monkeypatch.setattr("gexlake.cli.lake_client.GRACE_S", 0.1)
     lake.silent = True
     status, _, err = await say("select 1", "--timeout", "0.1")
     assert status == 1

@@ -11,12 +11,21 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from cli import backfill as command
-from cli.__main__ import main
-from cli.answers import JobAnswer
-from cli.backfill_days import Backfilled, Ended, Outcome, Plan, PlanJobs, Standing, Trouble, how_it_ended
-from cli.backfill_shown import STANDSTILL_S, outcome_shown, plan_shown, shown_on
-from cli.errors import RequestRefused, UnexpectedAnswer
+from gexlake.cli import backfill as command
+from gexlake.cli.__main__ import main
+from gexlake.cli.answers import JobAnswer
+from gexlake.cli.backfill_days import (
+    Backfilled,
+    Ended,
+    Outcome,
+    Plan,
+    PlanJobs,
+    Standing,
+    Trouble,
+    how_it_ended,
+)
+from gexlake.cli.backfill_view import STANDSTILL_S, outcome_shown, plan_shown, shown_on
+from gexlake.cli.errors import RequestRefused, UnexpectedAnswer
 from services.intake.backfill_plan import Standing as ToldByIntake
 from tests.support.fake_intake import FakeIntake, fake_intake
 

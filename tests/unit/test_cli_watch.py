@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.answers import JobAnswer
-from cli.errors import CommandFailed, IntakeUnreachable, RequestRefused, UnexpectedAnswer
-from cli.watch import PATIENCE_S, POLL_S, follow, shown_on, summary
+from gexlake.cli.answers import JobAnswer
+from gexlake.cli.errors import CommandFailed, IntakeUnreachable, RequestRefused, UnexpectedAnswer
+from gexlake.cli.watch import PATIENCE_S, POLL_S, follow, shown_on, summary
 from shared.job_states import Status
 
 ID = "6f2f5b1e-0000-5000-8000-000000000000"

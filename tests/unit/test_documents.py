@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from pydantic import AliasChoices
 
-from cli.settings import CliSettings
+from gexlake.cli.settings import CliSettings
 from shared.settings import Settings
 
 ROOT: Final = Path(__file__).parents[2]

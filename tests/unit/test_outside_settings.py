@@ -9,7 +9,7 @@ import pytest
 from pydantic import AliasChoices
 
 from bench.stack import is_setting
-from cli.settings import CliSettings
+from gexlake.cli.settings import CliSettings
 from services.fetcher.settings import FetcherSettings
 from services.importer.settings import ImporterSettings
 from services.intake.settings import IntakeSettings

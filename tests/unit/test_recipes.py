@@ -15,8 +15,8 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from cli import lake_nats
-from cli.commands import app
+from gexlake.cli import lake_client
+from gexlake.cli.commands import app
 from services.importer.queries_nats import Queries
 from shared import __version__
 from tests.support.lake import LakeOnDisk, a_record
@@ -314,7 +314,7 @@ def test_a_program_finds_what_the_files_say(
         result = CliRunner().invoke(app, command[1:], catch_exceptions=False)
         return subprocess.CompletedProcess(command, result.exit_code, result.stdout, result.stderr)
 
-    monkeypatch.setattr(lake_nats, "_connect", connect)
+    monkeypatch.setattr(lake_client, "_connect", connect)
     monkeypatch.setattr(subprocess, "run", run)
     names: dict[str, Any] = {}
     exec(compile(recipe.code, f"docs/queries.md: {recipe.name}", "exec"), names)  # noqa: S102 (ours)

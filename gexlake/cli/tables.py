@@ -15,8 +15,8 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from cli.answers import JobAnswer
-from cli.lake_nats import Rows
+from gexlake.cli.answers import JobAnswer
+from gexlake.cli.lake_client import Rows
 from shared.job_states import Status
 
 _PIPED_WIDTH: Final = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from cli.commands import app
+from gexlake.cli.commands import app
 from shared.errors import GexlakeError
 
 

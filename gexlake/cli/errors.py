@@ -8,7 +8,7 @@
     ├── LakeUnreachable      the broker is there, the importer does not answer
     └── QueryRefused         the importer said no
 
-``cli.__main__`` prints the message and exits with status 1.
+``gexlake.cli.__main__`` prints the message and exits with status 1.
 """
 
 from __future__ import annotations

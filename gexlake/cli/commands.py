@@ -11,14 +11,14 @@ from typing import Annotated, Any
 import typer
 
 import shared
-from cli.answers import JobAnswer
-from cli.backfill import backfill
-from cli.errors import UnexpectedAnswer
-from cli.intake_httpx import Intake
-from cli.lake_nats import Rows, query
-from cli.settings import CliSettings
-from cli.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
-from cli.watch import follow, shown_on, summary
+from gexlake.cli.answers import JobAnswer
+from gexlake.cli.backfill import backfill
+from gexlake.cli.errors import UnexpectedAnswer
+from gexlake.cli.intake_client import Intake
+from gexlake.cli.lake_client import Rows, query
+from gexlake.cli.settings import CliSettings
+from gexlake.cli.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
+from gexlake.cli.watch import follow, shown_on, summary
 from shared.job_states import Status
 from shared.settings import load
 from shared.subjects import Priority, Stage

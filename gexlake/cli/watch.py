@@ -19,8 +19,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from cli.answers import JobAnswer
-from cli.errors import IntakeUnreachable, RequestRefused
+from gexlake.cli.answers import JobAnswer
+from gexlake.cli.errors import IntakeUnreachable, RequestRefused
 from shared.job_states import Status
 from shared.subjects import Stage
 

@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from cli.answers import JobAnswer, read_as
-from cli.errors import RequestRefused, UnexpectedAnswer
+from gexlake.cli.answers import JobAnswer, read_as
+from gexlake.cli.errors import RequestRefused, UnexpectedAnswer
 from shared.job_states import Status
 
 _PAGE: Final = 500

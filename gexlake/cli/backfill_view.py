@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from cli.backfill_days import Backfilled, Ended, Outcome, Plan, PlannedDay, Standing, Trouble
-from cli.tables import new_table
+from gexlake.cli.backfill_days import Backfilled, Ended, Outcome, Plan, PlannedDay, Standing, Trouble
+from gexlake.cli.tables import new_table
 
 Show = Callable[[Backfilled], None]
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from cli.errors import UnexpectedAnswer
+from gexlake.cli.errors import UnexpectedAnswer
 from shared.job_states import FINISHED, Status
 from shared.subjects import Stage
 

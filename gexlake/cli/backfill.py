@@ -8,12 +8,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from cli.backfill_days import Backfilled, Outcome, Plan, PlanJobs
-from cli.backfill_shown import outcome_shown, plan_shown, shown_on
-from cli.intake_httpx import Intake
-from cli.settings import CliSettings
-from cli.tables import console
-from cli.watch import follow
+from gexlake.cli.backfill_days import Backfilled, Outcome, Plan, PlanJobs
+from gexlake.cli.backfill_view import outcome_shown, plan_shown, shown_on
+from gexlake.cli.intake_client import Intake
+from gexlake.cli.settings import CliSettings
+from gexlake.cli.tables import console
+from gexlake.cli.watch import follow
 from shared.settings import load
 from shared.subjects import Priority
 

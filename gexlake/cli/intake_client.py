@@ -11,8 +11,8 @@ from urllib.parse import quote
 import httpx
 
 import shared
-from cli.errors import IntakeUnreachable, RequestRefused, UnexpectedAnswer
-from cli.settings import CliSettings
+from gexlake.cli.errors import IntakeUnreachable, RequestRefused, UnexpectedAnswer
+from gexlake.cli.settings import CliSettings
 from shared.addresses import is_loopback
 
 _TIMEOUT_S: Final = 20.0

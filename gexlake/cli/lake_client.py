@@ -17,7 +17,7 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from nats.micro.request import ERROR_HEADER
 from pydantic import BaseModel, ValidationError, model_validator
 
-from cli.errors import BrokerUnreachable, LakeUnreachable, QueryRefused, UnexpectedAnswer
+from gexlake.cli.errors import BrokerUnreachable, LakeUnreachable, QueryRefused, UnexpectedAnswer
 from shared import subjects
 from shared.settings import Settings
 
