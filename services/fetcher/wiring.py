@@ -14,7 +14,7 @@ import structlog
 
 from services.fetcher.bandwidth import Bandwidth
 from services.fetcher.download import Limits
-from services.fetcher.handlers import fetch_file
+from services.fetcher.handler import fetch_file
 from services.fetcher.left_partials import sweep_tree
 from services.fetcher.locations import Locations
 from services.fetcher.network_httpcore import GatedBackend
