@@ -14,8 +14,8 @@ from typing import Final, cast
 import httpcore
 import httpx
 
+from services.fetcher.download.ranges import length
 from services.fetcher.errors_httpx import translated
-from services.fetcher.ranges import length
 from services.fetcher.sockets_httpcore import SocketStream
 from services.fetcher.source import Chunk
 

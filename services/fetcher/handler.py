@@ -7,14 +7,14 @@ from pathlib import Path
 
 import structlog
 
-from services.fetcher.download import Limits, download, partial_of
+from services.fetcher.download.attempt import Limits, download, partial_of
+from services.fetcher.download.block_writer import blocking
+from services.fetcher.download.partial_recovery import remove_dead
+from services.fetcher.download.staged_files import StagedFile, find
 from services.fetcher.errors import SourceRefused, StagingFailed
-from services.fetcher.left_partials import remove_dead
 from services.fetcher.locations import Locations
 from services.fetcher.source import Source
 from services.fetcher.source_records_nats import AskedSource, SourceRecords
-from services.fetcher.spool import blocking
-from services.fetcher.staged_files import StagedFile, find
 from services.fetcher.vendor_errors import NoHistory
 from shared.bus import Bus
 from shared.failpoints import failpoint

@@ -25,10 +25,10 @@ from services.fetcher.answers import (
     slowest_answer_s,
 )
 from services.fetcher.body_httpx import chunks
+from services.fetcher.download.ranges import length, range_request, strong_etag, total_of_rest
 from services.fetcher.errors import SourceTooSlow, UnusableAnswer
 from services.fetcher.errors_httpx import translated
 from services.fetcher.network_httpcore import REDIRECTS_TO, GatedBackend, GatedTransport
-from services.fetcher.ranges import length, range_request, strong_etag, total_of_rest
 from services.fetcher.source import Body, Held
 from shared.sources import SourceGate
 

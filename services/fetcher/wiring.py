@@ -12,13 +12,13 @@ from typing import Final
 
 import structlog
 
-from services.fetcher.bandwidth import Bandwidth
-from services.fetcher.download import Limits
+from services.fetcher.download.attempt import Limits
+from services.fetcher.download.bandwidth import Bandwidth
+from services.fetcher.download.partial_recovery import sweep_tree
+from services.fetcher.download.stall_detector import MinimumSpeed
 from services.fetcher.handler import fetch_file
-from services.fetcher.left_partials import sweep_tree
 from services.fetcher.locations import Locations
 from services.fetcher.network_httpcore import GatedBackend
-from services.fetcher.pace import MinimumSpeed
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.source import Body, Held, Source
 from services.fetcher.source_httpx import HttpxSource, new_client

@@ -17,10 +17,10 @@ import pytest
 
 from bench.vendor import Misbehaviour, Vendor
 from services.fetcher import errors
-from services.fetcher.download import download, partial_of
+from services.fetcher.download.attempt import download, partial_of
+from services.fetcher.download.block_writer import blocking
+from services.fetcher.download.staged_files import StagedFile
 from services.fetcher.settings import FetcherSettings
-from services.fetcher.spool import blocking
-from services.fetcher.staged_files import StagedFile
 from services.fetcher.wiring import new_limits, sources
 from shared.errors import GexlakeError, Terminal, Transient
 from shared.paths import is_partial

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.fetcher.content import Content
+from services.fetcher.download.content import Content
 from services.fetcher.errors import FileTooLarge, NotAHistoryFile
 
 HOST = "https://hist.gex.bot"

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from services.fetcher.bandwidth import Bandwidth
-from services.fetcher.download import Limits, download, partial_of
+from services.fetcher.download.attempt import Limits, download, partial_of
+from services.fetcher.download.bandwidth import Bandwidth
+from services.fetcher.download.block_writer import BLOCK_BYTES, blocking
+from services.fetcher.download.partial_files import PartialFile
 from services.fetcher.errors import (
     FileIncomplete,
     FileTooLarge,
@@ -23,9 +25,7 @@ from services.fetcher.errors import (
     StagingFailed,
     StagingFull,
 )
-from services.fetcher.partial_files import PartialFile
 from services.fetcher.source import Body, Held
-from services.fetcher.spool import BLOCK_BYTES, blocking
 from shared.errors import NotNow
 from shared.paths import is_partial
 from tests.support.poll import eventually

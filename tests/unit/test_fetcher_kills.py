@@ -12,7 +12,7 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.fetcher.partial_files import PartialFile
+from services.fetcher.download.partial_files import PartialFile
 from shared.paths import is_partial
 
 SOURCE = "https://hist.gex.bot"

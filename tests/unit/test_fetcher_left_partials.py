@@ -10,9 +10,16 @@ from uuid import UUID
 
 import pytest
 
-from services.fetcher import resume_notes
-from services.fetcher.left_partials import STALE_AFTER_S, locked, name_of, remove_dead, sweep_tree, take_over
-from services.fetcher.resume_notes import ResumeNote
+from services.fetcher.download import resume_metadata
+from services.fetcher.download.partial_recovery import (
+    STALE_AFTER_S,
+    locked,
+    name_of,
+    remove_dead,
+    sweep_tree,
+    take_over,
+)
+from services.fetcher.download.resume_metadata import ResumeNote
 from shared.paths import is_partial, resume_note
 
 JOB = UUID("12345678-1234-5678-1234-567812345678")
@@ -31,7 +38,7 @@ def left(final: Path, note: ResumeNote | None = None) -> Path:
     path = name_of(final, JOB, "00000000")
     path.write_bytes(b"[1,2,")
     if note:
-        resume_notes.write(resume_note(path), note)
+        resume_metadata.write(resume_note(path), note)
     return path
 
 

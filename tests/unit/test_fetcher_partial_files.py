@@ -14,12 +14,12 @@ from uuid import UUID
 
 import pytest
 
-from services.fetcher import resume_notes
+from services.fetcher.download import resume_metadata
+from services.fetcher.download.partial_files import PartialFile
+from services.fetcher.download.resume_metadata import ResumeNote
+from services.fetcher.download.staged_files import StagedFile, find
 from services.fetcher.errors import NotAHistoryFile
-from services.fetcher.partial_files import PartialFile
-from services.fetcher.resume_notes import ResumeNote
 from services.fetcher.source import Held
-from services.fetcher.staged_files import StagedFile, find
 from shared.paths import is_partial, resume_note
 from shared.source_name import MAX_NAME_LENGTH
 
@@ -188,7 +188,7 @@ def test_what_is_left_is_gone_on_with_and_the_checksum_is_of_the_whole(final: Pa
 def test_bytes_after_the_last_that_were_surely_on_disk_are_not_trusted(final: Path) -> None:
     begun(final, b"[1,2,3").leave()
     (path,) = partials(final)
-    resume_notes.write(resume_note(path), ResumeNote(etag=ETAG, durable_bytes=4))
+    resume_metadata.write(resume_note(path), ResumeNote(etag=ETAG, durable_bytes=4))
     file = opened(final)
     assert file.held == Held(4, ETAG, None)
     file.begin(SOURCE, 4, ETAG, None)
@@ -294,8 +294,8 @@ def test_a_packed_file_is_inflated_again_when_it_is_gone_on_with(final: Path) ->
 @pytest.mark.parametrize("text", ["", "{}", '{"etag": "\\"x\\"", "durable_bytes": 0}', "[" * 10_000])
 def test_a_note_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "note").write_text(text)
-    assert resume_notes.read(tmp_path / "note") is None
-    assert resume_notes.read(tmp_path / "missing") is None
+    assert resume_metadata.read(tmp_path / "note") is None
+    assert resume_metadata.read(tmp_path / "missing") is None
 
 
 def test_a_file_is_found_by_its_content(final: Path) -> None:

@@ -12,8 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from services.fetcher.bandwidth import Bandwidth
-from services.fetcher.download import Limits, download, partial_of
+from services.fetcher.download.attempt import Limits, download, partial_of
+from services.fetcher.download.bandwidth import Bandwidth
+from services.fetcher.download.block_writer import BLOCK_BYTES, blocking
+from services.fetcher.download.partial_files import PartialFile
+from services.fetcher.download.staged_files import StagedFile
+from services.fetcher.download.stall_detector import MinimumSpeed
 from services.fetcher.errors import (
     FileIncomplete,
     FileTooLarge,
@@ -22,11 +26,7 @@ from services.fetcher.errors import (
     SourceTooSlow,
     SourceUnavailable,
 )
-from services.fetcher.pace import MinimumSpeed
-from services.fetcher.partial_files import PartialFile
 from services.fetcher.source import Body, Held
-from services.fetcher.spool import BLOCK_BYTES, blocking
-from services.fetcher.staged_files import StagedFile
 from tests.support.poll import eventually
 from tests.support.values import a_job
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from services.fetcher import resume_notes
-from services.fetcher.resume_notes import ResumeNote
+from services.fetcher.download import resume_metadata
+from services.fetcher.download.resume_metadata import ResumeNote
 from shared.paths import is_partial, is_resume_note, partial, resume_note
 
 STALE_AFTER_S: Final = 24 * 3600
@@ -79,7 +79,7 @@ def sweep_tree(root: Path, now_s: float) -> int:
     swept = sum(_remove_if_dead(path) for path in paths if is_partial(path) and not _is_worth(path, now_s))
     for path in filter(is_resume_note, paths):
         if not path.with_suffix(".part").exists():
-            resume_notes.remove(path.with_suffix(".resume"))
+            resume_metadata.remove(path.with_suffix(".resume"))
     return swept
 
 
@@ -112,7 +112,7 @@ def _opened(path: Path) -> Left | None:
         file = locked(path, os.O_RDWR)
         if file is None:
             return None
-        note = resume_notes.read(resume_note(path))
+        note = resume_metadata.read(resume_note(path))
         if note is not None and os.fstat(file.fileno()).st_size >= note.durable_bytes:
             return Left(path, file, note)
         file.close()
@@ -124,7 +124,7 @@ def _is_worth(path: Path, now_s: float) -> bool:
     note_path = resume_note(path)
     with suppress(FileNotFoundError):
         is_fresh = now_s - note_path.stat().st_mtime < STALE_AFTER_S
-        return is_fresh and resume_notes.read(note_path) is not None
+        return is_fresh and resume_metadata.read(note_path) is not None
     return False
 
 
@@ -134,5 +134,5 @@ def _remove_if_dead(path: Path) -> bool:
         return False
     with file:
         path.unlink(missing_ok=True)
-        resume_notes.remove(resume_note(path))
+        resume_metadata.remove(resume_note(path))
     return True

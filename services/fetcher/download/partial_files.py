@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from services.fetcher import resume_notes
-from services.fetcher.content import Content
+from services.fetcher.download import resume_metadata
+from services.fetcher.download.content import Content
+from services.fetcher.download.partial_recovery import Left, locked, name_of, take_over
+from services.fetcher.download.resume_metadata import ResumeNote
+from services.fetcher.download.staged_files import StagedFile, alone_in, find, mark, place_for
 from services.fetcher.errors import FileTooLarge, NotAHistoryFile
-from services.fetcher.left_partials import Left, locked, name_of, take_over
-from services.fetcher.resume_notes import ResumeNote
 from services.fetcher.source import Chunk, Held
-from services.fetcher.staged_files import StagedFile, alone_in, find, mark, place_for
 from services.fetcher.writeback_linux import Writeback
 from shared.durable_files import make_folder, publish, sync_file, sync_folder
 from shared.paths import resume_note
@@ -167,7 +167,7 @@ class PartialFile:
                 sync_file(place)
                 sync_folder(place.parent)
                 self._path.unlink()
-            resume_notes.remove(resume_note(self._path))
+            resume_metadata.remove(resume_note(self._path))
             self._close()
         return same or staged
 
@@ -202,7 +202,7 @@ class PartialFile:
             os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
-        resume_notes.write(resume_note(self._path), note)
+        resume_metadata.write(resume_note(self._path), note)
         return True
 
     def _go_on_with(self, left: Left) -> None:
@@ -222,7 +222,7 @@ class PartialFile:
 
     def _start_anew(self, file: FileIO) -> None:
         # The note goes first: without it nobody takes new bytes for the end of old ones.
-        resume_notes.remove(resume_note(self._path))
+        resume_metadata.remove(resume_note(self._path))
         file.seek(0)
         file.truncate()
         self._content, self._writeback = Content(self.final.name, self._max_bytes), Writeback()
@@ -241,7 +241,7 @@ class PartialFile:
     def _let_go(self, *, remove: bool) -> None:
         if self._file is not None and not self._is_over and remove:
             self._path.unlink(missing_ok=True)
-            resume_notes.remove(resume_note(self._path))
+            resume_metadata.remove(resume_note(self._path))
         self._close()
 
     def _close(self) -> None:

@@ -12,7 +12,10 @@ from typing import Final
 import structlog
 
 from services.fetcher.answers import host_of
-from services.fetcher.bandwidth import Bandwidth
+from services.fetcher.download.bandwidth import Bandwidth
+from services.fetcher.download.block_writer import Spool, blocking, spooled
+from services.fetcher.download.partial_files import PartialFile
+from services.fetcher.download.stall_detector import MinimumSpeed, Pace
 from services.fetcher.errors import (
     FileIncomplete,
     FileTooLarge,
@@ -21,10 +24,7 @@ from services.fetcher.errors import (
     SourceUnavailable,
     StagingFull,
 )
-from services.fetcher.pace import MinimumSpeed, Pace
-from services.fetcher.partial_files import PartialFile
 from services.fetcher.source import Body, Source
-from services.fetcher.spool import Spool, blocking, spooled
 from shared.failpoints import failpoint
 from shared.messages import Job
 

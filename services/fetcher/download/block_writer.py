@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
+from services.fetcher.download.partial_files import PartialFile
 from services.fetcher.errors import not_staged
-from services.fetcher.partial_files import PartialFile
 from services.fetcher.source import Chunk
 from shared.failpoints import failpoint
 
