@@ -21,7 +21,7 @@ from services.fetcher.errors import (
     StagingFailed,
     UnusableAnswer,
 )
-from services.fetcher.vendor_errors import NoSignedUrl, VendorKeyMissing
+from services.fetcher.gexbot.errors import NoSignedUrl, VendorKeyMissing
 from shared.errors import BrokerUnavailable, NotNow, Terminal, Transient
 from shared.redaction import redact
 from shared.source_record import SourceRecord

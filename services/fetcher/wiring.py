@@ -16,6 +16,8 @@ from services.fetcher.download.attempt import Limits
 from services.fetcher.download.bandwidth import Bandwidth
 from services.fetcher.download.partial_recovery import sweep_tree
 from services.fetcher.download.stall_detector import MinimumSpeed
+from services.fetcher.gexbot.api import SignedUrls
+from services.fetcher.gexbot.lease_nats import VendorTurns
 from services.fetcher.handler import fetch_file
 from services.fetcher.locations import Locations
 from services.fetcher.network_httpcore import GatedBackend
@@ -24,8 +26,6 @@ from services.fetcher.source import Body, Held, Source
 from services.fetcher.source_httpx import HttpxSource, new_client
 from services.fetcher.source_local import LocalSource
 from services.fetcher.source_records_nats import SourceRecords
-from services.fetcher.vendor_api_httpx import SignedUrls
-from services.fetcher.vendor_turns_nats import VendorTurns
 from shared.attempts import Retries
 from shared.bus import Bus, connected
 from shared.durable_files import make_folder

@@ -11,9 +11,9 @@ from datetime import date
 import pytest
 
 from bench.nats_server import NatsServer
-from services.fetcher import vendor_turns_nats
-from services.fetcher.vendor_errors import TurnTaken
-from services.fetcher.vendor_turns_nats import VendorTurns
+from services.fetcher.gexbot import lease_nats
+from services.fetcher.gexbot.errors import TurnTaken
+from services.fetcher.gexbot.lease_nats import VendorTurns
 from shared import subjects
 from shared.bus import Bus, connected
 from shared.partition import Partition
@@ -52,7 +52,7 @@ async def test_two_fetchers_never_ask_within_a_pause_of_one_another(bus: Bus, ot
 
 
 async def test_the_pause_is_the_second_of_the_vendors_rule() -> None:
-    assert vendor_turns_nats.PAUSE_S >= 1
+    assert lease_nats.PAUSE_S >= 1
 
 
 async def test_another_ticker_or_endpoint_does_not_wait(bus: Bus) -> None:
@@ -81,7 +81,7 @@ async def test_the_turn_of_a_fetcher_that_died_ends_by_itself(
     settings: Settings, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is left to give the turn back, and even the broker is killed meanwhile."""
-    monkeypatch.setattr(vendor_turns_nats, "HELD_AT_MOST_S", 3)
+    monkeypatch.setattr(lease_nats, "HELD_AT_MOST_S", 3)
     async with connected(settings, "dead") as dead:
         await VendorTurns(dead)._wait_for(DAY)
     nats_server.kill()

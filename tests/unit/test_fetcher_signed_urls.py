@@ -11,10 +11,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from services.fetcher import vendor_api_httpx
 from services.fetcher.errors import SourceBusy, SourceRefused, SourceUnavailable
-from services.fetcher.vendor_api_httpx import MAX_ANSWER_BYTES, SignedUrls
-from services.fetcher.vendor_errors import NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
+from services.fetcher.gexbot import api
+from services.fetcher.gexbot.api import MAX_ANSWER_BYTES, SignedUrls
+from services.fetcher.gexbot.errors import NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
 from shared.errors import GexlakeError, Terminal, Transient
 from shared.partition import Partition
 from shared.sources import SourceGate
@@ -192,6 +192,6 @@ async def test_a_broken_connection_may_be_tried_again() -> None:
 
 
 async def test_an_answer_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vendor_api_httpx, "ANSWER_WITHIN_S", 0.05)
+    monkeypatch.setattr(api, "ANSWER_WITHIN_S", 0.05)
     with pytest.raises(SourceUnavailable, match=r"had not answered after 0\.05 s"):
         await ask(Silent())

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from services.fetcher.answers import host_of, refusal, retry_after_s
 from services.fetcher.errors import SourceBusy, SourceRefused, SourceUnavailable
 from services.fetcher.errors_httpx import translated
-from services.fetcher.vendor_errors import NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
+from services.fetcher.gexbot.errors import NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
 from shared.errors import GexlakeError
 from shared.partition import Partition
 from shared.sources import SourceGate

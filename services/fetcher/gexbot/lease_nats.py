@@ -17,7 +17,7 @@ from typing import Final, Self
 import structlog
 from nats.js.errors import APIError, NotFoundError
 
-from services.fetcher.vendor_errors import TurnTaken
+from services.fetcher.gexbot.errors import TurnTaken
 from shared import subjects
 from shared.bus import Bus, translated
 from shared.errors import BrokerUnavailable
