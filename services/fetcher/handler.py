@@ -13,9 +13,9 @@ from services.fetcher.download.partial_recovery import remove_dead
 from services.fetcher.download.staged_files import StagedFile, find
 from services.fetcher.errors import SourceRefused, StagingFailed
 from services.fetcher.gexbot.errors import NoHistory
+from services.fetcher.health.source_health_nats import AskedSource, SourceRecords
 from services.fetcher.locations import Locations
 from services.fetcher.source import Source
-from services.fetcher.source_records_nats import AskedSource, SourceRecords
 from shared.bus import Bus
 from shared.failpoints import failpoint
 from shared.messages import FetchFile, FileStaged, ImportFile, Job, NoData

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from bench.nats_server import NatsServer
-from services.fetcher.circuit_breaker import BreakerRules
 from services.fetcher.errors import SourceBusy
-from services.fetcher.source_records_nats import SourceRecords
+from services.fetcher.health.circuit_breaker import BreakerRules
+from services.fetcher.health.source_health_nats import SourceRecords
 from services.intake.settings import IntakeSettings
 from shared.bus import Bus
 from tests.support.intake import SIGNED_URL, RunningIntake, running_intake

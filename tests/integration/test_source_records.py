@@ -10,8 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from services.fetcher import source_records_nats
-from services.fetcher.circuit_breaker import BreakerRules
 from services.fetcher.errors import (
     FileIncomplete,
     SourceBusy,
@@ -20,7 +18,9 @@ from services.fetcher.errors import (
     SourceUnavailable,
     StagingFull,
 )
-from services.fetcher.source_records_nats import SourceRecords
+from services.fetcher.health import source_health_nats
+from services.fetcher.health.circuit_breaker import BreakerRules
+from services.fetcher.health.source_health_nats import SourceRecords
 from shared import subjects
 from shared.bus import Bus, connected
 from shared.settings import Settings
@@ -112,7 +112,7 @@ async def test_waiting_before_a_request_is_no_part_of_its_response_time(
     bus: Bus, records: SourceRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = iter((100.0, 105.0, 105.25))
-    monkeypatch.setattr(source_records_nats, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(source_health_nats, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     async with records.asking(URL) as asking:
         asking.begins()
         await asking.answered()

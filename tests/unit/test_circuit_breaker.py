@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.fetcher.circuit_breaker import (
+from services.fetcher.health.circuit_breaker import (
     Ask,
     BreakerRules,
     LeaveAlone,

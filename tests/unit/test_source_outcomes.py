@@ -22,7 +22,7 @@ from services.fetcher.errors import (
     not_staged,
 )
 from services.fetcher.gexbot.errors import NoHistory, NoSignedUrl, TurnTaken, VendorKeyMissing, VendorRefused
-from services.fetcher.source_outcomes import Outcome, counted, outcome_of
+from services.fetcher.health.source_outcomes import Outcome, counted, outcome_of
 from shared.errors import BrokerUnavailable, StreamFull
 from shared.partition import Partition
 from shared.source_record import SourceRecord

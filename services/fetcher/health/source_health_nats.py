@@ -18,7 +18,8 @@ from nats.js.api import Header
 from nats.js.errors import APIError, NotFoundError
 from pydantic import ValidationError
 
-from services.fetcher.circuit_breaker import (
+from services.fetcher.errors import SourceLeftAlone, SourceUnavailable
+from services.fetcher.health.circuit_breaker import (
     Ask,
     BreakerRules,
     LeaveAlone,
@@ -28,9 +29,8 @@ from services.fetcher.circuit_breaker import (
     may_ask,
     without_probe,
 )
-from services.fetcher.errors import SourceLeftAlone, SourceUnavailable
+from services.fetcher.health.source_outcomes import Outcome, counted, outcome_of
 from services.fetcher.source import Body, Held, Source
-from services.fetcher.source_outcomes import Outcome, counted, outcome_of
 from shared import subjects
 from shared.bus import Bus, translated
 from shared.errors import BrokerUnavailable
