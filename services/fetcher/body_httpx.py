@@ -15,9 +15,9 @@ import httpcore
 import httpx
 
 from services.fetcher.download.ranges import length
-from services.fetcher.errors_httpx import translated
 from services.fetcher.sockets_httpcore import SocketStream
-from services.fetcher.source import Chunk
+from services.fetcher.sources.http_errors import translated
+from services.fetcher.sources.source import Chunk
 
 _BLOCK_BYTES: Final = 1024 * 1024
 _LEAST_BYTES: Final = 64 * 1024

@@ -14,8 +14,8 @@ from services.fetcher.download.staged_files import StagedFile, find
 from services.fetcher.errors import SourceRefused, StagingFailed
 from services.fetcher.gexbot.errors import NoHistory
 from services.fetcher.health.source_health_nats import AskedSource, SourceRecords
-from services.fetcher.locations import Locations
-from services.fetcher.source import Source
+from services.fetcher.sources.locations import Locations
+from services.fetcher.sources.source import Source
 from shared.bus import Bus
 from shared.failpoints import failpoint
 from shared.messages import FetchFile, FileStaged, ImportFile, Job, NoData

@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from services.fetcher.answers import slowest_answer_s
 from services.fetcher.health.circuit_breaker import BreakerRules
+from services.fetcher.sources.response_policy import slowest_answer_s
 from shared.settings import aliases
 from shared.source_settings import SourceSettings
 

@@ -20,12 +20,12 @@ from services.fetcher.gexbot.api import SignedUrls
 from services.fetcher.gexbot.lease_nats import VendorTurns
 from services.fetcher.handler import fetch_file
 from services.fetcher.health.source_health_nats import SourceRecords
-from services.fetcher.locations import Locations
-from services.fetcher.network_httpcore import GatedBackend
 from services.fetcher.settings import FetcherSettings
-from services.fetcher.source import Body, Held, Source
-from services.fetcher.source_httpx import HttpxSource, new_client
-from services.fetcher.source_local import LocalSource
+from services.fetcher.sources.gated_network import GatedBackend
+from services.fetcher.sources.http import HttpxSource, new_client
+from services.fetcher.sources.local import LocalSource
+from services.fetcher.sources.locations import Locations
+from services.fetcher.sources.source import Body, Held, Source
 from shared.attempts import Retries
 from shared.bus import Bus, connected
 from shared.durable_files import make_folder

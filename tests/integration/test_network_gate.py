@@ -15,9 +15,9 @@ import trustme
 
 from bench.vendor import Misbehaviour, Vendor
 from services.fetcher.errors import SourceRefused, SourceUnavailable
-from services.fetcher.network_httpcore import GatedBackend
 from services.fetcher.sockets_httpcore import SocketBackend
-from services.fetcher.source_httpx import HttpxSource, new_client
+from services.fetcher.sources.gated_network import GatedBackend
+from services.fetcher.sources.http import HttpxSource, new_client
 from shared.sources import SourceGate
 from tests.support.wire import A_FILE, OUTSIDE, Names
 

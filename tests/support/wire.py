@@ -9,8 +9,8 @@ from typing import Final
 
 import httpcore
 
-from services.fetcher.network_httpcore import GatedBackend
-from services.fetcher.source_httpx import HttpxSource, new_client
+from services.fetcher.sources.gated_network import GatedBackend
+from services.fetcher.sources.http import HttpxSource, new_client
 from shared.addresses import Address
 from shared.sources import SourceGate
 

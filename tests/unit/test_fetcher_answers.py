@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.fetcher import errors
-from services.fetcher.answers import (
+from services.fetcher.sources.response_policy import (
     check_first_bytes,
     check_headers,
     check_source,

@@ -25,7 +25,7 @@ from services.fetcher.errors import (
     StagingFailed,
     StagingFull,
 )
-from services.fetcher.source import Body, Held
+from services.fetcher.sources.source import Body, Held
 from shared.errors import NotNow
 from shared.paths import is_partial
 from tests.support.poll import eventually

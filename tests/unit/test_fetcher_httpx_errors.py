@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from services.fetcher.errors_httpx import MISUSE, REFUSED, UNAVAILABLE, UNUSABLE, translate
-from services.fetcher.network_httpcore import GatedBackend
-from services.fetcher.source_httpx import new_client
+from services.fetcher.sources.gated_network import GatedBackend
+from services.fetcher.sources.http import new_client
+from services.fetcher.sources.http_errors import MISUSE, REFUSED, UNAVAILABLE, UNUSABLE, translate
 from shared.errors import Terminal, Transient
 from shared.sources import SourceGate
 

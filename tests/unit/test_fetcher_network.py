@@ -10,8 +10,8 @@ import httpcore
 import pytest
 
 from services.fetcher.errors import SourceRefused, SourceUnavailable
-from services.fetcher.network_httpcore import MAX_TRIED, GatedBackend, resolve
-from services.fetcher.source_httpx import new_client
+from services.fetcher.sources.gated_network import MAX_TRIED, GatedBackend, resolve
+from services.fetcher.sources.http import new_client
 from shared.addresses import Address
 from shared.sources import SourceGate
 from tests.support.wire import A_FILE, OUTSIDE, Names, Wire, fetch, redirect

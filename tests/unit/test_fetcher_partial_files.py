@@ -19,7 +19,7 @@ from services.fetcher.download.partial_files import PartialFile
 from services.fetcher.download.resume_metadata import ResumeNote
 from services.fetcher.download.staged_files import StagedFile, find
 from services.fetcher.errors import NotAHistoryFile
-from services.fetcher.source import Held
+from services.fetcher.sources.source import Held
 from shared.paths import is_partial, resume_note
 from shared.source_name import MAX_NAME_LENGTH
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from services.fetcher.download.ranges import length, range_request, strong_etag, total_of_rest
-from services.fetcher.source import Held
+from services.fetcher.sources.source import Held
 
 ETAG = '"0x8DC"'
 HELD = Held(size_bytes=100, etag=ETAG, total_bytes=250)

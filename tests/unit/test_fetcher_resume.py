@@ -26,7 +26,7 @@ from services.fetcher.errors import (
     SourceTooSlow,
     SourceUnavailable,
 )
-from services.fetcher.source import Body, Held
+from services.fetcher.sources.source import Body, Held
 from tests.support.poll import eventually
 from tests.support.values import a_job
 

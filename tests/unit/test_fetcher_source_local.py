@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.fetcher.errors import SourceMissing, SourceRefused
-from services.fetcher.source_local import LocalSource
+from services.fetcher.sources.local import LocalSource
 from shared.sources import SourceGate
 
 

@@ -11,7 +11,6 @@ from typing import Final
 
 import structlog
 
-from services.fetcher.answers import host_of
 from services.fetcher.download.bandwidth import Bandwidth
 from services.fetcher.download.block_writer import Spool, blocking, spooled
 from services.fetcher.download.partial_files import PartialFile
@@ -24,7 +23,8 @@ from services.fetcher.errors import (
     SourceUnavailable,
     StagingFull,
 )
-from services.fetcher.source import Body, Source
+from services.fetcher.sources.response_policy import host_of
+from services.fetcher.sources.source import Body, Source
 from shared.failpoints import failpoint
 from shared.messages import Job
 

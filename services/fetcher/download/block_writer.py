@@ -10,7 +10,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from services.fetcher.download.partial_files import PartialFile
 from services.fetcher.errors import not_staged
-from services.fetcher.source import Chunk
+from services.fetcher.sources.source import Chunk
 from shared.failpoints import failpoint
 
 BLOCK_BYTES: Final = 1024 * 1024

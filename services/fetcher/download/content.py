@@ -6,9 +6,9 @@ import hashlib
 import zlib
 from typing import Final
 
-from services.fetcher.answers import check_first_bytes, closing_of, last_sign
 from services.fetcher.errors import FileTooLarge, NotAHistoryFile
-from services.fetcher.source import Chunk
+from services.fetcher.sources.response_policy import check_first_bytes, closing_of, last_sign
+from services.fetcher.sources.source import Chunk
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _STEP_BYTES: Final = 256 * 1024

@@ -18,7 +18,7 @@ from services.fetcher.download.partial_recovery import Left, locked, name_of, ta
 from services.fetcher.download.resume_metadata import ResumeNote
 from services.fetcher.download.staged_files import StagedFile, alone_in, find, mark, place_for
 from services.fetcher.errors import FileTooLarge, NotAHistoryFile
-from services.fetcher.source import Chunk, Held
+from services.fetcher.sources.source import Chunk, Held
 from services.fetcher.writeback_linux import Writeback
 from shared.durable_files import make_folder, publish, sync_file, sync_folder
 from shared.paths import resume_note

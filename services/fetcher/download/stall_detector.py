@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from services.fetcher.errors import SourceTooSlow
-from services.fetcher.source import Chunk
+from services.fetcher.sources.source import Chunk
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from typing import Final
 import httpx
 from pydantic import SecretStr
 
-from services.fetcher.answers import host_of, refusal, retry_after_s
 from services.fetcher.errors import SourceBusy, SourceRefused, SourceUnavailable
-from services.fetcher.errors_httpx import translated
 from services.fetcher.gexbot.errors import NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
+from services.fetcher.sources.http_errors import translated
+from services.fetcher.sources.response_policy import host_of, refusal, retry_after_s
 from shared.errors import GexlakeError
 from shared.partition import Partition
 from shared.sources import SourceGate

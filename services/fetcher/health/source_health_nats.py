@@ -30,7 +30,7 @@ from services.fetcher.health.circuit_breaker import (
     without_probe,
 )
 from services.fetcher.health.source_outcomes import Outcome, counted, outcome_of
-from services.fetcher.source import Body, Held, Source
+from services.fetcher.sources.source import Body, Held, Source
 from shared import subjects
 from shared.bus import Bus, translated
 from shared.errors import BrokerUnavailable

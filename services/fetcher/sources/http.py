@@ -13,7 +13,12 @@ from typing import Final
 import httpx
 
 import shared
-from services.fetcher.answers import (
+from services.fetcher.body_httpx import chunks
+from services.fetcher.download.ranges import length, range_request, strong_etag, total_of_rest
+from services.fetcher.errors import SourceTooSlow, UnusableAnswer
+from services.fetcher.sources.gated_network import REDIRECTS_TO, GatedBackend, GatedTransport
+from services.fetcher.sources.http_errors import translated
+from services.fetcher.sources.response_policy import (
     MAX_REDIRECTS,
     REDIRECTS,
     check_headers,
@@ -24,12 +29,7 @@ from services.fetcher.answers import (
     retry_after_s,
     slowest_answer_s,
 )
-from services.fetcher.body_httpx import chunks
-from services.fetcher.download.ranges import length, range_request, strong_etag, total_of_rest
-from services.fetcher.errors import SourceTooSlow, UnusableAnswer
-from services.fetcher.errors_httpx import translated
-from services.fetcher.network_httpcore import REDIRECTS_TO, GatedBackend, GatedTransport
-from services.fetcher.source import Body, Held
+from services.fetcher.sources.source import Body, Held
 from shared.sources import SourceGate
 
 _OF_RANGES: Final = frozenset({206, 416})

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import unquote
 
-from services.fetcher.answers import check_source
 from services.fetcher.errors import SourceMissing, SourceRefused, SourceUnavailable
-from services.fetcher.source import Body, Held
+from services.fetcher.sources.response_policy import check_source
+from services.fetcher.sources.source import Body, Held
 from shared.sources import SourceGate
 
 _CHUNK_BYTES: Final = 256 * 1024

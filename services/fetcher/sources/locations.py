@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from services.fetcher.answers import host_of
 from services.fetcher.errors import SignatureRejected, SourceRefused
 from services.fetcher.gexbot.errors import FreshUrlRejected, OtherApi
 from services.fetcher.gexbot.lease_nats import VendorTurns
 from services.fetcher.health.source_health_nats import SourceRecords
+from services.fetcher.sources.response_policy import host_of
 from shared.partition import Partition
 from shared.source_name import parse_source_name, vendor_name
 from shared.source_record import origin_of

@@ -17,7 +17,7 @@ from services.fetcher.errors import (
     SourceRefused,
     UnusableAnswer,
 )
-from services.fetcher.source import Chunk
+from services.fetcher.sources.source import Chunk
 from shared.errors import GexlakeError
 from shared.source_record import origin_of
 from shared.sources import SourceGate
