@@ -16,12 +16,12 @@ from typing import Final
 
 import duckdb
 
-from services.importer.import_path import ImportPath, container_memory_mb, memory_for
+from services.importer.imports.memory_profile import ImportPath, container_memory_mb, memory_for
+from services.importer.imports.replace import replace_partition
+from services.importer.imports.task import Source, StagedFile
 from services.importer.lake_duckdb import Lake
 from services.importer.partition_tables_duckdb import Held
 from services.importer.partitions_duckdb import PartitionRow
-from services.importer.replacement_duckdb import replace_partition
-from services.importer.source import Source, StagedFile
 from services.importer.statements_duckdb import Interruption
 from shared.paths import LakePaths
 from shared.source_name import parse_source_name

@@ -15,6 +15,7 @@ from typing import IO, Any, Final
 
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
 from services.importer.formats.format import MAX_RECORD_BYTES
+from services.importer.imports.task import Source, StagedFile
 from services.importer.record_rules import (
     Record,
     Word,
@@ -23,7 +24,6 @@ from services.importer.record_rules import (
     fault_of_first_time,
     timestamp_ms_of,
 )
-from services.importer.source import Source, StagedFile
 from shared.errors import Terminal
 from shared.trading_day import trading_day_of
 

@@ -14,7 +14,7 @@ import structlog
 
 from services.importer.errors import StorageTrouble, trouble
 from services.importer.file_duckdb import memory_limit, open_file
-from services.importer.import_path import ImportPath, chosen
+from services.importer.imports.memory_profile import ImportPath, chosen
 from services.importer.migrate_duckdb import migrate
 from services.importer.statements_duckdb import Interruption
 from services.importer.views_duckdb import ParquetViews

@@ -11,7 +11,7 @@ import duckdb
 from services.importer import partitions_duckdb as partitions
 from services.importer.formats import format_of
 from services.importer.formats.format import KEY_COLUMNS
-from services.importer.heads_duckdb import HEADS
+from services.importer.imports.selection import HEADS
 from services.importer.partitions_duckdb import PartitionRow
 from services.importer.statements_duckdb import quoted
 from shared.partition import Partition

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.importer.heads_duckdb import HEADS, Heads
-from services.importer.source import Source
+from services.importer.imports.selection import HEADS, Heads
+from services.importer.imports.task import Source
 from services.importer.staged_records import ROWS
 from services.importer.statements_duckdb import quoted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from services.importer.import_path import ImportPath, container_memory_mb, memory_for
+from services.importer.imports.memory_profile import ImportPath, container_memory_mb, memory_for
 from services.importer.rules import Rules
 from shared.settings import Settings, aliases
 

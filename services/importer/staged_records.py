@@ -18,7 +18,7 @@ from services.importer._records import stream
 from services.importer.diagnosis_json import refusal_of
 from services.importer.errors import StorageTrouble
 from services.importer.formats.format import MAX_DEPTH, MAX_RECORD_BYTES, Field, Kind
-from services.importer.source import Source
+from services.importer.imports.task import Source
 from shared.errors import GexlakeError
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from functools import partial
 import structlog
 
 from services.importer.errors import StorageTrouble
-from services.importer.handlers import import_file
+from services.importer.imports.handler import import_file
+from services.importer.imports.recovery import finish_committed, sweep
 from services.importer.lake_duckdb import Lake
 from services.importer.ledger_keeper import LedgerKeeper
 from services.importer.queries_nats import Queries, serve_queries
-from services.importer.recovery import finish_committed, sweep
 from services.importer.settings import ImporterSettings
 from services.importer.writer_thread import WriterThread
 from shared.attempts import Retries

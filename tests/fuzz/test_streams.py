@@ -15,7 +15,7 @@ import pytest
 
 from services.importer import staged_records
 from services.importer.diagnosis_json import find_fault
-from services.importer.source import Source, StagedFile
+from services.importer.imports.task import Source, StagedFile
 from services.importer.staged_records import StagedTable
 from services.importer.statements_duckdb import Interruption
 from tests.fuzz.mutations import mutated

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from services.importer import staged_records
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
+from services.importer.imports.replace import replace_partition
+from services.importer.imports.task import Source, StagedFile
 from services.importer.partitions_duckdb import PartitionRow
-from services.importer.replacement_duckdb import replace_partition
-from services.importer.source import Source, StagedFile
 from services.importer.statements_duckdb import Interruption, quoted
 from shared.partition import Partition
 from shared.trading_day import bounds_ms

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from services.importer.handlers import bring_in
+from services.importer.imports.handler import bring_in
 from services.importer.lake_duckdb import Lake
 from services.importer.settings import ImporterSettings
 from services.importer.statements_duckdb import Interruption

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from services.importer import staged_records
-from services.importer.source import Source, StagedFile
+from services.importer.imports.task import Source, StagedFile
 from services.importer.staged_records import StagedTable
 from services.importer.statements_duckdb import Interruption
 

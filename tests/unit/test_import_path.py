@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.importer.import_path import ImportPath, chosen, container_memory_mb, memory_for
+from services.importer.imports.memory_profile import ImportPath, chosen, container_memory_mb, memory_for
 from shared.messages import PartitionImported
 from tests.support.lake import LakeOnDisk
 

@@ -14,15 +14,15 @@ from uuid import UUID
 import duckdb
 import pytest
 
-from services.importer import replacement_duckdb
 from services.importer.errors import DiskFull, ImportTimedOut, StorageTrouble
-from services.importer.handlers import import_file
+from services.importer.imports import replace
+from services.importer.imports.handler import import_file
+from services.importer.imports.plain_file import plain_file
+from services.importer.imports.recovery import finish_committed
+from services.importer.imports.task import StagedFile
 from services.importer.lake_duckdb import Lake
 from services.importer.partition_tables_duckdb import insert
-from services.importer.plain_file import plain_file
-from services.importer.recovery import finish_committed
 from services.importer.settings import ImporterSettings
-from services.importer.source import StagedFile
 from services.importer.statements_duckdb import Interruption
 from services.importer.writer_thread import WriterThread
 from shared.bus import Bus
@@ -110,7 +110,7 @@ async def test_an_insert_that_finds_the_disk_full_says_so_and_leaves_duckdb_its_
         with own_files_limited(ROOM_BYTES):
             insert(*arguments)
 
-    monkeypatch.setattr(replacement_duckdb, "insert", insert_without_space)
+    monkeypatch.setattr(replace, "insert", insert_without_space)
     many = [a_record(second, strikes=A_ROW * 200) for second in range(ROWS_OF_TWO_GROUPS // 200)]
     with pytest.raises(DiskFull):
         await import_into(lake, Answering(), lake.stage(many))
@@ -126,7 +126,7 @@ async def test_an_insert_that_takes_too_long_says_so_and_leaves_duckdb_its_memor
     def insert_for_ever(connection: duckdb.DuckDBPyConnection, *_: Any) -> None:
         connection.execute("SELECT sum(hash(a + b)) FROM range(10_000_000) l(a), range(10_000_000) r(b)")
 
-    monkeypatch.setattr(replacement_duckdb, "insert", insert_for_ever)
+    monkeypatch.setattr(replace, "insert", insert_for_ever)
     with pytest.raises(ImportTimedOut):
         await import_into(lake, Answering(), lake.stage(records(5)), timeout_s=0.5)
     assert lake.rows("SELECT current_setting('memory_limit')") == memory

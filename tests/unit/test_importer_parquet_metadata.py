@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from pyarrow import parquet
 
-from services.importer.recovery import finish_committed
+from services.importer.imports.recovery import finish_committed
 from shared import __version__
 from shared.bus import Bus
 from shared.messages import ImportFile

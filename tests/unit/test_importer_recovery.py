@@ -15,11 +15,11 @@ import duckdb
 import pytest
 
 from services.importer.errors import ImportTimedOut, StorageTrouble
-from services.importer.handlers import bring_in
+from services.importer.imports.handler import bring_in
+from services.importer.imports.recovery import finish_committed, sweep
 from services.importer.lake_duckdb import Lake
 from services.importer.ledger_keeper import record
 from services.importer.parquet_duckdb import sha256_of
-from services.importer.recovery import finish_committed, sweep
 from services.importer.rules import Rules
 from services.importer.statements_duckdb import Interruption
 from services.importer.writer_thread import WriterThread

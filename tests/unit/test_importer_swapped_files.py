@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from services.importer import replacement_duckdb
 from services.importer.errors import BadRecord, StagedFileMissing, StagedFileReplaced
+from services.importer.imports import replace
 from shared.messages import ImportFile, Job, PartitionImported
 from tests.support.lake import LakeOnDisk, a_record, records
 from tests.support.values import a_job
@@ -32,13 +32,13 @@ def swap_at(lake: LakeOnDisk, job: Job, monkeypatch: pytest.MonkeyPatch) -> Call
     """Let another file take the staged one's place when a step of the import begins."""
 
     def swap_at(step: str) -> None:
-        work = getattr(replacement_duckdb, step)
+        work = getattr(replace, step)
 
         def work_after_the_swap(*arguments: Any) -> Any:
             stage(lake, NEW, job)
             return work(*arguments)
 
-        monkeypatch.setattr(replacement_duckdb, step, work_after_the_swap)
+        monkeypatch.setattr(replace, step, work_after_the_swap)
 
     return swap_at
 

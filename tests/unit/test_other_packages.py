@@ -18,7 +18,7 @@ from bench.generator import Day
 from bench.other_packages import GreekDay, OrderflowDay, StateGexDay
 from services.importer import staged_records
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile, WorseData
-from services.importer.recovery import finish_committed
+from services.importer.imports.recovery import finish_committed
 from shared.bus import Bus
 from shared.errors import GexlakeError
 from shared.messages import Job, JobSkipped, PartitionImported

@@ -19,16 +19,16 @@ import duckdb
 from services.importer import partitions_duckdb as partitions
 from services.importer.diagnosis_json import find_fault
 from services.importer.errors import UnreadableFile, WorseData
-from services.importer.heads_duckdb import Heads, drop_heads, load_heads
+from services.importer.imports.plain_file import plain_file
+from services.importer.imports.selection import Heads, drop_heads, load_heads
+from services.importer.imports.task import Source
 from services.importer.lake_duckdb import Lake
 from services.importer.parquet_duckdb import ParquetFile, hidden_parquet
 from services.importer.parquet_metadata import metadata_of
 from services.importer.partition_tables_duckdb import Held, delete, held_by, insert
 from services.importer.partitions_duckdb import PartitionRow
-from services.importer.plain_file import plain_file
 from services.importer.rows_duckdb import parquet_query, unsorted_query
 from services.importer.scratch import scratch_folder
-from services.importer.source import Source
 from services.importer.staged_records import StagedTables, error_of
 from services.importer.statements_duckdb import quoted, transaction
 from shared.durable_files import publish

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from services.importer.errors import UnreadableFile
-from services.importer.source import StagedFile
+from services.importer.imports.task import StagedFile
 from services.importer.statements_duckdb import Interruption
 
 _BLOCK_BYTES: Final = 1 << 20

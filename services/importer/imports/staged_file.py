@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from services.importer.errors import StagedFileMissing, StagedFileReplaced
+from services.importer.imports.task import StagedFile
 from services.importer.parquet_duckdb import sha256_of
-from services.importer.source import StagedFile
 from shared.messages import ImportFile
 from shared.paths import LakePaths
 

@@ -14,7 +14,7 @@ import duckdb
 
 from services.importer.diagnosis_json import refusal_of
 from services.importer.errors import NoRecords
-from services.importer.source import Source
+from services.importer.imports.task import Source
 from services.importer.staged_records import RECORDS
 from services.importer.statements_duckdb import quoted
 from shared.trading_day import bounds_ms, trading_day_of
