@@ -19,10 +19,10 @@ import duckdb
 from services.importer.imports.memory_profile import ImportPath, container_memory_mb, memory_for
 from services.importer.imports.replace import replace_partition
 from services.importer.imports.task import Source, StagedFile
-from services.importer.lake_duckdb import Lake
-from services.importer.partition_tables_duckdb import Held
-from services.importer.partitions_duckdb import PartitionRow
-from services.importer.statements_duckdb import Interruption
+from services.importer.lake.database import Lake
+from services.importer.lake.partition_tables import Held
+from services.importer.lake.partitions import PartitionRow
+from services.importer.lake.statements import Interruption
 from shared.paths import LakePaths
 from shared.source_name import parse_source_name
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from services.importer.lake.partitions import PartitionRow
 from services.importer.ledger import LedgerRow
-from services.importer.partitions_duckdb import PartitionRow
 from shared.job_states import Status
 from shared.messages import Job, JobSkipped, PartitionImported
 

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from services.importer.partitions_duckdb import PartitionRow
+from services.importer.lake.partitions import PartitionRow
 from shared.job_states import FINISHED, RANK, JobState, Status
 from shared.messages import Command, Job
 from shared.subjects import Stage

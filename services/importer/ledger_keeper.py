@@ -13,10 +13,10 @@ import duckdb
 import structlog
 
 from services.importer import ledger_duckdb
-from services.importer.lake_duckdb import Lake
+from services.importer.lake.database import Lake
+from services.importer.lake.statements import transaction
+from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger import caught_up
-from services.importer.statements_duckdb import transaction
-from services.importer.writer_thread import WriterThread
 from shared import subjects
 from shared.bus import Bus
 from shared.errors import Transient

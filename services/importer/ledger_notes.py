@@ -7,9 +7,9 @@ from typing import Final
 import duckdb
 
 from services.importer import ledger_duckdb
+from services.importer.lake.partition_tables import Held
+from services.importer.lake.partitions import PartitionRow
 from services.importer.ledger import of_generation, with_outcome, with_replacement
-from services.importer.partition_tables_duckdb import Held
-from services.importer.partitions_duckdb import PartitionRow
 from shared.job_states import Status
 from shared.messages import ImportFile
 

@@ -20,10 +20,10 @@ from nats.micro.service import Service
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.importer.errors import QueryRefused, StorageTrouble
-from services.importer.lake_duckdb import Lake
+from services.importer.lake.database import Lake
+from services.importer.lake.statements import quoted
 from services.importer.query_duckdb import Answer, answer
 from services.importer.settings import ImporterSettings
-from services.importer.statements_duckdb import quoted
 from shared.subjects import lake as lake_subject
 
 _AT_ONCE: Final = 4

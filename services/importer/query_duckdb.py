@@ -15,7 +15,7 @@ from typing import Any, Final
 import duckdb
 
 from services.importer.errors import QueryRefused
-from services.importer.lake_duckdb import Lake
+from services.importer.lake.database import Lake
 
 MAX_ANSWER_BYTES: Final = 900_000
 """A NATS message holds 1 MiB; the rest is room for names and braces."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from services.importer.imports.selection import HEADS, Heads
 from services.importer.imports.task import Source
+from services.importer.lake.statements import quoted
 from services.importer.staged_records import ROWS
-from services.importer.statements_duckdb import quoted
 
 
 def parquet_query(source: Source, spilled: Path | None = None) -> str:

@@ -10,11 +10,11 @@ import structlog
 from services.importer.errors import StorageTrouble
 from services.importer.imports.handler import import_file
 from services.importer.imports.recovery import finish_committed, sweep
-from services.importer.lake_duckdb import Lake
+from services.importer.lake.database import Lake
+from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger_keeper import LedgerKeeper
 from services.importer.queries_nats import Queries, serve_queries
 from services.importer.settings import ImporterSettings
-from services.importer.writer_thread import WriterThread
 from shared.attempts import Retries
 from shared.bus import Bus, connected
 from shared.errors import BrokerUnavailable

@@ -16,8 +16,8 @@ import pytest
 from services.importer import staged_records
 from services.importer.diagnosis_json import find_fault
 from services.importer.imports.task import Source, StagedFile
+from services.importer.lake.statements import Interruption
 from services.importer.staged_records import StagedTable
-from services.importer.statements_duckdb import Interruption
 from tests.fuzz.mutations import mutated
 from tests.fuzz.seeds import contents
 from tests.support.history_files import DAY, TICKER

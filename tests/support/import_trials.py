@@ -14,8 +14,8 @@ from services.importer import staged_records
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
 from services.importer.imports.replace import replace_partition
 from services.importer.imports.task import Source, StagedFile
-from services.importer.partitions_duckdb import PartitionRow
-from services.importer.statements_duckdb import Interruption, quoted
+from services.importer.lake.partitions import PartitionRow
+from services.importer.lake.statements import Interruption, quoted
 from shared.partition import Partition
 from shared.trading_day import bounds_ms
 from tests.support.history_files import TICKER, HistoryFile

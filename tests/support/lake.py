@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from services.importer.imports.handler import bring_in
-from services.importer.lake_duckdb import Lake
+from services.importer.lake.database import Lake
+from services.importer.lake.statements import Interruption
 from services.importer.settings import ImporterSettings
-from services.importer.statements_duckdb import Interruption
 from shared.messages import ImportFile, Job, JobSkipped, PartitionImported
 from tests.support.values import NOON, a_job
 

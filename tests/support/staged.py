@@ -11,8 +11,8 @@ import pytest
 
 from services.importer import staged_records
 from services.importer.imports.task import Source, StagedFile
+from services.importer.lake.statements import Interruption
 from services.importer.staged_records import StagedTable
-from services.importer.statements_duckdb import Interruption
 
 Read = Callable[..., pa.RecordBatchReader]
 

@@ -20,11 +20,11 @@ from services.importer.imports.handler import import_file
 from services.importer.imports.plain_file import plain_file
 from services.importer.imports.recovery import finish_committed
 from services.importer.imports.task import StagedFile
-from services.importer.lake_duckdb import Lake
-from services.importer.partition_tables_duckdb import insert
+from services.importer.lake.database import Lake
+from services.importer.lake.partition_tables import insert
+from services.importer.lake.statements import Interruption
+from services.importer.lake.writer_thread import WriterThread
 from services.importer.settings import ImporterSettings
-from services.importer.statements_duckdb import Interruption
-from services.importer.writer_thread import WriterThread
 from shared.bus import Bus
 from shared.errors import BrokerUnavailable, CannotStart, NotNow
 from shared.messages import Event, ImportFile, PartitionImported

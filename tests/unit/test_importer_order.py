@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from services.importer.statements_duckdb import quoted
+from services.importer.lake.statements import quoted
 from tests.support.lake import LakeOnDisk, a_record
 
 RECORDS: Final = 4000

@@ -17,12 +17,12 @@ import pytest
 from services.importer.errors import ImportTimedOut, StorageTrouble
 from services.importer.imports.handler import bring_in
 from services.importer.imports.recovery import finish_committed, sweep
-from services.importer.lake_duckdb import Lake
+from services.importer.lake.database import Lake
+from services.importer.lake.parquet import sha256_of
+from services.importer.lake.statements import Interruption
+from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger_keeper import record
-from services.importer.parquet_duckdb import sha256_of
 from services.importer.rules import Rules
-from services.importer.statements_duckdb import Interruption
-from services.importer.writer_thread import WriterThread
 from shared.bus import Bus
 from shared.errors import BrokerUnavailable, CannotStart
 from shared.job_states import JobStates, Status

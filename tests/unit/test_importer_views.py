@@ -12,7 +12,7 @@ from typing import Final
 import duckdb
 import pytest
 
-from services.importer.lake_duckdb import Lake
+from services.importer.lake.database import Lake
 from shared.messages import Job
 from shared.trading_day import bounds_ms
 from tests.support.lake import LakeOnDisk, Rows, a_record, records
@@ -257,7 +257,7 @@ def test_a_migration_that_fails_leaves_the_old_lake_to_be_migrated_the_next_time
     broken = tmp_path / "9000_broken.sql"
     broken.write_text("ALTER TABLE gex_strikes RENAME TO gone; SELECT no_such_column")
     with monkeypatch.context() as patch:
-        patch.setattr("services.importer.migrate_duckdb._migrations", lambda: [*old_ones(), broken])
+        patch.setattr("services.importer.lake.migrate._migrations", lambda: [*old_ones(), broken])
         with pytest.raises(duckdb.Error):
             Lake.open(settings.settings.model_copy(update={"data_dir": tmp_path / "data"}))
     lake = LakeOnDisk(tmp_path / "data")

@@ -10,21 +10,21 @@ from functools import partial
 import structlog
 
 from services.importer import ledger_duckdb
-from services.importer import partitions_duckdb as partitions
 from services.importer.errors import StorageTrouble
 from services.importer.facts import imported, skipped, told_again
 from services.importer.imports.recovery import finish_committed
 from services.importer.imports.replace import replace_partition
 from services.importer.imports.staged_file import staged_file
 from services.importer.imports.task import Source, StagedFile
-from services.importer.lake_duckdb import Lake
+from services.importer.lake import partitions as partitions
+from services.importer.lake.database import Lake
+from services.importer.lake.parquet import is_there
+from services.importer.lake.partitions import PartitionRow
+from services.importer.lake.statements import Interruption, transaction
+from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger import LedgerRow, of_generation, with_outcome
 from services.importer.ledger_notes import LedgerNotes
-from services.importer.parquet_duckdb import is_there
-from services.importer.partitions_duckdb import PartitionRow
 from services.importer.rules import Rules
-from services.importer.statements_duckdb import Interruption, transaction
-from services.importer.writer_thread import WriterThread
 from shared.bus import Bus
 from shared.failpoints import failpoint
 from shared.job_states import Status

@@ -9,7 +9,7 @@ from typing import Final
 
 from services.importer.errors import UnreadableFile
 from services.importer.imports.task import StagedFile
-from services.importer.statements_duckdb import Interruption
+from services.importer.lake.statements import Interruption
 
 _BLOCK_BYTES: Final = 1 << 20
 

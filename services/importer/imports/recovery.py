@@ -8,17 +8,17 @@ from dataclasses import replace
 import structlog
 
 from services.importer import ledger_duckdb
-from services.importer import partitions_duckdb as partitions
 from services.importer.errors import DiskFull, StorageTrouble
 from services.importer.facts import imported
 from services.importer.imports.replace import complete
-from services.importer.lake_duckdb import Lake
+from services.importer.lake import partitions as partitions
+from services.importer.lake.database import Lake
+from services.importer.lake.parquet import hidden_parquet, is_there, remove_partials
+from services.importer.lake.parquet_metadata import metadata_of
+from services.importer.lake.partition_tables import export_query
+from services.importer.lake.partitions import PartitionRow
+from services.importer.lake.scratch import remove_scratch_folders
 from services.importer.ledger_notes import note_completed
-from services.importer.parquet_duckdb import hidden_parquet, is_there, remove_partials
-from services.importer.parquet_metadata import metadata_of
-from services.importer.partition_tables_duckdb import export_query
-from services.importer.partitions_duckdb import PartitionRow
-from services.importer.scratch import remove_scratch_folders
 from shared.bus import Bus
 from shared.durable_files import publish
 

@@ -16,21 +16,21 @@ from typing import Protocol
 
 import duckdb
 
-from services.importer import partitions_duckdb as partitions
 from services.importer.diagnosis_json import find_fault
 from services.importer.errors import UnreadableFile, WorseData
 from services.importer.imports.plain_file import plain_file
 from services.importer.imports.selection import Heads, drop_heads, load_heads
 from services.importer.imports.task import Source
-from services.importer.lake_duckdb import Lake
-from services.importer.parquet_duckdb import ParquetFile, hidden_parquet
-from services.importer.parquet_metadata import metadata_of
-from services.importer.partition_tables_duckdb import Held, delete, held_by, insert
-from services.importer.partitions_duckdb import PartitionRow
+from services.importer.lake import partitions as partitions
+from services.importer.lake.database import Lake
+from services.importer.lake.parquet import ParquetFile, hidden_parquet
+from services.importer.lake.parquet_metadata import metadata_of
+from services.importer.lake.partition_tables import Held, delete, held_by, insert
+from services.importer.lake.partitions import PartitionRow
+from services.importer.lake.scratch import scratch_folder
+from services.importer.lake.statements import quoted, transaction
 from services.importer.rows_duckdb import parquet_query, unsorted_query
-from services.importer.scratch import scratch_folder
 from services.importer.staged_records import StagedTables, error_of
-from services.importer.statements_duckdb import quoted, transaction
 from shared.durable_files import publish
 from shared.failpoints import failpoint
 from shared.partition import Partition

@@ -15,8 +15,8 @@ import duckdb
 from services.importer.diagnosis_json import refusal_of
 from services.importer.errors import NoRecords
 from services.importer.imports.task import Source
+from services.importer.lake.statements import quoted
 from services.importer.staged_records import RECORDS
-from services.importer.statements_duckdb import quoted
 from shared.trading_day import bounds_ms, trading_day_of
 
 HEADS: Final = "heads"

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from services.importer.errors import StagedFileMissing, StagedFileReplaced
 from services.importer.imports.task import StagedFile
-from services.importer.parquet_duckdb import sha256_of
+from services.importer.lake.parquet import sha256_of
 from shared.messages import ImportFile
 from shared.paths import LakePaths
 

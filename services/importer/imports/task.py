@@ -8,7 +8,7 @@ from pathlib import Path
 
 from services.importer.formats import format_of
 from services.importer.formats.format import Format
-from services.importer.statements_duckdb import Interruption
+from services.importer.lake.statements import Interruption
 
 
 @dataclass(frozen=True)

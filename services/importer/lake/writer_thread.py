@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import duckdb
 
 from services.importer.errors import ImportTimedOut
-from services.importer.statements_duckdb import Interruption
+from services.importer.lake.statements import Interruption
 
 _INTERRUPT_AGAIN_S: Final = 0.1
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import structlog
 
-from services.importer.statements_duckdb import transaction
+from services.importer.lake.statements import transaction
 from shared.errors import CannotStart
 
 log = structlog.get_logger(__name__)

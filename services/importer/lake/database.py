@@ -13,11 +13,11 @@ import duckdb
 import structlog
 
 from services.importer.errors import StorageTrouble, trouble
-from services.importer.file_duckdb import memory_limit, open_file
 from services.importer.imports.memory_profile import ImportPath, chosen
-from services.importer.migrate_duckdb import migrate
-from services.importer.statements_duckdb import Interruption
-from services.importer.views_duckdb import ParquetViews
+from services.importer.lake.file import memory_limit, open_file
+from services.importer.lake.migrate import migrate
+from services.importer.lake.statements import Interruption
+from services.importer.lake.views import ParquetViews
 from shared.durable_files import make_folder
 from shared.errors import CannotStart
 from shared.paths import LakePaths

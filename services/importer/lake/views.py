@@ -14,7 +14,7 @@ from typing import Final
 import duckdb
 
 from services.importer.formats import FORMATS
-from services.importer.statements_duckdb import quoted, transaction
+from services.importer.lake.statements import quoted, transaction
 from shared.paths import parquet_kind
 
 _DAY: Final = "CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE)"

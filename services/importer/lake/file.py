@@ -8,7 +8,7 @@ from typing import Final
 import duckdb
 
 from services.importer.errors import LakeLocked
-from services.importer.statements_duckdb import quoted
+from services.importer.lake.statements import quoted
 from shared.errors import CannotStart
 from shared.paths import LakePaths
 

@@ -12,7 +12,7 @@ from typing import Final
 import duckdb
 
 from services.importer.errors import StorageTrouble
-from services.importer.statements_duckdb import quoted
+from services.importer.lake.statements import quoted
 from shared.durable_files import make_folder, sync_file
 from shared.failpoints import failpoint
 from shared.paths import is_partial, partial

@@ -8,12 +8,12 @@ from typing import Final
 
 import duckdb
 
-from services.importer import partitions_duckdb as partitions
 from services.importer.formats import format_of
 from services.importer.formats.format import KEY_COLUMNS
 from services.importer.imports.selection import HEADS
-from services.importer.partitions_duckdb import PartitionRow
-from services.importer.statements_duckdb import quoted
+from services.importer.lake import partitions as partitions
+from services.importer.lake.partitions import PartitionRow
+from services.importer.lake.statements import quoted
 from shared.partition import Partition
 from shared.trading_day import bounds_ms
 
