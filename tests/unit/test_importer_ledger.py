@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from services.importer import ledger_duckdb
-from services.importer.ledger import LedgerRow, caught_up
-from services.importer.ledger_keeper import record
+from services.importer.ledger import table
+from services.importer.ledger.keeper import record
+from services.importer.ledger.rows import LedgerRow, caught_up
 from shared.job_states import Fact, JobStates, Status
 from shared.messages import FileStaged, JobFailed, JobReplayed, JobRequested, JobStarted, NoData
 from shared.subjects import Stage
@@ -46,7 +46,7 @@ def keeper(lake: LakeOnDisk) -> Keeper:
 
 def ledger_row(lake: LakeOnDisk) -> LedgerRow:
     with lake.lake.reading() as connection:
-        row = ledger_duckdb.read_one(connection, JOB.job_id)
+        row = table.read_one(connection, JOB.job_id)
     assert row is not None
     return row
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.importer.errors import QueryRefused
-from services.importer.ledger_keeper import record
+from services.importer.ledger.keeper import record
 from services.importer.queries_nats import Queries
 from shared.job_states import JobStates
 from shared.messages import JobFailed, NoData

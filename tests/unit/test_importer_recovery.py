@@ -21,7 +21,7 @@ from services.importer.lake.database import Lake
 from services.importer.lake.parquet import sha256_of
 from services.importer.lake.statements import Interruption
 from services.importer.lake.writer_thread import WriterThread
-from services.importer.ledger_keeper import record
+from services.importer.ledger.keeper import record
 from services.importer.rules import Rules
 from shared.bus import Bus
 from shared.errors import BrokerUnavailable, CannotStart

@@ -9,9 +9,7 @@ from functools import partial
 
 import structlog
 
-from services.importer import ledger_duckdb
 from services.importer.errors import StorageTrouble
-from services.importer.facts import imported, skipped, told_again
 from services.importer.imports.recovery import finish_committed
 from services.importer.imports.replace import replace_partition
 from services.importer.imports.staged_file import staged_file
@@ -22,8 +20,10 @@ from services.importer.lake.parquet import is_there
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import Interruption, transaction
 from services.importer.lake.writer_thread import WriterThread
-from services.importer.ledger import LedgerRow, of_generation, with_outcome
-from services.importer.ledger_notes import LedgerNotes
+from services.importer.ledger import table
+from services.importer.ledger.events import imported, skipped, told_again
+from services.importer.ledger.notes import LedgerNotes
+from services.importer.ledger.rows import LedgerRow, of_generation, with_outcome
 from services.importer.rules import Rules
 from shared.bus import Bus
 from shared.failpoints import failpoint
@@ -124,7 +124,7 @@ def _own_work(lake: Lake, job: Job) -> LedgerRow | None:
         StorageTrouble: it is committed, but its Parquet file still cannot be put in place.
     """
     with lake.reading() as connection:
-        row = ledger_duckdb.read_one(connection, job.job_id)
+        row = table.read_one(connection, job.job_id)
         waiting = {(held.job_id, held.generation) for held in partitions.unpublished(connection)}
     if row is None or (row.generation, row.requested_at) != (job.generation, job.requested_at):
         return None
@@ -147,9 +147,9 @@ def _is_whole(lake: Lake, row: PartitionRow) -> bool:
 
 def _skip(lake: Lake, job: Job, held: PartitionRow, now: datetime) -> JobSkipped:
     with lake.writing() as connection:
-        row = of_generation(ledger_duckdb.read_one(connection, job.job_id), job)
+        row = of_generation(table.read_one(connection, job.job_id), job)
         if row is not None:
             with transaction(connection):
-                ledger_duckdb.write(connection, [with_outcome(row, held, Status.SKIPPED, now)])
+                table.write(connection, [with_outcome(row, held, Status.SKIPPED, now)])
     log.info("job_skipped", partition=str(held.partition), sha256=held.checksum)
     return skipped(job, held)

@@ -7,9 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from services.importer import ledger_duckdb
 from services.importer.errors import DiskFull, StorageTrouble
-from services.importer.facts import imported
 from services.importer.imports.replace import complete
 from services.importer.lake import partitions as partitions
 from services.importer.lake.database import Lake
@@ -18,7 +16,9 @@ from services.importer.lake.parquet_metadata import metadata_of
 from services.importer.lake.partition_tables import export_query
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.scratch import remove_scratch_folders
-from services.importer.ledger_notes import note_completed
+from services.importer.ledger import table
+from services.importer.ledger.events import imported
+from services.importer.ledger.notes import note_completed
 from shared.bus import Bus
 from shared.durable_files import publish
 
@@ -87,7 +87,7 @@ def _place(lake: Lake, row: PartitionRow) -> PartitionRow:
 
 async def _tell(bus: Bus, lake: Lake, row: PartitionRow) -> None:
     with lake.reading() as connection:
-        known = ledger_duckdb.read_one(connection, row.job_id)
+        known = table.read_one(connection, row.job_id)
     if known is not None and known.generation == row.generation:
         await bus.announce(imported(known.job, row))
 

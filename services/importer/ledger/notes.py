@@ -6,10 +6,10 @@ from typing import Final
 
 import duckdb
 
-from services.importer import ledger_duckdb
 from services.importer.lake.partition_tables import Held
 from services.importer.lake.partitions import PartitionRow
-from services.importer.ledger import of_generation, with_outcome, with_replacement
+from services.importer.ledger import table
+from services.importer.ledger.rows import of_generation, with_outcome, with_replacement
 from shared.job_states import Status
 from shared.messages import ImportFile
 
@@ -25,11 +25,11 @@ class LedgerNotes:
 
     def committed(self, connection: duckdb.DuckDBPyConnection, row: PartitionRow, held: Held) -> None:
         """Note the commit, unless the job was asked for again since: then its row tells of that."""
-        current = of_generation(ledger_duckdb.read_one(connection, row.job_id), self._command.job)
+        current = of_generation(table.read_one(connection, row.job_id), self._command.job)
         if current is not None:
             committed = with_outcome(current, row, Status.COMMITTED, row.updated_at)
             counts = (held.snapshots, held.strike_rows)
-            ledger_duckdb.write(connection, [with_replacement(committed, self._command, held.row, counts)])
+            table.write(connection, [with_replacement(committed, self._command, held.row, counts)])
 
     def completed(self, connection: duckdb.DuckDBPyConnection, row: PartitionRow) -> None:
         """Note that the Parquet file is in place."""
@@ -38,6 +38,6 @@ class LedgerNotes:
 
 def note_completed(connection: duckdb.DuckDBPyConnection, row: PartitionRow) -> None:
     """Note that a partition's Parquet file is in place."""
-    known = ledger_duckdb.read_one(connection, row.job_id)
+    known = table.read_one(connection, row.job_id)
     if known is not None and known.generation == row.generation and known.status in _COMPLETED_FROM:
-        ledger_duckdb.write(connection, [with_outcome(known, row, Status.COMPLETED, row.updated_at)])
+        table.write(connection, [with_outcome(known, row, Status.COMPLETED, row.updated_at)])

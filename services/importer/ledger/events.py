@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.importer.lake.partitions import PartitionRow
-from services.importer.ledger import LedgerRow
+from services.importer.ledger.rows import LedgerRow
 from shared.job_states import Status
 from shared.messages import Job, JobSkipped, PartitionImported
 

@@ -12,11 +12,11 @@ from uuid import UUID
 import duckdb
 import structlog
 
-from services.importer import ledger_duckdb
 from services.importer.lake.database import Lake
 from services.importer.lake.statements import transaction
 from services.importer.lake.writer_thread import WriterThread
-from services.importer.ledger import caught_up
+from services.importer.ledger import table
+from services.importer.ledger.rows import caught_up
 from shared import subjects
 from shared.bus import Bus
 from shared.errors import Transient
@@ -35,12 +35,12 @@ def record(lake: Lake, states: Iterable[JobState]) -> int:
     """Bring the rows of some jobs up to their states, in one transaction; return how many changed."""
     by_id = {str(state.job.job_id): state for state in states}
     with lake.writing() as connection:
-        rows = ledger_duckdb.read(connection, by_id)
+        rows = table.read(connection, by_id)
         news = [caught_up(rows.get(job_id), state) for job_id, state in by_id.items()]
         changed = [row for row in news if row is not None]
         if changed:
             with transaction(connection):
-                ledger_duckdb.write(connection, changed)
+                table.write(connection, changed)
     return len(changed)
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import duckdb
 
-from services.importer.ledger import LedgerRow
+from services.importer.ledger.rows import LedgerRow
 from shared.job_states import Status
 
 COLUMNS: Final = ", ".join(field.name for field in fields(LedgerRow))
