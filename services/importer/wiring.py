@@ -13,7 +13,7 @@ from services.importer.imports.recovery import finish_committed, sweep
 from services.importer.lake.database import Lake
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import LedgerKeeper
-from services.importer.queries_nats import Queries, serve_queries
+from services.importer.queries.service import Queries, serve_queries
 from services.importer.settings import ImporterSettings
 from shared.attempts import Retries
 from shared.bus import Bus, connected

@@ -11,7 +11,7 @@ import pytest
 
 from services.importer.errors import QueryRefused
 from services.importer.ledger.keeper import record
-from services.importer.queries_nats import Queries
+from services.importer.queries.service import Queries
 from shared.job_states import JobStates
 from shared.messages import JobFailed, NoData
 from shared.subjects import Stage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date
 
-from services.importer.queries_nats import Queries
+from services.importer.queries.service import Queries
 from services.intake.backfill_request import MAX_JOBS
 from services.intake.lake_nats import DaysRequest, KnownDay
 from shared.market_days import days_between

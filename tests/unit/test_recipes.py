@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from gexlake.cli import lake_client
 from gexlake.cli.commands import app
-from services.importer.queries_nats import Queries
+from services.importer.queries.service import Queries
 from shared import __version__
 from tests.support.lake import LakeOnDisk, a_record
 from tests.support.recipes import Recipe, recipes_of

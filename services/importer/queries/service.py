@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from services.importer.errors import QueryRefused, StorageTrouble
 from services.importer.lake.database import Lake
 from services.importer.lake.statements import quoted
-from services.importer.query_duckdb import Answer, answer
+from services.importer.queries.sql import Answer, answer
 from services.importer.settings import ImporterSettings
 from shared.subjects import lake as lake_subject
 
