@@ -7,7 +7,7 @@ from pathlib import Path
 from services.importer.imports.selection import HEADS, Heads
 from services.importer.imports.task import Source
 from services.importer.lake.statements import quoted
-from services.importer.staged_records import ROWS
+from services.importer.reader.arrow_stream import ROWS
 
 
 def parquet_query(source: Source, spilled: Path | None = None) -> str:

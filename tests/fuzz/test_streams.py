@@ -13,11 +13,11 @@ from typing import Any, Final
 import pyarrow as pa
 import pytest
 
-from services.importer import staged_records
-from services.importer.diagnosis_json import find_fault
 from services.importer.imports.task import Source, StagedFile
 from services.importer.lake.statements import Interruption
-from services.importer.staged_records import StagedTable
+from services.importer.reader import arrow_stream
+from services.importer.reader.arrow_stream import StagedTable
+from services.importer.reader.diagnosis import find_fault
 from tests.fuzz.mutations import mutated
 from tests.fuzz.seeds import contents
 from tests.support.history_files import DAY, TICKER
@@ -43,7 +43,7 @@ def test_a_nearly_right_file_reads_the_same_in_any_blocks(
             path.write_bytes(change(content, source, _LARGEST))
             outcomes = []
             for block_bytes in (1 << 20, *(source.randrange(1, 200) for _ in range(_BLOCKS))):
-                monkeypatch.setattr(staged_records, "BLOCK_BYTES", block_bytes)
+                monkeypatch.setattr(arrow_stream, "BLOCK_BYTES", block_bytes)
                 outcomes.append(_outcome(_source_of(path), source.randrange(1, 5)))
             assert all(outcome == outcomes[0] for outcome in outcomes), path.read_bytes()
             _judge(outcomes[0], _source_of(path))

@@ -10,12 +10,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
-from services.importer import staged_records
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
 from services.importer.imports.replace import replace_partition
 from services.importer.imports.task import Source, StagedFile
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import Interruption, quoted
+from services.importer.reader import arrow_stream
 from shared.partition import Partition
 from shared.trading_day import bounds_ms
 from tests.support.history_files import TICKER, HistoryFile
@@ -73,13 +73,13 @@ class Trials:
 
 def _import(lake: LakeOnDisk, file: HistoryFile) -> Outcome:
     source = _staged(lake, file)
-    before, staged_records.BLOCK_BYTES = staged_records.BLOCK_BYTES, file.block_bytes
+    before, arrow_stream.BLOCK_BYTES = arrow_stream.BLOCK_BYTES, file.block_bytes
     try:
         return replace_partition(lake.lake, source, clock=lambda: NOON, notes=_NoLedger())
     except (BadRecord, UnreadableFile) as refusal:
         return refusal
     finally:
-        staged_records.BLOCK_BYTES = before
+        arrow_stream.BLOCK_BYTES = before
 
 
 class _NoLedger:

@@ -9,10 +9,10 @@ from typing import Final
 import pyarrow as pa
 import pytest
 
-from services.importer import staged_records
 from services.importer.imports.task import Source, StagedFile
 from services.importer.lake.statements import Interruption
-from services.importer.staged_records import StagedTable
+from services.importer.reader import arrow_stream
+from services.importer.reader.arrow_stream import StagedTable
 
 Read = Callable[..., pa.RecordBatchReader]
 
@@ -57,7 +57,7 @@ def reader_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
         block_bytes: int = 1 << 20,
     ) -> pa.RecordBatchReader:
         path.write_bytes(content)
-        monkeypatch.setattr(staged_records, "BLOCK_BYTES", block_bytes)
+        monkeypatch.setattr(arrow_stream, "BLOCK_BYTES", block_bytes)
         table = StagedTable(source_of(path, endpoint), path, rows=rows, batch_rows=batch_rows)
         return pa.RecordBatchReader.from_stream(table)
 

@@ -16,9 +16,9 @@ import pytest
 
 from bench.generator import Day
 from bench.other_packages import GreekDay, OrderflowDay, StateGexDay
-from services.importer import staged_records
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile, WorseData
 from services.importer.imports.recovery import finish_committed
+from services.importer.reader import arrow_stream
 from shared.bus import Bus
 from shared.errors import GexlakeError
 from shared.messages import Job, JobSkipped, PartitionImported
@@ -135,7 +135,7 @@ def written(records: list[Any]) -> bytes:
 def test_a_generated_day_lands_value_by_value(
     package: Package, import_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staged_records, "BLOCK_BYTES", 500)
+    monkeypatch.setattr(arrow_stream, "BLOCK_BYTES", 500)
     facts = package.day.write(tmp_path / "day.json")
     data = (tmp_path / "day.json").read_bytes()
     with closing(LakeOnDisk(tmp_path / "lake", import_path=import_path)) as lake:

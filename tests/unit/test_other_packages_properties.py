@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.importer import staged_records
+from services.importer.reader import arrow_stream
 from shared.partition import Partition
 from tests.support.lake import LakeOnDisk
 from tests.support.oracle_orderflow import NAMES, orderflow
@@ -122,7 +122,7 @@ def assert_the_oracle_is_right(lake: LakeOnDisk, case: Case, file: File) -> None
     name = f"{next(_NUMBERED)}.json{'.gz' if file.packed else ''}"
     job = a_job(endpoint=case.endpoint, base_url=f"https://hist.gex.bot/{name}", requested_at=NOON)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(staged_records, "BLOCK_BYTES", file.block_bytes)
+        patch.setattr(arrow_stream, "BLOCK_BYTES", file.block_bytes)
         lake.bring_in(lake.stage(gzip.compress(file.plain) if file.packed else file.plain, job))
     for table, expected in case.tables.items():
         with lake.lake.reading() as connection:

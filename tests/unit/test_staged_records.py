@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from services.importer.errors import StorageTrouble, UnreadableFile
-from services.importer.staged_records import StagedTable, error_of
+from services.importer.reader.arrow_stream import StagedTable, error_of
 from tests.support.lake import a_record
 from tests.support.staged import BLOCKS, LINE, ONE, Read, reader_of, source_of, text_of
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pytest
 
-from services.importer import staged_records
-from services.importer.diagnosis_json import find_fault
+from services.importer.reader import arrow_stream
+from services.importer.reader.diagnosis import find_fault
 from tests.support.staged import BLOCKS, LINE, ONE, Read, reader_of, source_of, text_of
 
 
@@ -195,7 +195,7 @@ def test_wherever_a_file_is_cut_off_it_is_refused(read: Read, block_bytes: int) 
 def test_a_record_may_be_so_large_and_no_larger(
     read: Read, monkeypatch: pytest.MonkeyPatch, block_bytes: int
 ) -> None:
-    monkeypatch.setattr(staged_records, "MAX_RECORD_BYTES", len(LINE) + 10)
+    monkeypatch.setattr(arrow_stream, "MAX_RECORD_BYTES", len(LINE) + 10)
     assert read(text_of("", ',"x":56789'), block_bytes=block_bytes).read_all().num_rows == 2
     for size in (6, 100, 10_000):
         content = text_of("", f',"x":{"5" * size}')

@@ -16,7 +16,6 @@ from typing import Protocol
 
 import duckdb
 
-from services.importer.diagnosis_json import find_fault
 from services.importer.errors import UnreadableFile, WorseData
 from services.importer.imports.plain_file import plain_file
 from services.importer.imports.selection import Heads, drop_heads, load_heads
@@ -29,8 +28,9 @@ from services.importer.lake.partition_tables import Held, delete, held_by, inser
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.scratch import scratch_folder
 from services.importer.lake.statements import quoted, transaction
+from services.importer.reader.arrow_stream import StagedTables, error_of
+from services.importer.reader.diagnosis import find_fault
 from services.importer.rows_duckdb import parquet_query, unsorted_query
-from services.importer.staged_records import StagedTables, error_of
 from shared.durable_files import publish
 from shared.failpoints import failpoint
 from shared.partition import Partition

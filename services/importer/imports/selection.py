@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import duckdb
 
-from services.importer.diagnosis_json import refusal_of
 from services.importer.errors import NoRecords
 from services.importer.imports.task import Source
 from services.importer.lake.statements import quoted
-from services.importer.staged_records import RECORDS
+from services.importer.reader.arrow_stream import RECORDS
+from services.importer.reader.diagnosis import refusal_of
 from shared.trading_day import bounds_ms, trading_day_of
 
 HEADS: Final = "heads"

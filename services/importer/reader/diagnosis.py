@@ -16,7 +16,7 @@ from typing import IO, Any, Final
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
 from services.importer.formats.format import MAX_RECORD_BYTES
 from services.importer.imports.task import Source, StagedFile
-from services.importer.record_rules import (
+from services.importer.reader.record_rules import (
     Record,
     Word,
     fault_of,

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final, Self
 import duckdb
 
 from services.importer._records import stream
-from services.importer.diagnosis_json import refusal_of
 from services.importer.errors import StorageTrouble
 from services.importer.formats.format import MAX_DEPTH, MAX_RECORD_BYTES, Field, Kind
 from services.importer.imports.task import Source
+from services.importer.reader.diagnosis import refusal_of
 from shared.errors import GexlakeError
 
 if TYPE_CHECKING:
