@@ -7,9 +7,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 import shared
-from services.intake import error_answers, routes_backfill, routes_jobs, routes_sources, routes_system
+from services.intake.api import backfill, error_responses, jobs, sources, system
+from services.intake.api.context import Parts
 from services.intake.metrics_prometheus import RequestCounter
-from services.intake.parts import Parts
 
 _DESCRIPTION = """
 Brings days of options gamma-exposure history from a posted URL into DuckDB and Parquet.
@@ -33,11 +33,11 @@ def create_app(parts: Parts) -> ASGIApp:
         ],
     )
     app.state.parts = parts
-    error_answers.register(app)
-    app.include_router(routes_jobs.router)
-    app.include_router(routes_backfill.router)
-    app.include_router(routes_sources.router)
-    app.include_router(routes_system.router)
+    error_responses.register(app)
+    app.include_router(jobs.router)
+    app.include_router(backfill.router)
+    app.include_router(sources.router)
+    app.include_router(system.router)
     # Outermost, so that every answer has CORS headers: errors that nobody expected, too.
     return CORSMiddleware(
         RequestCounter(app, parts.metrics),

@@ -9,9 +9,9 @@ import structlog
 from nats.micro.request import Request
 from nats.micro.service import Service
 
+from services.intake.api.json_body import read_object
 from services.intake.errors import NotFound, Refused
 from services.intake.handlers import JobCommands
-from services.intake.json_body import read_object
 from services.intake.replay import read_replay_request
 from shared import subjects
 from shared.errors import GexlakeError

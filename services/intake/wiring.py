@@ -8,14 +8,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
+from services.intake.api.context import Parts
+from services.intake.api.rate_limits import RateLimit
 from services.intake.app import create_app
 from services.intake.backfill import Backfills
 from services.intake.broker_link import BrokerLink
 from services.intake.handlers import JobCommands
 from services.intake.metrics_prometheus import Metrics
-from services.intake.parts import Parts
 from services.intake.projection import Projection
-from services.intake.rate_limits import RateLimit
 from services.intake.replay_nats import serve_replay
 from services.intake.server_uvicorn import listen, serve_http
 from services.intake.settings import IntakeSettings

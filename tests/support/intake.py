@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from bench.nats_server import free_port
-from services.intake.parts import Parts
+from services.intake.api.context import Parts
 from services.intake.server_uvicorn import listen
 from services.intake.settings import IntakeSettings
 from services.intake.wiring import serve_parts, wire

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from services.intake import rate_limits
 from services.intake.__main__ import flags
-from services.intake.auth import client_name, valid_key
+from services.intake.api import rate_limits
+from services.intake.api.auth import client_name, valid_key
+from services.intake.api.rate_limits import RateLimit, fit_rate
 from services.intake.errors import TooManyRequests
-from services.intake.rate_limits import RateLimit, fit_rate
 from services.intake.settings import IntakeSettings
 from shared.errors import CannotStart
 from shared.settings import load

@@ -9,12 +9,12 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from services.intake.api.rate_limits import RateLimit
 from services.intake.backfill import Backfills
 from services.intake.broker_link import BrokerLink
 from services.intake.handlers import JobCommands
 from services.intake.metrics_prometheus import Metrics
 from services.intake.projection import Projection
-from services.intake.rate_limits import RateLimit
 from services.intake.settings import IntakeSettings
 from services.intake.sources_view import KnownSources
 from shared.sources import SourceGate

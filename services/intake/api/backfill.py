@@ -11,7 +11,10 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
-from services.intake.auth import ClientName, require_key
+from services.intake.api.auth import ClientName, require_key
+from services.intake.api.context import Wired
+from services.intake.api.error_responses import documented
+from services.intake.api.json_body import read_json_object
 from services.intake.backfill_plan import PlannedDay, Standing, warnings, without_key
 from services.intake.backfill_request import (
     MAX_JOBS,
@@ -20,9 +23,6 @@ from services.intake.backfill_request import (
     read_backfill_request,
 )
 from services.intake.body_fields import MAX_REASON_LENGTH
-from services.intake.error_answers import documented
-from services.intake.json_body import read_json_object
-from services.intake.parts import Wired
 from shared.partition import ENDPOINTS
 from shared.subjects import Priority
 from shared.trading_day import NEW_YORK

@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
+from services.intake.api.context import Wired
 from services.intake.errors import Unauthorized
-from services.intake.parts import Wired
 
 _BEARER = HTTPBearer(auto_error=False, description="one of GEXLAKE_API_KEYS, when that is set")
 _X_API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="the same, as a header of its own")

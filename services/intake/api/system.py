@@ -7,10 +7,10 @@ from typing import Literal
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 
-from services.intake.auth import require_key
-from services.intake.error_answers import documented
+from services.intake.api.auth import require_key
+from services.intake.api.context import Wired
+from services.intake.api.error_responses import documented
 from services.intake.metrics_prometheus import CONTENT_TYPE
-from services.intake.parts import Wired
 from services.intake.status import StatusView, ask_broker, view_status, why_not_ready
 
 router = APIRouter(tags=["system"])

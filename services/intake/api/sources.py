@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends
 
-from services.intake.auth import require_key
-from services.intake.error_answers import documented
-from services.intake.parts import Wired
+from services.intake.api.auth import require_key
+from services.intake.api.context import Wired
+from services.intake.api.error_responses import documented
 from services.intake.sources_view import DataSource, view_source
 
 router = APIRouter(prefix="/api/v1", tags=["sources"], dependencies=[Depends(require_key)])
