@@ -11,7 +11,7 @@ from datetime import datetime
 from services.intake.api.context import Parts
 from services.intake.api.rate_limits import RateLimit
 from services.intake.app import create_app
-from services.intake.backfill import Backfills
+from services.intake.backfill.service import Backfills
 from services.intake.broker_link import BrokerLink
 from services.intake.handlers import JobCommands
 from services.intake.metrics_prometheus import Metrics

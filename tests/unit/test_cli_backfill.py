@@ -26,7 +26,7 @@ from gexlake.cli.backfill_days import (
 )
 from gexlake.cli.backfill_view import STANDSTILL_S, outcome_shown, plan_shown, shown_on
 from gexlake.cli.errors import RequestRefused, UnexpectedAnswer
-from services.intake.backfill_plan import Standing as ToldByIntake
+from services.intake.backfill.plan import Standing as ToldByIntake
 from tests.support.fake_intake import FakeIntake, fake_intake
 
 Say = Callable[..., tuple[int, str, str]]

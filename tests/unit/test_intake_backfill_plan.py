@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.intake.backfill_plan import (
+from services.intake.backfill.plan import (
     Known,
     Standing,
     as_queued,
@@ -18,7 +18,7 @@ from services.intake.backfill_plan import (
     warnings,
     without_key,
 )
-from services.intake.backfill_request import BackfillRequest
+from services.intake.backfill.request import BackfillRequest
 from shared.job_states import JobStates
 from shared.messages import Event, JobRequested, NoData, job_id_of
 from shared.partition import Partition

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.backfill_request import MAX_JOBS, BackfillRequest, NamedDay, read_backfill_request
+from services.intake.backfill.market_days import why_closed
+from services.intake.backfill.request import MAX_JOBS, BackfillRequest, NamedDay, read_backfill_request
 from services.intake.errors import Unprocessable
-from shared.market_days import why_closed
 from shared.partition import Partition
 from shared.subjects import Priority
 

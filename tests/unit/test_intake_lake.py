@@ -6,9 +6,9 @@ import json
 from datetime import date
 
 from services.importer.queries.service import Queries
-from services.intake.backfill_request import MAX_JOBS
+from services.intake.backfill.market_days import days_between
+from services.intake.backfill.request import MAX_JOBS
 from services.intake.lake_nats import DaysRequest, KnownDay
-from shared.market_days import days_between
 from shared.partition import Partition
 from tests.support.lake import LakeOnDisk, records
 

@@ -15,13 +15,8 @@ from services.intake.api.auth import ClientName, require_key
 from services.intake.api.context import Wired
 from services.intake.api.error_responses import documented
 from services.intake.api.json_body import read_json_object
-from services.intake.backfill_plan import PlannedDay, Standing, warnings, without_key
-from services.intake.backfill_request import (
-    MAX_JOBS,
-    BackfillRequest,
-    NamedDay,
-    read_backfill_request,
-)
+from services.intake.backfill.plan import PlannedDay, Standing, warnings, without_key
+from services.intake.backfill.request import MAX_JOBS, BackfillRequest, NamedDay, read_backfill_request
 from services.intake.body_fields import MAX_REASON_LENGTH
 from shared.partition import ENDPOINTS
 from shared.subjects import Priority

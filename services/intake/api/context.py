@@ -10,7 +10,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from services.intake.api.rate_limits import RateLimit
-from services.intake.backfill import Backfills
+from services.intake.backfill.service import Backfills
 from services.intake.broker_link import BrokerLink
 from services.intake.handlers import JobCommands
 from services.intake.metrics_prometheus import Metrics

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from services.intake.backfill_plan import (
+from services.intake.backfill.plan import (
     Known,
     PlannedDay,
     Standing,
@@ -19,7 +19,7 @@ from services.intake.backfill_plan import (
     request_of,
     under_way,
 )
-from services.intake.backfill_request import BackfillRequest
+from services.intake.backfill.request import BackfillRequest
 from services.intake.broker_link import BrokerLink
 from services.intake.handlers import JobCommands
 from services.intake.lake_nats import DaysRequest, ask_days

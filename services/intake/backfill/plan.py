@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from services.intake.backfill_request import BackfillRequest
+from services.intake.backfill.request import BackfillRequest
 from services.intake.history_request import HistoryRequest
 from shared.job_states import JobState
 from shared.partition import Partition

@@ -17,9 +17,9 @@ from pydantic import (
     ValidationError,
 )
 
+from services.intake.backfill.market_days import days_between, early_close, is_weekend, why_closed
 from services.intake.body_fields import check_reason
 from services.intake.errors import Unprocessable
-from shared.market_days import days_between, early_close, is_weekend, why_closed
 from shared.partition import Partition, normalize_endpoint, normalize_ticker
 from shared.subjects import Priority
 
