@@ -13,10 +13,10 @@ from services.intake.api.rate_limits import RateLimit
 from services.intake.app import create_app
 from services.intake.backfill.service import Backfills
 from services.intake.broker_link import BrokerLink
-from services.intake.handlers import JobCommands
+from services.intake.history.commands import JobCommands
+from services.intake.history.replay_service import serve_replay
 from services.intake.metrics_prometheus import Metrics
 from services.intake.projection import Projection
-from services.intake.replay_nats import serve_replay
 from services.intake.server_uvicorn import listen, serve_http
 from services.intake.settings import IntakeSettings
 from services.intake.source_metrics_prometheus import SourceMetrics

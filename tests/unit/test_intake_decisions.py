@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.intake.decisions import AlreadyQueued, Decision, Queue, decide, is_same_work
-from services.intake.history_request import HistoryRequest, digest_of
+from services.intake.history.decisions import AlreadyQueued, Decision, Queue, decide, is_same_work
+from services.intake.history.request import HistoryRequest, digest_of
 from shared.job_states import JobState, Status, advance
 from shared.messages import Command, FetchFile, JobRequested
 from shared.subjects import Priority

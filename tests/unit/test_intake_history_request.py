@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.intake.errors import Refused, Unprocessable
-from services.intake.history_request import HistoryRequest, read_history_request
+from services.intake.history.request import HistoryRequest, read_history_request
 from shared.messages import job_id_of
 from shared.sources import SourceGate
 from shared.subjects import Priority

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from services.intake.errors import Unprocessable
-from services.intake.replay import (
+from services.intake.history.replay import (
     DeadLetter,
     KnownJob,
     ReplayOptions,

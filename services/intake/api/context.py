@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from services.intake.api.rate_limits import RateLimit
 from services.intake.backfill.service import Backfills
 from services.intake.broker_link import BrokerLink
-from services.intake.handlers import JobCommands
+from services.intake.history.commands import JobCommands
 from services.intake.metrics_prometheus import Metrics
 from services.intake.projection import Projection
 from services.intake.settings import IntakeSettings

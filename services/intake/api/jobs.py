@@ -13,10 +13,16 @@ from services.intake.api.auth import ClientName, require_key
 from services.intake.api.context import Wired
 from services.intake.api.error_responses import documented
 from services.intake.api.json_body import read_json_object
-from services.intake.body_fields import MAX_REASON_LENGTH
-from services.intake.history_request import read_history_request
+from services.intake.history.body_fields import MAX_REASON_LENGTH
+from services.intake.history.replay import (
+    KnownJob,
+    ReplayQueued,
+    ReplayRequest,
+    read_replay_options,
+    unknown_job,
+)
+from services.intake.history.request import read_history_request
 from services.intake.jobs_view import JobFilter, JobsPage, JobView, list_jobs, view_job
-from services.intake.replay import KnownJob, ReplayQueued, ReplayRequest, read_replay_options, unknown_job
 from shared.partition import ENDPOINTS
 from shared.subjects import Priority, Stage
 

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from services.intake.backfill.request import BackfillRequest
-from services.intake.history_request import HistoryRequest
+from services.intake.history.request import HistoryRequest
 from shared.job_states import JobState
 from shared.partition import Partition
 from shared.presence import INTERVAL_S, Heartbeat

@@ -18,8 +18,8 @@ from pydantic import (
 )
 
 from services.intake.backfill.market_days import days_between, early_close, is_weekend, why_closed
-from services.intake.body_fields import check_reason
 from services.intake.errors import Unprocessable
+from services.intake.history.body_fields import check_reason
 from shared.partition import Partition, normalize_endpoint, normalize_ticker
 from shared.subjects import Priority
 

@@ -21,7 +21,7 @@ from services.intake.backfill.plan import (
 )
 from services.intake.backfill.request import BackfillRequest
 from services.intake.broker_link import BrokerLink
-from services.intake.handlers import JobCommands
+from services.intake.history.commands import JobCommands
 from services.intake.lake_nats import DaysRequest, ask_days
 from services.intake.projection import Projection
 from shared.vendor_api import VendorApi

@@ -11,8 +11,8 @@ from nats.micro.service import Service
 
 from services.intake.api.json_body import read_object
 from services.intake.errors import NotFound, Refused
-from services.intake.handlers import JobCommands
-from services.intake.replay import read_replay_request
+from services.intake.history.commands import JobCommands
+from services.intake.history.replay import read_replay_request
 from shared import subjects
 from shared.errors import GexlakeError
 from shared.redaction import redact

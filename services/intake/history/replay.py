@@ -17,10 +17,10 @@ from pydantic import (
     model_validator,
 )
 
-from services.intake.body_fields import check_reason
 from services.intake.errors import NotFound, Unprocessable
-from services.intake.history_request import digest_of
-from services.intake.stored_commands import read_command, read_command_of
+from services.intake.history.body_fields import check_reason
+from services.intake.history.request import digest_of
+from services.intake.history.stored_commands import read_command, read_command_of
 from shared import subjects
 from shared.bus import Bus
 from shared.job_states import JobState

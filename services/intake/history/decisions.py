@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydantic import SecretStr
 
-from services.intake.history_request import HistoryRequest, digest_of
+from services.intake.history.request import HistoryRequest, digest_of
 from shared.job_states import JobState
 from shared.messages import Command, FetchFile, ImportFile, Job
 from shared.subjects import Priority

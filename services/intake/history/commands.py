@@ -13,10 +13,8 @@ from weakref import WeakValueDictionary
 import structlog
 
 from services.intake.broker_link import BrokerLink
-from services.intake.decisions import AlreadyQueued, decide, digest_of_command, is_same_work
-from services.intake.history_request import HistoryRequest
-from services.intake.projection import Projection
-from services.intake.replay import (
+from services.intake.history.decisions import AlreadyQueued, decide, digest_of_command, is_same_work
+from services.intake.history.replay import (
     KnownJob,
     ReplayQueued,
     ReplayRequest,
@@ -24,7 +22,9 @@ from services.intake.replay import (
     find_command_of_job,
     next_generation,
 )
-from services.intake.stored_commands import read_command, read_command_of
+from services.intake.history.request import HistoryRequest
+from services.intake.history.stored_commands import read_command, read_command_of
+from services.intake.projection import Projection
 from shared import subjects
 from shared.bus import Bus, translated
 from shared.failpoints import failpoint

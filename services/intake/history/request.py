@@ -16,8 +16,8 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlunsplit
 from uuid import UUID
 
-from services.intake.body_fields import OPTIONS, BodyFields, check_reason, read_priority
 from services.intake.errors import Unprocessable
+from services.intake.history.body_fields import OPTIONS, BodyFields, check_reason, read_priority
 from shared.messages import job_id_of
 from shared.partition import ENDPOINTS, PACKAGES, in_package, normalize_ticker
 from shared.source_name import SourceName, parse_source_name
