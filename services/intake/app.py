@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 import shared
 from services.intake.api import backfill, error_responses, jobs, sources, system
 from services.intake.api.context import Parts
-from services.intake.metrics_prometheus import RequestCounter
+from services.intake.state.metrics import RequestCounter
 
 _DESCRIPTION = """
 Brings days of options gamma-exposure history from a posted URL into DuckDB and Parquet.

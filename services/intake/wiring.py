@@ -12,15 +12,15 @@ from services.intake.api.context import Parts
 from services.intake.api.rate_limits import RateLimit
 from services.intake.app import create_app
 from services.intake.backfill.service import Backfills
-from services.intake.broker_link import BrokerLink
 from services.intake.history.commands import JobCommands
 from services.intake.history.replay_service import serve_replay
-from services.intake.metrics_prometheus import Metrics
-from services.intake.projection import Projection
 from services.intake.server_uvicorn import listen, serve_http
 from services.intake.settings import IntakeSettings
-from services.intake.source_metrics_prometheus import SourceMetrics
-from services.intake.sources_view import KnownSources
+from services.intake.state.broker_link import BrokerLink
+from services.intake.state.metrics import Metrics
+from services.intake.state.projection import Projection
+from services.intake.state.source_metrics import SourceMetrics
+from services.intake.state.sources_view import KnownSources
 from shared.bus import connected, utc_now
 from shared.presence import present
 from shared.runtime import supervise

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.intake.jobs_view import JobFilter, list_jobs, view_job
+from services.intake.state.jobs_view import JobFilter, list_jobs, view_job
 from shared.job_states import JobState, JobStates, Status
 from shared.messages import (
     Event,

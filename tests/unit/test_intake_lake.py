@@ -8,7 +8,7 @@ from datetime import date
 from services.importer.queries.service import Queries
 from services.intake.backfill.market_days import days_between
 from services.intake.backfill.request import MAX_JOBS
-from services.intake.lake_nats import DaysRequest, KnownDay
+from services.intake.state.lake import DaysRequest, KnownDay
 from shared.partition import Partition
 from tests.support.lake import LakeOnDisk, records
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.intake.metrics_prometheus import Metrics
-from services.intake.projection import Projection
+from services.intake.state.metrics import Metrics
+from services.intake.state.projection import Projection
 from shared.messages import Event, FileStaged, Job, JobStarted, NoData
 from shared.subjects import Stage
 from tests.support.values import NOON, a_job

@@ -10,10 +10,10 @@ from nats.aio.msg import Msg
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.intake.errors import NotReady
-from services.intake.metrics_prometheus import Metrics
-from services.intake.projection import Projection
-from services.intake.sources_view import KnownSources
-from services.intake.status import BrokerFacts, view_status
+from services.intake.state.metrics import Metrics
+from services.intake.state.projection import Projection
+from services.intake.state.sources_view import KnownSources
+from services.intake.state.status import BrokerFacts, view_status
 from shared import subjects
 from shared.envelope import Envelope
 from shared.messages import Event, FileStaged, JobRequested, JobStarted

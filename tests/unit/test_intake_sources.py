@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from services.intake.errors import NotReady
-from services.intake.source_metrics_prometheus import SourceMetrics
-from services.intake.sources_view import KnownSources, view_circuit, view_source
+from services.intake.state.source_metrics import SourceMetrics
+from services.intake.state.sources_view import KnownSources, view_circuit, view_source
 from shared import subjects
 from shared.source_record import Circuit, SourceRecord
 from shared.tail import Tailed

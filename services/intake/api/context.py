@@ -11,12 +11,12 @@ from fastapi import Depends, Request
 
 from services.intake.api.rate_limits import RateLimit
 from services.intake.backfill.service import Backfills
-from services.intake.broker_link import BrokerLink
 from services.intake.history.commands import JobCommands
-from services.intake.metrics_prometheus import Metrics
-from services.intake.projection import Projection
 from services.intake.settings import IntakeSettings
-from services.intake.sources_view import KnownSources
+from services.intake.state.broker_link import BrokerLink
+from services.intake.state.metrics import Metrics
+from services.intake.state.projection import Projection
+from services.intake.state.sources_view import KnownSources
 from shared.sources import SourceGate
 
 

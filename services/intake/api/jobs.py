@@ -22,7 +22,7 @@ from services.intake.history.replay import (
     unknown_job,
 )
 from services.intake.history.request import read_history_request
-from services.intake.jobs_view import JobFilter, JobsPage, JobView, list_jobs, view_job
+from services.intake.state.jobs_view import JobFilter, JobsPage, JobView, list_jobs, view_job
 from shared.partition import ENDPOINTS
 from shared.subjects import Priority, Stage
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends
 from services.intake.api.auth import require_key
 from services.intake.api.context import Wired
 from services.intake.api.error_responses import documented
-from services.intake.sources_view import DataSource, view_source
+from services.intake.state.sources_view import DataSource, view_source
 
 router = APIRouter(prefix="/api/v1", tags=["sources"], dependencies=[Depends(require_key)])
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from services.intake.api.auth import require_key
 from services.intake.api.context import Wired
 from services.intake.api.error_responses import documented
-from services.intake.metrics_prometheus import CONTENT_TYPE
-from services.intake.status import StatusView, ask_broker, view_status, why_not_ready
+from services.intake.state.metrics import CONTENT_TYPE
+from services.intake.state.status import StatusView, ask_broker, view_status, why_not_ready
 
 router = APIRouter(tags=["system"])
 

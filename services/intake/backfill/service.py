@@ -20,10 +20,10 @@ from services.intake.backfill.plan import (
     under_way,
 )
 from services.intake.backfill.request import BackfillRequest
-from services.intake.broker_link import BrokerLink
 from services.intake.history.commands import JobCommands
-from services.intake.lake_nats import DaysRequest, ask_days
-from services.intake.projection import Projection
+from services.intake.state.broker_link import BrokerLink
+from services.intake.state.lake import DaysRequest, ask_days
+from services.intake.state.projection import Projection
 from shared.vendor_api import VendorApi
 
 _AT_ONCE: Final = 32

@@ -12,7 +12,6 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from services.intake.broker_link import BrokerLink
 from services.intake.history.decisions import AlreadyQueued, decide, digest_of_command, is_same_work
 from services.intake.history.replay import (
     KnownJob,
@@ -24,7 +23,8 @@ from services.intake.history.replay import (
 )
 from services.intake.history.request import HistoryRequest
 from services.intake.history.stored_commands import read_command, read_command_of
-from services.intake.projection import Projection
+from services.intake.state.broker_link import BrokerLink
+from services.intake.state.projection import Projection
 from shared import subjects
 from shared.bus import Bus, translated
 from shared.failpoints import failpoint

@@ -8,7 +8,7 @@ from datetime import datetime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from services.intake.sources_view import KnownSources
+from services.intake.state.sources_view import KnownSources
 from shared.source_record import Circuit
 
 _LABELS = ("source",)

@@ -9,8 +9,8 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.intake.projection import Projection
-from services.intake.status import BrokerFacts, jobs_by_state
+from services.intake.state.projection import Projection
+from services.intake.state.status import BrokerFacts, jobs_by_state
 from shared.job_states import KEPT_FOR
 from shared.messages import (
     Event,

@@ -10,9 +10,9 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 import shared
-from services.intake.broker_link import BrokerLink
-from services.intake.projection import Projection
-from services.intake.sources_view import CircuitView, KnownSources, view_circuit
+from services.intake.state.broker_link import BrokerLink
+from services.intake.state.projection import Projection
+from services.intake.state.sources_view import CircuitView, KnownSources, view_circuit
 from shared import subjects
 from shared.bus import Bus, translated
 from shared.errors import BrokerUnavailable
