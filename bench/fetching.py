@@ -24,12 +24,12 @@ from bench.figures import Run
 from bench.measuring import BenchFailed
 from bench.process_groups import end
 from bench.stack import NATS, Stack
-from shared import subjects
-from shared.bus import connected
-from shared.envelope import decode
-from shared.messages import FetchFile, FileStaged, Job, JobFailed, job_id_of
+from shared.bus import subjects
+from shared.bus.connection import connected
+from shared.bus.envelope import decode
+from shared.bus.messages import FetchFile, FileStaged, Job, JobFailed, job_id_of
+from shared.bus.subjects import Priority
 from shared.settings import Settings
-from shared.subjects import Priority
 
 SLOTS: Final = 4
 """How many files are fetched at once: the fetcher has one slot more, which waits for critical work."""

@@ -34,12 +34,12 @@ from bench.spread import Spread
 from bench.stack import NATS, Stack, StackError
 from bench.tables import Table
 from bench.workbench import Workbench
-from shared import subjects
-from shared.bus import Bus, connected
-from shared.messages import FileStaged, ImportFile, Job, JobRequested
+from shared.bus import subjects
+from shared.bus.connection import Bus, connected
+from shared.bus.messages import FileStaged, ImportFile, Job, JobRequested
+from shared.bus.subjects import What
 from shared.paths import LakePaths
 from shared.settings import Settings
-from shared.subjects import What
 from shared.trading_day import bounds_ms
 
 DAYS: Final = 200

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bench.generator import Day
 from bench.inputs import Input
-from shared.messages import ImportFile, Job, job_id_of
+from shared.bus.messages import ImportFile, Job, job_id_of
 from shared.paths import LakePaths
 
 TICKERS: Final = ("NQ_NDX", "ES_SPX", "SPX", "QQQ", "SPY")

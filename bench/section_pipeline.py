@@ -22,10 +22,10 @@ from bench.stack import Stack
 from bench.tables import Table
 from bench.vendor import Vendor
 from bench.workbench import Workbench
-from shared import subjects
-from shared.bus import Bus
-from shared.envelope import decode
-from shared.messages import JobFailed, JobSkipped, PartitionImported
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.envelope import decode
+from shared.bus.messages import JobFailed, JobSkipped, PartitionImported
 from shared.settings import Settings
 
 BARE: Final = "bare import, into an empty lake"

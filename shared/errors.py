@@ -13,7 +13,7 @@
     └── StoppedEarly        a service was told to stop before it was up
 
 Every service derives its own errors from Terminal and Transient, beside its work. The consumer loop in
-``shared.worker`` is the only place that turns the type into a decision.
+``shared.bus.consumer.worker`` is the only place that turns the type into a decision.
 """
 
 from __future__ import annotations

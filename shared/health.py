@@ -8,8 +8,8 @@ import sys
 
 import nats
 
+from shared.bus.presence import is_answering
 from shared.errors import CannotStart
-from shared.presence import is_answering
 from shared.runtime import fail
 from shared.settings import Settings, load
 

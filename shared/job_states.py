@@ -13,9 +13,8 @@ from functools import singledispatch
 from typing import Any, Final
 from uuid import UUID
 
-from shared.envelope import decode
-from shared.errors import MalformedMessage
-from shared.messages import (
+from shared.bus.envelope import decode
+from shared.bus.messages import (
     Asked,
     Event,
     FileStaged,
@@ -28,7 +27,8 @@ from shared.messages import (
     NoData,
     PartitionImported,
 )
-from shared.subjects import Stage
+from shared.bus.subjects import Stage
+from shared.errors import MalformedMessage
 
 
 class Status(StrEnum):

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, NoReturn
 
 from shared import logs
-from shared.bus import Bus
+from shared.bus.connection import Bus
 from shared.errors import CannotStart, StoppedEarly
 from shared.settings import S, load
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench.nats_server import NatsServer
 from bench.stack import is_setting
-from shared.bus import Bus, connected
+from shared.bus.connection import Bus, connected
 from shared.settings import Settings
 
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from gexlake.cli.errors import UnexpectedAnswer
+from shared.bus.subjects import Stage
 from shared.job_states import FINISHED, Status
-from shared.subjects import Stage
 
 A = TypeVar("A", bound=BaseModel)
 

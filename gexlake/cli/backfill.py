@@ -14,8 +14,8 @@ from gexlake.cli.intake_client import Intake
 from gexlake.cli.settings import CliSettings
 from gexlake.cli.tables import console
 from gexlake.cli.watch import follow
+from shared.bus.subjects import Priority
 from shared.settings import load
-from shared.subjects import Priority
 
 POLL_S: Final = 0.5
 _INTERRUPTED: Final = 130

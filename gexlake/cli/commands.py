@@ -19,9 +19,9 @@ from gexlake.cli.lake_client import Rows, query
 from gexlake.cli.settings import CliSettings
 from gexlake.cli.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
 from gexlake.cli.watch import follow, shown_on, summary
+from shared.bus.subjects import Priority, Stage
 from shared.job_states import Status
 from shared.settings import load
-from shared.subjects import Priority, Stage
 
 app = typer.Typer(
     name="gexlake",

@@ -18,7 +18,7 @@ from nats.micro.request import ERROR_HEADER
 from pydantic import BaseModel, ValidationError, model_validator
 
 from gexlake.cli.errors import BrokerUnreachable, LakeUnreachable, QueryRefused, UnexpectedAnswer
-from shared import subjects
+from shared.bus import subjects
 from shared.settings import Settings
 
 _CONNECT_TIMEOUT_S: Final = 2

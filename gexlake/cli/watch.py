@@ -21,8 +21,8 @@ from rich.progress import (
 
 from gexlake.cli.answers import JobAnswer
 from gexlake.cli.errors import IntakeUnreachable, RequestRefused
+from shared.bus.subjects import Stage
 from shared.job_states import Status
-from shared.subjects import Stage
 
 POLL_S: Final = 0.2
 PATIENCE_S: Final = 30.0

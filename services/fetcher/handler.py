@@ -16,13 +16,13 @@ from services.fetcher.gexbot.errors import NoHistory
 from services.fetcher.health.source_health_nats import AskedSource, SourceRecords
 from services.fetcher.sources.locations import Locations
 from services.fetcher.sources.source import Source
-from shared.bus import Bus
+from shared.bus.connection import Bus
+from shared.bus.consumer.worker import is_superseded
+from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, NoData
+from shared.bus.progress import ProgressReporter
+from shared.bus.subjects import Stage
 from shared.failpoints import failpoint
-from shared.messages import FetchFile, FileStaged, ImportFile, Job, NoData
 from shared.paths import LakePaths
-from shared.progress import ProgressReporter
-from shared.subjects import Stage
-from shared.worker import is_superseded
 
 log = structlog.get_logger(__name__)
 

@@ -26,16 +26,16 @@ from services.fetcher.sources.http import HttpxSource, new_client
 from services.fetcher.sources.local import LocalSource
 from services.fetcher.sources.locations import Locations
 from services.fetcher.sources.source import Body, Held, Source
-from shared.attempts import Retries
-from shared.bus import Bus, connected
+from shared.bus.connection import Bus, connected
+from shared.bus.consumer.attempts import Retries
+from shared.bus.consumer.worker import Worker
+from shared.bus.presence import present
+from shared.bus.subjects import Stage
 from shared.durable_files import make_folder
 from shared.errors import CannotStart
 from shared.paths import LakePaths
-from shared.presence import present
 from shared.runtime import supervise
 from shared.sources import SourceGate
-from shared.subjects import Stage
-from shared.worker import Worker
 
 DESCRIPTION: Final = "Downloads source files and stages them"
 SWEEP_EVERY_S: Final = 3600.0

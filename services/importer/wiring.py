@@ -15,13 +15,13 @@ from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import LedgerKeeper
 from services.importer.queries.service import Queries, serve_queries
 from services.importer.settings import ImporterSettings
-from shared.attempts import Retries
-from shared.bus import Bus, connected
+from shared.bus.connection import Bus, connected
+from shared.bus.consumer.attempts import Retries
+from shared.bus.consumer.worker import Worker
+from shared.bus.presence import present
+from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable
-from shared.presence import present
 from shared.runtime import supervise
-from shared.subjects import Stage
-from shared.worker import Worker
 
 log = structlog.get_logger(__name__)
 

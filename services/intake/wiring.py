@@ -21,8 +21,8 @@ from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
 from services.intake.state.source_metrics import SourceMetrics
 from services.intake.state.sources_view import KnownSources
-from shared.bus import connected, utc_now
-from shared.presence import present
+from shared.bus.connection import connected, utc_now
+from shared.bus.presence import present
 from shared.runtime import supervise
 
 DESCRIPTION = "Takes requests over HTTP, queues and replays jobs, tells how they are doing"

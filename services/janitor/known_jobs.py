@@ -9,10 +9,10 @@ from typing import Final, Protocol
 from nats.js.errors import NotFoundError
 
 from services.janitor.errors import NotCaughtUp
-from shared import subjects
-from shared.bus import Bus, translated
+from shared.bus import subjects
+from shared.bus.connection import Bus, translated
+from shared.bus.follower import follow
 from shared.job_states import JobState, JobStates
-from shared.tail import follow
 
 CATCH_UP_TIMEOUT_S: Final = 30.0
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from nats.js.errors import NotFoundError
 
 from services.janitor.duties.requeue_stranded_jobs import Command, ConsumerProgress
-from shared import subjects
-from shared.bus import Bus, translated
-from shared.envelope import decode
+from shared.bus import subjects
+from shared.bus.connection import Bus, translated
+from shared.bus.envelope import decode
+from shared.bus.subjects import Priority, Stage
 from shared.errors import MalformedMessage
-from shared.subjects import Priority, Stage
 
 
 class JobQueues:

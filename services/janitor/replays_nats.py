@@ -10,8 +10,8 @@ from nats.errors import NoRespondersError
 from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER
 
 from services.janitor.errors import IntakeUnavailable, ReplayRefused
-from shared import subjects
-from shared.bus import Bus, translated
+from shared.bus import subjects
+from shared.bus.connection import Bus, translated
 from shared.errors import BrokerUnavailable
 
 TIMEOUT_S: Final = 10.0

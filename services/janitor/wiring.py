@@ -13,8 +13,8 @@ from services.janitor.replays_nats import IntakeReplays
 from services.janitor.rounds_apscheduler import Rounds
 from services.janitor.settings import JanitorSettings
 from services.janitor.staging_folder_os import StagingFolderOnDisk
-from shared.bus import Bus, connected
-from shared.presence import present
+from shared.bus.connection import Bus, connected
+from shared.bus.presence import present
 from shared.runtime import supervise
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from shared.bus import Bus
+from shared.bus.connection import Bus
 from tests.support.compose import ComposeStack, docker_is_missing
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.generator import Day
-from shared.bus import Bus
+from shared.bus.connection import Bus
 from tests.support.compose import ComposeStack, local_url
 from tests.support.large_day import LargeDay
 from tests.support.oracle import ask_lake

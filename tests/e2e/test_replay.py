@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from bench.generator import Day
-from shared.bus import Bus
-from shared.messages import JobFailed, JobRequested
+from shared.bus.connection import Bus
+from shared.bus.messages import JobFailed, JobRequested
 from tests.support.compose import ComposeStack, local_url
 from tests.support.oracle import assert_holds_exactly
 from tests.support.poll import eventually

@@ -14,13 +14,13 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from bench.nats_server import NatsServer
-from shared import subjects
-from shared.bus import REPLAY_HEADER, Bus, connected, translated
-from shared.envelope import decode
+from shared.bus import subjects
+from shared.bus.connection import REPLAY_HEADER, Bus, connected, translated
+from shared.bus.envelope import decode
+from shared.bus.messages import FetchFile, JobRequested, JobStarted
+from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable, StreamFull
-from shared.messages import FetchFile, JobRequested, JobStarted
 from shared.settings import Settings
-from shared.subjects import Stage
 from tests.support.poll import eventually
 from tests.support.values import NOON, a_fetch, a_job
 

@@ -13,10 +13,10 @@ from bench.nats_server import NatsServer
 from gexlake.cli import backfill as command
 from gexlake.cli.__main__ import main
 from services.intake.settings import IntakeSettings
-from shared import subjects
-from shared.bus import Bus
-from shared.messages import FetchFile, Job, JobFailed, NoData, PartitionImported
-from shared.subjects import Stage
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.messages import FetchFile, Job, JobFailed, NoData, PartitionImported
+from shared.bus.subjects import Stage
 from tests.support.fake_importer import FakeImporter, fake_importer
 from tests.support.intake import RunningIntake, messages_in, payload_at, running_intake
 from tests.support.poll import eventually

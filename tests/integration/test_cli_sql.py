@@ -17,7 +17,7 @@ from nats.micro.request import Request
 
 from bench.nats_server import NatsServer, free_port
 from gexlake.cli.__main__ import main
-from shared import subjects
+from shared.bus import subjects
 
 ANSWER = {
     "columns": [{"name": "ticker", "type": "VARCHAR"}, {"name": "rows", "type": "BIGINT"}],

@@ -15,13 +15,14 @@ import pytest
 from bench.nats_server import NatsServer
 from bench.vendor import Misbehaviour, Vendor
 from services.fetcher.settings import FetcherSettings
-from shared import dead_letters, subjects
-from shared.bus import Bus
-from shared.envelope import decode
-from shared.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed, JobRequested
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.consumer import dead_letters
+from shared.bus.envelope import decode
+from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed, JobRequested
+from shared.bus.progress import Progress
+from shared.bus.subjects import Priority, Stage
 from shared.paths import is_partial
-from shared.progress import Progress
-from shared.subjects import Priority, Stage
 from tests.support.fetching import fetching
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job

@@ -17,13 +17,13 @@ import pytest
 from bench.nats_server import NatsServer
 from bench.process_usage import peak_bytes
 from bench.vendor import Misbehaviour, Vendor
-from shared import subjects
-from shared.bus import Bus
-from shared.envelope import decode
-from shared.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.envelope import decode
+from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed
+from shared.bus.subjects import Stage
 from shared.paths import LakePaths, is_partial, partial
 from shared.settings import Settings
-from shared.subjects import Stage
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job
 

@@ -12,11 +12,11 @@ import pytest
 from bench.nats_server import NatsServer
 from bench.vendor import Misbehaviour, Vendor
 from services.fetcher.settings import FetcherSettings
-from shared import subjects
-from shared.bus import Bus
-from shared.messages import FetchFile, FileStaged, JobFailed
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.messages import FetchFile, FileStaged, JobFailed
+from shared.bus.subjects import Priority, Stage
 from shared.source_record import SourceRecord
-from shared.subjects import Priority, Stage
 from tests.support.fetching import fetching
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job

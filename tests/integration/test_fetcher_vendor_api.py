@@ -20,12 +20,12 @@ from bench.vendor import Misbehaviour, Vendor
 from bench.vendor_api import KEY, StandInApi
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.wiring import serve
-from shared import subjects
-from shared.bus import Bus, connected
+from shared.bus import subjects
+from shared.bus.connection import Bus, connected
+from shared.bus.messages import Event, FetchFile, FileStaged, Job, JobFailed, JobStarted, NoData
+from shared.bus.presence import Heartbeat
 from shared.job_states import JobStates, Status
-from shared.messages import Event, FetchFile, FileStaged, Job, JobFailed, JobStarted, NoData
 from shared.partition import Partition
-from shared.presence import Heartbeat
 from shared.source_name import vendor_name
 from shared.source_record import SourceRecord
 from tests.support.fetching import fetching

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.nats_server import NatsServer, free_port
-from shared.bus import Bus
-from shared.presence import present
+from shared.bus.connection import Bus
+from shared.bus.presence import present
 
 ROOT = Path(__file__).parents[2]
 USAGE = "usage: python -m shared.health SERVICE\n"

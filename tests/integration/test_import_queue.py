@@ -14,12 +14,13 @@ import pytest
 from nats.aio.msg import Msg
 
 from bench.generator import Day
-from shared import subjects, turns
-from shared.bus import Bus, connected
-from shared.envelope import decode
-from shared.messages import Event, FileStaged, ImportFile, JobStarted, PartitionImported, Payload
+from shared.bus import subjects
+from shared.bus.connection import Bus, connected
+from shared.bus.consumer import scheduling
+from shared.bus.envelope import decode
+from shared.bus.messages import Event, FileStaged, ImportFile, JobStarted, PartitionImported, Payload
+from shared.bus.subjects import Priority, Stage
 from shared.settings import Settings
-from shared.subjects import Priority, Stage
 from shared.trading_day import bounds_ms
 from tests.support.importing import importing
 from tests.support.lake import LakeOnDisk
@@ -108,7 +109,7 @@ def in_turns(commands: list[ImportFile]) -> list[ImportFile]:
     for command in commands:
         waiting[command.job.priority].append(command)
     return [
-        next(waiting[priority].popleft() for priority in turns.order(turn) if waiting[priority])
+        next(waiting[priority].popleft() for priority in scheduling.order(turn) if waiting[priority])
         for turn in range(len(commands))
     ]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from shared import subjects
-from shared.bus import Bus
-from shared.messages import Event, JobFailed, JobRequested, JobSkipped, PartitionImported
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.messages import Event, JobFailed, JobRequested, JobSkipped, PartitionImported
 from tests.support.importing import importing
 from tests.support.lake import LakeOnDisk, records
 from tests.support.poll import eventually

@@ -9,11 +9,11 @@ import pytest
 
 from bench.nats_server import NatsServer
 from services.intake.settings import IntakeSettings
-from shared import subjects
-from shared.bus import Bus
-from shared.messages import FetchFile, JobFailed, JobReplayed, NoData
-from shared.presence import present
-from shared.subjects import Priority, Stage
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.messages import FetchFile, JobFailed, JobReplayed, NoData
+from shared.bus.presence import present
+from shared.bus.subjects import Priority, Stage
 from shared.vendor_api import DEFAULT_BASE
 from tests.support.fake_importer import FakeImporter, fake_importer
 from tests.support.intake import RunningIntake, all_events, messages_in, payload_at, running_intake

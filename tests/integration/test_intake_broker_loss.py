@@ -12,8 +12,8 @@ import pytest
 
 from bench.nats_server import NatsServer
 from services.intake.settings import IntakeSettings
-from shared import subjects
-from shared.bus import Bus, connected
+from shared.bus import subjects
+from shared.bus.connection import Bus, connected
 from tests.support.intake import SIGNED_URL, RunningIntake, messages_in, running_intake
 from tests.support.poll import eventually
 

@@ -9,11 +9,11 @@ import pytest
 
 from bench.nats_server import NatsServer
 from services.intake.settings import IntakeSettings
-from shared import subjects
-from shared.bus import Bus
-from shared.messages import FetchFile, FileStaged, JobRequested, JobStarted
-from shared.progress import Progress
-from shared.subjects import Stage
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.messages import FetchFile, FileStaged, JobRequested, JobStarted
+from shared.bus.progress import Progress
+from shared.bus.subjects import Stage
 from tests.support.intake import (
     DAY_URL,
     SIGNED_URL,

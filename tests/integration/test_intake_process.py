@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from bench.nats_server import NatsServer
-from shared import subjects
-from shared.bus import Bus
-from shared.messages import FetchFile
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.messages import FetchFile
 from tests.support.intake import (
     DAY_URL,
     SIGNED_URL,

@@ -11,11 +11,12 @@ from nats.aio.msg import Msg
 
 from bench.nats_server import NatsServer
 from services.intake.settings import IntakeSettings
-from shared import dead_letters, subjects
-from shared.bus import REPLAY_HEADER, Bus
+from shared.bus import subjects
+from shared.bus.connection import REPLAY_HEADER, Bus
+from shared.bus.consumer import dead_letters
+from shared.bus.messages import FetchFile, FileStaged, ImportFile, JobFailed, JobReplayed
+from shared.bus.subjects import Stage
 from shared.errors import Terminal
-from shared.messages import FetchFile, FileStaged, ImportFile, JobFailed, JobReplayed
-from shared.subjects import Stage
 from tests.support.intake import (
     DAY_URL,
     SIGNED_URL,

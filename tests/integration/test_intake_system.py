@@ -8,9 +8,9 @@ import pytest
 
 from bench.nats_server import NatsServer
 from services.intake.settings import IntakeSettings
-from shared import subjects
-from shared.bus import Bus
-from shared.presence import present
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.presence import present
 from tests.support.intake import SIGNED_URL, RunningIntake, running_intake
 from tests.support.poll import eventually
 

@@ -24,13 +24,13 @@ from services.janitor.queues_nats import JobQueues
 from services.janitor.replays_nats import IntakeReplays
 from services.janitor.settings import JanitorSettings
 from services.janitor.wiring import pruning, requeueing, serve
-from shared import subjects
-from shared.bus import Bus, utc_now
+from shared.bus import subjects
+from shared.bus.connection import Bus, utc_now
+from shared.bus.messages import FileStaged, Job, JobReplayed, JobRequested, JobStarted
+from shared.bus.presence import is_answering
+from shared.bus.subjects import Priority, Stage
 from shared.job_states import Status
-from shared.messages import FileStaged, Job, JobReplayed, JobRequested, JobStarted
-from shared.presence import is_answering
 from shared.settings import Settings
-from shared.subjects import Priority, Stage
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job, a_skip, an_import
 

@@ -18,7 +18,7 @@ import pytest
 
 from bench.generator import Day
 from bench.stack import NATS
-from shared import subjects
+from shared.bus import subjects
 from tests.support.poll import eventually
 from tests.support.system import System, connection_to, running_system
 

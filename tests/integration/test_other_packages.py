@@ -15,7 +15,7 @@ import pytest
 
 from bench.generator import Day
 from bench.other_packages import GreekDay, OrderflowDay, StateGexDay
-from shared import subjects
+from shared.bus import subjects
 from tests.support.oracle_orderflow import orderflow
 from tests.support.oracle_state import Row, readable, state_contracts, state_greeks, state_strikes
 from tests.support.system import System, connection_to, running_system

@@ -12,9 +12,9 @@ from nats.errors import Error
 
 import shared
 from bench.nats_server import NatsServer
-from shared import subjects
-from shared.bus import Bus
-from shared.presence import Heartbeat, is_answering, present
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.presence import Heartbeat, is_answering, present
 from tests.support.poll import eventually
 
 
@@ -64,6 +64,6 @@ async def test_a_broker_that_is_lost_meanwhile_ends_no_service(bus: Bus, nats_se
 async def test_another_hosts_instance_does_not_count_for_this_one(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.presence.PING_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("shared.bus.presence.PING_TIMEOUT_S", 0.3)
     async with present(bus, "tester", "is there"):
         assert not await is_answering(bus.client, "tester", "another-host")

@@ -13,8 +13,9 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from shared import dead_letters, subjects
-from shared.bus import Bus
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.consumer import dead_letters
 from tests.support.lake import records
 from tests.support.oracle import ask_lake, assert_parquet_equals_table
 from tests.support.refused_kinds import MAX_STRAYS, REFUSED_KINDS, RefusedKind, good_file

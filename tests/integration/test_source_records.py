@@ -21,8 +21,8 @@ from services.fetcher.errors import (
 from services.fetcher.health import source_health_nats
 from services.fetcher.health.circuit_breaker import BreakerRules
 from services.fetcher.health.source_health_nats import SourceRecords
-from shared import subjects
-from shared.bus import Bus, connected
+from shared.bus import subjects
+from shared.bus.connection import Bus, connected
 from shared.settings import Settings
 from shared.source_record import Circuit, SourceRecord
 from tests.support.poll import eventually

@@ -13,9 +13,9 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo, StorageType, StreamInfo
 
 from bench.nats_server import NatsServer
-from shared import streams, subjects
-from shared.bus import Bus
-from shared.subjects import Priority, Stage
+from shared.bus import streams, subjects
+from shared.bus.connection import Bus
+from shared.bus.subjects import Priority, Stage
 from tests.support.poll import eventually
 
 DAY_S = 24 * 3600

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bench.nats_server import NatsServer
-from shared import subjects
-from shared.bus import Bus
-from shared.envelope import decode
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.envelope import decode
+from shared.bus.follower import _WAIT_S, Tailed, follow
+from shared.bus.messages import JobStarted
+from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable
-from shared.messages import JobStarted
-from shared.subjects import Stage
-from shared.tail import _WAIT_S, Tailed, follow
 from tests.support.poll import eventually
 from tests.support.values import a_job
 
@@ -151,7 +151,9 @@ async def test_it_ends_at_once_whenever_it_is_cancelled(bus: Bus) -> None:
 
 
 async def test_it_goes_on_after_its_consumer_was_deleted(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.tail._WAIT_S", 0.6)  # how long a pull of a consumer that is gone lasts
+    monkeypatch.setattr(
+        "shared.bus.follower._WAIT_S", 0.6
+    )  # how long a pull of a consumer that is gone lasts
     async with following(bus) as told:
         await eventually(lambda: told)
         for consumer in await bus.js.consumers_info(subjects.EVENTS):

@@ -14,8 +14,8 @@ from bench.nats_server import NatsServer
 from services.fetcher.gexbot import lease_nats
 from services.fetcher.gexbot.errors import TurnTaken
 from services.fetcher.gexbot.lease_nats import VendorTurns
-from shared import subjects
-from shared.bus import Bus, connected
+from shared.bus import subjects
+from shared.bus.connection import Bus, connected
 from shared.partition import Partition
 from shared.settings import Settings
 

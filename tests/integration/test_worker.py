@@ -10,17 +10,18 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import pytest
 
 from bench.nats_server import NatsServer
-from shared import attempts, dead_letters, subjects
-from shared import worker as loop
-from shared.attempts import Retries
-from shared.bus import Bus
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.consumer import attempts, dead_letters
+from shared.bus.consumer import worker as loop
+from shared.bus.consumer.attempts import Retries
+from shared.bus.consumer.worker import Handler, Worker
+from shared.bus.follower import follow
+from shared.bus.messages import FetchFile, JobFailed, JobRequested
+from shared.bus.streams import FACTS_KEPT
+from shared.bus.subjects import Priority, Stage
 from shared.errors import BrokerUnavailable, NotNow, Terminal, Transient
 from shared.job_states import JobStates, Status
-from shared.messages import FetchFile, JobFailed, JobRequested
-from shared.streams import FACTS_KEPT
-from shared.subjects import Priority, Stage
-from shared.tail import follow
-from shared.worker import Handler, Worker
 from tests.support.poll import eventually
 from tests.support.values import NOON, a_fetch, a_job
 

@@ -14,7 +14,7 @@ from testcontainers.compose import DockerCompose
 
 from bench.generator import Day, DayFacts
 from bench.nats_server import free_port
-from shared.bus import Bus
+from shared.bus.connection import Bus
 from shared.job_states import FINISHED
 from shared.settings import Settings
 from tests.support.poll import eventually

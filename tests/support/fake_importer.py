@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from nats.micro.request import Request
 
-from shared import subjects
-from shared.bus import Bus
-from shared.presence import present
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.presence import present
 
 _LONG_AFTER: Final = "2025-12-01T00:00:00+00:00"
 

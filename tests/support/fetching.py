@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.wiring import locations, new_worker, sources
-from shared.bus import Bus
-from shared.worker import Worker
+from shared.bus.connection import Bus
+from shared.bus.consumer.worker import Worker
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from services.importer.wiring import serve_on
-from shared.bus import Bus
+from shared.bus.connection import Bus
 from tests.support.lake import LakeOnDisk
 
 

@@ -20,10 +20,10 @@ from services.intake.api.context import Parts
 from services.intake.server_uvicorn import listen
 from services.intake.settings import IntakeSettings
 from services.intake.wiring import serve_parts, wire
-from shared import subjects
-from shared.bus import Bus
-from shared.envelope import Envelope, decode
-from shared.messages import Payload
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.envelope import Envelope, decode
+from shared.bus.messages import Payload
 from tests.support.poll import eventually
 
 DAY_URL = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"

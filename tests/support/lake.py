@@ -11,7 +11,7 @@ from services.importer.imports.handler import bring_in
 from services.importer.lake.database import Lake
 from services.importer.lake.statements import Interruption
 from services.importer.settings import ImporterSettings
-from shared.messages import ImportFile, Job, JobSkipped, PartitionImported
+from shared.bus.messages import ImportFile, Job, JobSkipped, PartitionImported
 from tests.support.values import NOON, a_job
 
 Rows = list[tuple[Any, ...]]

@@ -6,8 +6,8 @@ import json
 from typing import Any, Final
 
 from bench.generator import Day
-from shared import subjects
-from shared.bus import Bus
+from shared.bus import subjects
+from shared.bus.connection import Bus
 from shared.trading_day import bounds_ms
 
 _TIMEOUT_S: Final = 15.0

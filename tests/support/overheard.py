@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
 from bench.stack import NATS, Stack
-from shared.bus import Bus
+from shared.bus.connection import Bus
 from tests.support.oracle import ask_lake
 from tests.support.system import connection_to
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.attempts import Retries
+from shared.bus.consumer.attempts import Retries
 
 
 def test_the_pause_after_a_failure_doubles_until_the_last_attempt() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.importer.imports.memory_profile import ImportPath, chosen, container_memory_mb, memory_for
-from shared.messages import PartitionImported
+from shared.bus.messages import PartitionImported
 from tests.support.lake import LakeOnDisk
 
 DAY_BYTES = 150_000_000

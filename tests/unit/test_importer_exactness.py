@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.generator import Day
-from shared.messages import PartitionImported
+from shared.bus.messages import PartitionImported
 from tests.support.lake import LakeOnDisk, a_record, records
 from tests.support.values import a_job
 

@@ -25,9 +25,9 @@ from services.importer.lake.partition_tables import insert
 from services.importer.lake.statements import Interruption
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.settings import ImporterSettings
-from shared.bus import Bus
+from shared.bus.connection import Bus
+from shared.bus.messages import Event, ImportFile, PartitionImported
 from shared.errors import BrokerUnavailable, CannotStart, NotNow
-from shared.messages import Event, ImportFile, PartitionImported
 from tests.support.full_disk import own_files_limited
 from tests.support.lake import LakeOnDisk, a_record, records
 from tests.support.values import NOON, a_job

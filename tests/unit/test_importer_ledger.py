@@ -10,9 +10,9 @@ import pytest
 from services.importer.ledger import table
 from services.importer.ledger.keeper import record
 from services.importer.ledger.rows import LedgerRow, caught_up
+from shared.bus.messages import FileStaged, JobFailed, JobReplayed, JobRequested, JobStarted, NoData
+from shared.bus.subjects import Stage
 from shared.job_states import Fact, JobStates, Status
-from shared.messages import FileStaged, JobFailed, JobReplayed, JobRequested, JobStarted, NoData
-from shared.subjects import Stage
 from tests.support.lake import LakeOnDisk, records
 from tests.support.values import NOON, a_job, a_skip
 

@@ -14,8 +14,8 @@ from pyarrow import parquet
 
 from services.importer.imports.recovery import finish_committed
 from shared import __version__
-from shared.bus import Bus
-from shared.messages import ImportFile
+from shared.bus.connection import Bus
+from shared.bus.messages import ImportFile
 from tests.support.lake import LakeOnDisk, records
 from tests.support.values import NOON
 

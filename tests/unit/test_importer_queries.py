@@ -12,9 +12,9 @@ import pytest
 from services.importer.errors import QueryRefused
 from services.importer.ledger.keeper import record
 from services.importer.queries.service import Queries
+from shared.bus.messages import JobFailed, NoData
+from shared.bus.subjects import Stage
 from shared.job_states import JobStates
-from shared.messages import JobFailed, NoData
-from shared.subjects import Stage
 from tests.support.lake import LakeOnDisk, records
 from tests.support.values import NOON, a_job
 

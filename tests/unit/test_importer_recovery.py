@@ -23,12 +23,12 @@ from services.importer.lake.statements import Interruption
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import record
 from services.importer.rules import Rules
-from shared.bus import Bus
+from shared.bus.connection import Bus
+from shared.bus.messages import ImportFile, JobFailed, PartitionImported
+from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable, CannotStart
 from shared.job_states import JobStates, Status
-from shared.messages import ImportFile, JobFailed, PartitionImported
 from shared.paths import partial
-from shared.subjects import Stage
 from tests.support.full_disk import own_files_limited
 from tests.support.lake import LakeOnDisk, a_record, records
 from tests.support.values import NOON, a_job

@@ -17,8 +17,8 @@ from services.importer.errors import (
     UnreadableFile,
     WorseData,
 )
+from shared.bus.messages import ImportFile, JobSkipped
 from shared.errors import GexlakeError
-from shared.messages import ImportFile, JobSkipped
 from tests.support.lake import LakeOnDisk, a_record, records
 from tests.support.values import a_job
 

@@ -11,7 +11,7 @@ import pytest
 
 from services.importer.errors import BadRecord, StagedFileMissing, StagedFileReplaced
 from services.importer.imports import replace
-from shared.messages import ImportFile, Job, PartitionImported
+from shared.bus.messages import ImportFile, Job, PartitionImported
 from tests.support.lake import LakeOnDisk, a_record, records
 from tests.support.values import a_job
 

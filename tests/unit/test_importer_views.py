@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from services.importer.lake.database import Lake
-from shared.messages import Job
+from shared.bus.messages import Job
 from shared.trading_day import bounds_ms
 from tests.support.lake import LakeOnDisk, Rows, a_record, records
 from tests.support.values import a_job

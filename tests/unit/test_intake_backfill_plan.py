@@ -19,10 +19,10 @@ from services.intake.backfill.plan import (
     without_key,
 )
 from services.intake.backfill.request import BackfillRequest
+from shared.bus.messages import Event, JobRequested, NoData, job_id_of
+from shared.bus.presence import Heartbeat
 from shared.job_states import JobStates
-from shared.messages import Event, JobRequested, NoData, job_id_of
 from shared.partition import Partition
-from shared.presence import Heartbeat
 from shared.vendor_api import DEFAULT_BASE, VendorApi
 from tests.support.values import NOON, a_job, a_skip
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.intake.state.jobs_view import JobFilter, list_jobs, view_job
-from shared.job_states import JobState, JobStates, Status
-from shared.messages import (
+from shared.bus.messages import (
     Event,
     FileStaged,
     Job,
@@ -23,8 +22,9 @@ from shared.messages import (
     NoData,
     PartitionImported,
 )
-from shared.progress import Progress
-from shared.subjects import Stage
+from shared.bus.progress import Progress
+from shared.bus.subjects import Stage
+from shared.job_states import JobState, JobStates, Status
 from tests.support.values import BASE_URL, NOON, a_job, a_skip
 
 SHA, OLD = "a" * 64, "b" * 64

@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
-from shared.messages import Event, FileStaged, Job, JobStarted, NoData
-from shared.subjects import Stage
+from shared.bus.messages import Event, FileStaged, Job, JobStarted, NoData
+from shared.bus.subjects import Stage
 from tests.support.values import NOON, a_job
 
 ONE, OTHER = a_job(ticker="SPX"), a_job(ticker="NDX")

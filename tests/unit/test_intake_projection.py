@@ -14,13 +14,13 @@ from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
 from services.intake.state.sources_view import KnownSources
 from services.intake.state.status import BrokerFacts, view_status
-from shared import subjects
-from shared.envelope import Envelope
-from shared.messages import Event, FileStaged, JobRequested, JobStarted
-from shared.presence import Heartbeat
-from shared.progress import Progress
-from shared.subjects import Priority, Stage
-from shared.tail import Tailed
+from shared.bus import subjects
+from shared.bus.envelope import Envelope
+from shared.bus.follower import Tailed
+from shared.bus.messages import Event, FileStaged, JobRequested, JobStarted
+from shared.bus.presence import Heartbeat
+from shared.bus.progress import Progress
+from shared.bus.subjects import Priority, Stage
 from tests.support.values import NOON, a_job
 
 SHA = "a" * 64

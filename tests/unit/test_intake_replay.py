@@ -18,9 +18,9 @@ from services.intake.history.replay import (
     read_replay_options,
     read_replay_request,
 )
+from shared.bus.messages import JobRequested
+from shared.bus.subjects import Stage
 from shared.job_states import advance
-from shared.messages import JobRequested
-from shared.subjects import Stage
 from tests.support.values import NOON, a_fetch, a_job, an_import
 
 LATER = NOON + timedelta(hours=1)

@@ -12,9 +12,9 @@ from prometheus_client.exposition import generate_latest
 from services.intake.errors import NotReady
 from services.intake.state.source_metrics import SourceMetrics
 from services.intake.state.sources_view import KnownSources, view_circuit, view_source
-from shared import subjects
+from shared.bus import subjects
+from shared.bus.follower import Tailed
 from shared.source_record import Circuit, SourceRecord
-from shared.tail import Tailed
 from tests.support.values import NOON
 
 SOURCE = "https://hist.gex.bot"

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from services.janitor.duties.prune_staged_files import PruneConfig, PruneStagedFiles, StagedFile, plan
 from services.janitor.errors import NotCaughtUp
 from services.janitor.staging_folder_os import StagingFolderOnDisk
+from shared.bus.subjects import Stage
 from shared.job_states import FINISHED, JobState, Status
 from shared.paths import LakePaths, name_beside, partial
-from shared.subjects import Stage
 from tests.support.values import NOON, a_job
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -21,9 +21,9 @@ from services.janitor.duties.requeue_stranded_jobs import (
     plan,
 )
 from services.janitor.errors import IntakeUnavailable, ReplayRefused
+from shared.bus.messages import FileStaged, JobReplayed, JobRequested, JobStarted
+from shared.bus.subjects import Priority, Stage, durable
 from shared.job_states import FINISHED, JobState, JobStates, Status
-from shared.messages import FileStaged, JobReplayed, JobRequested, JobStarted
-from shared.subjects import Priority, Stage, durable
 from tests.support.values import NOON, a_job, a_skip
 
 NOW = NOON + timedelta(hours=3)

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.envelope import Envelope
-from shared.job_states import JobState, JobStates, Status, advance
-from shared.messages import (
+from shared.bus.envelope import Envelope
+from shared.bus.messages import (
     Event,
     FileStaged,
     Job,
@@ -23,7 +22,8 @@ from shared.messages import (
     NoData,
     PartitionImported,
 )
-from shared.subjects import Stage
+from shared.bus.subjects import Stage
+from shared.job_states import JobState, JobStates, Status, advance
 from tests.support.values import a_fetch, a_job, a_skip
 
 START = datetime(2025, 11, 14, 21, 0, tzinfo=UTC)

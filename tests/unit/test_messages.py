@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from shared import messages, subjects
-from shared.envelope import COMMANDS, PAYLOADS, Envelope, decode
-from shared.errors import MalformedMessage
-from shared.messages import (
+from shared.bus import messages, subjects
+from shared.bus.envelope import COMMANDS, PAYLOADS, Envelope, decode
+from shared.bus.messages import (
     FetchFile,
     FileStaged,
     ImportFile,
@@ -29,7 +28,8 @@ from shared.messages import (
     Payload,
     job_id_of,
 )
-from shared.subjects import Priority, Stage, What
+from shared.bus.subjects import Priority, Stage, What
+from shared.errors import MalformedMessage
 from tests.support.values import BASE_URL, a_fetch, a_job, a_skip, an_import
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"

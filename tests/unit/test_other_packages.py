@@ -19,9 +19,9 @@ from bench.other_packages import GreekDay, OrderflowDay, StateGexDay
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile, WorseData
 from services.importer.imports.recovery import finish_committed
 from services.importer.reader import arrow_stream
-from shared.bus import Bus
+from shared.bus.connection import Bus
+from shared.bus.messages import Job, JobSkipped, PartitionImported
 from shared.errors import GexlakeError
-from shared.messages import Job, JobSkipped, PartitionImported
 from shared.partition import Partition
 from tests.support.lake import LakeOnDisk, a_record
 from tests.support.oracle_orderflow import orderflow

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
-from shared.bus import Bus
+from shared.bus.connection import Bus
 from shared.runtime import BrokerGone, run, supervise
 from shared.settings import Settings
 

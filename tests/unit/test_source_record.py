@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import subjects
+from shared.bus import subjects
 from shared.source_record import Circuit, SourceRecord, origin_of
 from tests.support.values import NOON
 

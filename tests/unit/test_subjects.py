@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import subjects
-from shared.subjects import CommandSubject, Priority, Stage, What
+from shared.bus import subjects
+from shared.bus.subjects import CommandSubject, Priority, Stage, What
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 

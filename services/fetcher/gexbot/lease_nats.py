@@ -18,8 +18,8 @@ import structlog
 from nats.js.errors import APIError, NotFoundError
 
 from services.fetcher.gexbot.errors import TurnTaken
-from shared import subjects
-from shared.bus import Bus, translated
+from shared.bus import subjects
+from shared.bus.connection import Bus, translated
 from shared.errors import BrokerUnavailable
 from shared.partition import Partition
 

@@ -31,8 +31,8 @@ from services.fetcher.health.circuit_breaker import (
 )
 from services.fetcher.health.source_outcomes import Outcome, counted, outcome_of
 from services.fetcher.sources.source import Body, Held, Source
-from shared import subjects
-from shared.bus import Bus, translated
+from shared.bus import subjects
+from shared.bus.connection import Bus, translated
 from shared.errors import BrokerUnavailable
 from shared.source_record import SourceRecord, origin_of
 

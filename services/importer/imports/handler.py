@@ -25,10 +25,10 @@ from services.importer.ledger.events import imported, skipped, told_again
 from services.importer.ledger.notes import LedgerNotes
 from services.importer.ledger.rows import LedgerRow, of_generation, with_outcome
 from services.importer.rules import Rules
-from shared.bus import Bus
+from shared.bus.connection import Bus
+from shared.bus.messages import FileStaged, ImportFile, Job, JobSkipped, PartitionImported
 from shared.failpoints import failpoint
 from shared.job_states import Status
-from shared.messages import FileStaged, ImportFile, Job, JobSkipped, PartitionImported
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from services.importer.errors import StagedFileMissing, StagedFileReplaced
 from services.importer.imports.task import StagedFile
 from services.importer.lake.parquet import sha256_of
-from shared.messages import ImportFile
+from shared.bus.messages import ImportFile
 from shared.paths import LakePaths
 
 

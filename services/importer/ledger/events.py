@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.importer.lake.partitions import PartitionRow
 from services.importer.ledger.rows import LedgerRow
+from shared.bus.messages import Job, JobSkipped, PartitionImported
 from shared.job_states import Status
-from shared.messages import Job, JobSkipped, PartitionImported
 
 
 def imported(job: Job, row: PartitionRow) -> PartitionImported:

@@ -17,11 +17,11 @@ from services.importer.lake.statements import transaction
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger import table
 from services.importer.ledger.rows import caught_up
-from shared import subjects
-from shared.bus import Bus
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.follower import follow
 from shared.errors import Transient
 from shared.job_states import JobState, JobStates
-from shared.tail import follow
 
 _RETRY_S: Final = 1.0
 _AT_ONCE: Final = 40

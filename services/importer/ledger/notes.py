@@ -10,8 +10,8 @@ from services.importer.lake.partition_tables import Held
 from services.importer.lake.partitions import PartitionRow
 from services.importer.ledger import table
 from services.importer.ledger.rows import of_generation, with_outcome, with_replacement
+from shared.bus.messages import ImportFile
 from shared.job_states import Status
-from shared.messages import ImportFile
 
 # Failed: it was given up on before its file could be put in place.
 _COMPLETED_FROM: Final = frozenset({Status.COMMITTED, Status.FAILED})

@@ -8,9 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from services.importer.lake.partitions import PartitionRow
+from shared.bus.messages import Command, Job
+from shared.bus.subjects import Stage
 from shared.job_states import FINISHED, RANK, JobState, Status
-from shared.messages import Command, Job
-from shared.subjects import Stage
 
 
 @dataclass(frozen=True)

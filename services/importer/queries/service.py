@@ -24,7 +24,7 @@ from services.importer.lake.database import Lake
 from services.importer.lake.statements import quoted
 from services.importer.queries.sql import Answer, answer
 from services.importer.settings import ImporterSettings
-from shared.subjects import lake as lake_subject
+from shared.bus.subjects import lake as lake_subject
 
 _AT_ONCE: Final = 4
 _MAX_DAYS: Final = 1000

@@ -18,8 +18,8 @@ from services.intake.api.json_body import read_json_object
 from services.intake.backfill.plan import PlannedDay, Standing, warnings, without_key
 from services.intake.backfill.request import MAX_JOBS, BackfillRequest, NamedDay, read_backfill_request
 from services.intake.history.body_fields import MAX_REASON_LENGTH
+from shared.bus.subjects import Priority
 from shared.partition import ENDPOINTS
-from shared.subjects import Priority
 from shared.trading_day import NEW_YORK
 
 router = APIRouter(tags=["jobs"], dependencies=[Depends(require_key)])

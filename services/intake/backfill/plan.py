@@ -11,9 +11,9 @@ from uuid import UUID
 
 from services.intake.backfill.request import BackfillRequest
 from services.intake.history.request import HistoryRequest
+from shared.bus.presence import INTERVAL_S, Heartbeat
 from shared.job_states import JobState
 from shared.partition import Partition
-from shared.presence import INTERVAL_S, Heartbeat
 from shared.trading_day import NEW_YORK
 from shared.vendor_api import HISTORY_DAYS, VendorApi
 

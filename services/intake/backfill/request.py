@@ -20,8 +20,8 @@ from pydantic import (
 from services.intake.backfill.market_days import days_between, early_close, is_weekend, why_closed
 from services.intake.errors import Unprocessable
 from services.intake.history.body_fields import check_reason
+from shared.bus.subjects import Priority
 from shared.partition import Partition, normalize_endpoint, normalize_ticker
-from shared.subjects import Priority
 
 MAX_JOBS: Final = 1000
 """How many days of all tickers and endpoints one request may ask for."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from services.intake.errors import Unprocessable
+from shared.bus.subjects import Priority
 from shared.redaction import redact
-from shared.subjects import Priority
 
 OPTIONS: Final = frozenset({"priority", "force", "reason"})
 """What a client may ask for beside the file: urgency, and replacing good data on purpose."""

@@ -25,11 +25,11 @@ from services.intake.history.request import HistoryRequest
 from services.intake.history.stored_commands import read_command, read_command_of
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.projection import Projection
-from shared import subjects
-from shared.bus import Bus, translated
+from shared.bus import subjects
+from shared.bus.connection import Bus, translated
+from shared.bus.messages import Command, Event, Job, JobReplayed, JobRequested
 from shared.failpoints import failpoint
 from shared.job_states import JobState
-from shared.messages import Command, Event, Job, JobReplayed, JobRequested
 
 ANSWER_WITHIN_S: Final = 4.5
 """However many acks a request waits for, and whoever is before it: the client hears within 5 s."""

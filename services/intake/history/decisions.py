@@ -8,9 +8,9 @@ from datetime import datetime
 from pydantic import SecretStr
 
 from services.intake.history.request import HistoryRequest, digest_of
+from shared.bus.messages import Command, FetchFile, ImportFile, Job
+from shared.bus.subjects import Priority
 from shared.job_states import JobState
-from shared.messages import Command, FetchFile, ImportFile, Job
-from shared.subjects import Priority
 
 
 @dataclass(frozen=True)

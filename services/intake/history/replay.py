@@ -21,11 +21,11 @@ from services.intake.errors import NotFound, Unprocessable
 from services.intake.history.body_fields import check_reason
 from services.intake.history.request import digest_of
 from services.intake.history.stored_commands import read_command, read_command_of
-from shared import subjects
-from shared.bus import Bus
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.messages import Command, FetchFile, ImportFile
+from shared.bus.subjects import Stage
 from shared.job_states import JobState
-from shared.messages import Command, FetchFile, ImportFile
-from shared.subjects import Stage
 from shared.vendor_api import ASK, base_of
 
 _KEPT_IN_JOBS: Final = "commands are kept for 14 days"

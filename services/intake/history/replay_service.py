@@ -13,7 +13,7 @@ from services.intake.api.json_body import read_object
 from services.intake.errors import NotFound, Refused
 from services.intake.history.commands import JobCommands
 from services.intake.history.replay import read_replay_request
-from shared import subjects
+from shared.bus import subjects
 from shared.errors import GexlakeError
 from shared.redaction import redact
 

@@ -18,11 +18,11 @@ from uuid import UUID
 
 from services.intake.errors import Unprocessable
 from services.intake.history.body_fields import OPTIONS, BodyFields, check_reason, read_priority
-from shared.messages import job_id_of
+from shared.bus.messages import job_id_of
+from shared.bus.subjects import Priority
 from shared.partition import ENDPOINTS, PACKAGES, in_package, normalize_ticker
 from shared.source_name import SourceName, parse_source_name
 from shared.sources import SourceGate
-from shared.subjects import Priority
 
 MAX_URL_LENGTH: Final = 8192
 _TICKER_KEYS: Final = ("ticker", "symbol", "underlying")

@@ -8,12 +8,12 @@ from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
 from services.intake.errors import Unprocessable
-from shared import subjects
-from shared.bus import Bus, translated
-from shared.envelope import decode
+from shared.bus import subjects
+from shared.bus.connection import Bus, translated
+from shared.bus.envelope import decode
+from shared.bus.messages import Command
+from shared.bus.subjects import Stage
 from shared.errors import MalformedMessage
-from shared.messages import Command
-from shared.subjects import Stage
 
 
 async def read_command(bus: Bus, stream: str, sequence: int) -> Command | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.bus import Bus
+from shared.bus.connection import Bus
 from shared.errors import BrokerUnavailable
 
 

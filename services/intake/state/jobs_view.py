@@ -10,10 +10,10 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from shared.bus.progress import Progress
+from shared.bus.subjects import Priority, Stage
 from shared.job_states import JobState, Status
 from shared.partition import normalize_endpoint, normalize_ticker
-from shared.progress import Progress
-from shared.subjects import Priority, Stage
 
 
 class TransitionView(BaseModel):

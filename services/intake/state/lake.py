@@ -12,9 +12,9 @@ from nats.micro.request import ERROR_HEADER
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from services.intake.errors import NotReady
-from shared import subjects
-from shared.bus import Bus, translated
-from shared.messages import Frozen
+from shared.bus import subjects
+from shared.bus.connection import Bus, translated
+from shared.bus.messages import Frozen
 from shared.partition import Partition
 
 ANSWER_WITHIN_S: Final = 4.5

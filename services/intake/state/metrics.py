@@ -11,8 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.intake.state.projection import Projection
 from services.intake.state.status import BrokerFacts, jobs_by_state
-from shared.job_states import KEPT_FOR
-from shared.messages import (
+from shared.bus.messages import (
     Event,
     FileStaged,
     JobFailed,
@@ -21,7 +20,8 @@ from shared.messages import (
     NoData,
     PartitionImported,
 )
-from shared.subjects import Stage
+from shared.bus.subjects import Stage
+from shared.job_states import KEPT_FOR
 
 _SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"

@@ -14,13 +14,13 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from services.intake.errors import NotReady
-from shared import subjects
-from shared.bus import Bus
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.follower import Tailed, follow
+from shared.bus.messages import Event
+from shared.bus.presence import Heartbeat
+from shared.bus.progress import Progress
 from shared.job_states import JobState, JobStates
-from shared.messages import Event
-from shared.presence import Heartbeat
-from shared.progress import Progress
-from shared.tail import Tailed, follow
 
 HEARTBEATS_KEPT_FOR: Final = timedelta(hours=1)
 _SWEEP_EVERY: Final = timedelta(hours=1)

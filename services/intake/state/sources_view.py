@@ -9,10 +9,10 @@ import structlog
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from services.intake.errors import NotReady
-from shared import subjects
-from shared.bus import Bus
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.follower import Tailed, follow
 from shared.source_record import Circuit, SourceRecord
-from shared.tail import Tailed, follow
 
 log = structlog.get_logger(__name__)
 

@@ -13,12 +13,12 @@ import shared
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.projection import Projection
 from services.intake.state.sources_view import CircuitView, KnownSources, view_circuit
-from shared import subjects
-from shared.bus import Bus, translated
+from shared.bus import subjects
+from shared.bus.connection import Bus, translated
+from shared.bus.presence import Heartbeat, is_answering
+from shared.bus.subjects import Priority, Stage
 from shared.errors import BrokerUnavailable
 from shared.job_states import Status
-from shared.presence import Heartbeat, is_answering
-from shared.subjects import Priority, Stage
 
 _STATES = tuple(
     status for status in Status if status is not Status.COMMITTED

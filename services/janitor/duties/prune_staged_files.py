@@ -18,13 +18,13 @@ from typing import Final, Protocol
 
 from services.janitor.duty import Counts
 from services.janitor.known_jobs import Jobs
-from shared import subjects
+from shared.bus import subjects
+from shared.bus.messages import Job
+from shared.bus.streams import STREAMS
 from shared.job_states import JobState
-from shared.messages import Job
 from shared.partition import Partition
 from shared.paths import name_beside
 from shared.source_name import vendor_name
-from shared.streams import STREAMS
 
 COMMAND_LIFE: Final = timedelta(seconds=next(one.max_age_s for one in STREAMS if one.name == subjects.JOBS))
 

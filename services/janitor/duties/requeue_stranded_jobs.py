@@ -28,8 +28,8 @@ import structlog
 from services.janitor.duty import Counts
 from services.janitor.errors import ReplayRefused
 from services.janitor.known_jobs import Jobs
+from shared.bus.subjects import Stage, durable
 from shared.job_states import JobState
-from shared.subjects import Stage, durable
 
 REFUSED_FOR: Final = timedelta(days=1)
 log = structlog.get_logger(__name__)

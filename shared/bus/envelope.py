@@ -8,8 +8,7 @@ from uuid import UUID, uuid4
 
 from pydantic import AwareDatetime, ValidationError
 
-from shared.errors import MalformedMessage
-from shared.messages import (
+from shared.bus.messages import (
     FetchFile,
     FileStaged,
     Frozen,
@@ -23,7 +22,8 @@ from shared.messages import (
     PartitionImported,
     Payload,
 )
-from shared.subjects import Stage
+from shared.bus.subjects import Stage
+from shared.errors import MalformedMessage
 
 COMMANDS: Final[dict[Stage, type[FetchFile | ImportFile]]] = {
     Stage.FETCH: FetchFile,

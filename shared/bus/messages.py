@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
 
-from shared.subjects import CommandSubject, Priority, Stage, What, event
+from shared.bus.subjects import CommandSubject, Priority, Stage, What, event
 
 SignedUrl = Annotated[SecretStr, PlainSerializer(lambda url: url.get_secret_value(), when_used="json")]
 """A URL whose query is a secret: plain in JSON on the bus, hidden wherever Python would print it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from nats.aio.msg import Msg
 from nats.js.api import PubAck
 
-from shared import subjects
-from shared.bus import Bus
+from shared.bus import subjects
+from shared.bus.connection import Bus
 from shared.errors import GexlakeError
 from shared.redaction import redact
 

@@ -19,10 +19,10 @@ from nats.micro.service import Service, ServiceConfig
 from pydantic import AwareDatetime
 
 import shared
-from shared import subjects
-from shared.bus import Bus, translated
+from shared.bus import subjects
+from shared.bus.connection import Bus, translated
+from shared.bus.messages import Frozen
 from shared.errors import BrokerUnavailable
-from shared.messages import Frozen
 
 INTERVAL_S: Final = 5.0
 PING_TIMEOUT_S: Final = 2.0

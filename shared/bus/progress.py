@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
-from shared import subjects
-from shared.bus import Bus, translated
+from shared.bus import subjects
+from shared.bus.connection import Bus, translated
+from shared.bus.messages import Frozen, Job
+from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable
-from shared.messages import Frozen, Job
-from shared.subjects import Stage
 
 INTERVAL_S: Final = 0.2
 

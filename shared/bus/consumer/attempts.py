@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-from shared.bus import Bus
+from shared.bus.connection import Bus
+from shared.bus.messages import Command, JobFailed, JobStarted
+from shared.bus.subjects import Stage
 from shared.errors import Terminal
-from shared.messages import Command, JobFailed, JobStarted
-from shared.subjects import Stage
 
 MAX_STARTS: Final = 30
 """A message that was taken up this often without an end is given up on."""

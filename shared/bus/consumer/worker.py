@@ -22,10 +22,14 @@ from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 from nats.js.errors import NotFoundError
 
-from shared import dead_letters, subjects, turns
-from shared.attempts import Attempts, Retries, Tally
-from shared.bus import Bus, translated
-from shared.envelope import COMMANDS, decode
+from shared.bus import subjects
+from shared.bus.connection import Bus, translated
+from shared.bus.consumer import dead_letters, scheduling
+from shared.bus.consumer.attempts import Attempts, Retries, Tally
+from shared.bus.envelope import COMMANDS, decode
+from shared.bus.messages import Command, Job, JobFailed, JobReplayed, JobRequested
+from shared.bus.streams import job_consumer
+from shared.bus.subjects import Priority, Stage
 from shared.errors import (
     BrokerUnavailable,
     GexlakeError,
@@ -34,10 +38,7 @@ from shared.errors import (
     Terminal,
     Transient,
 )
-from shared.messages import Command, Job, JobFailed, JobReplayed, JobRequested
 from shared.redaction import redact
-from shared.streams import job_consumer
-from shared.subjects import Priority, Stage
 
 POLL_S: Final = 1.0
 PULL_TIMEOUT_S: Final = 2.0
@@ -114,8 +115,8 @@ class Worker:
         self._wake.set()
 
     async def _next_message(self) -> Msg | None:
-        may = turns.allowed(self._slots - len(self._in_hand), self._slots)
-        for priority in turns.order(self._turn):
+        may = scheduling.allowed(self._slots - len(self._in_hand), self._slots)
+        for priority in scheduling.order(self._turn):
             if priority in may and (message := await self._pull(priority)) is not None:
                 self._turn += 1
                 return message

@@ -20,12 +20,12 @@ from nats.js.api import PubAck
 from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
 
-from shared import streams, subjects
-from shared.envelope import Envelope, decode
+from shared.bus import streams, subjects
+from shared.bus.envelope import Envelope, decode
+from shared.bus.messages import Command, Event
+from shared.bus.subjects import What
 from shared.errors import BrokerUnavailable, MalformedMessage, StoppedEarly, StreamFull
-from shared.messages import Command, Event
 from shared.settings import DEFAULT_ACK_WAIT_S, Settings
-from shared.subjects import What
 
 PUBLISH_TIMEOUT_S: Final = 3.0
 REPLAY_HEADER: Final = "Gex-Replay-Of"
