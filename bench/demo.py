@@ -32,7 +32,7 @@ from gexlake.cli.lake_client import Rows, query
 from gexlake.cli.settings import CliSettings
 from gexlake.cli.tables import console, rows_table
 from gexlake.cli.watch import follow, shown_on
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
 
 _QUERY_TIMEOUT_S = 30.0

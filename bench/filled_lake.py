@@ -16,9 +16,9 @@ from typing import Final
 
 import duckdb
 
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
+from shared.gexbot.trading_day import bounds_ms
 from shared.paths import LakePaths
-from shared.trading_day import bounds_ms
 
 _TABLES: Final = ("gex_snapshots", "gex_strikes")
 

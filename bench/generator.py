@@ -24,9 +24,9 @@ from random import Random
 from typing import Any, BinaryIO, ClassVar, Final
 
 from bench.market import Profile, profiles, strikes_around
-from shared.partition import PACKAGES, normalize_ticker
-from shared.source_name import parse_source_name
-from shared.trading_day import NEW_YORK
+from shared.gexbot.partition import PACKAGES, normalize_ticker
+from shared.gexbot.source_name import parse_source_name
+from shared.gexbot.trading_day import NEW_YORK
 
 LAGS_S: Final = (60, 300, 600, 900, 1800)
 """How long ago the priors are: 1, 5, 10, 15 and 30 minutes."""

@@ -23,8 +23,8 @@ from services.importer.lake.database import Lake
 from services.importer.lake.partition_tables import Held
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import Interruption
+from shared.gexbot.source_name import parse_source_name
 from shared.paths import LakePaths
-from shared.source_name import parse_source_name
 
 _MIN_SHARE: Final = 0.9
 _NO_JOB: Final = "00000000-0000-0000-0000-000000000000"

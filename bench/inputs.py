@@ -18,7 +18,7 @@ from typing import BinaryIO, Final
 
 from bench.generator import Day, DayFacts
 from bench.measuring import measure
-from shared.trading_day import bounds_ms
+from shared.gexbot.trading_day import bounds_ms
 
 _SOURCES: Final = ("generator.py", "market.py")
 _RECORD: Final = b'{"timestamp":'

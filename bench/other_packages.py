@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 
 from bench.generator import Day
 from bench.market import Profile, profiles, strikes_around
-from shared.partition import ENDPOINTS
+from shared.gexbot.partition import ENDPOINTS
 
 GREEK_LAGS_S: Final = (60, 300, 600)
 """How long ago the three priors of a Greek are here; the vendor does not say how long it is in its files."""

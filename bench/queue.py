@@ -38,9 +38,9 @@ from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.bus.messages import FileStaged, ImportFile, Job, JobRequested
 from shared.bus.subjects import What
+from shared.gexbot.trading_day import bounds_ms
 from shared.paths import LakePaths
 from shared.settings import Settings
-from shared.trading_day import bounds_ms
 
 DAYS: Final = 200
 DAYS_IN_A_TRIAL: Final = 4

@@ -14,7 +14,7 @@ from bench.market import strikes_around
 from bench.measuring import BenchFailed, measure
 from bench.tables import Table
 from bench.workbench import SEED_DATABASE, SEED_PARQUET, Workbench
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
 
 SEED: Final = "seed"

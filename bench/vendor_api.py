@@ -28,8 +28,8 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from bench.vendor import Vendor
-from shared.partition import Partition, endpoint_of
-from shared.source_name import vendor_name
+from shared.gexbot.partition import Partition, endpoint_of
+from shared.gexbot.source_name import vendor_name
 
 KEY: Final = "gexbot_custom_stand-in"
 _PREFIX: Final = "/v2/hist/"

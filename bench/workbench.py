@@ -18,7 +18,7 @@ from bench.figures import MB, Run
 from bench.generator import Day
 from bench.inputs import Input, generated, large_day, moved
 from bench.measuring import BenchFailed, Finished, measure
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
 
 AUTO: Final = "auto"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Self
 from uuid import UUID
 
-from shared.partition import Partition, normalize_endpoint, normalize_ticker
+from shared.gexbot.partition import Partition, normalize_endpoint, normalize_ticker
 
 PARQUET_SUFFIX: Final = ".strikes.parquet"
 """Ending of the Parquet files of the classic package."""

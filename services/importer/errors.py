@@ -23,7 +23,7 @@ from pathlib import Path
 
 from shared.disk_space import is_full
 from shared.errors import CannotStart, GexlakeError, NotNow, Terminal, Transient
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 
 
 class BadRecord(Terminal):

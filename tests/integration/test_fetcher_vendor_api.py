@@ -24,9 +24,9 @@ from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.bus.messages import Event, FetchFile, FileStaged, Job, JobFailed, JobStarted, NoData
 from shared.bus.presence import Heartbeat
+from shared.gexbot.partition import Partition
+from shared.gexbot.source_name import vendor_name
 from shared.job_states import JobStates, Status
-from shared.partition import Partition
-from shared.source_name import vendor_name
 from shared.source_record import SourceRecord
 from tests.support.fetching import fetching
 from tests.support.poll import eventually

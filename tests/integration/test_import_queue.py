@@ -20,8 +20,8 @@ from shared.bus.consumer import scheduling
 from shared.bus.envelope import decode
 from shared.bus.messages import Event, FileStaged, ImportFile, JobStarted, PartitionImported, Payload
 from shared.bus.subjects import Priority, Stage
+from shared.gexbot.trading_day import bounds_ms
 from shared.settings import Settings
-from shared.trading_day import bounds_ms
 from tests.support.importing import importing
 from tests.support.lake import LakeOnDisk
 from tests.support.oracle import ask_lake

@@ -14,7 +14,7 @@ from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, JobFailed, JobReplayed, NoData
 from shared.bus.presence import present
 from shared.bus.subjects import Priority, Stage
-from shared.vendor_api import DEFAULT_BASE
+from shared.gexbot.vendor_api import DEFAULT_BASE
 from tests.support.fake_importer import FakeImporter, fake_importer
 from tests.support.intake import RunningIntake, all_events, messages_in, payload_at, running_intake
 from tests.support.poll import eventually

@@ -16,7 +16,7 @@ from services.fetcher.gexbot.errors import TurnTaken
 from services.fetcher.gexbot.lease_nats import VendorTurns
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 from shared.settings import Settings
 
 DAY = Partition("NQ_NDX", "gex_zero", date(2025, 11, 14))

@@ -16,8 +16,8 @@ from services.importer.imports.task import Source, StagedFile
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import Interruption, quoted
 from services.importer.reader import arrow_stream
-from shared.partition import Partition
-from shared.trading_day import bounds_ms
+from shared.gexbot.partition import Partition
+from shared.gexbot.trading_day import bounds_ms
 from tests.support.history_files import TICKER, HistoryFile
 from tests.support.history_json import Refused
 from tests.support.history_oracle import INTEGERS, NUMBERS, Expected, Unspecified, expected_of

@@ -8,7 +8,7 @@ from typing import Any, Final
 from bench.generator import Day
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.trading_day import bounds_ms
+from shared.gexbot.trading_day import bounds_ms
 
 _TIMEOUT_S: Final = 15.0
 _STRIKES: Final = "timestamp, strike, gamma, oi_gamma, priors"

@@ -12,7 +12,7 @@ import pytest
 from bench import inputs
 from bench.generator import Day
 from bench.inputs import generated, inputs_folder, large_day, moved, weekdays_after, weekdays_before
-from shared.trading_day import bounds_ms
+from shared.gexbot.trading_day import bounds_ms
 
 A_DAY = Day(snapshots=120, strikes=8)
 

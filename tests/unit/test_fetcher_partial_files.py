@@ -20,8 +20,8 @@ from services.fetcher.download.resume_metadata import ResumeNote
 from services.fetcher.download.staged_files import StagedFile, find
 from services.fetcher.errors import NotAHistoryFile
 from services.fetcher.sources.source import Held
+from shared.gexbot.source_name import MAX_NAME_LENGTH
 from shared.paths import is_partial, resume_note
-from shared.source_name import MAX_NAME_LENGTH
 
 JOB = UUID("12345678-1234-5678-1234-567812345678")
 OTHER_JOB = UUID("87654321-1234-5678-1234-567812345678")

@@ -16,9 +16,9 @@ from services.fetcher.gexbot import api
 from services.fetcher.gexbot.api import MAX_ANSWER_BYTES, SignedUrls
 from services.fetcher.gexbot.errors import NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
 from shared.errors import GexlakeError, Terminal, Transient
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
+from shared.gexbot.vendor_api import VendorApi
 from shared.sources import SourceGate
-from shared.vendor_api import VendorApi
 
 API = VendorApi.parse("https://api.gex.bot/v2")
 GATE = SourceGate.parse(("https://hist.gex.bot/", "http://127.0.0.1:8000/"), ("/history",))

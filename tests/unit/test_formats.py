@@ -14,7 +14,7 @@ import pytest
 from services.importer.formats import FORMATS, format_of
 from services.importer.formats.format import Format, Kind
 from services.importer.lake.migrate import migrate
-from shared.partition import ENDPOINTS, PACKAGES, Partition, endpoint_of
+from shared.gexbot.partition import ENDPOINTS, PACKAGES, Partition, endpoint_of
 from shared.paths import LakePaths, parquet_kind
 
 DOCUMENT: Final = (Path(__file__).parents[2] / "docs/formats.md").read_text()

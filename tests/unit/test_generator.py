@@ -15,7 +15,7 @@ import pytest
 
 from bench import generator
 from bench.generator import LAGS_S, Day, file_name
-from shared.trading_day import NEW_YORK
+from shared.gexbot.trading_day import NEW_YORK
 
 FIELDS = [
     "timestamp",

@@ -21,9 +21,9 @@ from services.intake.backfill.plan import (
 from services.intake.backfill.request import BackfillRequest
 from shared.bus.messages import Event, JobRequested, NoData, job_id_of
 from shared.bus.presence import Heartbeat
+from shared.gexbot.partition import Partition
+from shared.gexbot.vendor_api import DEFAULT_BASE, VendorApi
 from shared.job_states import JobStates
-from shared.partition import Partition
-from shared.vendor_api import DEFAULT_BASE, VendorApi
 from tests.support.values import NOON, a_job, a_skip
 
 API = VendorApi.parse(DEFAULT_BASE)

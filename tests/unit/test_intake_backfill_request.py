@@ -13,7 +13,7 @@ from services.intake.backfill.market_days import why_closed
 from services.intake.backfill.request import MAX_JOBS, BackfillRequest, NamedDay, read_backfill_request
 from services.intake.errors import Unprocessable
 from shared.bus.subjects import Priority
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 
 TODAY = date(2026, 11, 20)
 RANGE = {"ticker": "NQ_NDX", "endpoint": "gex_zero", "start": "2025-09-02", "end": "2025-11-14"}

@@ -9,7 +9,7 @@ from services.importer.queries.service import Queries
 from services.intake.backfill.market_days import days_between
 from services.intake.backfill.request import MAX_JOBS
 from services.intake.state.lake import DaysRequest, KnownDay
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 from tests.support.lake import LakeOnDisk, records
 
 

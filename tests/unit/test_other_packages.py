@@ -22,7 +22,7 @@ from services.importer.reader import arrow_stream
 from shared.bus.connection import Bus
 from shared.bus.messages import Job, JobSkipped, PartitionImported
 from shared.errors import GexlakeError
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 from tests.support.lake import LakeOnDisk, a_record
 from tests.support.oracle_orderflow import orderflow
 from tests.support.oracle_state import (

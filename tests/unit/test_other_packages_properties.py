@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.importer.reader import arrow_stream
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 from tests.support.lake import LakeOnDisk
 from tests.support.oracle_orderflow import NAMES, orderflow
 from tests.support.oracle_state import Row, readable, state_contracts, state_greeks

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.gexbot.source_name import MAX_NAME_LENGTH, parse_source_name
 from shared.paths import LakePaths, is_partial, partial, resume_note
-from shared.source_name import MAX_NAME_LENGTH, parse_source_name
 from shared.sources import SourceGate
 
 PATHS: Final = LakePaths.under(Path("/lake"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.partition import (
+from shared.gexbot.partition import (
     ENDPOINTS,
     PACKAGES,
     Partition,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.partition import ENDPOINTS, Partition
+from shared.gexbot.partition import ENDPOINTS, Partition
 from shared.paths import LakePaths, is_partial, partial
 
 PATHS = LakePaths.under(Path("/lake"))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.partition import ENDPOINTS, PACKAGES, Partition, endpoint_of
-from shared.source_name import MAX_NAME_LENGTH, SourceName, parse_source_name, vendor_name
+from shared.gexbot.partition import ENDPOINTS, PACKAGES, Partition, endpoint_of
+from shared.gexbot.source_name import MAX_NAME_LENGTH, SourceName, parse_source_name, vendor_name
 
 DAY = date(2025, 11, 14)
 tickers = st.from_regex(r"[A-Z0-9^][A-Z0-9_^-]{0,20}", fullmatch=True)

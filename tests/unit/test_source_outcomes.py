@@ -24,7 +24,7 @@ from services.fetcher.errors import (
 from services.fetcher.gexbot.errors import NoHistory, NoSignedUrl, TurnTaken, VendorKeyMissing, VendorRefused
 from services.fetcher.health.source_outcomes import Outcome, counted, outcome_of
 from shared.errors import BrokerUnavailable, StreamFull
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 from shared.source_record import SourceRecord
 from tests.support.values import NOON
 

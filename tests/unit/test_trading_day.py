@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.trading_day import bounds_ms, trading_day_of
+from shared.gexbot.trading_day import bounds_ms, trading_day_of
 
 HOUR_MS = 3_600_000
 days = st.dates(date(1990, 1, 1), date(2090, 12, 31))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.partition import ENDPOINTS, Partition, normalize_ticker
-from shared.vendor_api import DEFAULT_BASE, VendorApi, base_of
+from shared.gexbot.partition import ENDPOINTS, Partition, normalize_ticker
+from shared.gexbot.vendor_api import DEFAULT_BASE, VendorApi, base_of
 
 API = VendorApi.parse(DEFAULT_BASE)
 DAY = Partition("NQ_NDX", "gex_zero", date(2025, 11, 14))

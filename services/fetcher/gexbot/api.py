@@ -19,9 +19,9 @@ from services.fetcher.gexbot.errors import NoHistory, NoSignedUrl, VendorKeyMiss
 from services.fetcher.sources.http_errors import translated
 from services.fetcher.sources.response_policy import host_of, refusal, retry_after_s
 from shared.errors import GexlakeError
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
+from shared.gexbot.vendor_api import VendorApi
 from shared.sources import SourceGate
-from shared.vendor_api import VendorApi
 
 ANSWER_WITHIN_S: Final = 10.0
 """However it comes, an answer that is not here by then is none."""

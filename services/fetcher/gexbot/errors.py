@@ -19,7 +19,7 @@ from typing import Final
 
 from services.fetcher.errors import SourceRefused
 from shared.errors import NotNow, Terminal, Transient
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 
 _KEY_SETTING: Final = "GEXBOT_API_KEY"
 _THEN: Final = "start the fetcher anew and replay the job"

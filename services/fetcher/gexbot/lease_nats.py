@@ -21,7 +21,7 @@ from services.fetcher.gexbot.errors import TurnTaken
 from shared.bus import subjects
 from shared.bus.connection import Bus, translated
 from shared.errors import BrokerUnavailable
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 
 PAUSE_S: Final = 1.0
 """The vendor's rule: at most one request a second for each ticker and endpoint."""

@@ -18,10 +18,10 @@ from services.fetcher.gexbot.errors import FreshUrlRejected, OtherApi
 from services.fetcher.gexbot.lease_nats import VendorTurns
 from services.fetcher.health.source_health_nats import SourceRecords
 from services.fetcher.sources.response_policy import host_of
-from shared.partition import Partition
-from shared.source_name import parse_source_name, vendor_name
+from shared.gexbot.partition import Partition
+from shared.gexbot.source_name import parse_source_name, vendor_name
+from shared.gexbot.vendor_api import ASK, VendorApi, base_of
 from shared.source_record import origin_of
-from shared.vendor_api import ASK, VendorApi, base_of
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from services.importer.formats.classic import CLASSIC, STRIKES
 from services.importer.formats.format import Field, Format, Kind, Rows
-from shared.partition import PACKAGES, endpoint_of
+from shared.gexbot.partition import PACKAGES, endpoint_of
 
 _ENDPOINTS: Final = tuple(filter(None, (endpoint_of("state", category) for category in PACKAGES["state"])))
 _OF_GEX: Final = tuple(endpoint for endpoint in _ENDPOINTS if endpoint.startswith("state_gex_"))

@@ -33,7 +33,7 @@ from services.importer.reader.diagnosis import find_fault
 from services.importer.rows_duckdb import parquet_query, unsorted_query
 from shared.durable_files import publish
 from shared.failpoints import failpoint
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 
 
 class Notes(Protocol):

@@ -17,7 +17,7 @@ from services.importer.imports.task import Source
 from services.importer.lake.statements import quoted
 from services.importer.reader.arrow_stream import RECORDS
 from services.importer.reader.diagnosis import refusal_of
-from shared.trading_day import bounds_ms, trading_day_of
+from shared.gexbot.trading_day import bounds_ms, trading_day_of
 
 HEADS: Final = "heads"
 """The temporary view of the records that are kept."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from shared import __version__
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 
 SCHEMA_VERSION: Final = 1
 """Grows when a column of a Parquet file is renamed or removed, or gets another type or meaning."""

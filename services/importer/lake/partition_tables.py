@@ -14,8 +14,8 @@ from services.importer.imports.selection import HEADS
 from services.importer.lake import partitions as partitions
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import quoted
-from shared.partition import Partition
-from shared.trading_day import bounds_ms
+from shared.gexbot.partition import Partition
+from shared.gexbot.trading_day import bounds_ms
 
 _OF_PARTITION: Final = "timestamp >= ? AND timestamp < ? AND ticker = ? AND endpoint = ?"
 """A range of timestamps: what is far from it is not looked at, however much the table holds."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import duckdb
 
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 
 
 @dataclass(frozen=True)

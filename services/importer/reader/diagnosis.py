@@ -25,7 +25,7 @@ from services.importer.reader.record_rules import (
     timestamp_ms_of,
 )
 from shared.errors import Terminal
-from shared.trading_day import trading_day_of
+from shared.gexbot.trading_day import trading_day_of
 
 _CHUNK_CHARS: Final = 1 << 20
 _BLANKS: Final = " \t\r\n"

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from services.importer.formats.format import MAX_DEPTH, Field, Format, Kind, Rows
-from shared.trading_day import bounds_ms, trading_day_of
+from shared.gexbot.trading_day import bounds_ms, trading_day_of
 
 _INT32: Final = 2**31
 _MAX_SHOWN: Final = 40

@@ -19,8 +19,8 @@ from services.intake.backfill.plan import PlannedDay, Standing, warnings, withou
 from services.intake.backfill.request import MAX_JOBS, BackfillRequest, NamedDay, read_backfill_request
 from services.intake.history.body_fields import MAX_REASON_LENGTH
 from shared.bus.subjects import Priority
-from shared.partition import ENDPOINTS
-from shared.trading_day import NEW_YORK
+from shared.gexbot.partition import ENDPOINTS
+from shared.gexbot.trading_day import NEW_YORK
 
 router = APIRouter(tags=["jobs"], dependencies=[Depends(require_key)])
 

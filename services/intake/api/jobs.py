@@ -24,7 +24,7 @@ from services.intake.history.replay import (
 from services.intake.history.request import read_history_request
 from services.intake.state.jobs_view import JobFilter, JobsPage, JobView, list_jobs, view_job
 from shared.bus.subjects import Priority, Stage
-from shared.partition import ENDPOINTS
+from shared.gexbot.partition import ENDPOINTS
 
 router = APIRouter(tags=["jobs"], dependencies=[Depends(require_key)])
 

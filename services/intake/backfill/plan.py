@@ -12,10 +12,10 @@ from uuid import UUID
 from services.intake.backfill.request import BackfillRequest
 from services.intake.history.request import HistoryRequest
 from shared.bus.presence import INTERVAL_S, Heartbeat
+from shared.gexbot.partition import Partition
+from shared.gexbot.trading_day import NEW_YORK
+from shared.gexbot.vendor_api import HISTORY_DAYS, VendorApi
 from shared.job_states import JobState
-from shared.partition import Partition
-from shared.trading_day import NEW_YORK
-from shared.vendor_api import HISTORY_DAYS, VendorApi
 
 NO_DATA_IS_FINAL_AFTER: Final = timedelta(days=2)
 """The vendor may be late with a day: that there was no data is believed only from then on."""

@@ -21,7 +21,7 @@ from services.intake.backfill.market_days import days_between, early_close, is_w
 from services.intake.errors import Unprocessable
 from services.intake.history.body_fields import check_reason
 from shared.bus.subjects import Priority
-from shared.partition import Partition, normalize_endpoint, normalize_ticker
+from shared.gexbot.partition import Partition, normalize_endpoint, normalize_ticker
 
 MAX_JOBS: Final = 1000
 """How many days of all tickers and endpoints one request may ask for."""

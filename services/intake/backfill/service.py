@@ -24,7 +24,7 @@ from services.intake.history.commands import JobCommands
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.lake import DaysRequest, ask_days
 from services.intake.state.projection import Projection
-from shared.vendor_api import VendorApi
+from shared.gexbot.vendor_api import VendorApi
 
 _AT_ONCE: Final = 32
 """So many jobs wait for the broker's acks together."""

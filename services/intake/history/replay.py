@@ -25,8 +25,8 @@ from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import Command, FetchFile, ImportFile
 from shared.bus.subjects import Stage
+from shared.gexbot.vendor_api import ASK, base_of
 from shared.job_states import JobState
-from shared.vendor_api import ASK, base_of
 
 _KEPT_IN_JOBS: Final = "commands are kept for 14 days"
 _KEPT: Final = {

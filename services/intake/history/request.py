@@ -20,8 +20,8 @@ from services.intake.errors import Unprocessable
 from services.intake.history.body_fields import OPTIONS, BodyFields, check_reason, read_priority
 from shared.bus.messages import job_id_of
 from shared.bus.subjects import Priority
-from shared.partition import ENDPOINTS, PACKAGES, in_package, normalize_ticker
-from shared.source_name import SourceName, parse_source_name
+from shared.gexbot.partition import ENDPOINTS, PACKAGES, in_package, normalize_ticker
+from shared.gexbot.source_name import SourceName, parse_source_name
 from shared.sources import SourceGate
 
 MAX_URL_LENGTH: Final = 8192

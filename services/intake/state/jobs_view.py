@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from shared.bus.progress import Progress
 from shared.bus.subjects import Priority, Stage
+from shared.gexbot.partition import normalize_endpoint, normalize_ticker
 from shared.job_states import JobState, Status
-from shared.partition import normalize_endpoint, normalize_ticker
 
 
 class TransitionView(BaseModel):

@@ -15,7 +15,7 @@ from services.intake.errors import NotReady
 from shared.bus import subjects
 from shared.bus.connection import Bus, translated
 from shared.bus.messages import Frozen
-from shared.partition import Partition
+from shared.gexbot.partition import Partition
 
 ANSWER_WITHIN_S: Final = 4.5
 

@@ -21,10 +21,10 @@ from services.janitor.known_jobs import Jobs
 from shared.bus import subjects
 from shared.bus.messages import Job
 from shared.bus.streams import STREAMS
+from shared.gexbot.partition import Partition
+from shared.gexbot.source_name import vendor_name
 from shared.job_states import JobState
-from shared.partition import Partition
 from shared.paths import name_beside
-from shared.source_name import vendor_name
 
 COMMAND_LIFE: Final = timedelta(seconds=next(one.max_age_s for one in STREAMS if one.name == subjects.JOBS))
 

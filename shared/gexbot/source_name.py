@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from shared.partition import PACKAGES, Partition, endpoint_of, normalize_ticker, package_and_category
+from shared.gexbot.partition import PACKAGES, Partition, endpoint_of, normalize_ticker, package_and_category
 
 MAX_NAME_LENGTH: Final = 200
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._^-]*\.jsonl?(\.gz)?")

@@ -11,7 +11,7 @@ from datetime import date
 from typing import Final, Self
 from urllib.parse import quote, unquote
 
-from shared.partition import Partition, endpoint_of, normalize_ticker, package_and_category
+from shared.gexbot.partition import Partition, endpoint_of, normalize_ticker, package_and_category
 from shared.sources import Prefix
 
 DEFAULT_BASE: Final = "https://api.gex.bot/v2"
