@@ -29,7 +29,7 @@ from shared.bus.connection import connected
 from shared.bus.envelope import decode
 from shared.bus.messages import FetchFile, FileStaged, Job, JobFailed, job_id_of
 from shared.bus.subjects import Priority
-from shared.settings import Settings
+from shared.process.settings import Settings
 
 SLOTS: Final = 4
 """How many files are fetched at once: the fetcher has one slot more, which waits for critical work."""

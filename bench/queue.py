@@ -40,7 +40,7 @@ from shared.bus.messages import FileStaged, ImportFile, Job, JobRequested
 from shared.bus.subjects import What
 from shared.gexbot.trading_day import bounds_ms
 from shared.paths import LakePaths
-from shared.settings import Settings
+from shared.process.settings import Settings
 
 DAYS: Final = 200
 DAYS_IN_A_TRIAL: Final = 4

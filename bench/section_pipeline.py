@@ -26,7 +26,7 @@ from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.envelope import decode
 from shared.bus.messages import JobFailed, JobSkipped, PartitionImported
-from shared.settings import Settings
+from shared.process.settings import Settings
 
 BARE: Final = "bare import, into an empty lake"
 PIPELINE: Final = "POST to imported"

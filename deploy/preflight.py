@@ -19,8 +19,8 @@ from pydantic import Field
 
 from deploy.nats_server_binary import binary
 from shared.errors import CannotStart
-from shared.runtime import fail
-from shared.settings import Settings, aliases, load
+from shared.process.runtime import fail
+from shared.process.settings import Settings, aliases, load
 
 PACKAGES: Final = {
     "intake": ("fastapi", "uvicorn", "prometheus_client", "limits", "fastapi_offline", "holidays"),

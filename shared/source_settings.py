@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import field_validator
 
 from shared.gexbot.vendor_api import DEFAULT_BASE, VendorApi
-from shared.settings import CommaList, Settings
+from shared.process.settings import CommaList, Settings
 from shared.sources import SourceGate
 
 

@@ -11,7 +11,7 @@ import pytest
 from bench.nats_server import NatsServer
 from bench.stack import is_setting
 from shared.bus.connection import Bus, connected
-from shared.settings import Settings
+from shared.process.settings import Settings
 
 
 @pytest.fixture(autouse=True)

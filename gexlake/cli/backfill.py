@@ -15,7 +15,7 @@ from gexlake.cli.settings import CliSettings
 from gexlake.cli.tables import console
 from gexlake.cli.watch import follow
 from shared.bus.subjects import Priority
-from shared.settings import load
+from shared.process.settings import load
 
 POLL_S: Final = 0.5
 _INTERRUPTED: Final = 130

@@ -21,7 +21,7 @@ from gexlake.cli.tables import console, job_card, jobs_table, rows_table, status
 from gexlake.cli.watch import follow, shown_on, summary
 from shared.bus.subjects import Priority, Stage
 from shared.job_states import Status
-from shared.settings import load
+from shared.process.settings import load
 
 app = typer.Typer(
     name="gexlake",

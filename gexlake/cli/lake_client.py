@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from gexlake.cli.errors import BrokerUnreachable, LakeUnreachable, QueryRefused, UnexpectedAnswer
 from shared.bus import subjects
-from shared.settings import Settings
+from shared.process.settings import Settings
 
 _CONNECT_TIMEOUT_S: Final = 2
 GRACE_S: Final = 5.0

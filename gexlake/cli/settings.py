@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
-from shared.settings import Settings, aliases
+from shared.process.settings import Settings, aliases
 
 
 class CliSettings(Settings):

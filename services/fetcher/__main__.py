@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.wiring import serve
-from shared.runtime import run
+from shared.process.runtime import run
 
 
 def main() -> None:

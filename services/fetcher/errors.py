@@ -24,8 +24,8 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from shared.disk_space import is_full
 from shared.errors import NotNow, Terminal, Transient
+from shared.process.disk_space import is_full
 from shared.source_record import SourceRecord
 
 

@@ -21,8 +21,8 @@ from shared.bus.consumer.worker import is_superseded
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, NoData
 from shared.bus.progress import ProgressReporter
 from shared.bus.subjects import Stage
-from shared.failpoints import failpoint
 from shared.paths import LakePaths
+from shared.process.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from services.fetcher.health.circuit_breaker import BreakerRules
 from services.fetcher.sources.response_policy import slowest_answer_s
-from shared.settings import aliases
+from shared.process.settings import aliases
 from shared.source_settings import SourceSettings
 
 _KIB: Final = 1024

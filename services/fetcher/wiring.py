@@ -31,10 +31,10 @@ from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.worker import Worker
 from shared.bus.presence import present
 from shared.bus.subjects import Stage
-from shared.durable_files import make_folder
 from shared.errors import CannotStart
 from shared.paths import LakePaths
-from shared.runtime import supervise
+from shared.process.durable_files import make_folder
+from shared.process.runtime import supervise
 from shared.sources import SourceGate
 
 DESCRIPTION: Final = "Downloads source files and stages them"

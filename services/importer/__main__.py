@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.importer.settings import ImporterSettings
 from services.importer.wiring import serve
-from shared.runtime import run
+from shared.process.runtime import run
 
 
 def main() -> None:

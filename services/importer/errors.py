@@ -21,9 +21,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.disk_space import is_full
 from shared.errors import CannotStart, GexlakeError, NotNow, Terminal, Transient
 from shared.gexbot.partition import Partition
+from shared.process.disk_space import is_full
 
 
 class BadRecord(Terminal):

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from services.importer.imports.memory_profile import ImportPath, container_memory_mb, memory_for
 from services.importer.rules import Rules
-from shared.settings import Settings, aliases
+from shared.process.settings import Settings, aliases
 
 
 class ImporterSettings(Settings):

@@ -21,7 +21,7 @@ from shared.bus.consumer.worker import Worker
 from shared.bus.presence import present
 from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable
-from shared.runtime import supervise
+from shared.process.runtime import supervise
 
 log = structlog.get_logger(__name__)
 

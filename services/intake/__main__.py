@@ -8,7 +8,7 @@ from typing import Any
 
 from services.intake.settings import IntakeSettings
 from services.intake.wiring import serve
-from shared.runtime import run
+from shared.process.runtime import run
 
 
 def flags() -> dict[str, Any]:

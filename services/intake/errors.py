@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final, Self
 
 from shared.errors import GexlakeError
-from shared.redaction import redact
+from shared.process.redaction import redact
 
 RETRY_AFTER_S: Final = 5
 _FORM: Final = "application/x-www-form-urlencoded"

@@ -60,7 +60,7 @@ async def serve_http(
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to ``shared.runtime``."""
+        """Leave signals to ``shared.process.runtime``."""
         yield
 
 

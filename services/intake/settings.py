@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, FilePath
 
 from services.intake.api.rate_limits import fit_rate
-from shared.settings import CommaList, aliases
+from shared.process.settings import CommaList, aliases
 from shared.source_settings import SourceSettings
 
 Rate = Annotated[str, BeforeValidator(fit_rate)]

@@ -23,7 +23,7 @@ from services.intake.state.source_metrics import SourceMetrics
 from services.intake.state.sources_view import KnownSources
 from shared.bus.connection import connected, utc_now
 from shared.bus.presence import present
-from shared.runtime import supervise
+from shared.process.runtime import supervise
 
 DESCRIPTION = "Takes requests over HTTP, queues and replays jobs, tells how they are doing"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.janitor.settings import JanitorSettings
 from services.janitor.wiring import serve
-from shared.runtime import run
+from shared.process.runtime import run
 
 
 def main() -> None:

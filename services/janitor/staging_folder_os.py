@@ -7,8 +7,8 @@ from pathlib import Path
 import structlog
 
 from services.janitor.duties.prune_staged_files import StagedFile
-from shared.durable_files import sync_folder
 from shared.paths import LakePaths
+from shared.process.durable_files import sync_folder
 
 log = structlog.get_logger(__name__)
 

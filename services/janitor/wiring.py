@@ -15,7 +15,7 @@ from services.janitor.settings import JanitorSettings
 from services.janitor.staging_folder_os import StagingFolderOnDisk
 from shared.bus.connection import Bus, connected
 from shared.bus.presence import present
-from shared.runtime import supervise
+from shared.process.runtime import supervise
 
 
 def pruning(settings: JanitorSettings, bus: Bus, jobs: Jobs) -> PruneStagedFiles:

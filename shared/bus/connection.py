@@ -25,7 +25,7 @@ from shared.bus.envelope import Envelope, decode
 from shared.bus.messages import Command, Event
 from shared.bus.subjects import What
 from shared.errors import BrokerUnavailable, MalformedMessage, StoppedEarly, StreamFull
-from shared.settings import DEFAULT_ACK_WAIT_S, Settings
+from shared.process.settings import DEFAULT_ACK_WAIT_S, Settings
 
 PUBLISH_TIMEOUT_S: Final = 3.0
 REPLAY_HEADER: Final = "Gex-Replay-Of"

@@ -1,7 +1,7 @@
 """A service's presence on the bus: heartbeats, and a NATS micro service that answers pings.
 
 The heartbeat is what ``/status`` shows; the micro service is what ``nats service ls`` and the containers'
-health checks (``shared.health``) ask.
+health checks (``shared.bus.health``) ask.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from shared.bus.envelope import decode
 from shared.bus.messages import FetchFile, JobRequested, JobStarted
 from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable, StreamFull
-from shared.settings import Settings
+from shared.process.settings import Settings
 from tests.support.poll import eventually
 from tests.support.values import NOON, a_fetch, a_job
 

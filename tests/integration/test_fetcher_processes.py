@@ -23,7 +23,7 @@ from shared.bus.envelope import decode
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed
 from shared.bus.subjects import Stage
 from shared.paths import LakePaths, is_partial, partial
-from shared.settings import Settings
+from shared.process.settings import Settings
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job
 

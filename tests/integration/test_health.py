@@ -14,7 +14,7 @@ from shared.bus.connection import Bus
 from shared.bus.presence import present
 
 ROOT = Path(__file__).parents[2]
-USAGE = "usage: python -m shared.health SERVICE\n"
+USAGE = "usage: python -m shared.bus.health SERVICE\n"
 
 
 async def check(url: str, *arguments: str) -> tuple[int | None, str]:
@@ -22,7 +22,7 @@ async def check(url: str, *arguments: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "shared.health",
+        "shared.bus.health",
         *arguments,
         cwd=ROOT,
         env={**os.environ, "GEXLAKE_NATS_URL": url},

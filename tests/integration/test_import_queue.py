@@ -21,7 +21,7 @@ from shared.bus.envelope import decode
 from shared.bus.messages import Event, FileStaged, ImportFile, JobStarted, PartitionImported, Payload
 from shared.bus.subjects import Priority, Stage
 from shared.gexbot.trading_day import bounds_ms
-from shared.settings import Settings
+from shared.process.settings import Settings
 from tests.support.importing import importing
 from tests.support.lake import LakeOnDisk
 from tests.support.oracle import ask_lake

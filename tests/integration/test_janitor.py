@@ -30,7 +30,7 @@ from shared.bus.messages import FileStaged, Job, JobReplayed, JobRequested, JobS
 from shared.bus.presence import is_answering
 from shared.bus.subjects import Priority, Stage
 from shared.job_states import Status
-from shared.settings import Settings
+from shared.process.settings import Settings
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job, a_skip, an_import
 

@@ -17,7 +17,7 @@ from services.fetcher.gexbot.lease_nats import VendorTurns
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.gexbot.partition import Partition
-from shared.settings import Settings
+from shared.process.settings import Settings
 
 DAY = Partition("NQ_NDX", "gex_zero", date(2025, 11, 14))
 OTHERS = (Partition("SPX", "gex_zero", DAY.trading_day), Partition("NQ_NDX", "gex_one", DAY.trading_day))

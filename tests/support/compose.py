@@ -16,7 +16,7 @@ from bench.generator import Day, DayFacts
 from bench.nats_server import free_port
 from shared.bus.connection import Bus
 from shared.job_states import FINISHED
-from shared.settings import Settings
+from shared.process.settings import Settings
 from tests.support.poll import eventually
 
 ROOT: Final = Path(__file__).parents[2]

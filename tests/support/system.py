@@ -16,7 +16,7 @@ from bench.generator import Day
 from bench.stack import Stack
 from bench.vendor import Vendor
 from shared.bus.connection import Bus
-from shared.settings import Settings
+from shared.process.settings import Settings
 from tests.support.oracle import ask_lake, assert_holds_exactly, assert_parquet_equals_table
 from tests.support.poll import eventually
 

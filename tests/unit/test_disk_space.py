@@ -8,7 +8,7 @@ import os
 import duckdb
 import pytest
 
-from shared.disk_space import is_full
+from shared.process.disk_space import is_full
 
 SPILL_LIMIT = (
     "failed to offload data block of size 256.0 KiB (1.2 GiB/1.2 GiB used).\n"

@@ -11,14 +11,14 @@ import pytest
 from pydantic import AliasChoices
 
 from gexlake.cli.settings import CliSettings
-from shared.settings import Settings
+from shared.process.settings import Settings
 
 ROOT: Final = Path(__file__).parents[2]
 SERVICES: Final = ("intake", "fetcher", "importer", "janitor")
 ELSEWHERE: Final = {"GEXLAKE_FAILPOINT", "GEXLAKE_IMPORTER_MEMORY", "GEXLAKE_STOP_GRACE_PERIOD"} | {
     f"GEXLAKE_{volume}" for volume in ("LAKE", "SOURCE", "ARCHIVE", "STREAMS", "LOCAL_SOURCES")
 }
-"""Names that compose.yaml or shared/failpoints.py read, and no settings class."""
+"""Names that compose.yaml or shared/process/failpoints.py read, and no settings class."""
 NOT_IN_CONTAINERS: Final = {"GEXLAKE_SSL_CERTFILE", "GEXLAKE_SSL_KEYFILE"}
 """No file of the host is in a container."""
 

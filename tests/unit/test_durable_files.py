@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared import durable_files
+from shared.process import durable_files
 
 
 @pytest.fixture

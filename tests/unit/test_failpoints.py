@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.failpoints import failpoint
+from shared.process.failpoints import failpoint
 from tests.support.poll import eventually
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from services.fetcher.settings import FetcherSettings
 from services.fetcher.wiring import sources
 from shared.errors import CannotStart
 from shared.paths import LakePaths, partial
-from shared.settings import load
+from shared.process.settings import load
 from tests.support.poll import eventually
 
 

@@ -13,7 +13,7 @@ from services.intake.api.rate_limits import RateLimit, fit_rate
 from services.intake.errors import TooManyRequests
 from services.intake.settings import IntakeSettings
 from shared.errors import CannotStart
-from shared.settings import load
+from shared.process.settings import load
 
 
 @pytest.mark.parametrize(

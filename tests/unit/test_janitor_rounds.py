@@ -13,7 +13,7 @@ from services.janitor.duty import Counts, Duty
 from services.janitor.rounds_apscheduler import Rounds
 from services.janitor.settings import JanitorSettings
 from shared.errors import CannotStart, Transient
-from shared.settings import load
+from shared.process.settings import load
 from tests.support.poll import eventually
 
 Round = Callable[[int], Awaitable[Counts]]

@@ -15,7 +15,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from shared import logs
+from shared.process import logs
 from tests.support.values import a_fetch
 
 SECRET = "s1gnature-0f-the-url"

@@ -14,7 +14,7 @@ from services.fetcher.settings import FetcherSettings
 from services.importer.settings import ImporterSettings
 from services.intake.settings import IntakeSettings
 from services.janitor.settings import JanitorSettings
-from shared.settings import Settings
+from shared.process.settings import Settings
 
 KINDS: tuple[type[Settings], ...] = (
     CliSettings,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.redaction import HIDDEN, redact
+from shared.process.redaction import HIDDEN, redact
 
 URL = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"
 secrets = st.text(

@@ -9,8 +9,8 @@ import pytest
 from nats.aio.client import Client
 
 from shared.bus.connection import Bus
-from shared.runtime import BrokerGone, run, supervise
-from shared.settings import Settings
+from shared.process.runtime import BrokerGone, run, supervise
+from shared.process.settings import Settings
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def stop_waiting(stop: asyncio.Event) -> None:
 async def test_a_part_that_loses_its_cancellation_is_cancelled_again(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.CANCEL_AGAIN_S", 0.05)
+    monkeypatch.setattr("shared.process.runtime.CANCEL_AGAIN_S", 0.05)
     stop, waiting = asyncio.Event(), asyncio.Event()
     lost: list[int] = []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import CannotStart
-from shared.settings import CommaList, Settings, load
+from shared.process.settings import CommaList, Settings, load
 
 
 class WithList(Settings):

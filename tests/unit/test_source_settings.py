@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import CannotStart
-from shared.settings import load
+from shared.process.settings import load
 from shared.source_settings import SourceSettings
 
 

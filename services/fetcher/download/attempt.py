@@ -26,7 +26,7 @@ from services.fetcher.errors import (
 from services.fetcher.sources.response_policy import host_of
 from services.fetcher.sources.source import Body, Source
 from shared.bus.messages import Job
-from shared.failpoints import failpoint
+from shared.process.failpoints import failpoint
 
 WORTH_ASKING_AGAIN_BYTES: Final = 64 * 1024
 """A connection that brought the file so much further than any before is followed by another one at once."""

@@ -11,7 +11,7 @@ from typing import Final, ParamSpec, TypeVar
 from services.fetcher.download.partial_files import PartialFile
 from services.fetcher.errors import not_staged
 from services.fetcher.sources.source import Chunk
-from shared.failpoints import failpoint
+from shared.process.failpoints import failpoint
 
 BLOCK_BYTES: Final = 1024 * 1024
 """How much is handed to the disk at once; a fetch holds up to three of them in memory."""

@@ -20,8 +20,8 @@ from services.fetcher.download.staged_files import StagedFile, alone_in, find, m
 from services.fetcher.errors import FileTooLarge, NotAHistoryFile
 from services.fetcher.sources.source import Chunk, Held
 from services.fetcher.writeback_linux import Writeback
-from shared.durable_files import make_folder, publish, sync_file, sync_folder
 from shared.paths import resume_note
+from shared.process.durable_files import make_folder, publish, sync_file, sync_folder
 
 _READ_ONLY: Final = 0o444
 _READ_BYTES: Final = 1024 * 1024

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.durable_files import sync_folder
+from shared.process.durable_files import sync_folder
 
 
 class ResumeNote(BaseModel):

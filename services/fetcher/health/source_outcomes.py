@@ -23,7 +23,7 @@ from services.fetcher.errors import (
 )
 from services.fetcher.gexbot.errors import NoSignedUrl, VendorKeyMissing
 from shared.errors import BrokerUnavailable, NotNow, Terminal, Transient
-from shared.redaction import redact
+from shared.process.redaction import redact
 from shared.source_record import SourceRecord
 
 NEWEST_WEIGHS: Final = 0.2

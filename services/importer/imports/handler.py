@@ -27,8 +27,8 @@ from services.importer.ledger.rows import LedgerRow, of_generation, with_outcome
 from services.importer.rules import Rules
 from shared.bus.connection import Bus
 from shared.bus.messages import FileStaged, ImportFile, Job, JobSkipped, PartitionImported
-from shared.failpoints import failpoint
 from shared.job_states import Status
+from shared.process.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
 

@@ -20,7 +20,7 @@ from services.importer.ledger import table
 from services.importer.ledger.events import imported
 from services.importer.ledger.notes import note_completed
 from shared.bus.connection import Bus
-from shared.durable_files import publish
+from shared.process.durable_files import publish
 
 log = structlog.get_logger(__name__)
 

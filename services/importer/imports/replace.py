@@ -31,9 +31,9 @@ from services.importer.lake.statements import quoted, transaction
 from services.importer.reader.arrow_stream import StagedTables, error_of
 from services.importer.reader.diagnosis import find_fault
 from services.importer.rows_duckdb import parquet_query, unsorted_query
-from shared.durable_files import publish
-from shared.failpoints import failpoint
 from shared.gexbot.partition import Partition
+from shared.process.durable_files import publish
+from shared.process.failpoints import failpoint
 
 
 class Notes(Protocol):

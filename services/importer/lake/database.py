@@ -18,9 +18,9 @@ from services.importer.lake.file import memory_limit, open_file
 from services.importer.lake.migrate import migrate
 from services.importer.lake.statements import Interruption
 from services.importer.lake.views import ParquetViews
-from shared.durable_files import make_folder
 from shared.errors import CannotStart
 from shared.paths import LakePaths
+from shared.process.durable_files import make_folder
 
 _INSERT_SHARE: Final = 0.5
 """What of its memory DuckDB may use while rows are inserted."""

@@ -13,9 +13,9 @@ import duckdb
 
 from services.importer.errors import StorageTrouble
 from services.importer.lake.statements import quoted
-from shared.durable_files import make_folder, sync_file
-from shared.failpoints import failpoint
 from shared.paths import is_partial, partial
+from shared.process.durable_files import make_folder, sync_file
+from shared.process.failpoints import failpoint
 
 _OPTIONS: Final = (
     "FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 120_000, "

@@ -12,7 +12,7 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Final
 
-from shared.durable_files import make_folder
+from shared.process.durable_files import make_folder
 
 _PREFIX: Final = "import-"
 

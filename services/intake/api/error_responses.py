@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from services.intake.errors import NotReady, Refused, Unprocessable
 from shared.errors import BrokerUnavailable, StreamFull
-from shared.redaction import redact
+from shared.process.redaction import redact
 
 STREAM_FULL_RETRY_AFTER_S = 60
 

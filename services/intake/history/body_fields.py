@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 from services.intake.errors import Unprocessable
 from shared.bus.subjects import Priority
-from shared.redaction import redact
+from shared.process.redaction import redact
 
 OPTIONS: Final = frozenset({"priority", "force", "reason"})
 """What a client may ask for beside the file: urgency, and replacing good data on purpose."""

@@ -28,8 +28,8 @@ from services.intake.state.projection import Projection
 from shared.bus import subjects
 from shared.bus.connection import Bus, translated
 from shared.bus.messages import Command, Event, Job, JobReplayed, JobRequested
-from shared.failpoints import failpoint
 from shared.job_states import JobState
+from shared.process.failpoints import failpoint
 
 ANSWER_WITHIN_S: Final = 4.5
 """However many acks a request waits for, and whoever is before it: the client hears within 5 s."""

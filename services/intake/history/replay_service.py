@@ -15,7 +15,7 @@ from services.intake.history.commands import JobCommands
 from services.intake.history.replay import read_replay_request
 from shared.bus import subjects
 from shared.errors import GexlakeError
-from shared.redaction import redact
+from shared.process.redaction import redact
 
 _FORMAT: Final = '{"job_id": "…"} or {"stream_seq": n} or {"dead_letter": n}; optional: stage, force, reason'
 log = structlog.get_logger(__name__)

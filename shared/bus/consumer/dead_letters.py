@@ -8,7 +8,7 @@ from nats.js.api import PubAck
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.errors import GexlakeError
-from shared.redaction import redact
+from shared.process.redaction import redact
 
 REASON = "Gex-Reason"
 ERROR = "Gex-Error"

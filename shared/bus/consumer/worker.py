@@ -38,7 +38,7 @@ from shared.errors import (
     Terminal,
     Transient,
 )
-from shared.redaction import redact
+from shared.process.redaction import redact
 
 POLL_S: Final = 1.0
 PULL_TIMEOUT_S: Final = 2.0

@@ -1,4 +1,4 @@
-"""The containers' health check: ``python -m shared.health fetcher`` asks whether it answers on this host."""
+"""The containers' health check: ``python -m shared.bus.health fetcher`` asks whether it answers on this host."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import nats
 
 from shared.bus.presence import is_answering
 from shared.errors import CannotStart
-from shared.runtime import fail
-from shared.settings import Settings, load
+from shared.process.runtime import fail
+from shared.process.settings import Settings, load
 
 
 def main() -> None:
     """Exit with status 0 if the service answers, 1 if it does not, and 2 if the command is wrong."""
     if len(sys.argv) != 2:
-        print("usage: python -m shared.health SERVICE", file=sys.stderr)  # noqa: T201 (for the operator)
+        print("usage: python -m shared.bus.health SERVICE", file=sys.stderr)  # noqa: T201 (for the operator)
         sys.exit(2)
     service = sys.argv[1]
     try:

@@ -11,10 +11,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NoReturn
 
-from shared import logs
 from shared.bus.connection import Bus
 from shared.errors import CannotStart, StoppedEarly
-from shared.settings import S, load
+from shared.process import logs
+from shared.process.settings import S, load
 
 CANCEL_AGAIN_S: Final = 0.2
 Serve = Callable[[S, asyncio.Event], Awaitable[None]]

@@ -12,7 +12,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from shared.errors import CannotStart
-from shared.redaction import HIDDEN, SECRET_FIELDS, redact
+from shared.process.redaction import HIDDEN, SECRET_FIELDS, redact
 
 _QUIET = ("httpx", "httpcore", "apscheduler", "nats")
 _LOG_FILE_BYTES = 20_000_000
