@@ -13,7 +13,7 @@ import httpx
 import shared
 from gexlake.cli.errors import IntakeUnreachable, RequestRefused, UnexpectedAnswer
 from gexlake.cli.settings import CliSettings
-from shared.addresses import is_loopback
+from shared.sources.addresses import is_loopback
 
 _TIMEOUT_S: Final = 20.0
 

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from shared.errors import NotNow, Terminal, Transient
 from shared.process.disk_space import is_full
-from shared.source_record import SourceRecord
+from shared.sources.record import SourceRecord
 
 
 class SourceRefused(Terminal):

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from services.fetcher.health.circuit_breaker import BreakerRules
 from services.fetcher.sources.response_policy import slowest_answer_s
 from shared.process.settings import aliases
-from shared.source_settings import SourceSettings
+from shared.sources.settings import SourceSettings
 
 _KIB: Final = 1024
 _GIB: Final = 1024**3

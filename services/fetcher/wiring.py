@@ -35,7 +35,7 @@ from shared.errors import CannotStart
 from shared.paths import LakePaths
 from shared.process.durable_files import make_folder
 from shared.process.runtime import supervise
-from shared.sources import SourceGate
+from shared.sources.gate import SourceGate
 
 DESCRIPTION: Final = "Downloads source files and stages them"
 SWEEP_EVERY_S: Final = 3600.0

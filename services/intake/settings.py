@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, FilePath
 
 from services.intake.api.rate_limits import fit_rate
 from shared.process.settings import CommaList, aliases
-from shared.source_settings import SourceSettings
+from shared.sources.settings import SourceSettings
 
 Rate = Annotated[str, BeforeValidator(fit_rate)]
 """A rate as ``limits`` writes it (``600/minute``); a bare number is per minute."""

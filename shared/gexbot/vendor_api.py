@@ -12,7 +12,7 @@ from typing import Final, Self
 from urllib.parse import quote, unquote
 
 from shared.gexbot.partition import Partition, endpoint_of, normalize_ticker, package_and_category
-from shared.sources import Prefix
+from shared.sources.gate import Prefix
 
 DEFAULT_BASE: Final = "https://api.gex.bot/v2"
 HISTORY_DAYS: Final = 90

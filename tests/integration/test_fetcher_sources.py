@@ -16,7 +16,7 @@ from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, FileStaged, JobFailed
 from shared.bus.subjects import Priority, Stage
-from shared.source_record import SourceRecord
+from shared.sources.record import SourceRecord
 from tests.support.fetching import fetching
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job

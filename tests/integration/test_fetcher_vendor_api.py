@@ -27,7 +27,7 @@ from shared.bus.presence import Heartbeat
 from shared.gexbot.partition import Partition
 from shared.gexbot.source_name import vendor_name
 from shared.job_states import JobStates, Status
-from shared.source_record import SourceRecord
+from shared.sources.record import SourceRecord
 from tests.support.fetching import fetching
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job

@@ -24,7 +24,7 @@ from services.fetcher.health.source_health_nats import SourceRecords
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.process.settings import Settings
-from shared.source_record import Circuit, SourceRecord
+from shared.sources.record import Circuit, SourceRecord
 from tests.support.poll import eventually
 from tests.support.values import NOON
 

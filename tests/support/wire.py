@@ -11,8 +11,8 @@ import httpcore
 
 from services.fetcher.sources.gated_network import GatedBackend
 from services.fetcher.sources.http import HttpxSource, new_client
-from shared.addresses import Address
-from shared.sources import SourceGate
+from shared.sources.addresses import Address
+from shared.sources.gate import SourceGate
 
 OUTSIDE: Final = "8.8.8.8"
 A_FILE: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]"

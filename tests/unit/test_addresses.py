@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.addresses import check_addresses, is_loopback, literal, why_inside
+from shared.sources.addresses import check_addresses, is_loopback, literal, why_inside
 
 
 @pytest.mark.parametrize(

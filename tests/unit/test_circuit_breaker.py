@@ -18,7 +18,7 @@ from services.fetcher.health.circuit_breaker import (
     may_ask,
     without_probe,
 )
-from shared.source_record import Circuit, SourceRecord
+from shared.sources.record import Circuit, SourceRecord
 from tests.support.values import NOON
 
 RULES = BreakerRules(failures=3, pause_s=30, longest_pause_s=100, probe_s=20)

@@ -17,7 +17,7 @@ from services.fetcher.sources.response_policy import (
     retry_after_s,
 )
 from shared.errors import Terminal, Transient
-from shared.sources import SourceGate
+from shared.sources.gate import SourceGate
 
 HOST = "https://hist.gex.bot"
 URL = "https://hist.gex.bot/a/day.json?sig=secret"

@@ -9,7 +9,7 @@ from services.fetcher.sources.gated_network import GatedBackend
 from services.fetcher.sources.http import new_client
 from services.fetcher.sources.http_errors import MISUSE, REFUSED, UNAVAILABLE, UNUSABLE, translate
 from shared.errors import Terminal, Transient
-from shared.sources import SourceGate
+from shared.sources.gate import SourceGate
 
 HOST = "https://hist.gex.bot"
 GROWN = {

@@ -12,8 +12,8 @@ import pytest
 from services.fetcher.errors import SourceRefused, SourceUnavailable
 from services.fetcher.sources.gated_network import MAX_TRIED, GatedBackend, resolve
 from services.fetcher.sources.http import new_client
-from shared.addresses import Address
-from shared.sources import SourceGate
+from shared.sources.addresses import Address
+from shared.sources.gate import SourceGate
 from tests.support.wire import A_FILE, OUTSIDE, Names, Wire, fetch, redirect
 
 GATE = SourceGate.parse(

@@ -18,7 +18,7 @@ from services.fetcher.gexbot.errors import NoHistory, NoSignedUrl, VendorKeyMiss
 from shared.errors import GexlakeError, Terminal, Transient
 from shared.gexbot.partition import Partition
 from shared.gexbot.vendor_api import VendorApi
-from shared.sources import SourceGate
+from shared.sources.gate import SourceGate
 
 API = VendorApi.parse("https://api.gex.bot/v2")
 GATE = SourceGate.parse(("https://hist.gex.bot/", "http://127.0.0.1:8000/"), ("/history",))

@@ -10,7 +10,7 @@ import pytest
 
 from services.fetcher.errors import SourceMissing, SourceRefused
 from services.fetcher.sources.local import LocalSource
-from shared.sources import SourceGate
+from shared.sources.gate import SourceGate
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from services.intake.errors import Refused, Unprocessable
 from services.intake.history.request import HistoryRequest, read_history_request
 from shared.bus.messages import job_id_of
 from shared.bus.subjects import Priority
-from shared.sources import SourceGate
+from shared.sources.gate import SourceGate
 
 GATE = SourceGate.parse(("https://hist.gex.bot/", "http://127.0.0.1:8000/"), ("/srv/gex",))
 BASE = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"

@@ -14,7 +14,7 @@ from services.intake.state.source_metrics import SourceMetrics
 from services.intake.state.sources_view import KnownSources, view_circuit, view_source
 from shared.bus import subjects
 from shared.bus.follower import Tailed
-from shared.source_record import Circuit, SourceRecord
+from shared.sources.record import Circuit, SourceRecord
 from tests.support.values import NOON
 
 SOURCE = "https://hist.gex.bot"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shared.gexbot.source_name import MAX_NAME_LENGTH, parse_source_name
 from shared.paths import LakePaths, is_partial, partial, resume_note
-from shared.sources import SourceGate
+from shared.sources.gate import SourceGate
 
 PATHS: Final = LakePaths.under(Path("/lake"))
 FOLDER: Final = PATHS.staging_root / "NQ_NDX" / "gex_zero"

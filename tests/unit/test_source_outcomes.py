@@ -25,7 +25,7 @@ from services.fetcher.gexbot.errors import NoHistory, NoSignedUrl, TurnTaken, Ve
 from services.fetcher.health.source_outcomes import Outcome, counted, outcome_of
 from shared.errors import BrokerUnavailable, StreamFull
 from shared.gexbot.partition import Partition
-from shared.source_record import SourceRecord
+from shared.sources.record import SourceRecord
 from tests.support.values import NOON
 
 HOST = "https://hist.gex.bot"

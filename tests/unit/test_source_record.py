@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bus import subjects
-from shared.source_record import Circuit, SourceRecord, origin_of
+from shared.sources.record import Circuit, SourceRecord, origin_of
 from tests.support.values import NOON
 
 SOURCE = "https://hist.gex.bot"

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import CannotStart
 from shared.process.settings import load
-from shared.source_settings import SourceSettings
+from shared.sources.settings import SourceSettings
 
 
 def test_the_vendor_is_allowed_by_default_and_no_local_folder_is() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.sources import Prefix, SourceGate
+from shared.sources.gate import Prefix, SourceGate
 
 GATE = SourceGate.parse(
     (

@@ -21,7 +21,7 @@ from services.fetcher.sources.response_policy import host_of, refusal, retry_aft
 from shared.errors import GexlakeError
 from shared.gexbot.partition import Partition
 from shared.gexbot.vendor_api import VendorApi
-from shared.sources import SourceGate
+from shared.sources.gate import SourceGate
 
 ANSWER_WITHIN_S: Final = 10.0
 """However it comes, an answer that is not here by then is none."""

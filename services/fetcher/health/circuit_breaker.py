@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.source_record import Circuit, SourceRecord
+from shared.sources.record import Circuit, SourceRecord
 
 _DOUBLES_AT_MOST: Final = 20
 

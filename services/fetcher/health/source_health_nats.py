@@ -34,7 +34,7 @@ from services.fetcher.sources.source import Body, Held, Source
 from shared.bus import subjects
 from shared.bus.connection import Bus, translated
 from shared.errors import BrokerUnavailable
-from shared.source_record import SourceRecord, origin_of
+from shared.sources.record import SourceRecord, origin_of
 
 _OVERTAKEN: Final = frozenset({10071, 10164})
 """JetStream's error codes for: the subject's last message is not the one that was expected."""

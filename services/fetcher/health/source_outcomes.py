@@ -24,7 +24,7 @@ from services.fetcher.errors import (
 from services.fetcher.gexbot.errors import NoSignedUrl, VendorKeyMissing
 from shared.errors import BrokerUnavailable, NotNow, Terminal, Transient
 from shared.process.redaction import redact
-from shared.source_record import SourceRecord
+from shared.sources.record import SourceRecord
 
 NEWEST_WEIGHS: Final = 0.2
 """The share of the newest response time in the mean: the last ten make up nine tenths of it."""

@@ -22,8 +22,8 @@ import httpx
 
 from services.fetcher.errors import SourceRefused
 from services.fetcher.sockets_httpcore import SocketBackend
-from shared.addresses import Address, check_addresses, literal
-from shared.sources import SourceGate
+from shared.sources.addresses import Address, check_addresses, literal
+from shared.sources.gate import SourceGate
 
 MAX_TRIED: Final = 4
 """How many addresses of a host are tried before it counts as unreachable."""

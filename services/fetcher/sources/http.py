@@ -30,7 +30,7 @@ from services.fetcher.sources.response_policy import (
     slowest_answer_s,
 )
 from services.fetcher.sources.source import Body, Held
-from shared.sources import SourceGate
+from shared.sources.gate import SourceGate
 
 _OF_RANGES: Final = frozenset({206, 416})
 

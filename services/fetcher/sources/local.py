@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from services.fetcher.errors import SourceMissing, SourceRefused, SourceUnavailable
 from services.fetcher.sources.response_policy import check_source
 from services.fetcher.sources.source import Body, Held
-from shared.sources import SourceGate
+from shared.sources.gate import SourceGate
 
 _CHUNK_BYTES: Final = 256 * 1024
 

@@ -21,7 +21,7 @@ from services.fetcher.sources.response_policy import host_of
 from shared.gexbot.partition import Partition
 from shared.gexbot.source_name import parse_source_name, vendor_name
 from shared.gexbot.vendor_api import ASK, VendorApi, base_of
-from shared.source_record import origin_of
+from shared.sources.record import origin_of
 
 log = structlog.get_logger(__name__)
 

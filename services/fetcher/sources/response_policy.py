@@ -19,8 +19,8 @@ from services.fetcher.errors import (
 )
 from services.fetcher.sources.source import Chunk
 from shared.errors import GexlakeError
-from shared.source_record import origin_of
-from shared.sources import SourceGate
+from shared.sources.gate import SourceGate
+from shared.sources.record import origin_of
 
 MAX_REDIRECTS: Final = 3
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})

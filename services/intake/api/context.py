@@ -17,7 +17,7 @@ from services.intake.state.broker_link import BrokerLink
 from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
 from services.intake.state.sources_view import KnownSources
-from shared.sources import SourceGate
+from shared.sources.gate import SourceGate
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from shared.bus.messages import job_id_of
 from shared.bus.subjects import Priority
 from shared.gexbot.partition import ENDPOINTS, PACKAGES, in_package, normalize_ticker
 from shared.gexbot.source_name import SourceName, parse_source_name
-from shared.sources import SourceGate
+from shared.sources.gate import SourceGate
 
 MAX_URL_LENGTH: Final = 8192
 _TICKER_KEYS: Final = ("ticker", "symbol", "underlying")

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from services.intake.state.sources_view import KnownSources
-from shared.source_record import Circuit
+from shared.sources.record import Circuit
 
 _LABELS = ("source",)
 

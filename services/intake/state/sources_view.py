@@ -12,7 +12,7 @@ from services.intake.errors import NotReady
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.follower import Tailed, follow
-from shared.source_record import Circuit, SourceRecord
+from shared.sources.record import Circuit, SourceRecord
 
 log = structlog.get_logger(__name__)
 

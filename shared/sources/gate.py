@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
-from shared.addresses import is_loopback, literal, why_inside
+from shared.sources.addresses import is_loopback, literal, why_inside
 
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _SUSPECT: Final = re.compile(r"[^\x21-\x7e]|[\\\"<>]")

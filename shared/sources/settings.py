@@ -6,7 +6,7 @@ from pydantic import field_validator
 
 from shared.gexbot.vendor_api import DEFAULT_BASE, VendorApi
 from shared.process.settings import CommaList, Settings
-from shared.sources import SourceGate
+from shared.sources.gate import SourceGate
 
 
 class SourceSettings(Settings):
