@@ -27,7 +27,7 @@ run: $(VENV)/.ready ## Start nats-server and the four services in this terminal 
 	@$(BIN)/python -m deploy.preflight $(BIN)/python -m deploy.foreground start --env /dev/null
 
 demo: $(VENV)/.ready ## Bring one generated trading day through the whole system and show what landed
-	@$(BIN)/python -m bench.demo
+	@$(BIN)/python -m simulator.demo
 
 # By way of the environment: whatever quotes and dollars the query has, no shell reads them.
 sql: export QUERY := $(value Q)

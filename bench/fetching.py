@@ -22,14 +22,14 @@ from pydantic import SecretStr
 from bench import process_usage
 from bench.figures import Run
 from bench.measuring import BenchFailed
-from bench.process_groups import end
-from bench.stack import NATS, Stack
 from shared.bus import subjects
 from shared.bus.connection import connected
 from shared.bus.envelope import decode
 from shared.bus.messages import FetchFile, FileStaged, Job, JobFailed, job_id_of
 from shared.bus.subjects import Priority
 from shared.process.settings import Settings
+from simulator.process_groups import end
+from simulator.stack import NATS, Stack
 
 SLOTS: Final = 4
 """How many files are fetched at once: the fetcher has one slot more, which waits for critical work."""
@@ -111,7 +111,7 @@ def fetching(served: Path, folder: Path) -> Iterator[Fetching]:
     """Run a vendor over the files of ``served``, and a fetcher with its broker in ``folder``."""
     (served / _WARM_UP).write_bytes(_SMALL)
     vendor = subprocess.Popen(
-        [sys.executable, "-m", "bench.vendor", "--folder", str(served)],
+        [sys.executable, "-m", "simulator.vendor", "--folder", str(served)],
         cwd=_ROOT,
         stdout=subprocess.PIPE,
         start_new_session=True,

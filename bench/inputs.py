@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import BinaryIO, Final
 
-from bench.generator import Day, DayFacts
 from bench.measuring import measure
 from shared.gexbot.trading_day import bounds_ms
+from simulator.generator import Day, DayFacts
 
 _SOURCES: Final = ("generator.py", "market.py")
 _RECORD: Final = b'{"timestamp":'
@@ -65,7 +65,7 @@ def generated(day: Day, folder: Path, say: Callable[[str], object]) -> Input:
         hidden = folder / f".{name}.{os.getpid()}"
         try:
             # By a process of its own: see bench.measuring for why this one stays small.
-            measure("bench.generator", [*_words(day), "--out", str(hidden)], folder)
+            measure("simulator.generator", [*_words(day), "--out", str(hidden)], folder)
             hidden.rename(path)
         finally:
             hidden.unlink(missing_ok=True)

@@ -19,8 +19,8 @@ from tempfile import TemporaryFile
 from typing import Final
 
 from bench.figures import Run
-from bench.process_groups import end
-from bench.stack import is_setting
+from simulator.process_groups import end
+from simulator.stack import is_setting
 
 _ROOT: Final = Path(__file__).parent.parent
 _KIB: Final = 1024

@@ -31,7 +31,6 @@ from bench.figures import Target
 from bench.inputs import Input, generated, inputs_folder, large_day
 from bench.queued_days import TICKERS, repeated, small_days
 from bench.spread import Spread
-from bench.stack import NATS, Stack, StackError
 from bench.tables import Table
 from bench.workbench import Workbench
 from shared.bus import subjects
@@ -41,6 +40,7 @@ from shared.bus.subjects import What
 from shared.gexbot.trading_day import bounds_ms
 from shared.paths import LakePaths
 from shared.process.settings import Settings
+from simulator.stack import NATS, Stack, StackError
 
 DAYS: Final = 200
 DAYS_IN_A_TRIAL: Final = 4

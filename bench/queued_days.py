@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from bench.generator import Day
 from bench.inputs import Input
 from shared.bus.messages import ImportFile, Job, job_id_of
 from shared.paths import LakePaths
+from simulator.generator import Day
 
 TICKERS: Final = ("NQ_NDX", "ES_SPX", "SPX", "QQQ", "SPY")
 SNAPSHOTS: Final = 60

@@ -23,12 +23,12 @@ from bench import (
     section_pipeline,
     section_queries,
 )
-from bench.generator import MAX_SNAPSHOTS, Day
 from bench.inputs import inputs_folder
 from bench.measuring import BenchFailed
-from bench.stack import StackError
 from bench.tables import Table
 from bench.workbench import Workbench
+from simulator.generator import MAX_SNAPSHOTS, Day
+from simulator.stack import StackError
 
 SECTIONS: Final[dict[str, Callable[[Workbench], list[Table]]]] = {
     "import": section_import.measured,

@@ -18,15 +18,15 @@ from bench.figures import Run, Runs, Target, compared
 from bench.inputs import Input, weekdays_after
 from bench.measuring import BenchFailed
 from bench.rounds import in_turns
-from bench.stack import Stack
 from bench.tables import Table
-from bench.vendor import Vendor
 from bench.workbench import Workbench
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.envelope import decode
 from shared.bus.messages import JobFailed, JobSkipped, PartitionImported
 from shared.process.settings import Settings
+from simulator.stack import Stack
+from simulator.vendor import Vendor
 
 BARE: Final = "bare import, into an empty lake"
 PIPELINE: Final = "POST to imported"

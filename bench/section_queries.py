@@ -9,13 +9,13 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from bench.generator import Day
-from bench.market import strikes_around
 from bench.measuring import BenchFailed, measure
 from bench.tables import Table
 from bench.workbench import SEED_DATABASE, SEED_PARQUET, Workbench
 from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
+from simulator.generator import Day
+from simulator.market import strikes_around
 
 SEED: Final = "seed"
 OURS: Final = "gexlake"

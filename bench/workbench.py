@@ -15,11 +15,11 @@ from tempfile import mkdtemp
 from typing import Final
 
 from bench.figures import MB, Run
-from bench.generator import Day
 from bench.inputs import Input, generated, large_day, moved
 from bench.measuring import BenchFailed, Finished, measure
 from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
+from simulator.generator import Day
 
 AUTO: Final = "auto"
 BOUNDED: Final = "bounded"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.nats_server import NatsServer
-from bench.stack import is_setting
 from shared.bus.connection import Bus, connected
 from shared.process.settings import Settings
+from simulator.nats_server import NatsServer
+from simulator.stack import is_setting
 
 
 @pytest.fixture(autouse=True)

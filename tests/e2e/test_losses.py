@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from random import Random
 
-from bench.generator import Day
 from shared.bus.connection import Bus
+from simulator.generator import Day
 from tests.support.compose import ComposeStack, local_url
 from tests.support.oracle import assert_holds_exactly, assert_parquet_equals_table
 from tests.support.poll import eventually

@@ -7,10 +7,10 @@ from datetime import date
 
 import pytest
 
-from bench.generator import Day
 from shared.bus.connection import Bus
 from shared.bus.follower import follow
 from shared.bus.subjects import EVENTS
+from simulator.generator import Day
 from tests.support.compose import ComposeStack, local_url, vendor_url
 from tests.support.oracle import ask_lake, assert_holds_exactly
 

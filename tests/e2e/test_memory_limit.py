@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.generator import Day
 from shared.bus.connection import Bus
+from simulator.generator import Day
 from tests.support.compose import ComposeStack, local_url
 from tests.support.large_day import LargeDay
 from tests.support.oracle import ask_lake

@@ -7,9 +7,9 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from bench.generator import Day
 from shared.bus.connection import Bus
 from shared.bus.messages import JobFailed, JobRequested
+from simulator.generator import Day
 from tests.support.compose import ComposeStack, local_url
 from tests.support.oracle import assert_holds_exactly
 from tests.support.poll import eventually

@@ -9,7 +9,7 @@ from typing import Final
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from bench.generator import Day
+from simulator.generator import Day
 from tests.fuzz.inputs import input_of
 from tests.support.history_files import DAY, OPEN_S, TICKER, HistoryFile, good_files
 from tests.support.spoilt_files import damaged_files, files_with_a_spoilt_record

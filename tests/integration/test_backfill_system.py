@@ -20,10 +20,10 @@ from typing import Final
 import httpx
 import pytest
 
-from bench.generator import Day
-from bench.stack import NATS, SERVICES, Stack
-from bench.vendor import Vendor
-from bench.vendor_api import StandInApi
+from simulator.generator import Day
+from simulator.stack import NATS, SERVICES, Stack
+from simulator.vendor import Vendor
+from simulator.vendor_api import StandInApi
 from tests.support.poll import eventually
 from tests.support.system import SETTINGS, System
 

@@ -13,7 +13,6 @@ import nats
 import pytest
 from nats.js.errors import NotFoundError
 
-from bench.nats_server import NatsServer
 from shared.bus import subjects
 from shared.bus.connection import REPLAY_HEADER, Bus, connected, translated
 from shared.bus.envelope import decode
@@ -21,6 +20,7 @@ from shared.bus.messages import FetchFile, JobRequested, JobStarted
 from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable, StreamFull
 from shared.process.settings import Settings
+from simulator.nats_server import NatsServer
 from tests.support.poll import eventually
 from tests.support.values import NOON, a_fetch, a_job
 

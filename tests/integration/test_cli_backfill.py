@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from bench.nats_server import NatsServer
 from gexlake.cli import backfill as command
 from gexlake.cli.__main__ import main
 from services.intake.settings import IntakeSettings
@@ -17,6 +16,7 @@ from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, Job, JobFailed, NoData, PartitionImported
 from shared.bus.subjects import Stage
+from simulator.nats_server import NatsServer
 from tests.support.fake_importer import FakeImporter, fake_importer
 from tests.support.intake import RunningIntake, messages_in, payload_at, running_intake
 from tests.support.poll import eventually

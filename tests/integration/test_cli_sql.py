@@ -15,9 +15,9 @@ import pytest
 from nats import micro
 from nats.micro.request import Request
 
-from bench.nats_server import NatsServer, free_port
 from gexlake.cli.__main__ import main
 from shared.bus import subjects
+from simulator.nats_server import NatsServer, free_port
 
 ANSWER = {
     "columns": [{"name": "ticker", "type": "VARCHAR"}, {"name": "rows", "type": "BIGINT"}],

@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "bench.demo", "--snapshots", "200", "--strikes", "30", *options],
+        [sys.executable, "-m", "simulator.demo", "--snapshots", "200", "--strikes", "30", *options],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

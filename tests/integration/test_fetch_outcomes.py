@@ -15,7 +15,6 @@ from typing import Final
 
 import pytest
 
-from bench.vendor import Misbehaviour, Vendor
 from services.fetcher import errors
 from services.fetcher.download.attempt import download, partial_of
 from services.fetcher.download.block_writer import blocking
@@ -24,6 +23,7 @@ from services.fetcher.settings import FetcherSettings
 from services.fetcher.wiring import new_limits, sources
 from shared.errors import GexlakeError, Terminal, Transient
 from shared.paths import is_partial
+from simulator.vendor import Misbehaviour, Vendor
 from tests.support.poll import eventually
 from tests.support.values import a_job
 

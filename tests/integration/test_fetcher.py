@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.nats_server import NatsServer
-from bench.vendor import Misbehaviour, Vendor
 from services.fetcher.settings import FetcherSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
@@ -23,6 +21,8 @@ from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFaile
 from shared.bus.progress import Progress
 from shared.bus.subjects import Priority, Stage
 from shared.paths import is_partial
+from simulator.nats_server import NatsServer
+from simulator.vendor import Misbehaviour, Vendor
 from tests.support.fetching import fetching
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job

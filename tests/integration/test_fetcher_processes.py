@@ -14,9 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.nats_server import NatsServer
 from bench.process_usage import peak_bytes
-from bench.vendor import Misbehaviour, Vendor
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.envelope import decode
@@ -24,6 +22,8 @@ from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFaile
 from shared.bus.subjects import Stage
 from shared.paths import LakePaths, is_partial, partial
 from shared.process.settings import Settings
+from simulator.nats_server import NatsServer
+from simulator.vendor import Misbehaviour, Vendor
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job
 

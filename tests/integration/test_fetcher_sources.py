@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.nats_server import NatsServer
-from bench.vendor import Misbehaviour, Vendor
 from services.fetcher.settings import FetcherSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, FileStaged, JobFailed
 from shared.bus.subjects import Priority, Stage
 from shared.sources.record import SourceRecord
+from simulator.nats_server import NatsServer
+from simulator.vendor import Misbehaviour, Vendor
 from tests.support.fetching import fetching
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job

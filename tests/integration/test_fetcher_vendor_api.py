@@ -15,9 +15,6 @@ import pytest
 from nats.aio.msg import Msg
 from pydantic import SecretStr
 
-from bench.nats_server import NatsServer
-from bench.vendor import Misbehaviour, Vendor
-from bench.vendor_api import KEY, StandInApi
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.wiring import serve
 from shared.bus import subjects
@@ -28,6 +25,9 @@ from shared.gexbot.partition import Partition
 from shared.gexbot.source_name import vendor_name
 from shared.job_states import JobStates, Status
 from shared.sources.record import SourceRecord
+from simulator.nats_server import NatsServer
+from simulator.vendor import Misbehaviour, Vendor
+from simulator.vendor_api import KEY, StandInApi
 from tests.support.fetching import fetching
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job

@@ -14,7 +14,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from bench.generator import Day
+from simulator.generator import Day
 from tests.support.full_disk import Disk, disk_at
 from tests.support.poll import eventually
 from tests.support.system import WITHIN_S, System, running_system

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.nats_server import NatsServer, free_port
 from shared.bus.connection import Bus
 from shared.bus.presence import present
+from simulator.nats_server import NatsServer, free_port
 
 ROOT = Path(__file__).parents[2]
 USAGE = "usage: python -m shared.bus.health SERVICE\n"

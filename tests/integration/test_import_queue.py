@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from nats.aio.msg import Msg
 
-from bench.generator import Day
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.bus.consumer import scheduling
@@ -22,6 +21,7 @@ from shared.bus.messages import Event, FileStaged, ImportFile, JobStarted, Parti
 from shared.bus.subjects import Priority, Stage
 from shared.gexbot.trading_day import bounds_ms
 from shared.process.settings import Settings
+from simulator.generator import Day
 from tests.support.importing import importing
 from tests.support.lake import LakeOnDisk
 from tests.support.oracle import ask_lake

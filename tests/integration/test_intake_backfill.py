@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from bench.nats_server import NatsServer
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
@@ -15,6 +14,7 @@ from shared.bus.messages import FetchFile, JobFailed, JobReplayed, NoData
 from shared.bus.presence import present
 from shared.bus.subjects import Priority, Stage
 from shared.gexbot.vendor_api import DEFAULT_BASE
+from simulator.nats_server import NatsServer
 from tests.support.fake_importer import FakeImporter, fake_importer
 from tests.support.intake import RunningIntake, all_events, messages_in, payload_at, running_intake
 from tests.support.poll import eventually

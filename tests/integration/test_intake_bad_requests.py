@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bench.nats_server import NatsServer
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
+from simulator.nats_server import NatsServer
 from tests.support.intake import SIGNED_URL, RunningIntake, messages_in, running_intake
 
 QUERY = "?sig=S3CRET-one"

@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.nats_server import NatsServer
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
+from simulator.nats_server import NatsServer
 from tests.support.intake import SIGNED_URL, RunningIntake, messages_in, running_intake
 from tests.support.poll import eventually
 

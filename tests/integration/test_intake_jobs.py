@@ -7,13 +7,13 @@ import json
 
 import pytest
 
-from bench.nats_server import NatsServer
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, FileStaged, JobRequested, JobStarted
 from shared.bus.progress import Progress
 from shared.bus.subjects import Stage
+from simulator.nats_server import NatsServer
 from tests.support.intake import (
     DAY_URL,
     SIGNED_URL,

@@ -10,10 +10,10 @@ from typing import Final
 import httpx
 import pytest
 
-from bench.nats_server import NatsServer
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile
+from simulator.nats_server import NatsServer
 from tests.support.intake import (
     DAY_URL,
     SIGNED_URL,

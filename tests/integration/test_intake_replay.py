@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from nats.aio.msg import Msg
 
-from bench.nats_server import NatsServer
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import REPLAY_HEADER, Bus
@@ -17,6 +16,7 @@ from shared.bus.consumer import dead_letters
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, JobFailed, JobReplayed
 from shared.bus.subjects import Stage
 from shared.errors import Terminal
+from simulator.nats_server import NatsServer
 from tests.support.intake import (
     DAY_URL,
     SIGNED_URL,

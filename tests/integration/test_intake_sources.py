@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from bench.nats_server import NatsServer
 from services.fetcher.errors import SourceBusy
 from services.fetcher.health.circuit_breaker import BreakerRules
 from services.fetcher.health.source_health_nats import SourceRecords
 from services.intake.settings import IntakeSettings
 from shared.bus.connection import Bus
+from simulator.nats_server import NatsServer
 from tests.support.intake import SIGNED_URL, RunningIntake, running_intake
 from tests.support.poll import eventually
 

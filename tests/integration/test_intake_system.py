@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from bench.nats_server import NatsServer
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.presence import present
+from simulator.nats_server import NatsServer
 from tests.support.intake import SIGNED_URL, RunningIntake, running_intake
 from tests.support.poll import eventually
 

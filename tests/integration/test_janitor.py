@@ -16,7 +16,6 @@ import pytest
 from nats import micro
 from nats.micro.request import Request
 
-from bench.nats_server import NatsServer
 from services.janitor.duties.requeue_stranded_jobs import RequeueStrandedJobs
 from services.janitor.errors import IntakeUnavailable, NotCaughtUp, ReplayRefused
 from services.janitor.known_jobs import KnownJobs
@@ -31,6 +30,7 @@ from shared.bus.presence import is_answering
 from shared.bus.subjects import Priority, Stage
 from shared.job_states import Status
 from shared.process.settings import Settings
+from simulator.nats_server import NatsServer
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job, a_skip, an_import
 

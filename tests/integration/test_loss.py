@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.generator import Day
-from bench.stack import NATS
+from simulator.generator import Day
+from simulator.stack import NATS
 from tests.support.poll import eventually
 from tests.support.system import WITHIN_S, System, running_system
 

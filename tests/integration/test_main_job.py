@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
-from bench.generator import Day
-from bench.stack import NATS
 from shared.bus import subjects
+from simulator.generator import Day
+from simulator.stack import NATS
 from tests.support.poll import eventually
 from tests.support.system import System, connection_to, running_system
 

@@ -13,12 +13,12 @@ import httpcore
 import pytest
 import trustme
 
-from bench.vendor import Misbehaviour, Vendor
 from services.fetcher.errors import SourceRefused, SourceUnavailable
 from services.fetcher.sockets_httpcore import SocketBackend
 from services.fetcher.sources.gated_network import GatedBackend
 from services.fetcher.sources.http import HttpxSource, new_client
 from shared.sources.gate import SourceGate
+from simulator.vendor import Misbehaviour, Vendor
 from tests.support.wire import A_FILE, OUTSIDE, Names
 
 NAME = "2025-11-14_NQ_NDX_classic_gex_zero.json"

@@ -13,9 +13,9 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 import pytest
 
-from bench.generator import Day
-from bench.other_packages import GreekDay, OrderflowDay, StateGexDay
 from shared.bus import subjects
+from simulator.generator import Day
+from simulator.other_packages import GreekDay, OrderflowDay, StateGexDay
 from tests.support.oracle_orderflow import orderflow
 from tests.support.oracle_state import Row, readable, state_contracts, state_greeks, state_strikes
 from tests.support.system import System, connection_to, running_system

@@ -11,10 +11,10 @@ from nats.aio.msg import Msg
 from nats.errors import Error
 
 import shared
-from bench.nats_server import NatsServer
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.presence import Heartbeat, is_answering, present
+from simulator.nats_server import NatsServer
 from tests.support.poll import eventually
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.nats_server import free_port
-from bench.stack import is_setting
+from simulator.nats_server import free_port
+from simulator.stack import is_setting
 from tests.support.poll import eventually
 
 ROOT = Path(__file__).parent.parent.parent

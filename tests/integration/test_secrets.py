@@ -20,10 +20,10 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from bench.generator import Day
-from bench.stack import NATS, Stack
-from bench.vendor import Misbehaviour, Vendor
-from bench.vendor_api import StandInApi
+from simulator.generator import Day
+from simulator.stack import NATS, Stack
+from simulator.vendor import Misbehaviour, Vendor
+from simulator.vendor_api import StandInApi
 from tests.support.overheard import COMMANDS, Overheard, overhearing
 from tests.support.poll import eventually
 from tests.support.system import WITHIN_S, System

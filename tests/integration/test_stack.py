@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.stack import SERVICES, Stack, StackError
+from simulator.stack import SERVICES, Stack, StackError
 
 pytestmark = pytest.mark.usefixtures("_settings_of_the_caller")
 

@@ -12,10 +12,10 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo, StorageType, StreamInfo
 
-from bench.nats_server import NatsServer
 from shared.bus import streams, subjects
 from shared.bus.connection import Bus
 from shared.bus.subjects import Priority, Stage
+from simulator.nats_server import NatsServer
 from tests.support.poll import eventually
 
 DAY_S = 24 * 3600

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bench.nats_server import NatsServer
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.envelope import decode
@@ -16,6 +15,7 @@ from shared.bus.follower import _WAIT_S, Tailed, follow
 from shared.bus.messages import JobStarted
 from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable
+from simulator.nats_server import NatsServer
 from tests.support.poll import eventually
 from tests.support.values import a_job
 

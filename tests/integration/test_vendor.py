@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.vendor import Misbehaviour, Vendor
+from simulator.vendor import Misbehaviour, Vendor
 
 CONTENT = b"[" + b"1," * 500_000 + b"1]"
 

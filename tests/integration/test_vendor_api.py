@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.vendor import Vendor
-from bench.vendor_api import KEY, StandInApi
+from simulator.vendor import Vendor
+from simulator.vendor_api import KEY, StandInApi
 
 NAME = "2025-11-14_NQ_NDX_classic_gex_zero.json"
 PATH = "/hist/NQ_NDX/classic/gex_zero/2025-11-14"
@@ -88,7 +88,15 @@ def test_what_it_does_not_give_has_a_status(
 
 
 def test_as_a_program_it_says_which_settings_lead_to_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bench.vendor_api", "--folder", str(tmp_path), "--missing", "2025-11-13"]
+    command = [
+        sys.executable,
+        "-m",
+        "simulator.vendor_api",
+        "--folder",
+        str(tmp_path),
+        "--missing",
+        "2025-11-13",
+    ]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as program:
         try:
             assert program.stdout is not None

@@ -10,7 +10,6 @@ from datetime import date
 
 import pytest
 
-from bench.nats_server import NatsServer
 from services.fetcher.gexbot import lease_nats
 from services.fetcher.gexbot.errors import TurnTaken
 from services.fetcher.gexbot.lease_nats import VendorTurns
@@ -18,6 +17,7 @@ from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.gexbot.partition import Partition
 from shared.process.settings import Settings
+from simulator.nats_server import NatsServer
 
 DAY = Partition("NQ_NDX", "gex_zero", date(2025, 11, 14))
 OTHERS = (Partition("SPX", "gex_zero", DAY.trading_day), Partition("NQ_NDX", "gex_one", DAY.trading_day))

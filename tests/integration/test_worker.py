@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
-from bench.nats_server import NatsServer
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.consumer import attempts, dead_letters
@@ -22,6 +21,7 @@ from shared.bus.streams import FACTS_KEPT
 from shared.bus.subjects import Priority, Stage
 from shared.errors import BrokerUnavailable, NotNow, Terminal, Transient
 from shared.job_states import JobStates, Status
+from simulator.nats_server import NatsServer
 from tests.support.poll import eventually
 from tests.support.values import NOON, a_fetch, a_job
 

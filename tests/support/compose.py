@@ -12,11 +12,11 @@ from typing import Any, Final
 import httpx
 from testcontainers.compose import DockerCompose
 
-from bench.generator import Day, DayFacts
-from bench.nats_server import free_port
 from shared.bus.connection import Bus
 from shared.job_states import FINISHED
 from shared.process.settings import Settings
+from simulator.generator import Day, DayFacts
+from simulator.nats_server import free_port
 from tests.support.poll import eventually
 
 ROOT: Final = Path(__file__).parents[2]

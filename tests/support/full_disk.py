@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
-from bench.stack import Stack
+from simulator.stack import Stack
 
 _SIZE_MB: Final = 256
 _BLOCK: Final = bytes(1 << 20)

@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 
-from bench.nats_server import free_port
 from services.intake.api.context import Parts
 from services.intake.server_uvicorn import listen
 from services.intake.settings import IntakeSettings
@@ -24,6 +23,7 @@ from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.envelope import Envelope, decode
 from shared.bus.messages import Payload
+from simulator.nats_server import free_port
 from tests.support.poll import eventually
 
 DAY_URL = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from bench.generator import LAGS_S, Day
+from simulator.generator import LAGS_S, Day
 
 PER_SECOND: Final = 4
 _PERIOD_S: Final = LAGS_S[-1]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from bench.generator import Day
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.gexbot.trading_day import bounds_ms
+from simulator.generator import Day
 
 _TIMEOUT_S: Final = 15.0
 _STRIKES: Final = "timestamp, strike, gamma, oi_gamma, priors"

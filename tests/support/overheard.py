@@ -11,8 +11,8 @@ import httpx
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
-from bench.stack import NATS, Stack
 from shared.bus.connection import Bus
+from simulator.stack import NATS, Stack
 from tests.support.oracle import ask_lake
 from tests.support.system import connection_to
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import httpx
 
-from bench.generator import Day
-from bench.stack import Stack
-from bench.vendor import Vendor
 from shared.bus.connection import Bus
 from shared.process.settings import Settings
+from simulator.generator import Day
+from simulator.stack import Stack
+from simulator.vendor import Vendor
 from tests.support.oracle import ask_lake, assert_holds_exactly, assert_parquet_equals_table
 from tests.support.poll import eventually
 

@@ -9,11 +9,11 @@ import pytest
 
 from bench import section_file, section_import, section_lake, section_pipeline, section_queries
 from bench.figures import MIB, Run, Runs, Target, grown
-from bench.generator import Day, DayFacts
 from bench.inputs import Input
 from bench.rounds import in_turns
 from bench.tables import Table
 from bench.workbench import Sizes
+from simulator.generator import Day, DayFacts
 
 
 def a_run(seconds: float = 1.0, cpu_s: float = 1.0, peak_mib: float = 100) -> Run:

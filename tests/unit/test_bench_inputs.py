@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bench import inputs
-from bench.generator import Day
 from bench.inputs import generated, inputs_folder, large_day, moved, weekdays_after, weekdays_before
 from shared.gexbot.trading_day import bounds_ms
+from simulator.generator import Day
 
 A_DAY = Day(snapshots=120, strikes=8)
 

@@ -13,12 +13,12 @@ import pytest
 
 from bench import process_usage, section_import, section_queries
 from bench.figures import MIB
-from bench.generator import Day
 from bench.import_once import Settings, import_staged
 from bench.inputs import moved
 from bench.measuring import BenchFailed, measure
 from bench.workbench import SEED_DATABASE, SEED_PARQUET, Workbench
 from shared.paths import LakePaths
+from simulator.generator import Day
 
 SNAPSHOTS = 150
 STRIKES = 100

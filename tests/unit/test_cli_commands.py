@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bench.nats_server import free_port
 from gexlake.cli.__main__ import main
+from simulator.nats_server import free_port
 from tests.support.fake_intake import FakeIntake, fake_intake
 
 ID = "6f2f5b1e-1111-5000-8000-000000000000"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bench.demo import DemoFailed, Landed, compare
-from bench.generator import DayFacts
 from gexlake.cli.answers import JobAnswer
 from gexlake.cli.lake_client import Rows
+from simulator.demo import DemoFailed, Landed, compare
+from simulator.generator import DayFacts
 
 FACTS = DayFacts(snapshots=10, strike_rows=200, bytes=5000, sha256="a" * 64)
 JOB = JobAnswer.read(

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from bench import generator
-from bench.generator import LAGS_S, Day, file_name
 from shared.gexbot.trading_day import NEW_YORK
+from simulator import generator
+from simulator.generator import LAGS_S, Day, file_name
 
 FIELDS = [
     "timestamp",

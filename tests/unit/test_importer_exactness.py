@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.generator import Day
 from shared.bus.messages import PartitionImported
+from simulator.generator import Day
 from tests.support.lake import LakeOnDisk, a_record, records
 from tests.support.values import a_job
 

@@ -14,8 +14,6 @@ from typing import Any, Final, cast
 import pyarrow.parquet as pq
 import pytest
 
-from bench.generator import Day
-from bench.other_packages import GreekDay, OrderflowDay, StateGexDay
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile, WorseData
 from services.importer.imports.recovery import finish_committed
 from services.importer.reader import arrow_stream
@@ -23,6 +21,8 @@ from shared.bus.connection import Bus
 from shared.bus.messages import Job, JobSkipped, PartitionImported
 from shared.errors import GexlakeError
 from shared.gexbot.partition import Partition
+from simulator.generator import Day
+from simulator.other_packages import GreekDay, OrderflowDay, StateGexDay
 from tests.support.lake import LakeOnDisk, a_record
 from tests.support.oracle_orderflow import orderflow
 from tests.support.oracle_state import (

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import pytest
 from pydantic import AliasChoices
 
-from bench.stack import is_setting
 from gexlake.cli.settings import CliSettings
 from services.fetcher.settings import FetcherSettings
 from services.importer.settings import ImporterSettings
 from services.intake.settings import IntakeSettings
 from services.janitor.settings import JanitorSettings
 from shared.process.settings import Settings
+from simulator.stack import is_setting
 
 KINDS: tuple[type[Settings], ...] = (
     CliSettings,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.nats_server import free_port
 from deploy import preflight
 from deploy.preflight import RunSettings, check_components, check_folder, check_port, environment
 from shared.errors import CannotStart
+from simulator.nats_server import free_port
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from typing import Final, Self
 
 import httpx
 
-from bench.nats_server import NatsServer, free_port
-from bench.process_groups import end
+from simulator.nats_server import NatsServer, free_port
+from simulator.process_groups import end
 
 SERVICES: Final = ("importer", "fetcher", "janitor", "intake")
 """In the order in which they are started."""

@@ -5,7 +5,7 @@
 
 It asks for the key and the headers that the real one asks for, answers 429 to whoever asks for one ticker and
 category twice within ``interval_s``, and 404 for days that it lacks. From then on, the vendor rejects what it
-has not signed, or too long ago. ``python -m bench.vendor_api --folder DIR`` runs both as a program.
+has not signed, or too long ago. ``python -m simulator.vendor_api --folder DIR`` runs both as a program.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from bench.vendor import Vendor
 from shared.gexbot.partition import Partition, endpoint_of
 from shared.gexbot.source_name import vendor_name
+from simulator.vendor import Vendor
 
 KEY: Final = "gexbot_custom_stand-in"
 _PREFIX: Final = "/v2/hist/"
@@ -205,7 +205,7 @@ def _partition(path: str) -> Partition | None:
 
 def main() -> None:
     """Serve a folder of history files, and the API in front of it, until SIGTERM or Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m bench.vendor_api", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m simulator.vendor_api", description=main.__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--missing", type=date.fromisoformat, nargs="*", default=[], metavar="DAY")

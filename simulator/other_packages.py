@@ -10,9 +10,9 @@ from itertools import islice
 from random import Random
 from typing import Any, ClassVar, Final
 
-from bench.generator import Day
-from bench.market import Profile, profiles, strikes_around
 from shared.gexbot.partition import ENDPOINTS
+from simulator.generator import Day
+from simulator.market import Profile, profiles, strikes_around
 
 GREEK_LAGS_S: Final = (60, 300, 600)
 """How long ago the three priors of a Greek are here; the vendor does not say how long it is in its files."""

@@ -22,9 +22,6 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench.generator import Day, DayFacts
-from bench.stack import Stack, StackError
-from bench.vendor import Vendor
 from gexlake.cli.answers import JobAnswer
 from gexlake.cli.errors import CommandFailed
 from gexlake.cli.intake_client import Intake
@@ -34,6 +31,9 @@ from gexlake.cli.tables import console, rows_table
 from gexlake.cli.watch import follow, shown_on
 from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
+from simulator.generator import Day, DayFacts
+from simulator.stack import Stack, StackError
+from simulator.vendor import Vendor
 
 _QUERY_TIMEOUT_S = 30.0
 _TOP_STRIKES = """
@@ -170,7 +170,7 @@ def _show(landed: Landed, folder: Path, watch: Stopwatch, out: Console) -> None:
 
 def main() -> None:
     """Run the demo and clean up, however it ends."""
-    parser = argparse.ArgumentParser(prog="python -m bench.demo", description=run.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m simulator.demo", description=run.__doc__)
     parser.add_argument("--snapshots", type=int, default=Day.snapshots)
     parser.add_argument("--strikes", type=int, default=Day.strikes)
     parser.add_argument("--keep", action="store_true", help="keep the folder")

@@ -4,7 +4,7 @@
         vendor.misbehave("day.json", Misbehaviour(status=503, times=1))
         url = vendor.url_of("day.json")
 
-Only the loopback by default. ``python -m bench.vendor --folder DIR --port N`` runs it as a program.
+Only the loopback by default. ``python -m simulator.vendor --folder DIR --port N`` runs it as a program.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
-from bench.misbehaviour import Misbehaviour, answer_of
+from simulator.faults import Misbehaviour, answer_of
 
 __all__ = ["Misbehaviour", "Request", "Requests", "Vendor"]
 
@@ -226,7 +226,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Serve a folder until SIGTERM or Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m bench.vendor", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m simulator.vendor", description=main.__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)

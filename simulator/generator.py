@@ -1,6 +1,6 @@
 """A deterministic trading day in the vendor's format, for tests, the demo and measurements.
 
-``python -m bench.generator --ticker NQ_NDX --endpoint gex_zero --day 2025-11-14 --out FILE`` writes one. The
+``python -m simulator.generator --ticker NQ_NDX --endpoint gex_zero --day 2025-11-14 --out FILE`` writes one. The
 name of FILE tells what is not said, if it is a vendor's; its suffix chooses the form: ``.json`` (an array) or
 ``.jsonl`` (one record a line), either with ``.gz``. A larger file has more snapshots a second (``--snapshots
 93600 --per-second 4``): more strikes would add few bytes, for those far from spot hold next to nothing.
@@ -23,10 +23,10 @@ from pathlib import Path
 from random import Random
 from typing import Any, BinaryIO, ClassVar, Final
 
-from bench.market import Profile, profiles, strikes_around
 from shared.gexbot.partition import PACKAGES, normalize_ticker
 from shared.gexbot.source_name import parse_source_name
 from shared.gexbot.trading_day import NEW_YORK
+from simulator.market import Profile, profiles, strikes_around
 
 LAGS_S: Final = (60, 300, 600, 900, 1800)
 """How long ago the priors are: 1, 5, 10, 15 and 30 minutes."""
@@ -226,7 +226,7 @@ def _named(path: Path | None) -> dict[str, Any]:
 def main() -> None:
     """Write one day as the arguments say."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.generator",
+        prog="python -m simulator.generator",
         description="Write one trading day; its name may tell ticker, endpoint and day.",
         argument_default=argparse.SUPPRESS,
     )
