@@ -16,11 +16,11 @@ import pytest
 from nats import micro
 from nats.micro.request import Request
 
+from services.janitor.adapters.known_jobs import KnownJobs
+from services.janitor.adapters.queues_nats import JobQueues
+from services.janitor.adapters.replays_nats import IntakeReplays
 from services.janitor.duties.requeue_stranded_jobs import RequeueStrandedJobs
 from services.janitor.errors import IntakeUnavailable, NotCaughtUp, ReplayRefused
-from services.janitor.known_jobs import KnownJobs
-from services.janitor.queues_nats import JobQueues
-from services.janitor.replays_nats import IntakeReplays
 from services.janitor.settings import JanitorSettings
 from services.janitor.wiring import pruning, requeueing, serve
 from shared.bus import subjects

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.janitor.adapters.staging_folder_os import StagingFolderOnDisk
 from services.janitor.duties.prune_staged_files import PruneConfig, PruneStagedFiles, StagedFile, plan
 from services.janitor.errors import NotCaughtUp
-from services.janitor.staging_folder_os import StagingFolderOnDisk
 from shared.bus.subjects import Stage
 from shared.job_states import FINISHED, JobState, Status
 from shared.paths import LakePaths, name_beside, partial

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.janitor.duty import Counts, Duty
-from services.janitor.rounds_apscheduler import Rounds
+from services.janitor.scheduler import Rounds
 from services.janitor.settings import JanitorSettings
 from shared.errors import CannotStart, Transient
 from shared.process.settings import load

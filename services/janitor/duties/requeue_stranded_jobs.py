@@ -25,9 +25,9 @@ from uuid import UUID
 
 import structlog
 
+from services.janitor.adapters.known_jobs import Jobs
 from services.janitor.duty import Counts
 from services.janitor.errors import ReplayRefused
-from services.janitor.known_jobs import Jobs
 from shared.bus.subjects import Stage, durable
 from shared.job_states import JobState
 
