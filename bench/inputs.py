@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import BinaryIO, Final
 
-from bench.measuring import measure
+from bench.measure.processes import measure
 from shared.gexbot.trading_day import bounds_ms
 from simulator.generator import Day, DayFacts
 

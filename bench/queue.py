@@ -27,12 +27,12 @@ from typing import Final
 
 from nats.errors import Error as NatsError
 
-from bench.figures import Target
 from bench.inputs import Input, generated, inputs_folder, large_day
-from bench.queued_days import TICKERS, repeated, small_days
-from bench.spread import Spread
-from bench.tables import Table
+from bench.measure.figures import Target
+from bench.measure.spread import Spread
+from bench.measure.tables import Table
 from bench.workbench import Workbench
+from bench.workloads.queued_days import TICKERS, repeated, small_days
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.bus.messages import FileStaged, ImportFile, Job, JobRequested

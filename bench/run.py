@@ -14,29 +14,22 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Final
 
-from bench import (
-    machine,
-    section_fetch,
-    section_file,
-    section_import,
-    section_lake,
-    section_pipeline,
-    section_queries,
-)
 from bench.inputs import inputs_folder
-from bench.measuring import BenchFailed
-from bench.tables import Table
+from bench.measure import machine
+from bench.measure.processes import BenchFailed
+from bench.measure.tables import Table
+from bench.sections import fetch, file, imports, lake, pipeline, queries
 from bench.workbench import Workbench
 from simulator.generator import MAX_SNAPSHOTS, Day
 from simulator.stack import StackError
 
 SECTIONS: Final[dict[str, Callable[[Workbench], list[Table]]]] = {
-    "import": section_import.measured,
-    "file": section_file.measured,
-    "lake": section_lake.measured,
-    "queries": section_queries.measured,
-    "pipeline": section_pipeline.measured,
-    "fetch": section_fetch.measured,
+    "import": imports.measured,
+    "file": file.measured,
+    "lake": lake.measured,
+    "queries": queries.measured,
+    "pipeline": pipeline.measured,
+    "fetch": fetch.measured,
 }
 
 

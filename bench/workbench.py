@@ -14,9 +14,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Final
 
-from bench.figures import MB, Run
 from bench.inputs import Input, generated, large_day, moved
-from bench.measuring import BenchFailed, Finished, measure
+from bench.measure.figures import MB, Run
+from bench.measure.processes import BenchFailed, Finished, measure
 from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
 from simulator.generator import Day
@@ -106,7 +106,7 @@ class Workbench:
         os.link(source.path, staged)
         options = {"--sha256": source.facts.sha256, "--data-dir": str(data_dir), "--path": path}
         words = [str(staged), *chain.from_iterable(options.items())]
-        finished = measure("bench.import_once", words, data_dir)
+        finished = measure("bench.workloads.import_once", words, data_dir)
         staged.unlink()
         _check_counts(finished, source)
         return finished.run
@@ -120,7 +120,7 @@ class Workbench:
         day = source.day
         files = [source.path, folder / SEED_DATABASE, folder / SEED_PARQUET]
         words = [*map(str, files), "--ticker", day.ticker, "--day", day.day.isoformat()]
-        finished = measure("bench.seed_sql", words, folder)
+        finished = measure("bench.workloads.seed_sql", words, folder)
         _check_counts(finished, source)
         return finished.run
 

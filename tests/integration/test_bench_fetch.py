@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import section_fetch
-from bench.fetching import fetching
-from bench.measuring import BenchFailed
+from bench.measure.processes import BenchFailed
+from bench.sections import fetch
 from bench.workbench import Workbench
+from bench.workloads.fetching import fetching
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is what is compared with")
@@ -19,9 +19,9 @@ def test_fetches_are_timed_beside_those_of_curl(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     bench = Workbench(tmp_path / "inputs", scratch, 1, 100, 2, lambda _: None)
-    one, many = section_fetch.measured(bench)
-    assert [row[0] for row in one.rows] == [section_fetch.CURL, section_fetch.FETCHER, section_fetch.LARGER]
-    names = [section_fetch.CURLS, section_fetch.CURLS_AND_SUMS, section_fetch.FETCHER]
+    one, many = fetch.measured(bench)
+    assert [row[0] for row in one.rows] == [fetch.CURL, fetch.FETCHER, fetch.LARGER]
+    names = [fetch.CURLS, fetch.CURLS_AND_SUMS, fetch.FETCHER]
     assert [row[0] for row in many.rows] == names
     assert all(float(row[1]) > 0 for row in (*one.rows, *many.rows))
     assert list(scratch.iterdir()) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import section_pipeline
+from bench.sections import pipeline
 from bench.workbench import Workbench
 
 
@@ -12,7 +12,7 @@ def test_a_day_is_timed_from_its_post_to_its_import(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     bench = Workbench(tmp_path / "inputs", scratch, 2, 100, 2, lambda _: None)
-    (table,) = section_pipeline.measured(bench)
-    assert [row[0] for row in table.rows] == [section_pipeline.BARE, section_pipeline.PIPELINE]
+    (table,) = pipeline.measured(bench)
+    assert [row[0] for row in table.rows] == [pipeline.BARE, pipeline.PIPELINE]
     assert all(float(row[1]) > 0 and float(row[-2]) > 0 for row in table.rows)
     assert list(scratch.iterdir()) == []

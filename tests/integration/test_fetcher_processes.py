@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.process_usage import peak_bytes
+from bench.measure.process_usage import peak_bytes
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.envelope import decode

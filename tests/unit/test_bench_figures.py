@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import section_file, section_import, section_lake, section_pipeline, section_queries
-from bench.figures import MIB, Run, Runs, Target, grown
 from bench.inputs import Input
-from bench.rounds import in_turns
-from bench.tables import Table
+from bench.measure.figures import MIB, Run, Runs, Target, grown
+from bench.measure.rounds import in_turns
+from bench.measure.tables import Table
+from bench.sections import file, imports, lake, pipeline, queries
 from bench.workbench import Sizes
 from simulator.generator import Day, DayFacts
 
@@ -97,12 +97,12 @@ def column(table: Table, name: str, number: int = 0) -> list[str]:
 
 def test_imports_are_judged_by_the_seeds_time_and_by_their_own_memory() -> None:
     measured = {
-        section_import.SEED: runs(9, 10, 11, peak_mib=900),
-        section_import.OURS: runs(1.4, peak_mib=561),
-        section_import.BOUNDED_OURS: runs(3.1, peak_mib=280),
+        imports.SEED: runs(9, 10, 11, peak_mib=900),
+        imports.OURS: runs(1.4, peak_mib=561),
+        imports.BOUNDED_OURS: runs(3.1, peak_mib=280),
     }
     sizes = {name: Sizes(55_000_000, 120_000_000) for name in measured}
-    table = section_import.table(an_input(), measured, sizes)
+    table = imports.table(an_input(), measured, sizes)
     assert column(table, "of seed SQL") == ["1.000", "0.140", "0.310"]
     assert column(table, "target") == ["", "≤ 0.15: met", "≤ 0.3: MISSED"]
     assert column(table, "target", 1) == ["", "≤ 560: MISSED", "≤ 280: met"]
@@ -120,7 +120,7 @@ def test_growth_with_the_file_is_judged_against_the_day_itself_on_the_same_path(
         "bounded path, 2 x": runs(3.8, peak_mib=200),
         "bounded path, 4 x": runs(8, peak_mib=229),
     }
-    table = section_file.table(sources, measured)
+    table = file.table(sources, measured)
     assert column(table, "growth") == ["", "+5.0 %", "+12.5 %", "", "-5.0 %", "+0.0 %"]
     assert column(table, "target") == ["", "≤ 10: met", "≤ 10: MISSED", "", "≤ 10: met", "≤ 10: met"]
     assert column(table, "target", 1) == ["", "≤ 15: met", "≤ 15: MISSED", "", "≤ 15: met", "≤ 15: met"]
@@ -130,27 +130,27 @@ def test_growth_with_the_file_is_judged_against_the_day_itself_on_the_same_path(
 
 def test_growth_with_the_lake_is_judged_against_an_empty_one() -> None:
     measured = {
-        section_lake.EMPTY: runs(2),
-        section_lake.FULL: runs(2.2),
-        section_lake.REPLACING: runs(2.6),
+        lake.EMPTY: runs(2),
+        lake.FULL: runs(2.2),
+        lake.REPLACING: runs(2.6),
     }
-    table = section_lake.table(140_400_000, 60, 3_800_000_000, measured)
+    table = lake.table(140_400_000, 60, 3_800_000_000, measured)
     assert column(table, "target") == ["", "≤ 1.15: met", "≤ 1.25: MISSED"]
     assert "60 partitions, 140.4 million strike rows and 3.8 GB" in table.markdown()
 
 
 def test_the_pipeline_is_judged_against_the_bare_import() -> None:
-    table = section_pipeline.table({section_pipeline.BARE: runs(2), section_pipeline.PIPELINE: runs(3)})
+    table = pipeline.table({pipeline.BARE: runs(2), pipeline.PIPELINE: runs(3)})
     assert column(table, "of the bare import") == ["1.000", "1.500"]
     assert column(table, "target") == ["", "≤ 1.6: met"]
 
 
 def test_queries_stand_in_milliseconds_with_the_ratio_to_the_seed_layout() -> None:
-    count = len(section_queries.QUESTIONS)
-    table = section_queries.table(
+    count = len(queries.QUESTIONS)
+    table = queries.table(
         {
-            section_queries.SEED: [[0.004, 0.002, 0.003]] * count,
-            section_queries.OURS: [[0.006, 0.001, 0.0015]] * count,
+            queries.SEED: [[0.004, 0.002, 0.003]] * count,
+            queries.OURS: [[0.006, 0.001, 0.0015]] * count,
         }
     )
     assert column(table, "seed layout, ms") == ["3.0"] * count

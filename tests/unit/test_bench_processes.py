@@ -11,12 +11,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from bench import process_usage, section_import, section_queries
-from bench.figures import MIB
-from bench.import_once import Settings, import_staged
 from bench.inputs import moved
-from bench.measuring import BenchFailed, measure
+from bench.measure import process_usage
+from bench.measure.figures import MIB
+from bench.measure.processes import BenchFailed, measure
+from bench.sections import imports, queries
 from bench.workbench import SEED_DATABASE, SEED_PARQUET, Workbench
+from bench.workloads.import_once import Settings, import_staged
 from shared.paths import LakePaths
 from simulator.generator import Day
 
@@ -35,7 +36,7 @@ def bench(tmp_path: Path) -> Workbench:
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A module that ``measure`` can run; its text is the test's."""
     (tmp_path / "programs").mkdir()
-    monkeypatch.setattr("bench.measuring._ROOT", tmp_path / "programs")
+    monkeypatch.setattr("bench.measure.processes._ROOT", tmp_path / "programs")
     return tmp_path / "programs" / "program.py"
 
 
@@ -81,7 +82,7 @@ def test_a_measured_process_ends_with_its_measurement(
         started.append(pid)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bench.measuring.os.wait4", interrupted)
+    monkeypatch.setattr("bench.measure.processes.os.wait4", interrupted)
     with pytest.raises(KeyboardInterrupt):
         measure("program", [], tmp_path)
     with pytest.raises(ProcessLookupError):
@@ -125,7 +126,7 @@ def test_a_filled_lake_has_all_days_and_days_in_it_can_be_replaced(bench: Workbe
     source, lake = bench.input(), bench.scratch / "lake"
     copies = [date(2025, 10, 31), date(2025, 11, 13)]  # the clocks changed in between
     bench.import_into(lake, source)
-    measure("bench.filled_lake", [str(lake), *map(str, copies)], lake)
+    measure("bench.workloads.lake_fixture", [str(lake), *map(str, copies)], lake)
     with bench.on_day(source, copies[0]) as again:
         bench.import_into(lake, again)
     with bench.on_day(source, date(2025, 11, 17)) as new:
@@ -159,9 +160,9 @@ def test_the_program_prints_its_sections_and_leaves_nothing_but_the_input(tmp_pa
     finished = bench_program(tmp_path, *words)
     assert finished.returncode == 0, finished.stderr
     assert "A trial on smaller days" in finished.stdout
-    for name in (section_import.SEED, section_import.OURS, section_import.BOUNDED_OURS):
+    for name in (imports.SEED, imports.OURS, imports.BOUNDED_OURS):
         assert f"\n| {name} |" in finished.stdout
-    for question in section_queries.QUESTIONS:
+    for question in queries.QUESTIONS:
         assert f"\n| {question.title} | {question.of} |" in finished.stdout
     assert [path.suffix for path in (tmp_path / "kept").iterdir()] == [".json"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bench.figures import Run, Runs
+from bench.measure.figures import Run, Runs
 
 
 def in_turns(

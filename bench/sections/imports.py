@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from bench.figures import Run, Runs, Target
 from bench.inputs import Input
-from bench.rounds import in_turns
-from bench.tables import Table
+from bench.measure.figures import Run, Runs, Target
+from bench.measure.rounds import in_turns
+from bench.measure.tables import Table
 from bench.workbench import AUTO, BOUNDED, Sizes, Workbench, sizes_of_lake, sizes_of_seed
 
 SEED: Final = "seed SQL"

@@ -1,6 +1,6 @@
 """One import as a process of its own: open a lake, import one staged file, close it.
 
-``python -m bench.import_once STAGED_FILE --sha256 SHA256 --data-dir DIR`` imports a file that lies in the
+``python -m bench.workloads.import_once STAGED_FILE --sha256 SHA256 --data-dir DIR`` imports a file that lies in the
 staging folder of the lake, with the importer's default settings but for those given, and prints how many rows
 the partition holds as JSON. Imported here is what the import needs, and neither messages nor settings.
 """
@@ -91,7 +91,7 @@ def _now() -> datetime:
 
 def main() -> None:
     """Import the file that the arguments name."""
-    parser = argparse.ArgumentParser(prog="python -m bench.import_once", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.workloads.import_once", description=main.__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--sha256", required=True)
     parser.add_argument("--data-dir", type=Path, required=True)

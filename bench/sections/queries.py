@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from bench.measuring import BenchFailed, measure
-from bench.tables import Table
+from bench.measure.processes import BenchFailed, measure
+from bench.measure.tables import Table
 from bench.workbench import SEED_DATABASE, SEED_PARQUET, Workbench
 from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
@@ -107,7 +107,7 @@ def table(seconds: Mapping[str, Sequence[Sequence[float]]]) -> Table:
 def _ask(layout: Layout, day: Day, seconds: list[list[float]]) -> list[int]:
     """Ask everything with a process of its own, note the seconds, and return the numbers of rows."""
     words = [str(layout.database), str(TIMES), *layout.queries(day)]
-    answers = json.loads(measure("bench.timed_queries", words, layout.database.parent).printed)
+    answers = json.loads(measure("bench.workloads.timed_queries", words, layout.database.parent).printed)
     for noted, answer in zip(seconds, answers, strict=True):
         noted.extend(answer["seconds"])
     return [int(answer["rows"]) for answer in answers]

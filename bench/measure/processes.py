@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Final
 
-from bench.figures import Run
+from bench.measure.figures import Run
 from simulator.process_groups import end
 from simulator.stack import is_setting
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from bench.figures import MB, Run, Runs, Target, grown
 from bench.inputs import Input
-from bench.rounds import in_turns
-from bench.tables import Table
+from bench.measure.figures import MB, Run, Runs, Target, grown
+from bench.measure.rounds import in_turns
+from bench.measure.tables import Table
 from bench.workbench import AUTO, BOUNDED, Workbench
 
 TIMES: Final = (1, 2, 4)

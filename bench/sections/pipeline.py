@@ -13,12 +13,12 @@ from typing import Final
 import httpx
 from nats.aio.subscription import Subscription
 
-from bench import process_usage
-from bench.figures import Run, Runs, Target, compared
 from bench.inputs import Input, weekdays_after
-from bench.measuring import BenchFailed
-from bench.rounds import in_turns
-from bench.tables import Table
+from bench.measure import process_usage
+from bench.measure.figures import Run, Runs, Target, compared
+from bench.measure.processes import BenchFailed
+from bench.measure.rounds import in_turns
+from bench.measure.tables import Table
 from bench.workbench import Workbench
 from shared.bus import subjects
 from shared.bus.connection import Bus

@@ -19,9 +19,9 @@ from uuid import UUID
 from nats.aio.subscription import Subscription
 from pydantic import SecretStr
 
-from bench import process_usage
-from bench.figures import Run
-from bench.measuring import BenchFailed
+from bench.measure import process_usage
+from bench.measure.figures import Run
+from bench.measure.processes import BenchFailed
 from shared.bus import subjects
 from shared.bus.connection import connected
 from shared.bus.envelope import decode

@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bench.fetching import SLOTS, Fetching, fetching
-from bench.figures import MB, MIB, Run, Runs, Target
 from bench.inputs import Input
-from bench.measuring import BenchFailed, measure_command
-from bench.rounds import in_turns
-from bench.tables import Table
+from bench.measure.figures import MB, MIB, Run, Runs, Target
+from bench.measure.processes import BenchFailed, measure_command
+from bench.measure.rounds import in_turns
+from bench.measure.tables import Table
 from bench.workbench import Workbench
+from bench.workloads.fetching import SLOTS, Fetching, fetching
 
 CURL: Final = "curl -o, then sha256sum"
 CURLS: Final = f"{SLOTS} parallel curls"

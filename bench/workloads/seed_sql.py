@@ -1,6 +1,6 @@
 """The first system's import of one day, as its reference describes it: what ours is measured against.
 
-``python -m bench.seed_sql FILE DATABASE PARQUET --ticker NQ_NDX --day 2025-11-14`` imports a staged file,
+``python -m bench.workloads.seed_sql FILE DATABASE PARQUET --ticker NQ_NDX --day 2025-11-14`` imports a staged file,
 exports it, and prints how many rows were written as JSON. The steps and their order are the reference's: the
 file into a staging table with detected types, a delete and an insert of snapshots (their strikes once more as
 JSON text), the same of unnested strikes, ``COPY`` of the day's rows to zstd Parquet, and the staging table
@@ -70,7 +70,7 @@ def _run(database: Path, statement: str, **values: Any) -> int:
 
 def main() -> None:
     """Import one file and print what was written."""
-    parser = argparse.ArgumentParser(prog="python -m bench.seed_sql", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.workloads.seed_sql", description=main.__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("database", type=Path)
     parser.add_argument("parquet", type=Path)

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bench.figures import MB, Run, Runs, Target, compared
 from bench.inputs import Input, weekdays_after, weekdays_before
-from bench.measuring import measure
-from bench.rounds import in_turns
-from bench.tables import Table
+from bench.measure.figures import MB, Run, Runs, Target, compared
+from bench.measure.processes import measure
+from bench.measure.rounds import in_turns
+from bench.measure.tables import Table
 from bench.workbench import Workbench, sizes_of_lake
 
 EMPTY: Final = "into an empty lake"
@@ -33,7 +33,7 @@ def measured(bench: Workbench) -> list[Table]:
     with bench.folder() as lake:
         bench.say(f"filling a lake with {bench.partitions} partitions")
         bench.import_into(lake, source)
-        measure("bench.filled_lake", [str(lake), *(day.isoformat() for day in before)], lake)
+        measure("bench.workloads.lake_fixture", [str(lake), *(day.isoformat() for day in before)], lake)
         database_bytes = sizes_of_lake(lake, source.day).database_bytes
         new = weekdays_after(source.day.day, 2 * bench.runs)
         ways = {
