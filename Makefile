@@ -45,7 +45,7 @@ $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.ready
 	@touch $@
 
 fuzz: $(VENV)/.fuzz ## Hold imports against the oracle: 10,000 examples, sanitizers in the reader, then atheris (Linux, gcc) [FUZZ_SECONDS=600]
-	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest --timeout=0 tests/unit/test_import_properties.py
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest --timeout=0 tests/unit/importer/imports/test_properties.py
 	$(BIN)/python -m tests.fuzz.sanitized
 	$(BIN)/python -m tests.fuzz $(or $(FUZZ_SECONDS),600)
 

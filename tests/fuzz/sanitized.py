@@ -19,9 +19,9 @@ _READER: Final = _ROOT / "build" / "fuzz" / "_records.abi3.so"
 _FLAGS: Final = ("-std=c11", "-D_GNU_SOURCE", "-g", "-O1", "-fPIC", "-shared", "-fno-omit-frame-pointer")
 _SANITIZERS: Final = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 _TESTS: Final = (
-    "tests/unit/test_staged_records.py",
-    "tests/unit/test_staged_records_refused.py",
-    "tests/unit/test_import_properties.py",
+    "tests/unit/importer/reader/test_arrow_stream.py",
+    "tests/unit/importer/reader/test_refused.py",
+    "tests/unit/importer/imports/test_properties.py",
     "tests/fuzz/test_streams.py",
 )
 
