@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from shared.bus.connection import Bus
-from tests.support.compose import ComposeStack, docker_is_missing
+from tests.support.system.compose import ComposeStack, docker_is_missing
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from random import Random
 
 from shared.bus.connection import Bus
 from simulator.generator import Day
-from tests.support.compose import ComposeStack, local_url
-from tests.support.oracle import assert_holds_exactly, assert_parquet_equals_table
 from tests.support.poll import eventually
+from tests.support.system.compose import ComposeStack, local_url
+from tests.support.system.oracle import assert_holds_exactly, assert_parquet_equals_table
 
 VICTIMS = ("intake", "fetcher", "importer", "nats")
 

@@ -11,8 +11,8 @@ from shared.bus.connection import Bus
 from shared.bus.follower import follow
 from shared.bus.subjects import EVENTS
 from simulator.generator import Day
-from tests.support.compose import ComposeStack, local_url, vendor_url
-from tests.support.oracle import ask_lake, assert_holds_exactly
+from tests.support.system.compose import ComposeStack, local_url, vendor_url
+from tests.support.system.oracle import ask_lake, assert_holds_exactly
 
 SERVICES = ("intake", "fetcher", "importer", "janitor")
 

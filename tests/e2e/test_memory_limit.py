@@ -12,9 +12,9 @@ import pytest
 
 from shared.bus.connection import Bus
 from simulator.generator import Day
-from tests.support.compose import ComposeStack, local_url
-from tests.support.large_day import LargeDay
-from tests.support.oracle import ask_lake
+from tests.support.files.large_day import LargeDay
+from tests.support.system.compose import ComposeStack, local_url
+from tests.support.system.oracle import ask_lake
 
 LIMIT_MB = 512
 FILE_BYTES = 600_000_000

@@ -10,9 +10,9 @@ from uuid import UUID
 from shared.bus.connection import Bus
 from shared.bus.messages import JobFailed, JobRequested
 from simulator.generator import Day
-from tests.support.compose import ComposeStack, local_url
-from tests.support.oracle import assert_holds_exactly
 from tests.support.poll import eventually
+from tests.support.system.compose import ComposeStack, local_url
+from tests.support.system.oracle import assert_holds_exactly
 
 
 async def test_a_job_is_replayed_by_its_id(stack: ComposeStack, stack_bus: Bus) -> None:

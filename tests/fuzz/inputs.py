@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from typing import Final
 
-from tests.support.history_files import DAY, HistoryFile
+from tests.support.files.history_files import DAY, HistoryFile
 
 _PACKED: Final = 1
 _NAMED_PACKED: Final = 2

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
-from tests.support.history_files import ESCAPED, NUMBERS, TRAPS
-from tests.support.spoilt_files import BAD_NUMBERS, GARBAGE, STRAY_TIMES
+from tests.support.files.corrupt_files import BAD_NUMBERS, GARBAGE, STRAY_TIMES
+from tests.support.files.history_files import ESCAPED, NUMBERS, TRAPS
 
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[-+.\w]+|[\[\]{},:]|[ \t\r\n]+|.', re.DOTALL)
 _NAMES: Final = (b'"timestamp"', b'"ticker"', b'"spot"', b'"strikes"', b'"max_priors"', b'"min_dte"', b'"x"')

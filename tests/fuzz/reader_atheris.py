@@ -25,7 +25,7 @@ def fuzz(folder: Path, words: list[str]) -> None:
     """Import inputs and hold them against the oracle until libFuzzer ends the process."""
     with atheris.instrument_imports(include=["services.importer", "tests.support"]):
         # What is imported here tells the fuzzer where it has been.
-        from tests.support.import_trials import Trials  # noqa: PLC0415
+        from tests.support.importer.import_trials import Trials  # noqa: PLC0415
 
     trials = Trials(folder)
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from simulator.generator import Day
 from tests.fuzz.inputs import input_of
-from tests.support.history_files import DAY, OPEN_S, TICKER, HistoryFile, good_files
-from tests.support.spoilt_files import damaged_files, files_with_a_spoilt_record
+from tests.support.files.corrupt_files import damaged_files, files_with_a_spoilt_record
+from tests.support.files.history_files import DAY, OPEN_S, TICKER, HistoryFile, good_files
 
 _EXAMPLE: Final = Path(__file__).parent.parent / "golden" / "vendor" / "classic_gex_zero_snapshot.json"
 _LARGEST: Final = 4096

@@ -20,7 +20,7 @@ from services.importer.reader.arrow_stream import StagedTable
 from services.importer.reader.diagnosis import find_fault
 from tests.fuzz.mutations import mutated
 from tests.fuzz.seeds import contents
-from tests.support.history_files import DAY, TICKER
+from tests.support.files.history_files import DAY, TICKER
 
 _EACH: Final = 40
 _LARGEST: Final = 4096

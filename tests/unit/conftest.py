@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lake import LakeOnDisk
+from tests.support.importer.lake import LakeOnDisk
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from services.fetcher.sources.gated_network import GatedBackend
 from services.fetcher.sources.http import HttpxSource, new_client
 from shared.sources.gate import SourceGate
 from simulator.vendor import Misbehaviour, Vendor
-from tests.support.wire import A_FILE, OUTSIDE, Names
+from tests.support.fetcher.wire import A_FILE, OUTSIDE, Names
 
 NAME = "2025-11-14_NQ_NDX_classic_gex_zero.json"
 URL = f"https://hist.gex.bot/{NAME}?sig=secret"

@@ -17,7 +17,7 @@ from shared.bus.subjects import Priority, Stage
 from shared.sources.record import SourceRecord
 from simulator.nats_server import NatsServer
 from simulator.vendor import Misbehaviour, Vendor
-from tests.support.fetching import fetching
+from tests.support.fetcher.fetching import fetching
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job
 

@@ -13,8 +13,8 @@ import pytest
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import Event, JobFailed, JobRequested, JobSkipped, PartitionImported
-from tests.support.importing import importing
-from tests.support.lake import LakeOnDisk, records
+from tests.support.importer.importing import importing
+from tests.support.importer.lake import LakeOnDisk, records
 from tests.support.poll import eventually
 from tests.support.values import a_job
 

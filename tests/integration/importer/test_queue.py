@@ -22,10 +22,10 @@ from shared.bus.subjects import Priority, Stage
 from shared.gexbot.trading_day import bounds_ms
 from shared.process.settings import Settings
 from simulator.generator import Day
-from tests.support.importing import importing
-from tests.support.lake import LakeOnDisk
-from tests.support.oracle import ask_lake
+from tests.support.importer.importing import importing
+from tests.support.importer.lake import LakeOnDisk
 from tests.support.poll import eventually
+from tests.support.system.oracle import ask_lake
 from tests.support.values import a_job
 
 TICKERS = ("NQ_NDX", "ES_SPX", "SPX", "QQQ", "SPY")

@@ -16,10 +16,10 @@ import pytest
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.consumer import dead_letters
-from tests.support.lake import records
-from tests.support.oracle import ask_lake, assert_parquet_equals_table
-from tests.support.refused_kinds import MAX_STRAYS, REFUSED_KINDS, RefusedKind, good_file
-from tests.support.system import System, connection_to, running_system
+from tests.support.importer.lake import records
+from tests.support.importer.refused_kinds import MAX_STRAYS, REFUSED_KINDS, RefusedKind, good_file
+from tests.support.system.oracle import ask_lake, assert_parquet_equals_table
+from tests.support.system.running import System, connection_to, running_system
 
 NAME: Final = "2025-11-14_NQ_NDX_classic_gex_zero.json"
 PARTITION: Final = "NQ_NDX/gex_zero/20251114.strikes.parquet"

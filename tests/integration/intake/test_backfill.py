@@ -15,8 +15,8 @@ from shared.bus.presence import present
 from shared.bus.subjects import Priority, Stage
 from shared.gexbot.vendor_api import DEFAULT_BASE
 from simulator.nats_server import NatsServer
-from tests.support.fake_importer import FakeImporter, fake_importer
-from tests.support.intake import RunningIntake, all_events, messages_in, payload_at, running_intake
+from tests.support.intake.fake_importer import FakeImporter, fake_importer
+from tests.support.intake.running import RunningIntake, all_events, messages_in, payload_at, running_intake
 from tests.support.poll import eventually
 from tests.support.values import a_job, a_skip
 

@@ -12,7 +12,7 @@ from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from simulator.nats_server import NatsServer
-from tests.support.intake import SIGNED_URL, RunningIntake, messages_in, running_intake
+from tests.support.intake.running import SIGNED_URL, RunningIntake, messages_in, running_intake
 
 QUERY = "?sig=S3CRET-one"
 NO_NAME = f"https://hist.gex.bot/day.json{QUERY}"

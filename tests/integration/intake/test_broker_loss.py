@@ -14,7 +14,7 @@ from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from simulator.nats_server import NatsServer
-from tests.support.intake import SIGNED_URL, RunningIntake, messages_in, running_intake
+from tests.support.intake.running import SIGNED_URL, RunningIntake, messages_in, running_intake
 from tests.support.poll import eventually
 
 

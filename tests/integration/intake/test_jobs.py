@@ -14,7 +14,7 @@ from shared.bus.messages import FetchFile, FileStaged, JobRequested, JobStarted
 from shared.bus.progress import Progress
 from shared.bus.subjects import Stage
 from simulator.nats_server import NatsServer
-from tests.support.intake import (
+from tests.support.intake.running import (
     DAY_URL,
     SIGNED_URL,
     RunningIntake,

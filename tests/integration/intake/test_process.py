@@ -14,7 +14,7 @@ from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile
 from simulator.nats_server import NatsServer
-from tests.support.intake import (
+from tests.support.intake.running import (
     DAY_URL,
     SIGNED_URL,
     IntakeProcess,

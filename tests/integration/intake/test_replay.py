@@ -17,7 +17,7 @@ from shared.bus.messages import FetchFile, FileStaged, ImportFile, JobFailed, Jo
 from shared.bus.subjects import Stage
 from shared.errors import Terminal
 from simulator.nats_server import NatsServer
-from tests.support.intake import (
+from tests.support.intake.running import (
     DAY_URL,
     SIGNED_URL,
     RunningIntake,

@@ -12,7 +12,7 @@ from services.fetcher.health.source_health_nats import SourceRecords
 from services.intake.settings import IntakeSettings
 from shared.bus.connection import Bus
 from simulator.nats_server import NatsServer
-from tests.support.intake import SIGNED_URL, RunningIntake, running_intake
+from tests.support.intake.running import SIGNED_URL, RunningIntake, running_intake
 from tests.support.poll import eventually
 
 RULES = BreakerRules(failures=2, pause_s=60, longest_pause_s=60, probe_s=20)

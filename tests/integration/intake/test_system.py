@@ -11,7 +11,7 @@ from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.presence import present
 from simulator.nats_server import NatsServer
-from tests.support.intake import SIGNED_URL, RunningIntake, running_intake
+from tests.support.intake.running import SIGNED_URL, RunningIntake, running_intake
 from tests.support.poll import eventually
 
 

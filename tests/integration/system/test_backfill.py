@@ -25,7 +25,7 @@ from simulator.stack import NATS, SERVICES, Stack
 from simulator.vendor import Vendor
 from simulator.vendor_api import StandInApi
 from tests.support.poll import eventually
-from tests.support.system import SETTINGS, System
+from tests.support.system.running import SETTINGS, System
 
 START: Final = date(2025, 9, 2)
 END: Final = date(2025, 11, 14)

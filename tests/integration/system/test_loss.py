@@ -17,7 +17,7 @@ import pytest
 from simulator.generator import Day
 from simulator.stack import NATS
 from tests.support.poll import eventually
-from tests.support.system import WITHIN_S, System, running_system
+from tests.support.system.running import WITHIN_S, System, running_system
 
 FAILPOINTS = (
     "intake.accepted",

@@ -20,7 +20,7 @@ from shared.bus import subjects
 from simulator.generator import Day
 from simulator.stack import NATS
 from tests.support.poll import eventually
-from tests.support.system import System, connection_to, running_system
+from tests.support.system.running import System, connection_to, running_system
 
 EXAMPLE = Path(__file__).parent.parent / "golden" / "vendor" / "classic_gex_zero_snapshot.json"
 SECRET = "sig=do-not-tell-anyone"

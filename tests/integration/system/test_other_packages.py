@@ -16,9 +16,9 @@ import pytest
 from shared.bus import subjects
 from simulator.generator import Day
 from simulator.other_packages import GreekDay, OrderflowDay, StateGexDay
-from tests.support.oracle_orderflow import orderflow
-from tests.support.oracle_state import Row, readable, state_contracts, state_greeks, state_strikes
-from tests.support.system import System, connection_to, running_system
+from tests.support.files.oracle_orderflow import orderflow
+from tests.support.files.oracle_state import Row, readable, state_contracts, state_greeks, state_strikes
+from tests.support.system.running import System, connection_to, running_system
 
 Oracle = Callable[[bytes], list[Row]]
 

@@ -24,9 +24,9 @@ from simulator.generator import Day
 from simulator.stack import NATS, Stack
 from simulator.vendor import Misbehaviour, Vendor
 from simulator.vendor_api import StandInApi
-from tests.support.overheard import COMMANDS, Overheard, overhearing
 from tests.support.poll import eventually
-from tests.support.system import WITHIN_S, System
+from tests.support.system.overheard import COMMANDS, Overheard, overhearing
+from tests.support.system.running import WITHIN_S, System
 
 MARK: Final = "S3CRET"
 QUERY: Final = f"sig={MARK}sig%2Bwith'quote&se=2025-11-14"

@@ -19,7 +19,7 @@ from gexlake.cli import lake_client
 from gexlake.cli.commands import app
 from services.importer.queries.service import Queries
 from shared import __version__
-from tests.support.lake import LakeOnDisk, a_record
+from tests.support.importer.lake import LakeOnDisk, a_record
 from tests.support.recipes import Recipe, recipes_of
 from tests.support.values import a_job
 

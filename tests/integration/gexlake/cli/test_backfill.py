@@ -17,8 +17,8 @@ from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, Job, JobFailed, NoData, PartitionImported
 from shared.bus.subjects import Stage
 from simulator.nats_server import NatsServer
-from tests.support.fake_importer import FakeImporter, fake_importer
-from tests.support.intake import RunningIntake, messages_in, payload_at, running_intake
+from tests.support.intake.fake_importer import FakeImporter, fake_importer
+from tests.support.intake.running import RunningIntake, messages_in, payload_at, running_intake
 from tests.support.poll import eventually
 
 WEEK = ("NQ_NDX", "gex_zero", "2025-11-10", "2025-11-14")

@@ -14,7 +14,7 @@ from services.fetcher.sources.gated_network import MAX_TRIED, GatedBackend, reso
 from services.fetcher.sources.http import new_client
 from shared.sources.addresses import Address
 from shared.sources.gate import SourceGate
-from tests.support.wire import A_FILE, OUTSIDE, Names, Wire, fetch, redirect
+from tests.support.fetcher.wire import A_FILE, OUTSIDE, Names, Wire, fetch, redirect
 
 GATE = SourceGate.parse(
     ("https://hist.gex.bot/", "https://*.blob.test/", "http://127.0.0.1:9000/", "http://localhost:9001/")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from services.fetcher.errors import SourceRefused, UnusableAnswer
 from shared.errors import GexlakeError
 from shared.sources.gate import SourceGate
-from tests.support.wire import A_FILE, OUTSIDE, Names, Wire, fetch, redirect
+from tests.support.fetcher.wire import A_FILE, OUTSIDE, Names, Wire, fetch, redirect
 
 GATE: Final = SourceGate.parse(
     (

@@ -27,7 +27,7 @@ from gexlake.cli.backfill_days import (
 from gexlake.cli.backfill_view import STANDSTILL_S, outcome_shown, plan_shown, shown_on
 from gexlake.cli.errors import RequestRefused, UnexpectedAnswer
 from services.intake.backfill.plan import Standing as ToldByIntake
-from tests.support.fake_intake import FakeIntake, fake_intake
+from tests.support.gexlake.fake_intake import FakeIntake, fake_intake
 
 Say = Callable[..., tuple[int, str, str]]
 WEEK = ("NQ_NDX", "gex_zero", "2025-11-10", "2025-11-14")

@@ -10,7 +10,7 @@ import pytest
 
 from gexlake.cli.__main__ import main
 from simulator.nats_server import free_port
-from tests.support.fake_intake import FakeIntake, fake_intake
+from tests.support.gexlake.fake_intake import FakeIntake, fake_intake
 
 ID = "6f2f5b1e-1111-5000-8000-000000000000"
 SECRET_URL = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json?sig=secret"

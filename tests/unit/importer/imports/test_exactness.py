@@ -12,7 +12,7 @@ import pytest
 
 from shared.bus.messages import PartitionImported
 from simulator.generator import Day
-from tests.support.lake import LakeOnDisk, a_record, records
+from tests.support.importer.lake import LakeOnDisk, a_record, records
 from tests.support.values import a_job
 
 # The vendor's published example, trimmed to four strikes.

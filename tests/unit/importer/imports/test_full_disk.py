@@ -28,8 +28,8 @@ from services.importer.settings import ImporterSettings
 from shared.bus.connection import Bus
 from shared.bus.messages import Event, ImportFile, PartitionImported
 from shared.errors import BrokerUnavailable, CannotStart, NotNow
-from tests.support.full_disk import own_files_limited
-from tests.support.lake import LakeOnDisk, a_record, records
+from tests.support.importer.full_disk import own_files_limited
+from tests.support.importer.lake import LakeOnDisk, a_record, records
 from tests.support.values import NOON, a_job
 
 ROOM_BYTES = 64 * 1024

@@ -9,7 +9,7 @@ import pytest
 
 from services.importer.imports.memory_profile import ImportPath, chosen, container_memory_mb, memory_for
 from shared.bus.messages import PartitionImported
-from tests.support.lake import LakeOnDisk
+from tests.support.importer.lake import LakeOnDisk
 
 DAY_BYTES = 150_000_000
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from services.importer.lake.statements import quoted
-from tests.support.lake import LakeOnDisk, a_record
+from tests.support.importer.lake import LakeOnDisk, a_record
 
 RECORDS: Final = 4000
 STRIKES: Final = [[20_000 + strike, strike / 7, -strike, [strike, 0, None]] for strike in range(100)]

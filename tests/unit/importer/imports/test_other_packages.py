@@ -23,9 +23,8 @@ from shared.errors import GexlakeError
 from shared.gexbot.partition import Partition
 from simulator.generator import Day
 from simulator.other_packages import GreekDay, OrderflowDay, StateGexDay
-from tests.support.lake import LakeOnDisk, a_record
-from tests.support.oracle_orderflow import orderflow
-from tests.support.oracle_state import (
+from tests.support.files.oracle_orderflow import orderflow
+from tests.support.files.oracle_state import (
     Row,
     readable,
     state_contracts,
@@ -33,6 +32,7 @@ from tests.support.oracle_state import (
     state_snapshots,
     state_strikes,
 )
+from tests.support.importer.lake import LakeOnDisk, a_record
 from tests.support.values import NOON, a_job
 
 OPEN_S: Final = 1763130600

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from services.importer.reader import arrow_stream
 from shared.gexbot.partition import Partition
-from tests.support.lake import LakeOnDisk
-from tests.support.oracle_orderflow import NAMES, orderflow
-from tests.support.oracle_state import Row, readable, state_contracts, state_greeks
+from tests.support.files.oracle_orderflow import NAMES, orderflow
+from tests.support.files.oracle_state import Row, readable, state_contracts, state_greeks
+from tests.support.importer.lake import LakeOnDisk
 from tests.support.values import NOON, a_job
 
 OPEN_S: Final = 1763130600

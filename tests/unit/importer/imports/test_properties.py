@@ -12,11 +12,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 
-from tests.support.history_files import HistoryFile, good_files
-from tests.support.history_oracle import MAX_RECORD_BYTES, Expected
-from tests.support.import_trials import Trials
-from tests.support.lake import a_record
-from tests.support.spoilt_files import damaged_files, files_with_a_spoilt_record
+from tests.support.files.corrupt_files import damaged_files, files_with_a_spoilt_record
+from tests.support.files.history_files import HistoryFile, good_files
+from tests.support.files.history_oracle import MAX_RECORD_BYTES, Expected
+from tests.support.importer.import_trials import Trials
+from tests.support.importer.lake import a_record
 
 _PROFILES = {
     "quick": settings(max_examples=100, derandomize=True, database=None, deadline=None),

@@ -29,8 +29,8 @@ from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable, CannotStart
 from shared.job_states import JobStates, Status
 from shared.paths import partial
-from tests.support.full_disk import own_files_limited
-from tests.support.lake import LakeOnDisk, a_record, records
+from tests.support.importer.full_disk import own_files_limited
+from tests.support.importer.lake import LakeOnDisk, a_record, records
 from tests.support.values import NOON, a_job
 
 

@@ -19,7 +19,7 @@ from services.importer.errors import (
 )
 from shared.bus.messages import ImportFile, JobSkipped
 from shared.errors import GexlakeError
-from tests.support.lake import LakeOnDisk, a_record, records
+from tests.support.importer.lake import LakeOnDisk, a_record, records
 from tests.support.values import a_job
 
 DAY = json.dumps(records(5))

@@ -12,7 +12,7 @@ import pytest
 from services.importer.errors import BadRecord, StagedFileMissing, StagedFileReplaced
 from services.importer.imports import replace
 from shared.bus.messages import ImportFile, Job, PartitionImported
-from tests.support.lake import LakeOnDisk, a_record, records
+from tests.support.importer.lake import LakeOnDisk, a_record, records
 from tests.support.values import a_job
 
 OLD = records(3, strikes=[[25_000, 1, 1, []]])

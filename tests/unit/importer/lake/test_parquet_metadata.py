@@ -16,7 +16,7 @@ from services.importer.imports.recovery import finish_committed
 from shared import __version__
 from shared.bus.connection import Bus
 from shared.bus.messages import ImportFile
-from tests.support.lake import LakeOnDisk, records
+from tests.support.importer.lake import LakeOnDisk, records
 from tests.support.values import NOON
 
 

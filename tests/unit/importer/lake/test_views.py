@@ -15,7 +15,7 @@ import pytest
 from services.importer.lake.database import Lake
 from shared.bus.messages import Job
 from shared.gexbot.trading_day import bounds_ms
-from tests.support.lake import LakeOnDisk, Rows, a_record, records
+from tests.support.importer.lake import LakeOnDisk, Rows, a_record, records
 from tests.support.values import a_job
 
 ROOT: Final = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from services.importer.ledger.rows import LedgerRow, caught_up
 from shared.bus.messages import FileStaged, JobFailed, JobReplayed, JobRequested, JobStarted, NoData
 from shared.bus.subjects import Stage
 from shared.job_states import Fact, JobStates, Status
-from tests.support.lake import LakeOnDisk, records
+from tests.support.importer.lake import LakeOnDisk, records
 from tests.support.values import NOON, a_job, a_skip
 
 SHA = "0" * 64

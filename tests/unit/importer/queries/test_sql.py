@@ -15,7 +15,7 @@ from services.importer.queries.service import Queries
 from shared.bus.messages import JobFailed, NoData
 from shared.bus.subjects import Stage
 from shared.job_states import JobStates
-from tests.support.lake import LakeOnDisk, records
+from tests.support.importer.lake import LakeOnDisk, records
 from tests.support.values import NOON, a_job
 
 

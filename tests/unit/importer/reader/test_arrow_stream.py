@@ -13,8 +13,8 @@ import pytest
 
 from services.importer.errors import StorageTrouble, UnreadableFile
 from services.importer.reader.arrow_stream import StagedTable, error_of
-from tests.support.lake import a_record
-from tests.support.staged import BLOCKS, LINE, ONE, Read, reader_of, source_of, text_of
+from tests.support.importer.lake import a_record
+from tests.support.importer.staged import BLOCKS, LINE, ONE, Read, reader_of, source_of, text_of
 
 
 @pytest.fixture

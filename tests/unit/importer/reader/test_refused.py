@@ -10,7 +10,7 @@ import pytest
 
 from services.importer.reader import arrow_stream
 from services.importer.reader.diagnosis import find_fault
-from tests.support.staged import BLOCKS, LINE, ONE, Read, reader_of, source_of, text_of
+from tests.support.importer.staged import BLOCKS, LINE, ONE, Read, reader_of, source_of, text_of
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from services.intake.backfill.market_days import days_between
 from services.intake.backfill.request import MAX_JOBS
 from services.intake.state.lake import DaysRequest, KnownDay
 from shared.gexbot.partition import Partition
-from tests.support.lake import LakeOnDisk, records
+from tests.support.importer.lake import LakeOnDisk, records
 
 
 def asked(lake: LakeOnDisk, request: DaysRequest) -> list[KnownDay]:

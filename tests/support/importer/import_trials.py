@@ -18,10 +18,10 @@ from services.importer.lake.statements import Interruption, quoted
 from services.importer.reader import arrow_stream
 from shared.gexbot.partition import Partition
 from shared.gexbot.trading_day import bounds_ms
-from tests.support.history_files import TICKER, HistoryFile
-from tests.support.history_json import Refused
-from tests.support.history_oracle import INTEGERS, NUMBERS, Expected, Unspecified, expected_of
-from tests.support.lake import LakeOnDisk, records
+from tests.support.files.history_files import TICKER, HistoryFile
+from tests.support.files.history_json import Refused
+from tests.support.files.history_oracle import INTEGERS, NUMBERS, Expected, Unspecified, expected_of
+from tests.support.importer.lake import LakeOnDisk, records
 from tests.support.values import NOON
 
 PATHS: Final = ("fast", "bounded")

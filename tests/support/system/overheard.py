@@ -13,8 +13,8 @@ from nats.js.errors import NotFoundError
 
 from shared.bus.connection import Bus
 from simulator.stack import NATS, Stack
-from tests.support.oracle import ask_lake
-from tests.support.system import connection_to
+from tests.support.system.oracle import ask_lake
+from tests.support.system.running import connection_to
 
 COMMANDS: Final = "commands"
 """Where the bodies of commands are noted: these alone hold signed URLs, or nobody could fetch them."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.support.lake import a_record, records
+from tests.support.importer.lake import a_record, records
 
 SNAPSHOTS: Final = 20
 BAD: Final = 4

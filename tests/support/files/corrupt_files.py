@@ -7,8 +7,16 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from tests.support.history_files import ESCAPED, OPTIONAL, Draw, HistoryFile, documents, layouts, wrappings
-from tests.support.json_trees import Tree, compact
+from tests.support.files.history_files import (
+    ESCAPED,
+    OPTIONAL,
+    Draw,
+    HistoryFile,
+    documents,
+    layouts,
+    wrappings,
+)
+from tests.support.files.json_trees import Tree, compact
 
 BAD_NUMBERS: Final = (
     *("NaN", "Infinity", "-Infinity", "nan", "inf", "-inf", "Inf", "1e999", "-1e999", '"5"', '""'),

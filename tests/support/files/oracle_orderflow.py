@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.support.oracle_state import Row, in_order, record_row
+from tests.support.files.oracle_state import Row, in_order, record_row
 
 _NAMES: Final = """
     z_mlgamma z_msgamma o_mlgamma o_msgamma zero_mcall zero_mput one_mcall one_mput

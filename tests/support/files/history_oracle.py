@@ -13,7 +13,16 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from tests.support.history_json import Fault, NoNumber, Object, Refusal, Refused, Silent, records_of, text_of
+from tests.support.files.history_json import (
+    Fault,
+    NoNumber,
+    Object,
+    Refusal,
+    Refused,
+    Silent,
+    records_of,
+    text_of,
+)
 
 NUMBERS: Final = (
     *("zero_gamma", "major_pos_vol", "major_pos_oi", "major_neg_vol", "major_neg_oi"),

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from services.importer.wiring import serve_on
 from shared.bus.connection import Bus
-from tests.support.lake import LakeOnDisk
+from tests.support.importer.lake import LakeOnDisk
 
 
 @contextlib.asynccontextmanager

@@ -17,8 +17,8 @@ from shared.process.settings import Settings
 from simulator.generator import Day
 from simulator.stack import Stack
 from simulator.vendor import Vendor
-from tests.support.oracle import ask_lake, assert_holds_exactly, assert_parquet_equals_table
 from tests.support.poll import eventually
+from tests.support.system.oracle import ask_lake, assert_holds_exactly, assert_parquet_equals_table
 
 SETTINGS = {"GEXLAKE_ACK_WAIT_S": "2", "GEXLAKE_RETRY_DELAY_S": "0.1"}
 WITHIN_S = 60.0

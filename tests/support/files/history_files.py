@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from hypothesis import strategies as st
 
-from tests.support.json_trees import Tree, compact, indented, spaced
+from tests.support.files.json_trees import Tree, compact, indented, spaced
 
 Draw: TypeAlias = Callable[[st.SearchStrategy[Any]], Any]
 
