@@ -18,9 +18,10 @@ from typing import BinaryIO, Final
 
 from bench.measure.processes import measure
 from shared.gexbot.trading_day import bounds_ms
+from simulator import generator, market
 from simulator.generator import Day, DayFacts
 
-_SOURCES: Final = ("generator.py", "market.py")
+_SOURCES: Final = (Path(generator.__file__), Path(market.__file__))
 _RECORD: Final = b'{"timestamp":'
 _TIMESTAMP: Final = re.compile(rb'({"timestamp":)(\d+)')
 _CHUNK_BYTES: Final = 1 << 20
@@ -128,5 +129,5 @@ def _words(day: Day) -> list[str]:
 
 def _fingerprint(day: Day) -> str:
     """Return what tells this day's bytes from those of another day or another generator."""
-    sources = b"".join((Path(__file__).parent / name).read_bytes() for name in _SOURCES)
+    sources = b"".join(source.read_bytes() for source in _SOURCES)
     return hashlib.sha256(sources + repr(day).encode()).hexdigest()[:12]

@@ -1,9 +1,10 @@
 """A deterministic trading day in the vendor's format, for tests, the demo and measurements.
 
-``python -m simulator.generator --ticker NQ_NDX --endpoint gex_zero --day 2025-11-14 --out FILE`` writes one. The
-name of FILE tells what is not said, if it is a vendor's; its suffix chooses the form: ``.json`` (an array) or
-``.jsonl`` (one record a line), either with ``.gz``. A larger file has more snapshots a second (``--snapshots
-93600 --per-second 4``): more strikes would add few bytes, for those far from spot hold next to nothing.
+``python -m simulator.generator --ticker NQ_NDX --endpoint gex_zero --day 2025-11-14 --out FILE`` writes one.
+The name of FILE tells what is not said, if it is a vendor's; its suffix chooses the form: ``.json`` (an
+array) or ``.jsonl`` (one record a line), either with ``.gz``. A larger file has more snapshots a second
+(``--snapshots 93600 --per-second 4``): more strikes would add few bytes, for those far from spot hold next to
+nothing.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from bench.measure.figures import Run
 from simulator.process_groups import end
 from simulator.stack import is_setting
 
-_ROOT: Final = Path(__file__).parent.parent
+_ROOT: Final = Path(__file__).parents[2]
 _KIB: Final = 1024
 _SHOWN_CHARS: Final = 2000
 

@@ -36,7 +36,7 @@ SLOTS: Final = 4
 _WITHIN_S: Final = 600.0
 _WARM_UP: Final = "warm-up.json"
 _SMALL: Final = b"[]"
-_ROOT: Final = Path(__file__).parent.parent
+_ROOT: Final = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """One import as a process of its own: open a lake, import one staged file, close it.
 
-``python -m bench.workloads.import_once STAGED_FILE --sha256 SHA256 --data-dir DIR`` imports a file that lies in the
-staging folder of the lake, with the importer's default settings but for those given, and prints how many rows
-the partition holds as JSON. Imported here is what the import needs, and neither messages nor settings.
+``python -m bench.workloads.import_once STAGED_FILE --sha256 SHA256 --data-dir DIR`` imports a file that lies
+in the staging folder of the lake, with the importer's default settings but for those given, and prints how
+many rows the partition holds as JSON. Imported here is what the import needs, and neither messages nor
+settings.
 """
 
 from __future__ import annotations

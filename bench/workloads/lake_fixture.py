@@ -1,8 +1,8 @@
 """Fill a lake with copies of one partition on other days, far faster than by importing them.
 
-``python -m bench.workloads.lake_fixture DATA_DIR 2025-11-13 2025-11-12 ...`` copies the rows of the lake's only
-partition to each of those days, with the timestamps moved, and the row that describes it. Its Parquet file
-gets a hard link for each day: imports of other days do not read it.
+``python -m bench.workloads.lake_fixture DATA_DIR 2025-11-13 2025-11-12 ...`` copies the rows of the lake's
+only partition to each of those days, with the timestamps moved, and the row that describes it. Its Parquet
+file gets a hard link for each day: imports of other days do not read it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The first system's import of one day, as its reference describes it: what ours is measured against.
 
-``python -m bench.workloads.seed_sql FILE DATABASE PARQUET --ticker NQ_NDX --day 2025-11-14`` imports a staged file,
-exports it, and prints how many rows were written as JSON. The steps and their order are the reference's: the
-file into a staging table with detected types, a delete and an insert of snapshots (their strikes once more as
-JSON text), the same of unnested strikes, ``COPY`` of the day's rows to zstd Parquet, and the staging table
-dropped; each with a connection of its own, so that the file is not locked in between.
+``python -m bench.workloads.seed_sql FILE DATABASE PARQUET --ticker NQ_NDX --day 2025-11-14`` imports a staged
+file, exports it, and prints how many rows were written as JSON. The steps and their order are the
+reference's: the file into a staging table with detected types, a delete and an insert of snapshots (their
+strikes once more as JSON text), the same of unnested strikes, ``COPY`` of the day's rows to zstd Parquet, and
+the staging table dropped; each with a connection of its own, so that the file is not locked in between.
 """
 
 from __future__ import annotations

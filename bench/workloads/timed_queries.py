@@ -1,7 +1,7 @@
 """Time queries on a DuckDB file that nobody writes.
 
-``python -m bench.workloads.timed_queries DATABASE TIMES QUERY...`` runs each query once to warm up and ``TIMES`` times
-measured, and prints the seconds and the number of rows of each as JSON.
+``python -m bench.workloads.timed_queries DATABASE TIMES QUERY...`` runs each query once to warm up and
+``TIMES`` times measured, and prints the seconds and the number of rows of each as JSON.
 """
 
 from __future__ import annotations

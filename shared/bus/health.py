@@ -1,4 +1,4 @@
-"""The containers' health check: ``python -m shared.bus.health fetcher`` asks whether it answers on this host."""
+"""Health check of the containers: ``python -m shared.bus.health fetcher`` exits 0 if the service answers."""
 
 from __future__ import annotations
 

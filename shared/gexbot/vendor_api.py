@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Final, Self
+from typing import Final
 from urllib.parse import quote, unquote
 
 from shared.gexbot.partition import Partition, endpoint_of, normalize_ticker, package_and_category
-from shared.sources.gate import Prefix
 
 DEFAULT_BASE: Final = "https://api.gex.bot/v2"
 HISTORY_DAYS: Final = 90
@@ -23,21 +22,10 @@ ASK: Final = "?noredirect"
 
 @dataclass(frozen=True)
 class VendorApi:
-    """The vendor's API at one address."""
+    """The vendor's API at one address; ``shared.sources.settings`` reads and checks it."""
 
     base: str
     """Without a slash at its end."""
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``GEXLAKE_VENDOR_API``.
-
-        Raises:
-            ValueError: it is not one https address, nor one of plain http on a loopback host.
-        """
-        if "*" in text:
-            raise ValueError(f"{text!r} has a wildcard: the key goes to one address only")
-        return cls(str(Prefix.parse(text)).rstrip("/"))
 
     def base_url_of(self, partition: Partition) -> str:
         """Return where the history of a partition is, without the query."""

@@ -6,7 +6,7 @@ from pydantic import field_validator
 
 from shared.gexbot.vendor_api import DEFAULT_BASE, VendorApi
 from shared.process.settings import CommaList, Settings
-from shared.sources.gate import SourceGate
+from shared.sources.gate import Prefix, SourceGate
 
 
 class SourceSettings(Settings):
@@ -23,7 +23,9 @@ class SourceSettings(Settings):
     @field_validator("vendor_api")
     @classmethod
     def _fit_address(cls, address: str) -> str:
-        return VendorApi.parse(address).base
+        if "*" in address:
+            raise ValueError(f"{address!r} has a wildcard: the key goes to one address only")
+        return str(Prefix.parse(address)).rstrip("/")
 
     @field_validator("allowed_sources")
     @classmethod
@@ -40,7 +42,7 @@ class SourceSettings(Settings):
     @property
     def api(self) -> VendorApi:
         """The vendor's API."""
-        return VendorApi.parse(self.vendor_api)
+        return VendorApi(self.vendor_api)
 
     @property
     def gate(self) -> SourceGate:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from tests.fuzz.seeds import write_seeds
+from tests.support.repository import ROOT
 
 _HANG_S: Final = 20
 _LARGEST: Final = 16_384
-_FINDINGS: Final = Path(__file__).parents[2] / "build" / "fuzz"
+_FINDINGS: Final = ROOT / "build" / "fuzz"
 _NOISE: Final = re.compile(
     r"nanobind: |See https://nanobind| - leaked | - \.\.\. skipped|INFO: Instrumenting|\s*$"
 )

@@ -10,12 +10,12 @@ import os
 import subprocess
 import sys
 import sysconfig
-from pathlib import Path
 from typing import Final
 
-_ROOT: Final = Path(__file__).parents[2]
-_NATIVE: Final = _ROOT / "services" / "importer" / "native"
-_READER: Final = _ROOT / "build" / "fuzz" / "_records.abi3.so"
+from tests.support.repository import ROOT
+
+_NATIVE: Final = ROOT / "services" / "importer" / "native"
+_READER: Final = ROOT / "build" / "fuzz" / "_records.abi3.so"
 _FLAGS: Final = ("-std=c11", "-D_GNU_SOURCE", "-g", "-O1", "-fPIC", "-shared", "-fno-omit-frame-pointer")
 _SANITIZERS: Final = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 _TESTS: Final = (
@@ -48,7 +48,7 @@ def _tested() -> int:
         "GEXLAKE_TEST_READER": str(_READER),
     }
     command = [sys.executable, "-m", "pytest", "-p", "tests.fuzz.other_reader", "--timeout=0", *_TESTS]
-    return subprocess.run(command, cwd=_ROOT, env=surroundings, check=False).returncode
+    return subprocess.run(command, cwd=ROOT, env=surroundings, check=False).returncode
 
 
 def _library(name: str) -> str:

@@ -13,8 +13,9 @@ from simulator.generator import Day
 from tests.fuzz.inputs import input_of
 from tests.support.files.corrupt_files import damaged_files, files_with_a_spoilt_record
 from tests.support.files.history_files import DAY, OPEN_S, TICKER, HistoryFile, good_files
+from tests.support.repository import GOLDEN
 
-_EXAMPLE: Final = Path(__file__).parent.parent / "golden" / "vendor" / "classic_gex_zero_snapshot.json"
+_EXAMPLE: Final = GOLDEN / "vendor" / "classic_gex_zero_snapshot.json"
 _LARGEST: Final = 4096
 _of_each: Final = settings(
     max_examples=150,

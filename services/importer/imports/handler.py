@@ -14,7 +14,7 @@ from services.importer.imports.recovery import finish_committed
 from services.importer.imports.replace import replace_partition
 from services.importer.imports.staged_file import staged_file
 from services.importer.imports.task import Source, StagedFile
-from services.importer.lake import partitions as partitions
+from services.importer.lake import partitions
 from services.importer.lake.database import Lake
 from services.importer.lake.parquet import is_there
 from services.importer.lake.partitions import PartitionRow

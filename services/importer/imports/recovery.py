@@ -9,7 +9,7 @@ import structlog
 
 from services.importer.errors import DiskFull, StorageTrouble
 from services.importer.imports.replace import complete
-from services.importer.lake import partitions as partitions
+from services.importer.lake import partitions
 from services.importer.lake.database import Lake
 from services.importer.lake.parquet import hidden_parquet, is_there, remove_partials
 from services.importer.lake.parquet_metadata import metadata_of

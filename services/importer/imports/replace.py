@@ -20,7 +20,7 @@ from services.importer.errors import UnreadableFile, WorseData
 from services.importer.imports.plain_file import plain_file
 from services.importer.imports.selection import Heads, drop_heads, load_heads
 from services.importer.imports.task import Source
-from services.importer.lake import partitions as partitions
+from services.importer.lake import partitions
 from services.importer.lake.database import Lake
 from services.importer.lake.parquet import ParquetFile, hidden_parquet
 from services.importer.lake.parquet_metadata import metadata_of

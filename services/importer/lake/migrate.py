@@ -38,5 +38,5 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _migrations() -> list[Path]:
-    folder = Path(str(resources.files("services.importer.migrations")))
+    folder = Path(str(resources.files("services.importer.lake.migrations")))
     return sorted(folder.glob("*.sql"))

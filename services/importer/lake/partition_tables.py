@@ -11,7 +11,7 @@ import duckdb
 from services.importer.formats import format_of
 from services.importer.formats.format import KEY_COLUMNS
 from services.importer.imports.selection import HEADS
-from services.importer.lake import partitions as partitions
+from services.importer.lake import partitions
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import quoted
 from shared.gexbot.partition import Partition

@@ -17,8 +17,8 @@ import pytest
 from simulator.nats_server import free_port
 from simulator.stack import is_setting
 from tests.support.poll import eventually
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 COMMAND = [
     sys.executable,
     "-m",

@@ -25,9 +25,10 @@ from shared.errors import GexlakeError, Terminal, Transient
 from shared.paths import is_partial
 from simulator.vendor import Misbehaviour, Vendor
 from tests.support.poll import eventually
+from tests.support.repository import ROOT
 from tests.support.values import a_job
 
-DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "fetching.md"
+DOCUMENT: Final = ROOT / "docs" / "fetching.md"
 CONTENT: Final = b"[" + b"1," * 200_000 + b"1]"
 PACKED: Final = gzip.compress(CONTENT)
 MAX_BYTES: Final = 1_000_000

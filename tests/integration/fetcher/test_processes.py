@@ -25,6 +25,7 @@ from shared.process.settings import Settings
 from simulator.nats_server import NatsServer
 from simulator.vendor import Misbehaviour, Vendor
 from tests.support.poll import eventually
+from tests.support.repository import ROOT
 from tests.support.values import a_fetch, a_job
 
 CONTENT = b"[" + b'{"timestamp": 1763130600},' * 100_000 + b"{}]"
@@ -91,7 +92,7 @@ def fetchers(nats_server: NatsServer, vendor: Vendor, tmp_path: Path) -> Iterato
         "GEXLAKE_DATA_DIR": str(tmp_path / "data"),
         "GEXLAKE_ALLOWED_SOURCES": vendor.base_url,
         "GEXLAKE_RETRY_DELAY_S": "0.05",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": str(ROOT),
     }
     fetchers = Fetchers(environment, tmp_path / "fetchers.log")
     yield fetchers

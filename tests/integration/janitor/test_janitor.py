@@ -32,9 +32,9 @@ from shared.job_states import Status
 from shared.process.settings import Settings
 from simulator.nats_server import NatsServer
 from tests.support.poll import eventually
+from tests.support.repository import ROOT
 from tests.support.values import a_fetch, a_job, a_skip, an_import
 
-ROOT = Path(__file__).parents[2]
 HASH = "0" * 64
 LATER = timedelta(minutes=11)
 """After so long without a fact, a job is suspect."""

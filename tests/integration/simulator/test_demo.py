@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.poll import eventually
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 PARQUET = "data/parquet/gexbot/NQ_NDX/gex_zero/20251114.strikes.parquet"
 
 

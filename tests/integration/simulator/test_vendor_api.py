@@ -14,11 +14,11 @@ import pytest
 
 from simulator.vendor import Vendor
 from simulator.vendor_api import KEY, StandInApi
+from tests.support.repository import ROOT
 
 NAME = "2025-11-14_NQ_NDX_classic_gex_zero.json"
 PATH = "/hist/NQ_NDX/classic/gex_zero/2025-11-14"
 HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_as_a_program_it_says_which_settings_lead_to_it(tmp_path: Path) -> None:
         "--missing",
         "2025-11-13",
     ]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as program:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
         try:
             assert program.stdout is not None
             settings = dict(program.stdout.readline().strip().split("=", 1) for _ in range(3))

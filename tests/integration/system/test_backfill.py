@@ -25,6 +25,7 @@ from simulator.stack import NATS, SERVICES, Stack
 from simulator.vendor import Vendor
 from simulator.vendor_api import StandInApi
 from tests.support.poll import eventually
+from tests.support.repository import ROOT
 from tests.support.system.running import SETTINGS, System
 
 START: Final = date(2025, 9, 2)
@@ -39,7 +40,6 @@ DAYS: Final = tuple(
     if day not in MISSING
 )
 COMMAND: Final = (sys.executable, "-m", "cli", "backfill", "NQ_NDX", "gex_zero", str(START), str(END))
-ROOT: Final = Path(__file__).parents[2]
 WITHIN_S: Final = 120.0
 
 

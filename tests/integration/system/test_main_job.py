@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,9 +19,10 @@ from shared.bus import subjects
 from simulator.generator import Day
 from simulator.stack import NATS
 from tests.support.poll import eventually
+from tests.support.repository import GOLDEN, ROOT
 from tests.support.system.running import System, connection_to, running_system
 
-EXAMPLE = Path(__file__).parent.parent / "golden" / "vendor" / "classic_gex_zero_snapshot.json"
+EXAMPLE = GOLDEN / "vendor" / "classic_gex_zero_snapshot.json"
 SECRET = "sig=do-not-tell-anyone"
 
 
@@ -206,7 +206,7 @@ async def test_a_second_importer_on_the_same_file_exits_with_one_line_and_the_fi
         env={
             "GEXLAKE_DATA_DIR": str(system.stack.data_dir),
             "GEXLAKE_NATS_URL": system.stack.nats_url,
-            "PYTHONPATH": str(Path(__file__).parent.parent.parent),
+            "PYTHONPATH": str(ROOT),
         },
         capture_output=True,
         text=True,

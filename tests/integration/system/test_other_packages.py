@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.parquet as pq
@@ -18,6 +17,7 @@ from simulator.generator import Day
 from simulator.other_packages import GreekDay, OrderflowDay, StateGexDay
 from tests.support.files.oracle_orderflow import orderflow
 from tests.support.files.oracle_state import Row, readable, state_contracts, state_greeks, state_strikes
+from tests.support.repository import ROOT
 from tests.support.system.running import System, connection_to, running_system
 
 Oracle = Callable[[bytes], list[Row]]
@@ -38,7 +38,7 @@ async def gexlake_sql(system: System, query: str) -> list[Row]:
         subprocess.run,
         [sys.executable, "-m", "cli", "sql", "--format", "json", query],
         env={"GEXLAKE_NATS_URL": system.stack.nats_url},
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=30,

@@ -25,6 +25,7 @@ from simulator.stack import NATS, Stack
 from simulator.vendor import Misbehaviour, Vendor
 from simulator.vendor_api import StandInApi
 from tests.support.poll import eventually
+from tests.support.repository import ROOT
 from tests.support.system.overheard import COMMANDS, Overheard, overhearing
 from tests.support.system.running import WITHIN_S, System
 
@@ -34,7 +35,6 @@ CLIENT_KEY: Final = f"{MARK}-client-key"
 VENDOR_KEY: Final = f"gexbot_custom_{MARK}vendor"
 ELSEWHERE: Final = f"https://elsewhere.test/day.json?{QUERY}"
 DAY_URL: Final = "https://hist.gex.bot/day.json"
-ROOT: Final = Path(__file__).parents[2]
 SETTINGS: Final = {
     "GEXLAKE_API_KEYS": CLIENT_KEY,
     "GEXBOT_API_KEY": VENDOR_KEY,

@@ -18,8 +18,8 @@ from shared.process.settings import Settings
 from simulator.generator import Day, DayFacts
 from simulator.nats_server import free_port
 from tests.support.poll import eventually
+from tests.support.repository import ROOT
 
-ROOT: Final = Path(__file__).parents[2]
 VENDOR_URL: Final = "http://127.0.0.1:8000/"
 """Where the fetcher, and nobody else, finds the stand-in of the vendor."""
 _FILES: Final = ["compose.yaml", "tests/e2e/compose.e2e.yaml"]

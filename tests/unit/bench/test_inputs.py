@@ -13,6 +13,7 @@ from bench import inputs
 from bench.inputs import generated, inputs_folder, large_day, moved, weekdays_after, weekdays_before
 from shared.gexbot.trading_day import bounds_ms
 from simulator.generator import Day
+from tests.support.repository import ROOT
 
 A_DAY = Day(snapshots=120, strikes=8)
 
@@ -56,7 +57,7 @@ def test_a_larger_day_has_as_many_hours() -> None:
 def test_the_folder_is_a_setting_and_outside_the_repository_by_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert Path(__file__).parents[2] not in inputs_folder().parents
+    assert ROOT not in inputs_folder().parents
     monkeypatch.setenv("GEXLAKE_BENCH_DIR", "relative")
     assert inputs_folder() == tmp_path / "relative"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -12,8 +11,8 @@ from pydantic import AliasChoices
 
 from gexlake.cli.settings import CliSettings
 from shared.process.settings import Settings
+from tests.support.repository import ROOT
 
-ROOT: Final = Path(__file__).parents[2]
 SERVICES: Final = ("intake", "fetcher", "importer", "janitor")
 ELSEWHERE: Final = {"GEXLAKE_FAILPOINT", "GEXLAKE_IMPORTER_MEMORY", "GEXLAKE_STOP_GRACE_PERIOD"} | {
     f"GEXLAKE_{volume}" for volume in ("LAKE", "SOURCE", "ARCHIVE", "STREAMS", "LOCAL_SOURCES")

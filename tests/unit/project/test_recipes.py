@@ -21,9 +21,9 @@ from services.importer.queries.service import Queries
 from shared import __version__
 from tests.support.importer.lake import LakeOnDisk, a_record
 from tests.support.recipes import Recipe, recipes_of
+from tests.support.repository import ROOT
 from tests.support.values import a_job
 
-ROOT: Final = Path(__file__).parents[2]
 RECIPES: Final = recipes_of(ROOT / "docs/queries.md")
 NEW_YORK: Final = ZoneInfo("America/New_York")
 

@@ -20,6 +20,7 @@ from bench.workbench import SEED_DATABASE, SEED_PARQUET, Workbench
 from bench.workloads.import_once import Settings, import_staged
 from shared.paths import LakePaths
 from simulator.generator import Day
+from tests.support.repository import ROOT
 
 SNAPSHOTS = 150
 STRIKES = 100
@@ -185,7 +186,7 @@ def test_the_program_says_in_a_line_why_it_cannot_go_on(tmp_path: Path) -> None:
 def bench_program(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "bench.run", *words],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         env={**os.environ, "GEXLAKE_BENCH_DIR": str(folder / "kept")},
         capture_output=True,
         text=True,

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from pathlib import Path
 
 import pytest
 
 from shared.bus.connection import Bus
 from shared.bus.presence import present
 from simulator.nats_server import NatsServer, free_port
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 USAGE = "usage: python -m shared.bus.health SERVICE\n"
 
 

@@ -20,7 +20,7 @@ from shared.gexbot.partition import Partition
 from shared.gexbot.vendor_api import VendorApi
 from shared.sources.gate import SourceGate
 
-API = VendorApi.parse("https://api.gex.bot/v2")
+API = VendorApi("https://api.gex.bot/v2")
 GATE = SourceGate.parse(("https://hist.gex.bot/", "http://127.0.0.1:8000/"), ("/history",))
 KEY = SecretStr("gexbot_custom_k3y")
 DAY = Partition("NQ_NDX", "state_gex_zero", date(2025, 11, 14))

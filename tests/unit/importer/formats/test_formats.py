@@ -16,8 +16,9 @@ from services.importer.formats.format import Format, Kind
 from services.importer.lake.migrate import migrate
 from shared.gexbot.partition import ENDPOINTS, PACKAGES, Partition, endpoint_of
 from shared.paths import LakePaths, parquet_kind
+from tests.support.repository import ROOT
 
-DOCUMENT: Final = (Path(__file__).parents[2] / "docs/formats.md").read_text()
+DOCUMENT: Final = (ROOT / "docs/formats.md").read_text()
 TYPES: Final = {Kind.NUMBER: "DOUBLE", Kind.INTEGER: "INTEGER"}
 KEY: Final = {"timestamp": "BIGINT", "ticker": "VARCHAR", "endpoint": "VARCHAR"}
 ALL: Final = [pytest.param(form, id=form.table) for form in FORMATS]

@@ -13,10 +13,11 @@ import pytest
 from shared.bus.messages import PartitionImported
 from simulator.generator import Day
 from tests.support.importer.lake import LakeOnDisk, a_record, records
+from tests.support.repository import GOLDEN
 from tests.support.values import a_job
 
 # The vendor's published example, trimmed to four strikes.
-EXAMPLE = Path(__file__).parent.parent / "golden" / "vendor" / "classic_gex_zero_snapshot.json"
+EXAMPLE = GOLDEN / "vendor" / "classic_gex_zero_snapshot.json"
 
 
 def strike_rows(document: list[dict[str, Any]]) -> list[tuple[Any, ...]]:

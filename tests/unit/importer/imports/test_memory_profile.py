@@ -10,6 +10,7 @@ import pytest
 from services.importer.imports.memory_profile import ImportPath, chosen, container_memory_mb, memory_for
 from shared.bus.messages import PartitionImported
 from tests.support.importer.lake import LakeOnDisk
+from tests.support.repository import ROOT
 
 DAY_BYTES = 150_000_000
 
@@ -51,7 +52,7 @@ def test_the_fast_path_is_taken_where_it_is_worth_its_memory(
 
 
 def test_the_fast_path_is_taken_from_the_container_on_that_the_architecture_says() -> None:
-    text = (Path(__file__).parents[2] / "docs/architecture.md").read_text()
+    text = (ROOT / "docs/architecture.md").read_text()
     (said,) = re.findall(r"from `(\d+)m` on the fast path is taken", text)
 
     def path_in(container_mb: int) -> ImportPath:

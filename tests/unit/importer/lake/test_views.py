@@ -16,9 +16,9 @@ from services.importer.lake.database import Lake
 from shared.bus.messages import Job
 from shared.gexbot.trading_day import bounds_ms
 from tests.support.importer.lake import LakeOnDisk, Rows, a_record, records
+from tests.support.repository import ROOT
 from tests.support.values import a_job
 
-ROOT: Final = Path(__file__).parents[2]
 FIRST_DAY: Final = date(2025, 11, 14)
 DAY_S: Final = 86_400
 

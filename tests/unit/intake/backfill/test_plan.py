@@ -26,7 +26,7 @@ from shared.gexbot.vendor_api import DEFAULT_BASE, VendorApi
 from shared.job_states import JobStates
 from tests.support.values import NOON, a_job, a_skip
 
-API = VendorApi.parse(DEFAULT_BASE)
+API = VendorApi(DEFAULT_BASE)
 DAY = date(2025, 11, 14)
 PARTITION = Partition("NQ_NDX", "gex_zero", DAY)
 BASE_URL = "https://api.gex.bot/v2/hist/NQ_NDX/classic/gex_zero/2025-11-14"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -30,9 +29,10 @@ from shared.bus.messages import (
 )
 from shared.bus.subjects import Priority, Stage, What
 from shared.errors import MalformedMessage
+from tests.support.repository import GOLDEN
 from tests.support.values import BASE_URL, a_fetch, a_job, a_skip, an_import
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
+MESSAGES = GOLDEN / "v1"
 SECRET = "sp=r&sig=s1gnature%2F"
 MESSAGE_ID = UUID("6f1c6a5e-3f0e-4c39-9d5c-0f6f0f3b1f10")
 OCCURRED = datetime(2025, 11, 14, 21, 5, 6, 789000, tzinfo=UTC)
@@ -86,7 +86,7 @@ every_type = pytest.mark.parametrize("kind", sorted(PAYLOADS))
 
 
 def golden(kind: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((GOLDEN / f"{kind}.json").read_text())
+    content: dict[str, Any] = json.loads((MESSAGES / f"{kind}.json").read_text())
     return content
 
 
@@ -99,7 +99,7 @@ def read(content: dict[str, Any], subject: str = "gex.any") -> Payload:
 
 
 def test_every_message_type_has_a_golden_file_and_none_is_left_over() -> None:
-    assert {path.stem for path in GOLDEN.glob("*.json")} == set(PAYLOADS) == set(VALUES)
+    assert {path.stem for path in MESSAGES.glob("*.json")} == set(PAYLOADS) == set(VALUES)
 
 
 def test_every_payload_class_is_known_by_its_type() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from shared.process.failpoints import failpoint
 from tests.support.poll import eventually
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 PROGRAM = """
 from shared.failpoints import failpoint
 failpoint("tester.before")
