@@ -36,7 +36,7 @@ from bench.workloads.queued_days import TICKERS, repeated, small_days
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.bus.messages import FileStaged, ImportFile, Job, JobRequested
-from shared.bus.subjects import What
+from shared.bus.subjects import EventType
 from shared.gexbot.trading_day import bounds_ms
 from shared.paths import LakePaths
 from shared.process.settings import Settings
@@ -194,7 +194,7 @@ async def _ask(bus: Bus, request: bytes, latencies: list[float]) -> None:
 
 
 async def _until_imported(bus: Bus, stack: Stack, jobs: int) -> None:
-    imported = subjects.ALL_EVENTS.replace("job.>", f"job.{What.IMPORTED}.>")
+    imported = subjects.ALL_EVENTS.replace("job.>", f"job.{EventType.IMPORTED}.>")
     while True:
         state = (await bus.js.stream_info(subjects.EVENTS, subjects_filter=imported)).state
         if sum((state.subjects or {}).values()) >= jobs:

@@ -62,14 +62,14 @@ class BrokerUnavailable(Transient):
         )
 
 
-class NotNow(Transient):
+class Deferred(Transient):
     """There is no room for the work now; the job has no part in that, so it costs no attempt."""
 
     longest_pause_s: float = 60.0
     """It is tried again after a growing pause, of this length at the most."""
 
 
-class StreamFull(NotNow):
+class StreamFull(Deferred):
     """A stream is at its byte cap and refuses new messages.
 
     Args:

@@ -15,7 +15,6 @@ from uuid import UUID
 
 from shared.bus.envelope import decode
 from shared.bus.messages import (
-    Asked,
     Event,
     FileStaged,
     Job,
@@ -26,6 +25,7 @@ from shared.bus.messages import (
     JobStarted,
     NoData,
     PartitionImported,
+    RequestEvent,
 )
 from shared.bus.subjects import Stage
 from shared.errors import MalformedMessage
@@ -311,7 +311,7 @@ def _next_generation(state: JobState, job: Job, at: datetime) -> JobState:
     )
 
 
-def _asked(event: Asked, state: JobState) -> JobState:
+def _asked(event: RequestEvent, state: JobState) -> JobState:
     return replace(_told(state, Stage.FETCH), force=event.force, reason=event.reason)
 
 

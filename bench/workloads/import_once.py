@@ -19,7 +19,7 @@ import duckdb
 
 from services.importer.imports.memory_profile import ImportPath, container_memory_mb, memory_for
 from services.importer.imports.replace import replace_partition
-from services.importer.imports.task import Source, StagedFile
+from services.importer.imports.task import ImportTask, StagedFile
 from services.importer.lake.database import Lake
 from services.importer.lake.partition_tables import Held
 from services.importer.lake.partitions import PartitionRow
@@ -69,9 +69,9 @@ def import_staged(path: Path, sha256: str, settings: Settings) -> PartitionRow:
         lake.close()
 
 
-def _source(paths: LakePaths, path: Path, sha256: str) -> Source:
+def _source(paths: LakePaths, path: Path, sha256: str) -> ImportTask:
     ticker, endpoint, name = paths.relative_to_staging(path).split("/")
-    return Source(
+    return ImportTask(
         file=StagedFile(path.name, path),
         endpoint=endpoint,
         ticker=ticker,

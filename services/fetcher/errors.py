@@ -24,7 +24,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from shared.errors import NotNow, Terminal, Transient
+from shared.errors import Deferred, Terminal, Transient
 from shared.process.disk_space import is_full
 from shared.sources.record import SourceRecord
 
@@ -128,7 +128,7 @@ class FileIncomplete(Transient):
         super().__init__(f"{source} sent {size_bytes} bytes {of}")
 
 
-class SourceLeftAlone(NotNow):
+class CircuitOpenError(Deferred):
     """The source has failed again and again, and is not asked for a while.
 
     Args:
@@ -164,7 +164,7 @@ class StagingFailed(Transient):
         super().__init__(f"{path} cannot be staged: {cause.strerror or cause}: {self._what_then}")
 
 
-class StagingFull(StagingFailed, NotNow):
+class StagingFull(StagingFailed, Deferred):
     """The disk has no space for the file."""
 
     _what_then = "free space on its disk; the fetch is tried again"

@@ -13,8 +13,8 @@ from services.fetcher.download.partial_recovery import remove_dead
 from services.fetcher.download.staged_files import StagedFile, find
 from services.fetcher.errors import SourceRefused, StagingFailed
 from services.fetcher.gexbot.errors import NoHistory
-from services.fetcher.health.source_health_nats import AskedSource, SourceRecords
-from services.fetcher.sources.locations import Locations
+from services.fetcher.health.source_health_nats import SourceHealthStore, TrackedSource
+from services.fetcher.locations import Locations
 from services.fetcher.sources.source import Source
 from shared.bus.connection import Bus
 from shared.bus.consumer.worker import is_superseded
@@ -33,7 +33,7 @@ async def fetch_file(
     bus: Bus,
     source: Source,
     locations: Locations,
-    records: SourceRecords,
+    records: SourceHealthStore,
     paths: LakePaths,
     limits: Limits,
 ) -> None:
@@ -70,7 +70,7 @@ async def _stage(
     bus: Bus,
     source: Source,
     locations: Locations,
-    records: SourceRecords,
+    records: SourceHealthStore,
     paths: LakePaths,
     limits: Limits,
 ) -> StagedFile | None:
@@ -83,7 +83,9 @@ async def _stage(
 
         async def fill(where: str) -> None:
             async with records.asking(where) as asking:
-                await download(AskedSource(source, asking), where, partial, tell=progress.tell, limits=limits)
+                await download(
+                    TrackedSource(source, asking), where, partial, tell=progress.tell, limits=limits
+                )
 
         await locations.download(url, found, fill)
         if await is_superseded(bus, command.job):

@@ -17,14 +17,14 @@ from services.fetcher.download.bandwidth import Bandwidth
 from services.fetcher.download.partial_recovery import sweep_tree
 from services.fetcher.download.stall_detector import MinimumSpeed
 from services.fetcher.gexbot.api import SignedUrls
-from services.fetcher.gexbot.lease_nats import VendorTurns
+from services.fetcher.gexbot.lease_nats import VendorLease
 from services.fetcher.handler import fetch_file
-from services.fetcher.health.source_health_nats import SourceRecords
+from services.fetcher.health.source_health_nats import SourceHealthStore
+from services.fetcher.locations import Locations
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.sources.gated_network import GatedBackend
 from services.fetcher.sources.http import HttpxSource, new_client
 from services.fetcher.sources.local import LocalSource
-from services.fetcher.sources.locations import Locations
 from services.fetcher.sources.source import Body, Held, Source
 from shared.bus.connection import Bus, connected
 from shared.bus.consumer.attempts import Retries
@@ -79,10 +79,10 @@ async def locations(bus: Bus, settings: FetcherSettings) -> AsyncIterator[Locati
     network = GatedBackend(SourceGate.parse((settings.vendor_api,)))
     async with (
         new_client(settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s, network) as client,
-        VendorTurns(bus) as turns,
+        VendorLease(bus) as turns,
     ):
         vendor = SignedUrls(client, settings.api, settings.gexbot_api_key, settings.gate)
-        yield Locations(settings.api, vendor, turns, SourceRecords(bus, settings.breaker_rules))
+        yield Locations(settings.api, vendor, turns, SourceHealthStore(bus, settings.breaker_rules))
 
 
 def new_worker(bus: Bus, settings: FetcherSettings, source: Source, locations: Locations) -> Worker:
@@ -92,7 +92,7 @@ def new_worker(bus: Bus, settings: FetcherSettings, source: Source, locations: L
         bus=bus,
         source=source,
         locations=locations,
-        records=SourceRecords(bus, settings.breaker_rules),
+        records=SourceHealthStore(bus, settings.breaker_rules),
         paths=settings.paths,
         limits=new_limits(settings),
     )

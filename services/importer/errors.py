@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.errors import CannotStart, GexlakeError, NotNow, Terminal, Transient
+from shared.errors import CannotStart, Deferred, GexlakeError, Terminal, Transient
 from shared.gexbot.partition import Partition
 from shared.process.disk_space import is_full
 
@@ -123,7 +123,7 @@ class StorageTrouble(Transient):
         super().__init__(f"{doing} failed: {cause}; what was there before is unchanged{self._what_then}")
 
 
-class DiskFull(StorageTrouble, NotNow):
+class DiskFull(StorageTrouble, Deferred):
     """The lake's disk has no space."""
 
     _what_then = ", and it is tried again until there is space: free some on the disk of GEXLAKE_DATA_DIR"

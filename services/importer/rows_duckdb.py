@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from services.importer.imports.selection import HEADS, Heads
-from services.importer.imports.task import Source
+from services.importer.imports.task import ImportTask
 from services.importer.lake.statements import quoted
 from services.importer.reader.arrow_stream import ROWS
 
 
-def parquet_query(source: Source, spilled: Path | None = None) -> str:
+def parquet_query(source: ImportTask, spilled: Path | None = None) -> str:
     """Return the query of the rows in the order of time, and within a record in that of the file.
 
     Args:
@@ -32,7 +32,7 @@ def parquet_query(source: Source, spilled: Path | None = None) -> str:
     return f"SELECT {key}, {parts} FROM {file} ORDER BY timestamp_ms, file_row_number"  # noqa: S608 (quoted)
 
 
-def unsorted_query(source: Source, heads: Heads) -> str | None:
+def unsorted_query(source: ImportTask, heads: Heads) -> str | None:
     """Return the query of the rows as they come, or None if that is the order of time."""
     rows = source.format.rows
     if rows is None or heads.is_sorted:

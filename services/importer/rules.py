@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Rules:
+class ImportLimits:
     """The rules that settings can change.
 
     Args:

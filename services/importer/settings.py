@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from services.importer.imports.memory_profile import ImportPath, container_memory_mb, memory_for
-from services.importer.rules import Rules
+from services.importer.rules import ImportLimits
 from shared.process.settings import Settings, aliases
 
 
@@ -40,6 +40,6 @@ class ImporterSettings(Settings):
         return memory_for(self.import_path, self.memory_limit_mb, container_memory_mb())
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> ImportLimits:
         """What an import is held to."""
-        return Rules(self.min_snapshot_share, self.max_stray_records)
+        return ImportLimits(self.min_snapshot_share, self.max_stray_records)

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 import shared
 from services.intake.api import backfill, error_responses, jobs, sources, system
-from services.intake.api.context import Parts
+from services.intake.api.context import AppContext
 from services.intake.state.metrics import RequestCounter
 
 _DESCRIPTION = """
@@ -19,7 +19,7 @@ Post the URL of a day to `/gex_history_url`, or ask for a range of days at `/bac
 """
 
 
-def create_app(parts: Parts) -> ASGIApp:
+def create_app(parts: AppContext) -> ASGIApp:
     """Return the application that serves ``parts``."""
     app = FastAPIOffline(  # /docs without a CDN: its files are served from here
         title="gexlake intake",

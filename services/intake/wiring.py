@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
-from services.intake.api.context import Parts
+from services.intake.api.context import AppContext
 from services.intake.api.rate_limits import RateLimit
 from services.intake.app import create_app
 from services.intake.backfill.service import Backfills
@@ -28,13 +28,13 @@ from shared.process.runtime import supervise
 DESCRIPTION = "Takes requests over HTTP, queues and replays jobs, tells how they are doing"
 
 
-def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> Parts:
+def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> AppContext:
     """Return the parts of an intake that is not connected yet."""
     link, metrics = BrokerLink(), Metrics()
     projection, sources = Projection(clock, metrics), KnownSources()
     metrics.registry.register(SourceMetrics(sources, clock))
     commands = JobCommands(link, projection, clock)
-    return Parts(
+    return AppContext(
         settings=settings,
         gate=settings.gate,
         link=link,
@@ -58,7 +58,7 @@ async def serve(settings: IntakeSettings, stop: asyncio.Event) -> None:
     await serve_parts(parts, listen(settings.host, settings.port), stop)
 
 
-async def serve_parts(parts: Parts, listener: socket.socket, stop: asyncio.Event) -> None:
+async def serve_parts(parts: AppContext, listener: socket.socket, stop: asyncio.Event) -> None:
     """Serve HTTP on ``listener`` and keep to the broker, until ``stop`` is set or the broker is gone."""
     broker = asyncio.create_task(_keep_to_broker(parts))
     broker.add_done_callback(lambda _: stop.set())
@@ -70,7 +70,7 @@ async def serve_parts(parts: Parts, listener: socket.socket, stop: asyncio.Event
             await broker
 
 
-async def _keep_to_broker(parts: Parts) -> None:
+async def _keep_to_broker(parts: AppContext) -> None:
     async with connected(parts.settings, "intake") as bus:
         await parts.projection.listen(bus)
         async with present(bus, "intake", DESCRIPTION, parts.commands) as service:

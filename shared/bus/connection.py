@@ -23,7 +23,7 @@ from nats.js.errors import Error as JetStreamError
 from shared.bus import streams, subjects
 from shared.bus.envelope import Envelope, decode
 from shared.bus.messages import Command, Event
-from shared.bus.subjects import What
+from shared.bus.subjects import EventType
 from shared.errors import BrokerUnavailable, MalformedMessage, StoppedEarly, StreamFull
 from shared.process.settings import DEFAULT_ACK_WAIT_S, Settings
 
@@ -158,7 +158,7 @@ class Bus:
         Raises:
             BrokerUnavailable: no answer in time.
         """
-        what: What = event_type.WHAT
+        what: EventType = event_type.WHAT
         subject = subjects.event(what, job_id)
         with translated(f"read {subjects.EVENTS}"):
             try:

@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Tailed:
+class Followed:
     """A message of the stream, or (``data`` None) the news that its end was reached for the first time."""
 
     sequence: int
@@ -36,7 +36,7 @@ class Tailed:
     data: bytes | None
 
 
-async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Tailed]:
+async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Followed]:
     """Yield every message of ``stream`` under ``subject``, the oldest first, then new ones as they come.
 
     When all that was there at the start has been told, one item with ``data`` None is told, once.
@@ -51,12 +51,12 @@ async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Tailed]:
                     while True:
                         if pending == 0 and not caught_up:
                             caught_up = True
-                            yield Tailed(next_sequence - 1, "", None)
+                            yield Followed(next_sequence - 1, "", None)
                         # Not more than there is: a pull for more would end, and the end be told, only when
                         # its time is up.
                         async for message in reader.pull(min(pending, _BATCH) or _BATCH):
                             at = message.metadata
-                            yield Tailed(at.sequence.stream, message.subject, message.data)
+                            yield Followed(at.sequence.stream, message.subject, message.data)
                             next_sequence, pending = at.sequence.stream + 1, at.num_pending
         except (BrokerUnavailable, NotFoundError) as error:
             _heed_cancellation()

@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
 
-from shared.bus.subjects import CommandSubject, Priority, Stage, What, event
+from shared.bus.subjects import CommandSubject, EventType, Priority, Stage, event
 
 SignedUrl = Annotated[SecretStr, PlainSerializer(lambda url: url.get_secret_value(), when_used="json")]
 """A URL whose query is a secret: plain in JSON on the bus, hidden wherever Python would print it."""
@@ -125,7 +125,7 @@ class ImportFile(Command):
 class Event(Payload):
     """A fact about a job."""
 
-    WHAT: ClassVar[What]
+    WHAT: ClassVar[EventType]
 
     @property
     def subject(self) -> str:
@@ -136,7 +136,7 @@ class Event(Payload):
         return f"{self.job.job_id}:{self.job.generation}:{self.WHAT}"
 
 
-class Asked(Event):
+class RequestEvent(Event):
     """A job was asked for. What its command says of worse data is told, too: the command expires earlier."""
 
     force: bool = Field(default=False, exclude_if=not_)
@@ -144,11 +144,11 @@ class Asked(Event):
     reason: str | None = Field(default=None, exclude_if=not_)
 
 
-class JobRequested(Asked):
+class JobRequested(RequestEvent):
     """A client asked for the file, for the first time, again, or with a fresh signature."""
 
     TYPE = "gex.event.v1.requested"
-    WHAT = What.REQUESTED
+    WHAT = EventType.REQUESTED
     command_seq: int
     """Where in JOBS the fetch command stands."""
     url_sha256: Sha256
@@ -159,7 +159,7 @@ class JobStarted(Event):
     """A worker took up a stage of the job."""
 
     TYPE = "gex.event.v1.started"
-    WHAT = What.STARTED
+    WHAT = EventType.STARTED
     stage: Stage
     start: int = Field(ge=1)
     """How many times this stage of this generation has been taken up, this one included."""
@@ -173,7 +173,7 @@ class FileStaged(Event):
     """The source file is complete on disk and its import is asked for."""
 
     TYPE = "gex.event.v1.staged"
-    WHAT = What.STAGED
+    WHAT = EventType.STAGED
     staged_path: str
     size_bytes: int
     sha256: Sha256
@@ -185,7 +185,7 @@ class PartitionImported(Event):
     """The partition holds what the file says, in DuckDB and in Parquet."""
 
     TYPE = "gex.event.v1.imported"
-    WHAT = What.IMPORTED
+    WHAT = EventType.IMPORTED
     trading_day: date
     sha256: Sha256
     snapshots: int
@@ -202,7 +202,7 @@ class JobSkipped(Event):
     """The partition already holds this very file."""
 
     TYPE = "gex.event.v1.skipped"
-    WHAT = What.SKIPPED
+    WHAT = EventType.SKIPPED
     trading_day: date
     sha256: Sha256
     snapshots: int
@@ -216,7 +216,7 @@ class NoData(Event):
     """The vendor has no data for the job's day: there is nothing to fetch, and nothing went wrong."""
 
     TYPE = "gex.event.v1.no_data"
-    WHAT = What.NO_DATA
+    WHAT = EventType.NO_DATA
     reason: str
     """Who said so, for people."""
 
@@ -225,7 +225,7 @@ class JobFailed(Event):
     """An attempt failed, or found no room to work in; the last one (``final``) leaves a dead letter."""
 
     TYPE = "gex.event.v1.failed"
-    WHAT = What.FAILED
+    WHAT = EventType.FAILED
     stage: Stage
     failures: int = Field(ge=0)
     """How many attempts of this stage of this generation have failed, this one included if it counts."""
@@ -243,11 +243,11 @@ class JobFailed(Event):
         return f"{super().msg_id}:{self.stage}:{self.failures}{waits}"
 
 
-class JobReplayed(Asked):
+class JobReplayed(RequestEvent):
     """The job's command was published again, as a new generation."""
 
     TYPE = "gex.event.v1.replayed"
-    WHAT = What.REPLAYED
+    WHAT = EventType.REPLAYED
     stage: Stage
     replay_of: str
     """What was replayed: ``job``, ``JOBS:<seq>`` or ``DEAD:<seq>``."""

@@ -54,7 +54,7 @@ class Priority(StrEnum):
     LOW = "low"
 
 
-class What(StrEnum):
+class EventType(StrEnum):
     """The facts that EVENTS holds about a job."""
 
     REQUESTED = "requested"
@@ -112,7 +112,7 @@ def next_command(stage: Stage, priority: Priority) -> str:
     return next_message(JOBS, durable(stage, priority))
 
 
-def event(what: What, job_id: UUID) -> str:
+def event(what: EventType, job_id: UUID) -> str:
     """Return the subject of a fact about a job."""
     return f"gex.event.job.{what}.{job_id}"
 

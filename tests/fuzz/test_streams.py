@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pytest
 
-from services.importer.imports.task import Source, StagedFile
+from services.importer.imports.task import ImportTask, StagedFile
 from services.importer.lake.statements import Interruption
 from services.importer.reader import arrow_stream
 from services.importer.reader.arrow_stream import StagedTable
@@ -57,8 +57,8 @@ def _with_odd_bytes(content: bytes, source: Random, largest: int) -> bytes:
     return (content[:at] + odd + content[at + source.randrange(3) :])[:largest]
 
 
-def _source_of(path: Path) -> Source:
-    return Source(
+def _source_of(path: Path) -> ImportTask:
+    return ImportTask(
         file=StagedFile(path.name, path),
         endpoint="gex_zero",
         ticker=TICKER,
@@ -73,7 +73,7 @@ def _source_of(path: Path) -> Source:
     )
 
 
-def _outcome(source: Source, batch_rows: int) -> tuple[Outcome, Outcome]:
+def _outcome(source: ImportTask, batch_rows: int) -> tuple[Outcome, Outcome]:
     heads, rows = (
         _read(StagedTable(source, source.file.path, rows=rows, batch_rows=batch_rows))
         for rows in (False, True)
@@ -90,7 +90,7 @@ def _read(table: StagedTable) -> Outcome:
     return [tuple(row.values()) for row in found.to_pylist()]
 
 
-def _judge(outcome: tuple[Outcome, Outcome], source: Source) -> None:
+def _judge(outcome: tuple[Outcome, Outcome], source: ImportTask) -> None:
     """Hold the reader against the slow one."""
     said = next((each for each in outcome if isinstance(each, str)), None)
     fault = find_fault(source)

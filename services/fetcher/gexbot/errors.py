@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.fetcher.errors import SourceRefused
-from shared.errors import NotNow, Terminal, Transient
+from shared.errors import Deferred, Terminal, Transient
 from shared.gexbot.partition import Partition
 
 _KEY_SETTING: Final = "GEXBOT_API_KEY"
@@ -86,7 +86,7 @@ class FreshUrlRejected(Transient):
         super().__init__(f"{host} rejects the URL that {api_host} has only just signed, twice")
 
 
-class TurnTaken(NotNow):
+class LeaseTaken(Deferred):
     """Other fetches ask the vendor's API about the same ticker and endpoint all the time."""
 
     retry_after_s = 2.0

@@ -17,7 +17,7 @@ from typing import Final, Self
 import structlog
 from nats.js.errors import APIError, NotFoundError
 
-from services.fetcher.gexbot.errors import TurnTaken
+from services.fetcher.gexbot.errors import LeaseTaken
 from shared.bus import subjects
 from shared.bus.connection import Bus, translated
 from shared.errors import BrokerUnavailable
@@ -38,7 +38,7 @@ _REFUSED: Final = 10077
 log = structlog.get_logger(__name__)
 
 
-class VendorTurns:
+class VendorLease:
     """Takes turns, and gives them back in the background; within its context, until all are given back.
 
     Args:
@@ -80,7 +80,7 @@ class VendorTurns:
         deadline = time.monotonic() + self._wait_s
         while (sequence := await self._take(subject)) is None:
             if time.monotonic() > deadline:
-                raise TurnTaken(partition.ticker, partition.endpoint)
+                raise LeaseTaken(partition.ticker, partition.endpoint)
             await asyncio.sleep(random.uniform(*_LOOK_S))  # noqa: S311 (no secret)
         return sequence
 

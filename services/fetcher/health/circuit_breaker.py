@@ -38,7 +38,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class LeaveAlone:
+class CircuitOpen:
     """The source may not be asked now."""
 
     until: datetime
@@ -46,16 +46,16 @@ class LeaveAlone:
     """Whether another request is trying it: its end is known sooner than ``until``."""
 
 
-def may_ask(record: SourceRecord, now: datetime, rules: BreakerRules) -> Ask | LeaveAlone:
+def may_ask(record: SourceRecord, now: datetime, rules: BreakerRules) -> Ask | CircuitOpen:
     """Decide whether a source is asked at the moment ``now``."""
     match record.circuit(now):
         case Circuit.CLOSED:
             return Ask()
         case Circuit.OPEN:
-            return LeaveAlone(record.open_until or now, is_tried=False)
+            return CircuitOpen(record.open_until or now, is_tried=False)
         case Circuit.HALF_OPEN:
             if record.probe_until is not None and now < record.probe_until:
-                return LeaveAlone(record.probe_until, is_tried=True)
+                return CircuitOpen(record.probe_until, is_tried=True)
             return Ask(_with(record, probe_until=now + timedelta(seconds=rules.probe_s)))
 
 

@@ -18,11 +18,11 @@ from nats.js.api import Header
 from nats.js.errors import APIError, NotFoundError
 from pydantic import ValidationError
 
-from services.fetcher.errors import SourceLeftAlone, SourceUnavailable
+from services.fetcher.errors import CircuitOpenError, SourceUnavailable
 from services.fetcher.health.circuit_breaker import (
     Ask,
     BreakerRules,
-    LeaveAlone,
+    CircuitOpen,
     after_a_failure,
     after_a_success,
     after_an_answer,
@@ -45,7 +45,7 @@ Change = Callable[[SourceRecord], SourceRecord]
 log = structlog.get_logger(__name__)
 
 
-class Asking:
+class TrackedRequest:
     """One request to a source that is under way.
 
     Args:
@@ -54,7 +54,7 @@ class Asking:
         is_probe: whether it tries a source that was left alone.
     """
 
-    def __init__(self, records: SourceRecords, base_url: str | None, *, is_probe: bool = False) -> None:
+    def __init__(self, records: SourceHealthStore, base_url: str | None, *, is_probe: bool = False) -> None:
         self._records = records
         self._base_url = base_url
         self._is_probe = is_probe
@@ -102,7 +102,7 @@ class Asking:
             self._records.verdict_on(after)
 
 
-class AskedSource:
+class TrackedSource:
     """A source that takes note of its first answer within one request.
 
     Args:
@@ -110,7 +110,7 @@ class AskedSource:
         asking: hears of it.
     """
 
-    def __init__(self, source: Source, asking: Asking) -> None:
+    def __init__(self, source: Source, asking: TrackedRequest) -> None:
         self._source = source
         self._asking = asking
 
@@ -122,7 +122,7 @@ class AskedSource:
             yield body
 
 
-class SourceRecords:
+class SourceHealthStore:
     """What is known of all sources.
 
     Args:
@@ -146,12 +146,12 @@ class SourceRecords:
         """
         now = self.now()
         verdict = may_ask(record, now, self.rules)
-        if isinstance(verdict, LeaveAlone):
-            raise SourceLeftAlone(record, now, verdict.until, is_tried=verdict.is_tried)
+        if isinstance(verdict, CircuitOpen):
+            raise CircuitOpenError(record, now, verdict.until, is_tried=verdict.is_tried)
         return verdict
 
     @asynccontextmanager
-    async def asking(self, url: str) -> AsyncIterator[Asking]:
+    async def asking(self, url: str) -> AsyncIterator[TrackedRequest]:
         """Ask the source of ``url`` within this context; how that ends is noted.
 
         Raises:
@@ -159,7 +159,9 @@ class SourceRecords:
             BrokerUnavailable: no answer in time.
         """
         base_url = origin_of(url)
-        asking = Asking(self, base_url, is_probe=base_url is not None and await self._is_probe(base_url))
+        asking = TrackedRequest(
+            self, base_url, is_probe=base_url is not None and await self._is_probe(base_url)
+        )
         try:
             yield asking
         except (Exception, asyncio.CancelledError) as error:

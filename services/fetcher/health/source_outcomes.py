@@ -22,7 +22,7 @@ from services.fetcher.errors import (
     UnusableAnswer,
 )
 from services.fetcher.gexbot.errors import NoSignedUrl, VendorKeyMissing
-from shared.errors import BrokerUnavailable, NotNow, Terminal, Transient
+from shared.errors import BrokerUnavailable, Deferred, Terminal, Transient
 from shared.process.redaction import redact
 from shared.sources.record import SourceRecord
 
@@ -42,7 +42,7 @@ class Outcome(StrEnum):
 
 SAYS: Final[dict[type[BaseException], Outcome | None]] = {
     Transient: Outcome.FAILED,
-    NotNow: None,
+    Deferred: None,
     BrokerUnavailable: None,
     StagingFailed: None,
     Terminal: Outcome.ANSWERED,

@@ -13,7 +13,7 @@ from services.importer.errors import StorageTrouble
 from services.importer.imports.recovery import finish_committed
 from services.importer.imports.replace import replace_partition
 from services.importer.imports.staged_file import staged_file
-from services.importer.imports.task import Source, StagedFile
+from services.importer.imports.task import ImportTask, StagedFile
 from services.importer.lake import partitions
 from services.importer.lake.database import Lake
 from services.importer.lake.parquet import is_there
@@ -24,7 +24,7 @@ from services.importer.ledger import table
 from services.importer.ledger.events import imported, skipped, told_again
 from services.importer.ledger.notes import LedgerNotes
 from services.importer.ledger.rows import LedgerRow, of_generation, with_outcome
-from services.importer.rules import Rules
+from services.importer.rules import ImportLimits
 from shared.bus.connection import Bus
 from shared.bus.messages import FileStaged, ImportFile, Job, JobSkipped, PartitionImported
 from shared.job_states import Status
@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 
 async def import_file(
-    command: ImportFile, *, bus: Bus, lake: Lake, writer: WriterThread, rules: Rules, timeout_s: float
+    command: ImportFile, *, bus: Bus, lake: Lake, writer: WriterThread, rules: ImportLimits, timeout_s: float
 ) -> None:
     """Bring a staged file into the lake and announce what became of it.
 
@@ -73,7 +73,7 @@ def bring_in(
     interruption: Interruption,
     *,
     clock: Callable[[], datetime],
-    rules: Rules,
+    rules: ImportLimits,
 ) -> PartitionImported | JobSkipped:
     """Make the lake hold what the staged file says; doing it again changes nothing."""
     began = time.monotonic()
@@ -101,8 +101,10 @@ def bring_in(
     return imported(job, row)
 
 
-def _source(command: ImportFile, file: StagedFile, rules: Rules, interruption: Interruption) -> Source:
-    return Source(
+def _source(
+    command: ImportFile, file: StagedFile, rules: ImportLimits, interruption: Interruption
+) -> ImportTask:
+    return ImportTask(
         file=file,
         endpoint=command.job.endpoint,
         ticker=command.job.ticker,

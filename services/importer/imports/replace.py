@@ -19,7 +19,7 @@ import duckdb
 from services.importer.errors import UnreadableFile, WorseData
 from services.importer.imports.plain_file import plain_file
 from services.importer.imports.selection import Heads, drop_heads, load_heads
-from services.importer.imports.task import Source
+from services.importer.imports.task import ImportTask
 from services.importer.lake import partitions
 from services.importer.lake.database import Lake
 from services.importer.lake.parquet import ParquetFile, hidden_parquet
@@ -47,7 +47,7 @@ class Notes(Protocol):
 
 
 def replace_partition(
-    lake: Lake, source: Source, *, clock: Callable[[], datetime], notes: Notes
+    lake: Lake, source: ImportTask, *, clock: Callable[[], datetime], notes: Notes
 ) -> PartitionRow:
     """Replace a partition by a staged file and return what it holds now.
 
@@ -76,7 +76,7 @@ def replace_partition(
     return row
 
 
-def _plain(source: Source, folder: Path) -> Path:
+def _plain(source: ImportTask, folder: Path) -> Path:
     try:
         return plain_file(source.file, folder, source.interruption)
     except UnreadableFile as error:
@@ -89,7 +89,7 @@ class _Replacement:
     def __init__(
         self,
         lake: Lake,
-        source: Source,
+        source: ImportTask,
         clock: Callable[[], datetime],
         notes: Notes,
         connection: duckdb.DuckDBPyConnection,

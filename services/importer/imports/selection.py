@@ -13,7 +13,7 @@ from typing import Any, Final
 import duckdb
 
 from services.importer.errors import NoRecords
-from services.importer.imports.task import Source
+from services.importer.imports.task import ImportTask
 from services.importer.lake.statements import quoted
 from services.importer.reader.arrow_stream import RECORDS
 from services.importer.reader.diagnosis import refusal_of
@@ -55,7 +55,7 @@ class Heads:
     """A byte for each record of the file, 0 if it was dropped; None if none was."""
 
 
-def load_heads(connection: duckdb.DuckDBPyConnection, source: Source, folder: Path) -> Heads:
+def load_heads(connection: duckdb.DuckDBPyConnection, source: ImportTask, folder: Path) -> Heads:
     """Read the records and decide which are kept.
 
     Args:
@@ -138,7 +138,7 @@ _SURVEY: Final = f"""
 """The query whose columns are the fields of ``_Survey``."""
 
 
-def _day_of(source: Source, timestamp_ms: int) -> date:
+def _day_of(source: ImportTask, timestamp_ms: int) -> date:
     try:
         return trading_day_of(timestamp_ms)
     except (ValueError, OverflowError, OSError) as error:
@@ -150,7 +150,7 @@ def _within(day: date) -> str:
     return f"timestamp_ms >= {start} AND timestamp_ms < {end}"
 
 
-def _strays(connection: duckdb.DuckDBPyConnection, source: Source, seen: _Survey, inside: str) -> int:
+def _strays(connection: duckdb.DuckDBPyConnection, source: ImportTask, seen: _Survey, inside: str) -> int:
     """Return how many records are of another day, if so many may be.
 
     Raises:
@@ -163,7 +163,7 @@ def _strays(connection: duckdb.DuckDBPyConnection, source: Source, seen: _Survey
     return strays
 
 
-def _names(connection: duckdb.DuckDBPyConnection, source: Source) -> tuple[str, ...]:
+def _names(connection: duckdb.DuckDBPyConnection, source: ImportTask) -> tuple[str, ...]:
     """Return the names that the format does not know; none may come twice in a record."""
     names, repeating = _row(
         connection,

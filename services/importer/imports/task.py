@@ -31,7 +31,7 @@ class StagedFile:
 
 
 @dataclass(frozen=True)
-class Source:
+class ImportTask:
     """A staged file, whose it is, and what it is held to.
 
     Args:

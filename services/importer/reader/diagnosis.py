@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
 from services.importer.formats.format import MAX_RECORD_BYTES
-from services.importer.imports.task import Source, StagedFile
+from services.importer.imports.task import ImportTask, StagedFile
 from services.importer.reader.record_rules import (
     Record,
     Word,
@@ -33,7 +33,7 @@ _MOST_DIGITS: Final = 400
 """A double has 309 digits before the point at most; Python refuses to read integers of over 4,300."""
 
 
-def refusal_of(source: Source, said: str) -> Terminal:
+def refusal_of(source: ImportTask, said: str) -> Terminal:
     """Return the error that names what is wrong with a file that was found fault with.
 
     Args:
@@ -43,7 +43,7 @@ def refusal_of(source: Source, said: str) -> Terminal:
     return find_fault(source) or UnreadableFile(source.file.name, said)
 
 
-def find_fault(source: Source) -> Terminal | None:
+def find_fault(source: ImportTask) -> Terminal | None:
     """Return the first thing that is wrong with a staged file, or None."""
     name, judge = source.file.name, _Judge(source)
     number = 0
@@ -67,7 +67,7 @@ def find_fault(source: Source) -> Terminal | None:
 class _Judge:
     """Holds one record after the other to the rules."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ImportTask) -> None:
         self._source = source
         self._day: date | None = source.day
         self._strays = 0

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from services.intake.api.context import Wired
+from services.intake.api.context import Context
 from services.intake.errors import Unauthorized
 
 _BEARER = HTTPBearer(auto_error=False, description="one of GEXLAKE_API_KEYS, when that is set")
@@ -18,7 +18,7 @@ _X_API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="the s
 
 def require_key(
     request: Request,
-    parts: Wired,
+    parts: Context,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
     x_api_key: Annotated[str | None, Security(_X_API_KEY)],
 ) -> str:

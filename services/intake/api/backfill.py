@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
 from services.intake.api.auth import ClientName, require_key
-from services.intake.api.context import Wired
+from services.intake.api.context import Context
 from services.intake.api.error_responses import documented
 from services.intake.api.json_body import read_json_object
 from services.intake.backfill.plan import PlannedDay, Standing, warnings, without_key
@@ -84,7 +84,7 @@ class BackfillView(BaseModel):
         "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}},
     },
 )
-async def post_backfill(request: Request, parts: Wired, client: ClientName) -> BackfillView:
+async def post_backfill(request: Request, parts: Context, client: ClientName) -> BackfillView:
     """Queue a job for every trading day that the lake lacks, and tell how each day stands.
 
     Days that the lake holds, that a job is bringing in, or for which the vendor had no data are left out.

@@ -21,7 +21,7 @@ from shared.sources.gate import SourceGate
 
 
 @dataclass(frozen=True)
-class Parts:
+class AppContext:
     """Everything that a route may need."""
 
     settings: IntakeSettings
@@ -36,9 +36,9 @@ class Parts:
     clock: Callable[[], datetime]
 
 
-def parts_of(request: Request) -> Parts:
+def context_of(request: Request) -> AppContext:
     """Return the parts of the app that serves a request."""
-    return cast(Parts, request.app.state.parts)
+    return cast(AppContext, request.app.state.parts)
 
 
-Wired = Annotated[Parts, Depends(parts_of)]
+Context = Annotated[AppContext, Depends(context_of)]

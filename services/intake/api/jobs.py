@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from services.intake.api.auth import ClientName, require_key
-from services.intake.api.context import Wired
+from services.intake.api.context import Context
 from services.intake.api.error_responses import documented
 from services.intake.api.json_body import read_json_object
 from services.intake.history.body_fields import MAX_REASON_LENGTH
@@ -88,7 +88,7 @@ class Queued(BaseModel):
     responses=documented(400, 401, 413, 415, 422, 429, 503),
     openapi_extra=_body(_HISTORY_BODY, "application/json", "text/plain", required=True),
 )
-async def post_history_url(request: Request, parts: Wired, client: ClientName) -> Queued:
+async def post_history_url(request: Request, parts: Context, client: ClientName) -> Queued:
     """Queue the fetch and import of one file.
 
     The same file is the same job: posted again while it is under way, nothing happens; with a fresh
@@ -110,14 +110,14 @@ async def post_history_url(request: Request, parts: Wired, client: ClientName) -
 
 
 @router.get("/jobs", summary="List jobs, the newest request first", responses=documented(401, 422, 503))
-async def get_jobs(parts: Wired, wanted: Annotated[JobFilter, Query()]) -> JobsPage:
+async def get_jobs(parts: Context, wanted: Annotated[JobFilter, Query()]) -> JobsPage:
     """List the jobs of the last 30 days, filtered by status, ticker and endpoint, in pages."""
     parts.projection.require_rebuilt()
     return list_jobs(parts.projection.jobs, wanted, parts.projection.progress)
 
 
 @router.get("/jobs/{id}", summary="Look at one job", responses=documented(401, 404, 422, 503))
-async def get_job(parts: Wired, job_id: Annotated[UUID, Path(alias="id")]) -> JobView:
+async def get_job(parts: Context, job_id: Annotated[UUID, Path(alias="id")]) -> JobView:
     """Tell the job's state, every transition, its progress, its result or its error."""
     parts.projection.require_rebuilt()
     state = parts.projection.job(job_id)
@@ -133,7 +133,7 @@ async def get_job(parts: Wired, job_id: Annotated[UUID, Path(alias="id")]) -> Jo
     openapi_extra=_body(_REPLAY_BODY, "application/json", required=False),
 )
 async def post_replay(
-    request: Request, parts: Wired, job_id: Annotated[UUID, Path(alias="id")]
+    request: Request, parts: Context, job_id: Annotated[UUID, Path(alias="id")]
 ) -> ReplayQueued:
     """Publish the job's command again as a new generation; importing replaces, so replays converge."""
     options = read_replay_options(await read_json_object(request, optional=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends
 
 from services.intake.api.auth import require_key
-from services.intake.api.context import Wired
+from services.intake.api.context import Context
 from services.intake.api.error_responses import documented
 from services.intake.state.sources_view import DataSource, view_source
 
@@ -13,7 +13,7 @@ router = APIRouter(prefix="/api/v1", tags=["sources"], dependencies=[Depends(req
 
 
 @router.get("/sources", summary="Where do files come from?", responses=documented(401, 503))
-async def get_sources(parts: Wired) -> list[DataSource]:
+async def get_sources(parts: Context) -> list[DataSource]:
     """List the sources with their requests and whether they are asked now.
 
     They are those that were asked in the 90 days before intake was started, or since.

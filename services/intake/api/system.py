@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 
 from services.intake.api.auth import require_key
-from services.intake.api.context import Wired
+from services.intake.api.context import Context
 from services.intake.api.error_responses import documented
 from services.intake.state.metrics import CONTENT_TYPE
 from services.intake.state.status import StatusView, ask_broker, view_status, why_not_ready
@@ -41,7 +41,7 @@ async def get_health() -> Health:
     summary="Would jobs be done now?",
     responses={503: {"model": Readiness, "description": "Something is missing; the reasons say what"}},
 )
-async def get_ready(parts: Wired, response: Response) -> Readiness:
+async def get_ready(parts: Context, response: Response) -> Readiness:
     """Answer 200 when the broker and the importer answer and all jobs are known."""
     reasons = await why_not_ready(parts.link, parts.projection)
     response.status_code = 503 if reasons else 200
@@ -54,14 +54,14 @@ async def get_ready(parts: Wired, response: Response) -> Readiness:
     dependencies=[Depends(require_key)],
     responses=documented(401),
 )
-async def get_status(parts: Wired) -> StatusView:
+async def get_status(parts: Context) -> StatusView:
     """Tell queue depth, dead letters, jobs by state and the services' last heartbeats, as far as known."""
     facts = await ask_broker(parts.link)
     return view_status(parts.projection, parts.sources, facts, parts.clock())
 
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
-async def get_metrics(parts: Wired) -> Response:
+async def get_metrics(parts: Context) -> Response:
     """Expose counters, gauges and histograms in Prometheus' text format."""
     facts = await ask_broker(parts.link)
     text = parts.metrics.expose(parts.projection, facts, parts.clock())

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from services.intake.errors import NotReady
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.bus.follower import Tailed, follow
+from shared.bus.follower import Followed, follow
 from shared.bus.messages import Event
 from shared.bus.presence import Heartbeat
 from shared.bus.progress import Progress
@@ -98,7 +98,7 @@ class Projection:
         async for told in follow(bus, subjects.EVENTS, subjects.ALL_EVENTS):
             self._on_event(told)
 
-    def _on_event(self, told: Tailed) -> None:
+    def _on_event(self, told: Followed) -> None:
         if told.data is None:
             self.is_rebuilt = True
             return

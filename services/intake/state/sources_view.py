@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 from services.intake.errors import NotReady
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.bus.follower import Tailed, follow
+from shared.bus.follower import Followed, follow
 from shared.sources.record import Circuit, SourceRecord
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ class KnownSources:
         async for told in follow(bus, subjects.SOURCES, subjects.ALL_SOURCES):
             self.take(told)
 
-    def take(self, told: Tailed) -> None:
+    def take(self, told: Followed) -> None:
         """Take in one message of SOURCES."""
         if told.data is None:
             self._is_read = True

@@ -2,7 +2,7 @@
 
 Ack only after the handler returned, that is, after its effect is durable. While it runs, the broker hears
 three times within ``ack_wait`` that work goes on. ``Transient`` brings the message back after a growing
-delay, ``NotNow`` without counting the attempt; ``Terminal`` and the last attempt leave a dead letter.
+delay, ``Deferred`` without counting the attempt; ``Terminal`` and the last attempt leave a dead letter.
 
 Pulls are immediate (``no_wait``) and never linger: a core subscription to the stage's subjects rings when a
 command is published, and a slow poll finds redeliveries. So a lost connection leaves no pull to wait out, and
@@ -32,9 +32,9 @@ from shared.bus.streams import job_consumer
 from shared.bus.subjects import Priority, Stage
 from shared.errors import (
     BrokerUnavailable,
+    Deferred,
     GexlakeError,
     MalformedMessage,
-    NotNow,
     Terminal,
     Transient,
 )
@@ -170,7 +170,7 @@ class Worker:
         try:
             command = self._read(message)
         except MalformedMessage as error:
-            await dead_letters.bury(self._bus, message, error)
+            await dead_letters.dead_letter(self._bus, message, error)
             log.warning("message_malformed", subject=message.subject, error=str(error))
             await _settle(message, "term")
             return
@@ -203,7 +203,7 @@ class Worker:
             await self._handle(command)
         except BrokerUnavailable:
             raise
-        except NotNow as error:
+        except Deferred as error:
             await self._put_off(message, command, error)
         except Terminal as error:
             tally = await self._attempts.tally(command)
@@ -216,7 +216,7 @@ class Worker:
         else:
             await _settle(message, "ack")
 
-    async def _put_off(self, message: Msg, command: Command, error: NotNow) -> None:
+    async def _put_off(self, message: Msg, command: Command, error: Deferred) -> None:
         tally = (await self._attempts.tally(command)).with_wait()
         delay_s = error.retry_after_s
         if delay_s is None:
@@ -241,7 +241,7 @@ class Worker:
     async def _give_up(
         self, message: Msg, command: Command, error: Exception, tally: Tally, then: str = ""
     ) -> None:
-        letter = await dead_letters.bury(self._bus, message, error)
+        letter = await dead_letters.dead_letter(self._bus, message, error)
         failed = self._failed(command, error, tally, then, final=True)
         await self._bus.announce(failed.model_copy(update={"dead_letter_seq": letter.seq}))
         log.error("job_failed", error=_text(error), failures=tally.failures, dead_letter=letter.seq)

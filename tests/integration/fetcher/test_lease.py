@@ -11,8 +11,8 @@ from datetime import date
 import pytest
 
 from services.fetcher.gexbot import lease_nats
-from services.fetcher.gexbot.errors import TurnTaken
-from services.fetcher.gexbot.lease_nats import VendorTurns
+from services.fetcher.gexbot.errors import LeaseTaken
+from services.fetcher.gexbot.lease_nats import VendorLease
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.gexbot.partition import Partition
@@ -38,13 +38,13 @@ async def taken(bus: Bus) -> int:
 async def test_two_fetchers_never_ask_within_a_pause_of_one_another(bus: Bus, other_bus: Bus) -> None:
     spans: list[tuple[float, float]] = []
 
-    async def ask(turns: VendorTurns) -> None:
+    async def ask(turns: VendorLease) -> None:
         async with turns.turn(DAY):
             began = time.monotonic()
             await asyncio.sleep(0.05)  # the way to the vendor and back
             spans.append((began, time.monotonic()))
 
-    async with VendorTurns(bus, PAUSE_S) as here, VendorTurns(other_bus, PAUSE_S) as there:
+    async with VendorLease(bus, PAUSE_S) as here, VendorLease(other_bus, PAUSE_S) as there:
         await asyncio.gather(*(ask(turns) for turns in (here, there) * 3))
     assert len(spans) == 6
     assert all(later[0] - earlier[1] >= PAUSE_S for earlier, later in itertools.pairwise(spans))
@@ -56,21 +56,21 @@ async def test_the_pause_is_the_second_of_the_vendors_rule() -> None:
 
 
 async def test_another_ticker_or_endpoint_does_not_wait(bus: Bus) -> None:
-    async with VendorTurns(bus, pause_s=0.0, wait_s=0.0) as turns, turns.turn(DAY):
+    async with VendorLease(bus, pause_s=0.0, wait_s=0.0) as turns, turns.turn(DAY):
         for other in OTHERS:
             async with turns.turn(other):
                 assert await taken(bus) >= 2
 
 
 async def test_who_waits_too_long_is_put_off(bus: Bus) -> None:
-    async with VendorTurns(bus, pause_s=0.0, wait_s=0.1) as turns, turns.turn(DAY):
-        with pytest.raises(TurnTaken, match="NQ_NDX gex_zero"):
+    async with VendorLease(bus, pause_s=0.0, wait_s=0.1) as turns, turns.turn(DAY):
+        with pytest.raises(LeaseTaken, match="NQ_NDX gex_zero"):
             async with turns.turn(DAY):
                 pytest.fail("two had the turn at once")
 
 
 async def test_an_error_within_a_turn_gives_it_back(bus: Bus) -> None:
-    async with VendorTurns(bus, pause_s=0.0) as turns:
+    async with VendorLease(bus, pause_s=0.0) as turns:
         with pytest.raises(LookupError):
             async with turns.turn(DAY):
                 raise LookupError
@@ -83,20 +83,20 @@ async def test_the_turn_of_a_fetcher_that_died_ends_by_itself(
     """Nothing is left to give the turn back, and even the broker is killed meanwhile."""
     monkeypatch.setattr(lease_nats, "HELD_AT_MOST_S", 3)
     async with connected(settings, "dead") as dead:
-        await VendorTurns(dead)._wait_for(DAY)
+        await VendorLease(dead)._wait_for(DAY)
     nats_server.kill()
     nats_server.start()
-    async with connected(settings, "next") as bus, VendorTurns(bus, pause_s=0.0) as turns:
+    async with connected(settings, "next") as bus, VendorLease(bus, pause_s=0.0) as turns:
         assert await taken(bus) == 1
         async with turns.turn(DAY):
             assert await taken(bus) == 1
 
 
 async def test_a_turn_that_has_ended_meanwhile_is_not_taken_from_its_next_owner(bus: Bus) -> None:
-    async with VendorTurns(bus, pause_s=0.0) as turns:
+    async with VendorLease(bus, pause_s=0.0) as turns:
         async with turns.turn(DAY):
             await bus.js.purge_stream(subjects.TURNS)
-            other = VendorTurns(bus)
+            other = VendorLease(bus)
             await other._wait_for(DAY)
         await asyncio.gather(*turns._ending)
         assert await taken(bus) == 1

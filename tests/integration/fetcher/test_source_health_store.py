@@ -11,16 +11,16 @@ from types import SimpleNamespace
 import pytest
 
 from services.fetcher.errors import (
+    CircuitOpenError,
     FileIncomplete,
     SourceBusy,
-    SourceLeftAlone,
     SourceMissing,
     SourceUnavailable,
     StagingFull,
 )
 from services.fetcher.health import source_health_nats
 from services.fetcher.health.circuit_breaker import BreakerRules
-from services.fetcher.health.source_health_nats import SourceRecords
+from services.fetcher.health.source_health_nats import SourceHealthStore
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.process.settings import Settings
@@ -52,9 +52,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def records(bus: Bus, clock: Clock) -> SourceRecords:
+def records(bus: Bus, clock: Clock) -> SourceHealthStore:
     bus.clock = clock
-    return SourceRecords(bus, RULES)
+    return SourceHealthStore(bus, RULES)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ async def other_bus(settings: Settings, clock: Clock) -> AsyncIterator[Bus]:
         yield bus
 
 
-async def ask(records: SourceRecords, error: Exception | None = None, url: str = URL) -> None:
+async def ask(records: SourceHealthStore, error: Exception | None = None, url: str = URL) -> None:
     """Make a request that ends with ``error``."""
     async with records.asking(url) as asking:
         if error is not None:
@@ -72,20 +72,20 @@ async def ask(records: SourceRecords, error: Exception | None = None, url: str =
         await asking.answered()
 
 
-async def break_off(records: SourceRecords) -> None:
+async def break_off(records: SourceHealthStore) -> None:
     """Make a request that is answered, and then broken off."""
     async with records.asking(URL) as asking:
         await asking.answered()
         raise FileIncomplete(HOST, 5, 10)
 
 
-async def fail(records: SourceRecords, times: int = 1, url: str = URL) -> None:
+async def fail(records: SourceHealthStore, times: int = 1, url: str = URL) -> None:
     for _ in range(times):
         with pytest.raises(SourceBusy):
             await ask(records, SourceBusy(HOST, 503), url)
 
 
-async def fail_until_one_may_try(records: SourceRecords, clock: Clock) -> None:
+async def fail_until_one_may_try(records: SourceHealthStore, clock: Clock) -> None:
     """Have the source left alone, and that time pass."""
     await fail(records, RULES.failures)
     clock.go_on(30)
@@ -96,7 +96,7 @@ async def record_of(bus: Bus, base_url: str = HOST) -> SourceRecord:
     return SourceRecord.model_validate_json(message.data or b"")
 
 
-async def test_requests_are_counted_by_how_they_ended(bus: Bus, records: SourceRecords) -> None:
+async def test_requests_are_counted_by_how_they_ended(bus: Bus, records: SourceHealthStore) -> None:
     await ask(records)
     with pytest.raises(SourceMissing):
         await ask(records, SourceMissing(HOST, "it answered 404"))
@@ -109,7 +109,7 @@ async def test_requests_are_counted_by_how_they_ended(bus: Bus, records: SourceR
 
 
 async def test_waiting_before_a_request_is_no_part_of_its_response_time(
-    bus: Bus, records: SourceRecords, monkeypatch: pytest.MonkeyPatch
+    bus: Bus, records: SourceHealthStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = iter((100.0, 105.0, 105.25))
     monkeypatch.setattr(source_health_nats, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
@@ -119,7 +119,9 @@ async def test_waiting_before_a_request_is_no_part_of_its_response_time(
     assert (await record_of(bus)).mean_response_s == 0.25
 
 
-async def test_one_message_a_source_is_kept_and_none_holds_a_query(bus: Bus, records: SourceRecords) -> None:
+async def test_one_message_a_source_is_kept_and_none_holds_a_query(
+    bus: Bus, records: SourceHealthStore
+) -> None:
     for _ in range(3):
         await ask(records)
     await ask(records, url="https://hist.gexbot.com:8443/day.json?sig=secret-signature")
@@ -130,39 +132,39 @@ async def test_one_message_a_source_is_kept_and_none_holds_a_query(bus: Bus, rec
 
 
 async def test_no_request_is_lost_when_fetchers_count_at_the_same_time(
-    bus: Bus, other_bus: Bus, records: SourceRecords
+    bus: Bus, other_bus: Bus, records: SourceHealthStore
 ) -> None:
-    both = (records, SourceRecords(other_bus, RULES))
+    both = (records, SourceHealthStore(other_bus, RULES))
     await asyncio.gather(*(ask(each) for each in both for _ in range(16)))
     assert (await record_of(bus)).requests == 32
 
 
 async def test_a_source_given_up_on_is_left_alone_by_all_fetchers_and_after_a_restart(
-    other_bus: Bus, records: SourceRecords, clock: Clock
+    other_bus: Bus, records: SourceHealthStore, clock: Clock
 ) -> None:
     await fail(records, RULES.failures)
     with pytest.raises(
-        SourceLeftAlone, match=r"3 times in a row and is left alone until 17:00:30 UTC"
+        CircuitOpenError, match=r"3 times in a row and is left alone until 17:00:30 UTC"
     ) as raised:
-        await ask(SourceRecords(other_bus, RULES))
+        await ask(SourceHealthStore(other_bus, RULES))
     assert raised.value.retry_after_s == 30
     await ask(records, url="https://hist.gexbot.com/day.json")
     clock.go_on(30)
-    await ask(SourceRecords(other_bus, RULES))
+    await ask(SourceHealthStore(other_bus, RULES))
 
 
 async def test_one_of_all_fetchers_tries_the_source_again(
-    bus: Bus, other_bus: Bus, records: SourceRecords, clock: Clock
+    bus: Bus, other_bus: Bus, records: SourceHealthStore, clock: Clock
 ) -> None:
     await fail_until_one_may_try(records, clock)
-    both = (records, SourceRecords(other_bus, RULES))
+    both = (records, SourceHealthStore(other_bus, RULES))
     over = asyncio.Event()
 
-    async def try_it(records: SourceRecords) -> str:
+    async def try_it(records: SourceHealthStore) -> str:
         try:
             async with records.asking(URL):
                 await over.wait()
-        except SourceLeftAlone:
+        except CircuitOpenError:
             return "put off"
         return "tried"
 
@@ -174,11 +176,11 @@ async def test_one_of_all_fetchers_tries_the_source_again(
 
 
 async def test_others_follow_as_soon_as_the_trying_request_is_answered(
-    bus: Bus, records: SourceRecords, clock: Clock
+    bus: Bus, records: SourceHealthStore, clock: Clock
 ) -> None:
     await fail_until_one_may_try(records, clock)
     async with records.asking(URL) as asking:
-        with pytest.raises(SourceLeftAlone):
+        with pytest.raises(CircuitOpenError):
             await ask(records)
         await asking.answered()
         await ask(records)
@@ -186,10 +188,10 @@ async def test_others_follow_as_soon_as_the_trying_request_is_answered(
 
 
 async def test_a_trying_request_that_fails_leaves_the_source_alone_for_longer(
-    bus: Bus, records: SourceRecords, clock: Clock
+    bus: Bus, records: SourceHealthStore, clock: Clock
 ) -> None:
     await fail_until_one_may_try(records, clock)
-    with pytest.raises(SourceLeftAlone) as raised:
+    with pytest.raises(CircuitOpenError) as raised:
         await ask(records, SourceUnavailable(HOST, "could not be reached"))
     assert raised.value.retry_after_s == 60
     assert isinstance(raised.value.__context__, SourceUnavailable)
@@ -199,7 +201,7 @@ async def test_a_trying_request_that_fails_leaves_the_source_alone_for_longer(
 
 
 async def test_a_trying_request_that_is_answered_is_an_attempt(
-    bus: Bus, records: SourceRecords, clock: Clock
+    bus: Bus, records: SourceHealthStore, clock: Clock
 ) -> None:
     """It may be this one file that the source cannot give, and its ``Retry-After`` is obeyed."""
     await fail_until_one_may_try(records, clock)
@@ -210,7 +212,7 @@ async def test_a_trying_request_that_is_answered_is_an_attempt(
 
 
 async def test_a_trying_request_that_breaks_off_after_the_source_has_answered_is_an_attempt(
-    bus: Bus, records: SourceRecords, clock: Clock
+    bus: Bus, records: SourceHealthStore, clock: Clock
 ) -> None:
     await fail_until_one_may_try(records, clock)
     with pytest.raises(FileIncomplete):
@@ -219,7 +221,7 @@ async def test_a_trying_request_that_breaks_off_after_the_source_has_answered_is
 
 
 async def test_trouble_of_our_own_lets_another_request_try_the_source(
-    records: SourceRecords, clock: Clock, bus: Bus
+    records: SourceHealthStore, clock: Clock, bus: Bus
 ) -> None:
     await fail_until_one_may_try(records, clock)
     for _ in range(2):
@@ -231,7 +233,7 @@ async def test_trouble_of_our_own_lets_another_request_try_the_source(
 
 
 async def test_a_trying_request_whose_fetcher_is_stopped_lets_another_one_try_at_once(
-    records: SourceRecords, clock: Clock, bus: Bus
+    records: SourceHealthStore, clock: Clock, bus: Bus
 ) -> None:
     await fail_until_one_may_try(records, clock)
     asked = asyncio.Event()
@@ -250,14 +252,14 @@ async def test_a_trying_request_whose_fetcher_is_stopped_lets_another_one_try_at
     await ask(records)
 
 
-async def test_a_record_that_cannot_be_read_is_begun_anew(bus: Bus, records: SourceRecords) -> None:
+async def test_a_record_that_cannot_be_read_is_begun_anew(bus: Bus, records: SourceHealthStore) -> None:
     await bus.js.publish(subjects.source(HOST), b'{"requests": "many"}')
     await ask(records)
     assert (await record_of(bus)).requests == 1
 
 
 async def test_an_operator_who_purges_the_records_has_every_source_asked_at_once(
-    bus: Bus, records: SourceRecords
+    bus: Bus, records: SourceHealthStore
 ) -> None:
     await fail(records, RULES.failures)
     await bus.js.purge_stream(subjects.SOURCES)
@@ -266,7 +268,7 @@ async def test_an_operator_who_purges_the_records_has_every_source_asked_at_once
 
 
 async def test_a_file_is_not_lost_over_a_record_that_cannot_be_written(
-    bus: Bus, records: SourceRecords
+    bus: Bus, records: SourceHealthStore
 ) -> None:
     async with records.asking(URL):
         await bus.js.delete_stream(subjects.SOURCES)

@@ -8,7 +8,7 @@ import pytest
 
 from services.fetcher.errors import SourceBusy
 from services.fetcher.health.circuit_breaker import BreakerRules
-from services.fetcher.health.source_health_nats import SourceRecords
+from services.fetcher.health.source_health_nats import SourceHealthStore
 from services.intake.settings import IntakeSettings
 from shared.bus.connection import Bus
 from simulator.nats_server import NatsServer
@@ -22,7 +22,7 @@ SOURCE = "https://hist.gex.bot"
 async def ask(bus: Bus, *errors: Exception | None) -> None:
     for error in errors:
         try:
-            async with SourceRecords(bus, RULES).asking(SIGNED_URL):
+            async with SourceHealthStore(bus, RULES).asking(SIGNED_URL):
                 if error is not None:
                     raise error
         except SourceBusy:

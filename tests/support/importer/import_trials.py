@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
 from services.importer.imports.replace import replace_partition
-from services.importer.imports.task import Source, StagedFile
+from services.importer.imports.task import ImportTask, StagedFile
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import Interruption, quoted
 from services.importer.reader import arrow_stream
@@ -92,11 +92,11 @@ class _NoLedger:
         """Leave the ledger alone."""
 
 
-def _staged(lake: LakeOnDisk, file: HistoryFile) -> Source:
+def _staged(lake: LakeOnDisk, file: HistoryFile) -> ImportTask:
     path = lake.lake.paths.staged(TICKER, _ENDPOINT, "history.json.gz" if file.packed else "history.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(file.data)
-    return Source(
+    return ImportTask(
         file=StagedFile(path.name, path),
         endpoint=_ENDPOINT,
         ticker=TICKER,

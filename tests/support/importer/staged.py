@@ -9,7 +9,7 @@ from typing import Final
 import pyarrow as pa
 import pytest
 
-from services.importer.imports.task import Source, StagedFile
+from services.importer.imports.task import ImportTask, StagedFile
 from services.importer.lake.statements import Interruption
 from services.importer.reader import arrow_stream
 from services.importer.reader.arrow_stream import StagedTable
@@ -25,8 +25,8 @@ def text_of(*fields: str) -> bytes:
     return f"[{','.join(f'{{{HEAD}{text}}}' for text in fields)}]".encode()
 
 
-def source_of(path: Path, endpoint: str = "gex_zero") -> Source:
-    return Source(
+def source_of(path: Path, endpoint: str = "gex_zero") -> ImportTask:
+    return ImportTask(
         file=StagedFile(path.name, path),
         endpoint=endpoint,
         ticker="NQ_NDX",

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from services.intake.api.context import Parts
+from services.intake.api.context import AppContext
 from services.intake.server_uvicorn import listen
 from services.intake.settings import IntakeSettings
 from services.intake.wiring import serve_parts, wire
@@ -35,7 +35,7 @@ SIGNED_URL = f"{DAY_URL}?sig=S3CRET-one&se=2025"
 class RunningIntake:
     """An intake that listens, and a client of it."""
 
-    parts: Parts
+    parts: AppContext
     http: httpx.AsyncClient
 
     async def post(self, body: Any, **options: Any) -> httpx.Response:

@@ -11,7 +11,7 @@ import pytest
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.envelope import decode
-from shared.bus.follower import _WAIT_S, Tailed, follow
+from shared.bus.follower import _WAIT_S, Followed, follow
 from shared.bus.messages import JobStarted
 from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable
@@ -21,8 +21,8 @@ from tests.support.values import a_job
 
 
 @contextlib.asynccontextmanager
-async def following(bus: Bus, subject: str = subjects.ALL_EVENTS) -> AsyncIterator[list[Tailed]]:
-    told: list[Tailed] = []
+async def following(bus: Bus, subject: str = subjects.ALL_EVENTS) -> AsyncIterator[list[Followed]]:
+    told: list[Followed] = []
 
     async def read() -> None:
         async for item in follow(bus, subjects.EVENTS, subject):
@@ -50,7 +50,7 @@ async def announce_at_last(bus: Bus, start: int) -> None:
     await eventually(announced)
 
 
-def starts(told: list[Tailed]) -> list[int | None]:
+def starts(told: list[Followed]) -> list[int | None]:
     """The starts in the order told; None for the news that the end was reached."""
     seen: list[int | None] = []
     for item in told:

@@ -19,7 +19,7 @@ from shared.bus.follower import follow
 from shared.bus.messages import FetchFile, JobFailed, JobRequested
 from shared.bus.streams import FACTS_KEPT
 from shared.bus.subjects import Priority, Stage
-from shared.errors import BrokerUnavailable, NotNow, Terminal, Transient
+from shared.errors import BrokerUnavailable, Deferred, Terminal, Transient
 from shared.job_states import JobStates, Status
 from simulator.nats_server import NatsServer
 from tests.support.poll import eventually
@@ -108,7 +108,7 @@ async def test_the_third_failure_of_a_transient_error_is_a_dead_letter(bus: Bus,
     assert (tried, failed.failures, failed.final) == (3, 3, True)
 
 
-class NoRoom(NotNow):
+class NoRoom(Deferred):
     """A full disk, of which the test does not wait long for the end."""
 
     longest_pause_s = 0.01
@@ -172,7 +172,7 @@ async def test_a_job_that_is_put_off_again_and_again_does_not_push_the_facts_of_
 
 
 async def test_work_that_is_put_off_until_a_known_time_is_not_tried_before_it(bus: Bus) -> None:
-    busy = NotNow("the source is left alone")
+    busy = Deferred("the source is left alone")
     busy.retry_after_s = 0.8
     tried: list[float] = []
 

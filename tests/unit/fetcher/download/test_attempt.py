@@ -26,7 +26,7 @@ from services.fetcher.errors import (
     StagingFull,
 )
 from services.fetcher.sources.source import Body, Held
-from shared.errors import NotNow
+from shared.errors import Deferred
 from shared.paths import is_partial
 from tests.support.poll import eventually
 from tests.support.values import a_job
@@ -165,5 +165,5 @@ async def test_a_disk_that_does_not_take_the_file_is_named_with_the_reason(
     with pytest.raises(StagingFailed, match=rf"day\.json cannot be staged: {os.strerror(code)}") as raised:
         await fetch(source, final)
     assert type(raised.value) is trouble
-    assert isinstance(raised.value, NotNow) == (code == errno.ENOSPC)
+    assert isinstance(raised.value, Deferred) == (code == errno.ENOSPC)
     assert not final.exists()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.fetcher.health.circuit_breaker import (
     Ask,
     BreakerRules,
-    LeaveAlone,
+    CircuitOpen,
     after_a_failure,
     after_a_success,
     after_an_answer,
@@ -54,7 +54,7 @@ def test_a_source_that_works_is_asked_by_everybody() -> None:
 def test_the_third_failure_in_a_row_is_one_too_many() -> None:
     twice = failed(failed(NEW))
     assert may_ask(twice, NOON, RULES) == Ask()
-    assert may_ask(failed(twice), NOON, RULES) == LeaveAlone(at(30), is_tried=False)
+    assert may_ask(failed(twice), NOON, RULES) == CircuitOpen(at(30), is_tried=False)
 
 
 def test_failures_with_a_success_between_them_are_not_in_a_row() -> None:
@@ -65,7 +65,7 @@ def test_failures_with_a_success_between_them_are_not_in_a_row() -> None:
 
 def test_one_request_tries_the_source_and_the_others_wait_for_it() -> None:
     record = claimed(given_up(), 30)
-    assert may_ask(record, at(31), RULES) == LeaveAlone(at(50), is_tried=True)
+    assert may_ask(record, at(31), RULES) == CircuitOpen(at(50), is_tried=True)
 
 
 def test_another_one_tries_when_the_first_was_never_heard_of_again() -> None:
@@ -134,6 +134,6 @@ def test_whatever_happens_the_source_is_asked_again_in_time(steps: list[tuple[st
             case _:
                 pass
         verdict = may_ask(record, at(clock), RULES)
-        if isinstance(verdict, LeaveAlone):
+        if isinstance(verdict, CircuitOpen):
             assert verdict.until <= at(clock + RULES.longest_pause_s)
     assert isinstance(may_ask(record, at(clock + RULES.longest_pause_s), RULES), Ask)

@@ -21,7 +21,7 @@ from services.fetcher.errors import (
     UnusableAnswer,
     not_staged,
 )
-from services.fetcher.gexbot.errors import NoHistory, NoSignedUrl, TurnTaken, VendorKeyMissing, VendorRefused
+from services.fetcher.gexbot.errors import LeaseTaken, NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
 from services.fetcher.health.source_outcomes import Outcome, counted, outcome_of
 from shared.errors import BrokerUnavailable, StreamFull
 from shared.gexbot.partition import Partition
@@ -46,7 +46,7 @@ NEW = SourceRecord(base_url=HOST)
         (VendorRefused(HOST, DAY, 403), Outcome.ANSWERED),
         (NoSignedUrl(HOST, "a web page"), Outcome.UNUSABLE),
         (VendorKeyMissing(HOST), None),
-        (TurnTaken("NQ_NDX", "gex_zero"), None),
+        (LeaseTaken("NQ_NDX", "gex_zero"), None),
         (SourceUnavailable(HOST, "could not be reached"), Outcome.FAILED),
         (SourceBusy(HOST, 503), Outcome.FAILED),
         (FileIncomplete(HOST, 1, 2), Outcome.FAILED),

@@ -27,7 +27,7 @@ from services.importer.lake.writer_thread import WriterThread
 from services.importer.settings import ImporterSettings
 from shared.bus.connection import Bus
 from shared.bus.messages import Event, ImportFile, PartitionImported
-from shared.errors import BrokerUnavailable, CannotStart, NotNow
+from shared.errors import BrokerUnavailable, CannotStart, Deferred
 from tests.support.importer.full_disk import own_files_limited
 from tests.support.importer.lake import LakeOnDisk, a_record, records
 from tests.support.values import NOON, a_job
@@ -94,7 +94,7 @@ async def test_an_import_that_finds_the_disk_full_says_so_and_changes_nothing(la
     larger = lake.stage(noise(300), a_job(generation=2))
     with own_files_limited(ROOM_BYTES), pytest.raises(DiskFull, match="free some on the disk") as full:
         await import_into(lake, Answering(), larger)
-    assert isinstance(full.value, NotNow)
+    assert isinstance(full.value, Deferred)
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(5,)]
     await import_into(lake, Answering(), larger)
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(300,)]
@@ -165,7 +165,7 @@ def test_a_lake_that_finds_the_disk_full_when_it_is_made_says_so_in_one_line_and
 def test_other_trouble_of_the_disk_counts_as_an_attempt(lake: LakeOnDisk) -> None:
     with pytest.raises(StorageTrouble) as trouble, lake.lake.writing():
         raise duckdb.IOException("Could not write file: Input/output error")
-    assert not isinstance(trouble.value, NotNow)
+    assert not isinstance(trouble.value, Deferred)
 
 
 async def test_the_trouble_with_the_broker_reaches_the_worker_as_what_it_is(lake: LakeOnDisk) -> None:

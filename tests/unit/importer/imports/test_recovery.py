@@ -22,7 +22,7 @@ from services.importer.lake.parquet import sha256_of
 from services.importer.lake.statements import Interruption
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import record
-from services.importer.rules import Rules
+from services.importer.rules import ImportLimits
 from shared.bus.connection import Bus
 from shared.bus.messages import ImportFile, JobFailed, PartitionImported
 from shared.bus.subjects import Stage
@@ -305,7 +305,7 @@ def test_closing_ends_the_queries_that_run(lake: LakeOnDisk) -> None:
 
 
 async def test_an_import_that_takes_too_long_is_interrupted_and_leaves_nothing(lake: LakeOnDisk) -> None:
-    work = partial_of(bring_in, lake.stage(records(5)), lake.lake, clock=lambda: NOON, rules=Rules())
+    work = partial_of(bring_in, lake.stage(records(5)), lake.lake, clock=lambda: NOON, rules=ImportLimits())
     writer = WriterThread()
 
     def slow(interruption: Interruption) -> object:

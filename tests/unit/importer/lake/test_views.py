@@ -220,7 +220,7 @@ def make_lake_of_version_2(settings_database: Path) -> None:
     with duckdb.connect(str(settings_database), config={"storage_compatibility_version": "v1.4.0"}) as old:
         old.execute("CREATE TABLE schema_migrations (name VARCHAR NOT NULL, applied_at TIMESTAMPTZ)")
         for name in ("0001_history.sql", "0002_live.sql"):
-            old.execute((ROOT / "services/importer/migrations" / name).read_text())
+            old.execute((ROOT / "services/importer/lake/migrations" / name).read_text())
             old.execute("INSERT INTO schema_migrations VALUES (?, now())", [name])
         old.execute("CREATE VIEW parquet_gex_strikes AS SELECT * FROM gex_strikes WHERE false")
         old.execute(
@@ -266,7 +266,7 @@ def test_a_migration_that_fails_leaves_the_old_lake_to_be_migrated_the_next_time
 
 
 def old_ones() -> list[Path]:
-    return sorted((ROOT / "services/importer/migrations").glob("000[12]_*.sql"))
+    return sorted((ROOT / "services/importer/lake/migrations").glob("000[12]_*.sql"))
 
 
 def test_lake_sql_shows_others_the_same_history(

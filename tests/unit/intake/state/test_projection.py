@@ -16,7 +16,7 @@ from services.intake.state.sources_view import KnownSources
 from services.intake.state.status import BrokerFacts, view_status
 from shared.bus import subjects
 from shared.bus.envelope import Envelope
-from shared.bus.follower import Tailed
+from shared.bus.follower import Followed
 from shared.bus.messages import Event, FileStaged, JobRequested, JobStarted
 from shared.bus.presence import Heartbeat
 from shared.bus.progress import Progress
@@ -48,8 +48,8 @@ def projection(clock: Clock, metrics: Metrics) -> Projection:
     return Projection(clock, metrics)
 
 
-def told(event: Event, at: datetime = NOON) -> Tailed:
-    return Tailed(1, event.subject, Envelope.seal(event, at).encode())
+def told(event: Event, at: datetime = NOON) -> Followed:
+    return Followed(1, event.subject, Envelope.seal(event, at).encode())
 
 
 def requested(**changes: object) -> JobRequested:
@@ -80,13 +80,13 @@ def test_jobs_are_refused_until_events_have_been_read_to_their_end(projection: P
     projection._on_event(told(requested()))
     with pytest.raises(NotReady, match="not yet read"):
         projection.require_rebuilt()
-    projection._on_event(Tailed(1, "", None))
+    projection._on_event(Followed(1, "", None))
     projection.require_rebuilt()
     assert projection.job(a_job().job_id) is not None
 
 
 def test_a_message_of_a_later_version_is_passed_over(projection: Projection) -> None:
-    projection._on_event(Tailed(1, "gex.event.job.requested.x", b'{"type": "gex.event.v9.new"}'))
+    projection._on_event(Followed(1, "gex.event.job.requested.x", b'{"type": "gex.event.v9.new"}'))
     assert projection.jobs == ()
 
 
@@ -139,7 +139,7 @@ def test_only_what_happens_while_intake_runs_is_counted(
 ) -> None:
     before = a_job(ticker="SPX")
     projection._on_event(told(staged().model_copy(update={"job": before})))
-    projection._on_event(Tailed(1, "", None))
+    projection._on_event(Followed(1, "", None))
     projection._on_event(told(requested()))
     projection._on_event(told(JobStarted(job=a_job(), stage=Stage.FETCH, start=1)))
     projection._on_event(told(staged(), NOON + timedelta(seconds=3)))

@@ -13,7 +13,7 @@ from services.intake.errors import NotReady
 from services.intake.state.source_metrics import SourceMetrics
 from services.intake.state.sources_view import KnownSources, view_circuit, view_source
 from shared.bus import subjects
-from shared.bus.follower import Tailed
+from shared.bus.follower import Followed
 from shared.sources.record import Circuit, SourceRecord
 from tests.support.values import NOON
 
@@ -30,8 +30,8 @@ RECORD = SourceRecord(
 LEFT_ALONE = RECORD.model_copy(update={"failures_in_a_row": 5, "open_until": NOON + timedelta(seconds=30)})
 
 
-def told(record: SourceRecord) -> Tailed:
-    return Tailed(1, subjects.source(record.base_url), record.model_dump_json().encode())
+def told(record: SourceRecord) -> Followed:
+    return Followed(1, subjects.source(record.base_url), record.model_dump_json().encode())
 
 
 def test_a_source_is_shown_in_the_shape_of_a_data_source() -> None:
@@ -68,7 +68,7 @@ def test_sources_are_refused_until_all_records_are_read() -> None:
     sources.take(told(RECORD))
     with pytest.raises(NotReady, match="not yet read"):
         sources.require_read()
-    sources.take(Tailed(1, "", None))
+    sources.take(Followed(1, "", None))
     sources.require_read()
 
 
@@ -77,7 +77,7 @@ def test_the_newest_record_of_each_source_counts_and_unreadable_ones_are_passed_
     other = SourceRecord(base_url="https://api.gex.bot")
     for each in (RECORD, other, LEFT_ALONE):
         sources.take(told(each))
-    sources.take(Tailed(4, subjects.source(SOURCE), b'{"requests": "many"}'))
+    sources.take(Followed(4, subjects.source(SOURCE), b'{"requests": "many"}'))
     assert sources.records == (other, LEFT_ALONE)
     assert [view_circuit(each, NOON).circuit for each in sources.records] == [Circuit.CLOSED, Circuit.OPEN]
 

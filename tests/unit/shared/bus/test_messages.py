@@ -27,7 +27,7 @@ from shared.bus.messages import (
     Payload,
     job_id_of,
 )
-from shared.bus.subjects import Priority, Stage, What
+from shared.bus.subjects import EventType, Priority, Stage
 from shared.errors import MalformedMessage
 from tests.support.repository import GOLDEN
 from tests.support.values import BASE_URL, a_fetch, a_job, a_skip, an_import
@@ -202,7 +202,7 @@ def test_the_subject_is_that_of_the_message(kind: str) -> None:
 
 def test_events_tell_every_kind_of_fact() -> None:
     told = {payload.WHAT for payload in PAYLOADS.values() if issubclass(payload, messages.Event)}
-    assert told == set(What)
+    assert told == set(EventType)
     assert {command.STAGE for command in COMMANDS.values()} == set(Stage)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bus import subjects
-from shared.bus.subjects import CommandSubject, Priority, Stage, What
+from shared.bus.subjects import CommandSubject, EventType, Priority, Stage
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
@@ -73,7 +73,7 @@ def test_names_are_those_of_the_design() -> None:
     assert subjects.commands(Stage.FETCH) == "gex.job.fetch.>"
     assert subjects.commands(Stage.IMPORT, Priority.LOW) == "gex.job.import.low.>"
     assert subjects.durable(Stage.IMPORT, Priority.CRITICAL) == "import_critical"
-    assert subjects.event(What.STAGED, job_id) == f"gex.event.job.staged.{job_id}"
+    assert subjects.event(EventType.STAGED, job_id) == f"gex.event.job.staged.{job_id}"
     assert subjects.dead("gex.job.fetch.low.SPX") == "gex.dead.gex.job.fetch.low.SPX"
     assert subjects.heartbeat("fetcher") == "gex.heartbeat.fetcher"
     assert subjects.ping("fetcher") == "$SRV.PING.fetcher"

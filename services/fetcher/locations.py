@@ -15,8 +15,8 @@ import structlog
 
 from services.fetcher.errors import SignatureRejected, SourceRefused
 from services.fetcher.gexbot.errors import FreshUrlRejected, OtherApi
-from services.fetcher.gexbot.lease_nats import VendorTurns
-from services.fetcher.health.source_health_nats import SourceRecords
+from services.fetcher.gexbot.lease_nats import VendorLease
+from services.fetcher.health.source_health_nats import SourceHealthStore
 from services.fetcher.sources.response_policy import host_of
 from shared.gexbot.partition import Partition
 from shared.gexbot.source_name import parse_source_name, vendor_name
@@ -58,7 +58,9 @@ class Locations:
         records: hear how the API answers, as of any source.
     """
 
-    def __init__(self, api: VendorApi, vendor: AskVendor, turns: VendorTurns, records: SourceRecords) -> None:
+    def __init__(
+        self, api: VendorApi, vendor: AskVendor, turns: VendorLease, records: SourceHealthStore
+    ) -> None:
         self._api = api
         self._vendor = vendor
         self._turns = turns
