@@ -15,7 +15,7 @@ from tests.support.poll import eventually
 from tests.support.repository import ROOT
 
 PROGRAM = """
-from shared.failpoints import failpoint
+from shared.process.failpoints import failpoint
 failpoint("tester.before")
 print("between", flush=True)
 failpoint("tester.here")
