@@ -159,10 +159,10 @@ async def _queue(bus: Bus, command: ImportFile) -> None:
     """Tell and ask for all that intake and fetcher would have."""
     job = command.job
     if job.generation == 1:  # a later one would supersede those before it
-        await bus.announce(JobRequested(job=job, command_seq=1, url_sha256=command.sha256))
-    sent = await bus.send(command)
+        await bus.publish_event(JobRequested(job=job, command_seq=1, url_sha256=command.sha256))
+    sent = await bus.publish_command(command)
     staged = {"staged_path": command.staged_path, "size_bytes": command.size_bytes, "sha256": command.sha256}
-    await bus.announce(FileStaged(job=job, command_seq=sent.seq, **staged))
+    await bus.publish_event(FileStaged(job=job, command_seq=sent.seq, **staged))
 
 
 async def _ask_until_imported(bus: Bus, stack: Stack, job: Job, jobs: int) -> list[float]:

@@ -97,7 +97,7 @@ class Fetching:
             await bus.client.flush()
             began = perf_counter()
             for command in commands:
-                await bus.send(command)
+                await bus.publish_command(command)
             try:
                 async with asyncio.timeout(_WITHIN_S):
                     await _all_staged(facts, {command.job.job_id for command in commands}, sha256)

@@ -16,7 +16,7 @@ import httpx
 
 from services.fetcher.download.ranges import length
 from services.fetcher.sockets_httpcore import SocketStream
-from services.fetcher.sources.http_errors import translated
+from services.fetcher.sources.http_errors import translate_errors
 from services.fetcher.sources.source import Chunk
 
 _BLOCK_BYTES: Final = 1024 * 1024
@@ -37,7 +37,7 @@ async def chunks(response: httpx.Response, host: str) -> AsyncGenerator[Chunk, N
     missing = None if "Transfer-Encoding" in response.headers else length(response.headers)
     parsed = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
     # The parser is closed in the end and not before: it takes the connection with it.
-    with translated(host):
+    with translate_errors(host):
         async with aclosing(parsed):
             async for chunk in parsed:
                 yield chunk

@@ -53,7 +53,7 @@ async def fetch_file(
     try:
         staged = await _stage(command, bus, source, locations, records, paths, limits)
     except NoHistory as error:
-        await bus.announce(NoData(job=command.job, reason=str(error)))
+        await bus.publish_event(NoData(job=command.job, reason=str(error)))
         log.info("no_data", reason=str(error))
         return
     if staged is None:
@@ -84,23 +84,23 @@ async def _stage(
         async def fill(where: str) -> None:
             async with records.asking(where) as asking:
                 await download(
-                    TrackedSource(source, asking), where, partial, tell=progress.tell, limits=limits
+                    TrackedSource(source, asking), where, partial, tell=progress.report, limits=limits
                 )
 
         await locations.download(url, found, fill)
         if await is_superseded(bus, command.job):
             return None
         staged = await blocking(final, partial.publish)
-    await progress.tell(staged.size_bytes, staged.size_bytes, always=True)
+    await progress.report(staged.size_bytes, staged.size_bytes, always=True)
     failpoint("fetcher.file_staged")
     return staged
 
 
 async def _hand_on(command: FetchFile, staged: StagedFile, bus: Bus, paths: LakePaths) -> None:
     importing = _import_of(command, staged, paths)
-    ack = await bus.send(importing)
+    ack = await bus.publish_command(importing)
     failpoint("fetcher.command_published")
-    await bus.announce(
+    await bus.publish_event(
         FileStaged(
             job=command.job,
             staged_path=importing.staged_path,
@@ -118,7 +118,7 @@ async def _tidy(job: Job, bus: Bus, paths: LakePaths) -> None:
     An attempt that was overtaken leaves what it has for the newer one, which may have staged the file by
     then. Whichever of the two looks last, after it has let go of its own, finds what the other one left.
     """
-    last = await bus.last(FileStaged, job.job_id)
+    last = await bus.last_event(FileStaged, job.job_id)
     if last is None or last.job.is_older_than(job) or await is_superseded(bus, last.job):
         return
     staged = paths.staged_from_relative(last.staged_path)
@@ -135,14 +135,14 @@ async def _is_done(command: FetchFile, bus: Bus, paths: LakePaths) -> bool:
     staged = await _staged_before(bus, paths, command.job)
     if staged is None:
         return False
-    await bus.send(_import_of(command, staged, paths))
+    await bus.publish_command(_import_of(command, staged, paths))
     log.info("file_already_staged", bytes=staged.size_bytes, sha256=staged.sha256)
     return True
 
 
 async def _staged_before(bus: Bus, paths: LakePaths, job: Job) -> StagedFile | None:
     """Return the file that this generation of the job staged, if it is still there, byte for byte."""
-    last = await bus.last(FileStaged, job.job_id)
+    last = await bus.last_event(FileStaged, job.job_id)
     if last is None or last.job.generation != job.generation:
         return None
     path = paths.staged_from_relative(last.staged_path)
@@ -151,7 +151,7 @@ async def _staged_before(bus: Bus, paths: LakePaths, job: Job) -> StagedFile | N
 
 async def _is_without_data(bus: Bus, job: Job) -> bool:
     """Tell whether it was announced that there is no data for this generation of the job."""
-    last = await bus.last(NoData, job.job_id)
+    last = await bus.last_event(NoData, job.job_id)
     return last is not None and (last.job.generation, last.job.requested_at) == (
         job.generation,
         job.requested_at,

@@ -1,6 +1,6 @@
 """The connection to NATS: connect, publish with ack, read a job's last facts, close.
 
-Errors of nats-py are translated here: callers see ``BrokerUnavailable`` and ``StreamFull``.
+Errors of nats-py are translate_errors here: callers see ``BrokerUnavailable`` and ``StreamFull``.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Bus:
         """Call ``callback`` whenever the connection is back after a loss."""
         self._on_reconnect.append(callback)
 
-    def forget(self, callback: Callable[[], object]) -> None:
+    def remove_reconnect_callback(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` no more."""
         self._on_reconnect.remove(callback)
 
@@ -109,10 +109,10 @@ class Bus:
         Raises:
             BrokerUnavailable: no answer in time.
         """
-        with translated("apply the stream definitions"):
+        with translate_errors("apply the stream definitions"):
             await streams.apply(self.js, replicas=replicas, ack_wait_s=self.ack_wait_s)
 
-    async def send(self, command: Command, replay_of: str | None = None) -> PubAck:
+    async def publish_command(self, command: Command, replay_of: str | None = None) -> PubAck:
         """Publish a command and await its ack.
 
         Raises:
@@ -123,7 +123,7 @@ class Bus:
         sealed = Envelope.seal(command, self.clock())
         return await self.publish(command.subject, sealed.encode(), subjects.JOBS, command.msg_id, headers)
 
-    async def announce(self, event: Event, at: datetime | None = None) -> PubAck:
+    async def publish_event(self, event: Event, at: datetime | None = None) -> PubAck:
         """Publish a fact and await its ack; a second copy within the dedupe window is dropped.
 
         Args:
@@ -147,20 +147,20 @@ class Bus:
         """
         if not self.is_connected:
             raise BrokerUnavailable(f"publish to {stream}")
-        with translated(f"publish to {stream}", stream):
+        with translate_errors(f"publish to {stream}", stream):
             return await self.js.publish(
                 subject, data, stream=stream, headers={"Nats-Msg-Id": msg_id, **(headers or {})}
             )
 
-    async def last(self, event_type: type[E], job_id: UUID) -> E | None:
+    async def last_event(self, event_type: type[E], job_id: UUID) -> E | None:
         """Return the newest fact of one kind about a job, or None.
 
         Raises:
             BrokerUnavailable: no answer in time.
         """
-        what: EventType = event_type.WHAT
+        what: EventType = event_type.EVENT_TYPE
         subject = subjects.event(what, job_id)
-        with translated(f"read {subjects.EVENTS}"):
+        with translate_errors(f"read {subjects.EVENTS}"):
             try:
                 message = await self.js.get_last_msg(subjects.EVENTS, subject)
             except NotFoundError:
@@ -241,7 +241,7 @@ async def _unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event | No
 
 
 @contextlib.contextmanager
-def translated(doing: str, stream: str = "") -> Iterator[None]:
+def translate_errors(doing: str, stream: str = "") -> Iterator[None]:
     """Turn errors of nats-py into ours.
 
     Args:

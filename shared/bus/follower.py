@@ -15,7 +15,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
 from shared.bus import subjects
-from shared.bus.connection import Bus, translated
+from shared.bus.connection import Bus, translate_errors
 from shared.errors import BrokerUnavailable
 
 _BATCH: Final = 500
@@ -44,7 +44,7 @@ async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Followed]
     next_sequence, caught_up = 1, False
     while True:
         try:
-            with translated(f"follow {stream}"):
+            with translate_errors(f"follow {stream}"):
                 next_sequence = await _start(bus, stream, next_sequence)
                 async with _reader(bus, stream, subject, next_sequence) as reader:
                     pending = reader.waiting
@@ -142,8 +142,8 @@ async def _reader(bus: Bus, stream: str, subject: str, start: int) -> AsyncItera
     try:
         yield reader
     finally:
-        bus.forget(reader.reconnected)
-        with suppress(BrokerUnavailable), translated("stop following"):
+        bus.remove_reconnect_callback(reader.reconnected)
+        with suppress(BrokerUnavailable), translate_errors("stop following"):
             await subscription.unsubscribe()
 
 

@@ -125,15 +125,15 @@ class ImportFile(Command):
 class Event(Payload):
     """A fact about a job."""
 
-    WHAT: ClassVar[EventType]
+    EVENT_TYPE: ClassVar[EventType]
 
     @property
     def subject(self) -> str:
-        return event(self.WHAT, self.job.job_id)
+        return event(self.EVENT_TYPE, self.job.job_id)
 
     @property
     def msg_id(self) -> str:
-        return f"{self.job.job_id}:{self.job.generation}:{self.WHAT}"
+        return f"{self.job.job_id}:{self.job.generation}:{self.EVENT_TYPE}"
 
 
 class RequestEvent(Event):
@@ -148,7 +148,7 @@ class JobRequested(RequestEvent):
     """A client asked for the file, for the first time, again, or with a fresh signature."""
 
     TYPE = "gex.event.v1.requested"
-    WHAT = EventType.REQUESTED
+    EVENT_TYPE = EventType.REQUESTED
     command_seq: int
     """Where in JOBS the fetch command stands."""
     url_sha256: Sha256
@@ -159,7 +159,7 @@ class JobStarted(Event):
     """A worker took up a stage of the job."""
 
     TYPE = "gex.event.v1.started"
-    WHAT = EventType.STARTED
+    EVENT_TYPE = EventType.STARTED
     stage: Stage
     start: int = Field(ge=1)
     """How many times this stage of this generation has been taken up, this one included."""
@@ -173,7 +173,7 @@ class FileStaged(Event):
     """The source file is complete on disk and its import is asked for."""
 
     TYPE = "gex.event.v1.staged"
-    WHAT = EventType.STAGED
+    EVENT_TYPE = EventType.STAGED
     staged_path: str
     size_bytes: int
     sha256: Sha256
@@ -185,7 +185,7 @@ class PartitionImported(Event):
     """The partition holds what the file says, in DuckDB and in Parquet."""
 
     TYPE = "gex.event.v1.imported"
-    WHAT = EventType.IMPORTED
+    EVENT_TYPE = EventType.IMPORTED
     trading_day: date
     sha256: Sha256
     snapshots: int
@@ -202,7 +202,7 @@ class JobSkipped(Event):
     """The partition already holds this very file."""
 
     TYPE = "gex.event.v1.skipped"
-    WHAT = EventType.SKIPPED
+    EVENT_TYPE = EventType.SKIPPED
     trading_day: date
     sha256: Sha256
     snapshots: int
@@ -216,7 +216,7 @@ class NoData(Event):
     """The vendor has no data for the job's day: there is nothing to fetch, and nothing went wrong."""
 
     TYPE = "gex.event.v1.no_data"
-    WHAT = EventType.NO_DATA
+    EVENT_TYPE = EventType.NO_DATA
     reason: str
     """Who said so, for people."""
 
@@ -225,7 +225,7 @@ class JobFailed(Event):
     """An attempt failed, or found no room to work in; the last one (``final``) leaves a dead letter."""
 
     TYPE = "gex.event.v1.failed"
-    WHAT = EventType.FAILED
+    EVENT_TYPE = EventType.FAILED
     stage: Stage
     failures: int = Field(ge=0)
     """How many attempts of this stage of this generation have failed, this one included if it counts."""
@@ -247,7 +247,7 @@ class JobReplayed(RequestEvent):
     """The job's command was published again, as a new generation."""
 
     TYPE = "gex.event.v1.replayed"
-    WHAT = EventType.REPLAYED
+    EVENT_TYPE = EventType.REPLAYED
     stage: Stage
     replay_of: str
     """What was replayed: ``job``, ``JOBS:<seq>`` or ``DEAD:<seq>``."""

@@ -20,7 +20,7 @@ from pydantic import AwareDatetime
 
 import shared
 from shared.bus import subjects
-from shared.bus.connection import Bus, translated
+from shared.bus.connection import Bus, translate_errors
 from shared.bus.messages import Frozen
 from shared.errors import BrokerUnavailable
 
@@ -120,6 +120,6 @@ async def _beat(bus: Bus, first: Heartbeat, worker: Busy | None) -> None:
     while True:
         busy = worker.busy if worker is not None else 0
         beat = first.model_copy(update={"at": bus.clock(), "busy": busy})
-        with suppress(BrokerUnavailable), translated("say that the service is alive"):
+        with suppress(BrokerUnavailable), translate_errors("say that the service is alive"):
             await bus.client.publish(subjects.heartbeat(beat.service), beat.model_dump_json().encode())
         await asyncio.sleep(INTERVAL_S)

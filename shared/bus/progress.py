@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.bus import subjects
-from shared.bus.connection import Bus, translated
+from shared.bus.connection import Bus, translate_errors
 from shared.bus.messages import Frozen, Job
 from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable
@@ -36,7 +36,7 @@ class ProgressReporter:
         self._stage = stage
         self._told_at = 0.0
 
-    async def tell(self, done_bytes: int, total_bytes: int | None, *, always: bool = False) -> None:
+    async def report(self, done_bytes: int, total_bytes: int | None, *, always: bool = False) -> None:
         """Publish the progress, unless the last time was just now."""
         now = time.monotonic()
         if not always and now - self._told_at < INTERVAL_S:
@@ -49,7 +49,7 @@ class ProgressReporter:
             done_bytes=done_bytes,
             total_bytes=total_bytes,
         )
-        with suppress(BrokerUnavailable), translated("tell progress"):
+        with suppress(BrokerUnavailable), translate_errors("tell progress"):
             await self._bus.client.publish(
                 subjects.progress(self._job.job_id), progress.model_dump_json().encode()
             )

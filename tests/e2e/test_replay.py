@@ -27,7 +27,7 @@ async def test_a_job_is_replayed_by_its_id(stack: ComposeStack, stack_bus: Bus) 
 async def test_a_job_is_replayed_by_its_place_in_the_stream(stack: ComposeStack, stack_bus: Bus) -> None:
     day = Day(ticker="ES_SPX", day=date(2025, 11, 11), snapshots=40, strikes=5)
     job_id = await imported(stack, day)
-    requested = await stack_bus.last(JobRequested, UUID(job_id))
+    requested = await stack_bus.last_event(JobRequested, UUID(job_id))
     assert requested is not None
     assert job_id in stack.nats("stream", "get", "JOBS", str(requested.command_seq))
     await replay(stack, {"stream_seq": requested.command_seq})
@@ -40,7 +40,7 @@ async def test_a_dead_letter_is_replayed_once_its_cause_is_gone(stack: ComposeSt
     day = Day(ticker="ES_SPX", day=date(2025, 11, 12), snapshots=40, strikes=5)
     job_id = await stack.post(local_url(day))
     assert (await stack.finished(job_id))["state"] == "failed"
-    failed = await stack_bus.last(JobFailed, UUID(job_id))
+    failed = await stack_bus.last_event(JobFailed, UUID(job_id))
     assert failed is not None
     assert "Gex-Reason" in stack.nats("stream", "get", "DEAD", str(failed.dead_letter_seq))
     stack.offer(day)

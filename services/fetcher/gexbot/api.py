@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from services.fetcher.errors import SourceBusy, SourceRefused, SourceUnavailable
 from services.fetcher.gexbot.errors import NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
-from services.fetcher.sources.http_errors import translated
+from services.fetcher.sources.http_errors import translate_errors
 from services.fetcher.sources.response_policy import host_of, refusal, retry_after_s
 from shared.errors import GexlakeError
 from shared.gexbot.partition import Partition
@@ -74,7 +74,7 @@ class SignedUrls:
             "Content-Type": "application/json",
         }
         url = self._api.url_of(partition)
-        with translated(self._host):
+        with translate_errors(self._host):
             async with self._client.stream("GET", url, headers=headers, follow_redirects=False) as response:
                 if error := self._refusal(response, partition):
                     raise error

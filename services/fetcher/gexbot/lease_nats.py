@@ -19,7 +19,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from services.fetcher.gexbot.errors import LeaseTaken
 from shared.bus import subjects
-from shared.bus.connection import Bus, translated
+from shared.bus.connection import Bus, translate_errors
 from shared.errors import BrokerUnavailable
 from shared.gexbot.partition import Partition
 
@@ -86,7 +86,7 @@ class VendorLease:
 
     async def _take(self, subject: str) -> int | None:
         """Return where the turn stands in the stream, or None if somebody else has it."""
-        with translated(f"publish to {subjects.TURNS}", subjects.TURNS):
+        with translate_errors(f"publish to {subjects.TURNS}", subjects.TURNS):
             try:
                 ack = await self._bus.js.publish(subject, b"", stream=subjects.TURNS, msg_ttl=HELD_AT_MOST_S)
             except APIError as error:
@@ -98,7 +98,7 @@ class VendorLease:
     async def _end(self, sequence: int) -> None:
         await asyncio.sleep(self._pause_s)
         try:
-            with translated("end a turn"):
+            with translate_errors("end a turn"):
                 await self._bus.js.delete_msg(subjects.TURNS, sequence)
         except (BrokerUnavailable, NotFoundError) as error:  # it ends by itself, or has ended
             log.debug("turn_not_ended", error=str(error))

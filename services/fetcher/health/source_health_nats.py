@@ -32,7 +32,7 @@ from services.fetcher.health.circuit_breaker import (
 from services.fetcher.health.source_outcomes import Outcome, counted, outcome_of
 from services.fetcher.sources.source import Body, Held, Source
 from shared.bus import subjects
-from shared.bus.connection import Bus, translated
+from shared.bus.connection import Bus, translate_errors
 from shared.errors import BrokerUnavailable
 from shared.sources.record import SourceRecord, origin_of
 
@@ -213,7 +213,7 @@ class SourceHealthStore:
 
     async def _read(self, base_url: str) -> tuple[SourceRecord, int]:
         """Return the record of a source, a blank one if there is none, and its place in the stream."""
-        with translated(f"read {subjects.SOURCES}"):
+        with translate_errors(f"read {subjects.SOURCES}"):
             try:
                 message = await self._bus.js.get_last_msg(subjects.SOURCES, subjects.source(base_url))
             except NotFoundError:
@@ -226,7 +226,7 @@ class SourceHealthStore:
 
     async def _write(self, record: SourceRecord, last_sequence: int) -> bool:
         """Write a record; False if somebody has written it since ``last_sequence``."""
-        with translated(f"write {subjects.SOURCES}", subjects.SOURCES):
+        with translate_errors(f"write {subjects.SOURCES}", subjects.SOURCES):
             try:
                 await self._bus.js.publish(
                     subjects.source(record.base_url),

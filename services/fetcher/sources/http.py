@@ -17,7 +17,7 @@ from services.fetcher.body_httpx import chunks
 from services.fetcher.download.ranges import length, range_request, strong_etag, total_of_rest
 from services.fetcher.errors import SourceTooSlow, UnusableAnswer
 from services.fetcher.sources.gated_network import REDIRECTS_TO, GatedBackend, GatedTransport
-from services.fetcher.sources.http_errors import translated
+from services.fetcher.sources.http_errors import translate_errors
 from services.fetcher.sources.response_policy import (
     MAX_REDIRECTS,
     REDIRECTS,
@@ -115,7 +115,7 @@ class HttpxSource:
         raise UnusableAnswer(first_host, f"redirects more than {MAX_REDIRECTS} times")
 
     async def _answer(self, url: str, headers: dict[str, str]) -> httpx.Response:
-        with translated(host_of(url)):
+        with translate_errors(host_of(url)):
             request = self._client.build_request("GET", url, headers=headers)
             return await self._client.send(request, stream=True)
 

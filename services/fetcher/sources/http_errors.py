@@ -59,7 +59,7 @@ MISUSE: Final = frozenset(
 
 
 @contextmanager
-def translated(host: str) -> Iterator[None]:
+def translate_errors(host: str) -> Iterator[None]:
     """Raise our error for each of httpx.
 
     Raises:

@@ -49,10 +49,10 @@ async def import_file(
     without_space = await finish_committed(bus, lake)
     if (full := without_space.get((str(job.job_id), job.generation))) is not None:
         raise full
-    newest = await bus.last(FileStaged, job.job_id)
+    newest = await bus.last_event(FileStaged, job.job_id)
     work = partial(bring_in, as_last_staged(command, newest), lake, clock=bus.clock, rules=rules)
     fact = await writer.run_within(work, timeout_s)
-    await bus.announce(fact)
+    await bus.publish_event(fact)
     failpoint("importer.event_published")
 
 

@@ -89,7 +89,7 @@ async def _tell(bus: Bus, lake: Lake, row: PartitionRow) -> None:
     with lake.reading() as connection:
         known = table.read_one(connection, row.job_id)
     if known is not None and known.generation == row.generation:
-        await bus.announce(imported(known.job, row))
+        await bus.publish_event(imported(known.job, row))
 
 
 def _complete(lake: Lake, row: PartitionRow) -> None:

@@ -26,7 +26,7 @@ from services.intake.history.stored_commands import read_command, read_command_o
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.projection import Projection
 from shared.bus import subjects
-from shared.bus.connection import Bus, translated
+from shared.bus.connection import Bus, translate_errors
 from shared.bus.messages import Command, Event, Job, JobReplayed, JobRequested
 from shared.job_states import JobState
 from shared.process.failpoints import failpoint
@@ -143,7 +143,7 @@ class JobCommands:
         """
         failpoint("intake.accepted")
         while True:
-            ack = await bus.send(command, replay_of)
+            ack = await bus.publish_command(command, replay_of)
             if not ack.duplicate:
                 break
             standing = await read_command(bus, subjects.JOBS, ack.seq)
@@ -157,13 +157,13 @@ class JobCommands:
 
     async def _announce(self, bus: Bus, event: Event) -> None:
         at = self._clock()
-        await bus.announce(event, at)
+        await bus.publish_event(event, at)
         failpoint("intake.event_published")
         self._projection.apply(event, at)
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[Bus]:
-        with translated("store the request"):
+        with translate_errors("store the request"):
             async with asyncio.timeout(self._answer_within_s):
                 bus = self._link.require()
                 self._projection.require_rebuilt()

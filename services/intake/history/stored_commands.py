@@ -9,7 +9,7 @@ from nats.js.errors import NotFoundError
 
 from services.intake.errors import Unprocessable
 from shared.bus import subjects
-from shared.bus.connection import Bus, translated
+from shared.bus.connection import Bus, translate_errors
 from shared.bus.envelope import decode
 from shared.bus.messages import Command
 from shared.bus.subjects import Stage
@@ -54,7 +54,7 @@ async def read_command_of(bus: Bus, job_id: UUID, stage: Stage, sequence: int) -
 
 
 async def _read(bus: Bus, stream: str, sequence: int) -> RawStreamMsg | None:
-    with translated(f"read {stream}"):
+    with translate_errors(f"read {stream}"):
         try:
             return await bus.js.get_msg(stream, seq=sequence)
         except NotFoundError:

@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from services.intake.errors import NotReady
 from shared.bus import subjects
-from shared.bus.connection import Bus, translated
+from shared.bus.connection import Bus, translate_errors
 from shared.bus.messages import Frozen
 from shared.gexbot.partition import Partition
 
@@ -59,7 +59,7 @@ async def ask_days(
         NotReady: the importer does not answer, or not in these words.
     """
     content = request.model_dump_json().encode()
-    with translated("ask the importer which days it holds"):
+    with translate_errors("ask the importer which days it holds"):
         try:
             message = await bus.client.request(subjects.lake("days"), content, timeout=answer_within_s)
         except NoRespondersError as error:

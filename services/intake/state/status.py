@@ -14,7 +14,7 @@ from services.intake.state.broker_link import BrokerLink
 from services.intake.state.projection import Projection
 from services.intake.state.sources_view import CircuitView, KnownSources, view_circuit
 from shared.bus import subjects
-from shared.bus.connection import Bus, translated
+from shared.bus.connection import Bus, translate_errors
 from shared.bus.presence import Heartbeat, is_answering
 from shared.bus.subjects import Priority, Stage
 from shared.errors import BrokerUnavailable
@@ -68,7 +68,7 @@ class StatusView(BaseModel):
 async def ask_broker(link: BrokerLink) -> BrokerFacts | None:
     """Return what the broker tells; None when it does not answer."""
     try:
-        with translated("look at the queues"):
+        with translate_errors("look at the queues"):
             async with asyncio.timeout(_LOOK_TIMEOUT_S):
                 return await _look(link.require())
     except BrokerUnavailable:
@@ -129,7 +129,7 @@ async def why_not_ready(link: BrokerLink, projection: Projection) -> list[str]:
 
 async def _importer_answers(link: BrokerLink) -> bool:
     try:
-        with translated("ping the importer"):
+        with translate_errors("ping the importer"):
             async with asyncio.timeout(_LOOK_TIMEOUT_S):
                 return await is_answering(link.require().client, "importer")
     except BrokerUnavailable:

@@ -10,7 +10,7 @@ from nats.js.errors import NotFoundError
 
 from services.janitor.errors import NotCaughtUp
 from shared.bus import subjects
-from shared.bus.connection import Bus, translated
+from shared.bus.connection import Bus, translate_errors
 from shared.bus.follower import follow
 from shared.job_states import JobState, JobStates
 
@@ -64,7 +64,7 @@ class KnownJobs:
         return tuple(self._states)
 
     async def _last_sequence(self) -> int:
-        with translated(f"read the end of {subjects.EVENTS}"):
+        with translate_errors(f"read the end of {subjects.EVENTS}"):
             try:
                 message = await self._bus.js.get_last_msg(subjects.EVENTS, subjects.ALL_EVENTS)
             except NotFoundError:

@@ -6,7 +6,7 @@ from nats.js.errors import NotFoundError
 
 from services.janitor.duties.requeue_stranded_jobs import Command, ConsumerProgress
 from shared.bus import subjects
-from shared.bus.connection import Bus, translated
+from shared.bus.connection import Bus, translate_errors
 from shared.bus.envelope import decode
 from shared.bus.subjects import Priority, Stage
 from shared.errors import MalformedMessage
@@ -34,7 +34,7 @@ class JobQueues:
         Raises:
             BrokerUnavailable: no answer in time.
         """
-        with translated(f"read {subjects.JOBS}"):
+        with translate_errors(f"read {subjects.JOBS}"):
             try:
                 message = await self._bus.js.get_msg(subjects.JOBS, seq=command.sequence)
             except NotFoundError:
@@ -45,7 +45,7 @@ class JobQueues:
             return False
 
     async def _progress(self, name: str) -> ConsumerProgress | None:
-        with translated(f"ask for the consumer {name}"):
+        with translate_errors(f"ask for the consumer {name}"):
             try:
                 info = await self._bus.js.consumer_info(subjects.JOBS, name)
             except NotFoundError:

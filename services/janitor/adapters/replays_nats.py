@@ -11,7 +11,7 @@ from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER
 
 from services.janitor.errors import IntakeUnavailable, ReplayRefused
 from shared.bus import subjects
-from shared.bus.connection import Bus, translated
+from shared.bus.connection import Bus, translate_errors
 from shared.errors import BrokerUnavailable
 
 TIMEOUT_S: Final = 10.0
@@ -32,7 +32,7 @@ class IntakeReplays:
         """
         request = json.dumps({"job_id": str(job_id)}).encode()
         try:
-            with translated("ask intake for a replay"):
+            with translate_errors("ask intake for a replay"):
                 answer = await self._bus.client.request(subjects.REPLAY, request, timeout=TIMEOUT_S)
         except BrokerUnavailable as error:
             absent = isinstance(error.__cause__, NoRespondersError)

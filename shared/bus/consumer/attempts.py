@@ -90,7 +90,7 @@ class Attempts:
         start = last.start + 1 if last else 1
         if start > MAX_STARTS and start - (await self.tally(command)).waits > MAX_STARTS:
             raise GaveUp(self._stage, start - 1)
-        await self._bus.announce(JobStarted(job=command.job, stage=self._stage, start=start))
+        await self._bus.publish_event(JobStarted(job=command.job, stage=self._stage, start=start))
 
     async def tally(self, command: Command) -> Tally:
         """Count how the attempts until now have ended.
@@ -107,7 +107,7 @@ class Attempts:
         return last is not None and last.final
 
     async def _last(self, kind: type[F], command: Command) -> F | None:
-        fact = await self._bus.last(kind, command.job.job_id)
+        fact = await self._bus.last_event(kind, command.job.job_id)
         same = fact is not None and (fact.stage, fact.job.generation, fact.job.requested_at) == (
             self._stage,
             command.job.generation,

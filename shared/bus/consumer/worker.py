@@ -23,7 +23,7 @@ from nats.errors import NoRespondersError
 from nats.js.errors import NotFoundError
 
 from shared.bus import subjects
-from shared.bus.connection import Bus, translated
+from shared.bus.connection import Bus, translate_errors
 from shared.bus.consumer import dead_letters, scheduling
 from shared.bus.consumer.attempts import Attempts, Retries, Tally
 from shared.bus.envelope import COMMANDS, decode
@@ -89,7 +89,7 @@ class Worker:
                     await self._sleep_until_woken()
         finally:
             stopping.cancel()
-            with suppress(BrokerUnavailable), translated("stop listening for commands"):
+            with suppress(BrokerUnavailable), translate_errors("stop listening for commands"):
                 await doorbell.unsubscribe()
             await self._drain(drain_timeout_s)
 
@@ -126,7 +126,7 @@ class Worker:
         durable = subjects.durable(self._stage, priority)
         request = json.dumps({"batch": 1, "no_wait": True}).encode()
         try:
-            with translated(f"pull from {durable}"):
+            with translate_errors(f"pull from {durable}"):
                 # A pulled message keeps its own subject: the new style could not tell whose reply it is.
                 message = await self._bus.client.request(
                     subjects.next_command(self._stage, priority),
@@ -143,7 +143,7 @@ class Worker:
     async def _restore_consumer(self, priority: Priority) -> None:
         log.warning("consumer_missing", consumer=subjects.durable(self._stage, priority))
         try:
-            with translated("restore a consumer"):
+            with translate_errors("restore a consumer"):
                 await self._bus.js.add_consumer(
                     subjects.JOBS, job_consumer(self._stage, priority, self._bus.ack_wait_s)
                 )
@@ -221,7 +221,7 @@ class Worker:
         delay_s = error.retry_after_s
         if delay_s is None:
             delay_s = self._retries.after_waiting(tally.waits, error.longest_pause_s)
-        await self._bus.announce(self._failed(command, error, tally, final=False))
+        await self._bus.publish_event(self._failed(command, error, tally, final=False))
         log.warning("attempt_put_off", error=_text(error), waits=tally.waits, retry_in_s=delay_s)
         await _settle(message, "nak", delay_s)
 
@@ -234,7 +234,7 @@ class Worker:
             await self._give_up(message, command, error, tally, then)
             return
         then = f"; it is tried again after {delay_s:.0f} s"
-        await self._bus.announce(self._failed(command, error, tally, then, final=False))
+        await self._bus.publish_event(self._failed(command, error, tally, then, final=False))
         log.warning("attempt_failed", error=_text(error), failures=tally.failures, retry_in_s=delay_s)
         await _settle(message, "nak", delay_s)
 
@@ -243,7 +243,7 @@ class Worker:
     ) -> None:
         letter = await dead_letters.dead_letter(self._bus, message, error)
         failed = self._failed(command, error, tally, then, final=True)
-        await self._bus.announce(failed.model_copy(update={"dead_letter_seq": letter.seq}))
+        await self._bus.publish_event(failed.model_copy(update={"dead_letter_seq": letter.seq}))
         log.error("job_failed", error=_text(error), failures=tally.failures, dead_letter=letter.seq)
         await _settle(message, "term")
 
@@ -276,7 +276,9 @@ async def is_superseded(bus: Bus, job: Job) -> bool:
     Raises:
         BrokerUnavailable: no answer in time.
     """
-    asked_again = await asyncio.gather(*(bus.last(kind, job.job_id) for kind in (JobRequested, JobReplayed)))
+    asked_again = await asyncio.gather(
+        *(bus.last_event(kind, job.job_id) for kind in (JobRequested, JobReplayed))
+    )
     return any(fact is not None and job.is_older_than(fact.job) for fact in asked_again)
 
 
@@ -289,7 +291,7 @@ async def _say_in_progress(message: Msg, interval_s: float) -> None:
     while True:
         await asyncio.sleep(interval_s)
         try:
-            with translated("say that work goes on"):
+            with translate_errors("say that work goes on"):
                 await message.in_progress()
         except BrokerUnavailable as error:
             log.debug("heartbeat_lost", error=str(error))
@@ -298,7 +300,7 @@ async def _say_in_progress(message: Msg, interval_s: float) -> None:
 async def _settle(message: Msg, verdict: str, delay_s: float = 0) -> None:
     """Tell the broker the outcome. An ack that is lost only brings back a message whose work is done."""
     try:
-        with translated(f"{verdict} a message"):
+        with translate_errors(f"{verdict} a message"):
             if verdict == "ack":
                 await message.ack_sync(timeout=PULL_TIMEOUT_S)
             elif verdict == "nak":

@@ -59,14 +59,14 @@ def a_day(vendor: Vendor, name: str = NAME, **changes: object) -> FetchFile:
 
 async def staged(bus: Bus, job: Job) -> FileStaged:
     async def announced() -> FileStaged | None:
-        return await bus.last(FileStaged, job.job_id)
+        return await bus.last_event(FileStaged, job.job_id)
 
     return await eventually(announced, what="the file is staged")
 
 
 async def given_up(bus: Bus, job: Job) -> JobFailed:
     async def failed() -> JobFailed | None:
-        last = await bus.last(JobFailed, job.job_id)
+        last = await bus.last_event(JobFailed, job.job_id)
         return last if last is not None and last.final else None
 
     return await eventually(failed, what="the job is given up")
@@ -98,7 +98,7 @@ async def test_a_day_is_staged_read_only_and_its_import_asked_for(
 ) -> None:
     command = a_day(vendor).model_copy(update={"force": True, "reason": "the vendor corrected it"})
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         event = await staged(bus, command.job)
     path = settings.paths.staging_root / "NQ_NDX" / "gex_zero" / NAME
     assert path.read_bytes() == CONTENT
@@ -132,7 +132,7 @@ async def test_progress_is_told_to_its_end(bus: Bus, settings: FetcherSettings, 
     told: list[Progress] = []
     subscription = await bus.client.subscribe(subjects.progress(command.job.job_id))
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         told.append(Progress.model_validate_json((await subscription.next_msg(timeout=10)).data))
         vendor.release()
         while told[-1].done_bytes < len(CONTENT):
@@ -159,9 +159,9 @@ async def test_a_passing_trouble_is_overcome(
     command = a_day(vendor)
     vendor.misbehave(NAME, trouble)
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         event = await staged(bus, command.job)
-    failed = await bus.last(JobFailed, command.job.job_id)
+    failed = await bus.last_event(JobFailed, command.job.job_id)
     assert failed is not None
     assert (failed.final, failed.failures) == (False, trouble.times)
     assert "127.0.0.1" in failed.error
@@ -175,9 +175,9 @@ async def test_a_connection_that_breaks_is_gone_on_with_in_the_same_attempt(
     command = a_day(vendor)
     vendor.misbehave(NAME, Misbehaviour(cut_after_bytes=500_000))
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         event = await staged(bus, command.job)
-    assert await bus.last(JobFailed, command.job.job_id) is None
+    assert await bus.last_event(JobFailed, command.job.job_id) is None
     asked = [request.headers.get("range") for request in vendor.requests.seen]
     assert asked == [None, "bytes=500000-", "bytes=1000000-"]
     assert vendor.requests.sent_bytes == len(CONTENT)
@@ -193,10 +193,10 @@ async def test_a_source_that_says_when_to_come_back_is_asked_no_sooner(
     loop = asyncio.get_running_loop()
     began = loop.time()
     async with fetching(bus, settings.model_copy(update={"fetch_retry_after_max_s": 0.5})):
-        await bus.send(command)
+        await bus.publish_command(command)
         await staged(bus, command.job)
     assert loop.time() - began >= 0.5
-    failed = await bus.last(JobFailed, command.job.job_id)
+    failed = await bus.last_event(JobFailed, command.job.job_id)
     assert failed is not None
     assert "asks to wait 3600 s" in failed.error
 
@@ -207,11 +207,11 @@ async def test_a_fresh_signature_goes_on_where_the_expired_one_ended(
     command = a_day(vendor)
     vendor.misbehave(NAME, Misbehaviour(cut_after_bytes=50_000, times=1))
     async with fetching(bus, settings.model_copy(update={"max_attempts": 1})):
-        await bus.send(command)
+        await bus.publish_command(command)
         await given_up(bus, command.job)
         assert len(left_over(settings)) == 1
         fresh = command.job.model_copy(update={"generation": 2})
-        await bus.send(a_fetch(fresh, url=vendor.url_of(NAME, query="sig=fresh-secret")))
+        await bus.publish_command(a_fetch(fresh, url=vendor.url_of(NAME, query="sig=fresh-secret")))
         event = await staged(bus, fresh)
     assert vendor.requests.seen[-1].headers["range"] == "bytes=50000-"
     assert event.sha256 == hashlib.sha256(CONTENT).hexdigest()
@@ -225,7 +225,7 @@ async def test_a_source_that_stays_silent_is_given_up_after_three_attempts(
     vendor.misbehave(NAME, Misbehaviour(hold_after_bytes=10))
     impatient = settings.model_copy(update={"fetch_read_timeout_s": 0.1})
     async with fetching(bus, impatient):
-        await bus.send(command)
+        await bus.publish_command(command)
         failed = await given_up(bus, command.job)
     assert (failed.failures, vendor.requests.count(NAME)) == (3, 3)
     assert "sent nothing for too long" in failed.error
@@ -237,7 +237,7 @@ async def test_a_source_that_nobody_listens_at_is_told_by_name(
     command = a_day(vendor)
     vendor.stop()
     async with fetching(bus, settings.model_copy(update={"max_attempts": 1})):
-        await bus.send(command)
+        await bus.publish_command(command)
         failed = await given_up(bus, command.job)
     assert failed.error.startswith(f"{vendor.base_url.rstrip('/')} could not be reached")
 
@@ -258,7 +258,7 @@ async def test_a_final_answer_is_a_dead_letter_at_once_that_says_why(
     command = a_day(vendor)
     vendor.misbehave(NAME, trouble)
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         failed = await given_up(bus, command.job)
         await eventually(lambda: settled(bus))
     letter = await bus.js.get_msg(subjects.DEAD, seq=failed.dead_letter_seq)
@@ -279,7 +279,7 @@ async def test_a_file_that_is_empty_or_a_web_page_or_too_large_is_refused(
         errors = {}
         for name in files:
             command = a_day(vendor, name)
-            await bus.send(command)
+            await bus.publish_command(command)
             errors[name] = (await given_up(bus, command.job)).error
     assert "is empty" in errors["empty.json"]
     assert "web page" in errors["page.json"]
@@ -295,8 +295,8 @@ async def test_a_redirect_to_an_allowed_source_is_followed_up_to_three_times(
         vendor.misbehave(f"hop{hop}.json", Misbehaviour(redirect_to=target, status=307))
     allowed, too_long = a_day(vendor, "hop1.json"), a_day(vendor, "hop0.json")
     async with fetching(bus, settings):
-        await bus.send(allowed)
-        await bus.send(too_long)
+        await bus.publish_command(allowed)
+        await bus.publish_command(too_long)
         event = await staged(bus, allowed.job)
         failed = await given_up(bus, too_long.job)
     assert event.staged_path == "NQ_NDX/gex_zero/hop1.json"
@@ -312,7 +312,7 @@ async def test_a_compressed_file_is_kept_as_it_is(
     vendor.misbehave(f"{NAME}.gz", Misbehaviour(content_type="application/gzip", content_length=False))
     command = a_day(vendor, f"{NAME}.gz")
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         event = await staged(bus, command.job)
     assert settings.paths.staged_from_relative(event.staged_path).read_bytes() == compressed
 
@@ -330,8 +330,8 @@ async def test_a_local_file_is_copied_and_kept_and_a_link_out_refused(
         for name in (NAME, "escape.json")
     )
     async with fetching(bus, settings):
-        await bus.send(good)
-        await bus.send(bad)
+        await bus.publish_command(good)
+        await bus.publish_command(bad)
         event = await staged(bus, good.job)
         failed = await given_up(bus, bad.job)
     assert settings.paths.staged_from_relative(event.staged_path).read_bytes() == CONTENT
@@ -344,7 +344,7 @@ async def test_a_generation_that_is_staged_is_not_fetched_again(
 ) -> None:
     command = a_day(vendor)
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         event = await staged(bus, command.job)
         await eventually(lambda: settled(bus))
         modified_ns = settings.paths.staged_from_relative(event.staged_path).stat().st_mtime_ns
@@ -359,7 +359,7 @@ async def test_a_staged_file_that_was_lost_is_fetched_again(
 ) -> None:
     command = a_day(vendor)
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         path = settings.paths.staged_from_relative((await staged(bus, command.job)).staged_path)
         await eventually(lambda: settled(bus))
         path.unlink()
@@ -381,9 +381,9 @@ async def test_a_fetch_that_was_overtaken_leaves_the_newer_file(
     place = settings.paths.staged("NQ_NDX", "gex_zero", NAME)
     vendor.misbehave(NAME, Misbehaviour(hold_after_bytes=10))
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         await eventually(lambda: vendor.requests.count(NAME))
-        await bus.announce(JobRequested(job=newer, command_seq=2, url_sha256="0" * 64))
+        await bus.publish_event(JobRequested(job=newer, command_seq=2, url_sha256="0" * 64))
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(b"[]")
         vendor.release()
@@ -401,10 +401,10 @@ async def test_a_fetch_that_ends_after_the_newer_one_or_beside_it_leaves_nothing
     newer = command.job.model_copy(update={"generation": 2})
     vendor.misbehave(NAME, Misbehaviour(hold_after_bytes=500_000, times=held))
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         await eventually(lambda: vendor.requests.sent_bytes)
-        await bus.announce(JobRequested(job=newer, command_seq=2, url_sha256="0" * 64))
-        await bus.send(a_fetch(newer, url=vendor.url_of(NAME, query="sig=fresh-secret")))
+        await bus.publish_event(JobRequested(job=newer, command_seq=2, url_sha256="0" * 64))
+        await bus.publish_command(a_fetch(newer, url=vendor.url_of(NAME, query="sig=fresh-secret")))
         await eventually(lambda: vendor.requests.count(NAME) == 2)
         if held == 1:
             await staged(bus, newer)
@@ -426,10 +426,10 @@ async def test_four_slots_fetch_at_once_the_last_for_critical_work(
     urgent = a_day(vendor, "urgent.json", priority=Priority.CRITICAL)
     async with fetching(bus, settings) as worker:
         for command in commands:
-            await bus.send(command)
+            await bus.publish_command(command)
         # Taken up before them, the urgent one would have one of their slots.
         await eventually(lambda: vendor.requests.peak == 3, what=lambda: f"{worker.busy} {vendor.requests}")
-        await bus.send(urgent)
+        await bus.publish_command(urgent)
         await eventually(lambda: vendor.requests.peak == 4, what=lambda: f"{worker.busy} {vendor.requests}")
         assert (worker.busy, vendor.requests.count("urgent.json")) == (4, 1)
         vendor.release()
@@ -448,7 +448,7 @@ async def test_a_large_file_is_never_in_memory(bus: Bus, settings: FetcherSettin
     async with fetching(bus, settings):
         tracemalloc.start()
         try:
-            await bus.send(command)
+            await bus.publish_command(command)
             event = await staged(bus, command.job)
             _, peak_bytes = tracemalloc.get_traced_memory()
         finally:

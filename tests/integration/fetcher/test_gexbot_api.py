@@ -78,12 +78,14 @@ def asking_for(settings: FetcherSettings, partition: Partition = DAY) -> FetchFi
 
 
 async def fact(bus: Bus, kind: type[E], job: Job) -> E:
-    return await eventually(lambda: bus.last(kind, job.job_id), what=f"{kind.__name__} of {job.base_url}")
+    return await eventually(
+        lambda: bus.last_event(kind, job.job_id), what=f"{kind.__name__} of {job.base_url}"
+    )
 
 
 async def given_up(bus: Bus, job: Job) -> JobFailed:
     async def look() -> JobFailed | None:
-        failed = await bus.last(JobFailed, job.job_id)
+        failed = await bus.last_event(JobFailed, job.job_id)
         return failed if failed and failed.final else None
 
     return await eventually(look, what="the end of the job")
@@ -103,7 +105,7 @@ async def test_a_day_is_asked_for_downloaded_and_staged_under_a_name_of_ours(
 ) -> None:
     command = asking_for(settings)
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         staged = await fact(bus, FileStaged, command.job)
     assert staged.staged_path == f"NQ_NDX/gex_zero/{NAME}"
     assert settings.paths.staged_from_relative(staged.staged_path).read_bytes() == CONTENT
@@ -121,7 +123,7 @@ async def test_a_packed_file_is_named_so(
     (vendor.folder / f"{NAME}.gz").write_bytes(gzip.compress(CONTENT))
     command = asking_for(settings)
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         staged = await fact(bus, FileStaged, command.job)
     assert staged.staged_path == f"NQ_NDX/gex_zero/{NAME}.gz"
     assert api.statuses == {200: 1}
@@ -132,7 +134,7 @@ async def test_a_day_without_data_is_a_fact_and_no_failure(
 ) -> None:
     command = asking_for(settings, MISSING)
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         told = await fact(bus, NoData, command.job)
         await eventually(lambda: is_settled(bus))
         await delivered_again(bus, command)
@@ -151,7 +153,7 @@ async def delivered_again(bus: Bus, command: FetchFile) -> None:
     await bus.js.publish(command.subject, (await bus.js.get_msg(subjects.JOBS, seq=1)).data or b"")
 
     async def was_taken_up() -> bool:
-        started = await bus.last(JobStarted, command.job.job_id)
+        started = await bus.last_event(JobStarted, command.job.job_id)
         return started is not None and started.start == 2
 
     await eventually(was_taken_up)
@@ -164,10 +166,10 @@ async def test_a_signature_that_has_expired_meanwhile_is_renewed_once(
     api.expire_next = 1
     command = asking_for(settings)
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         await fact(bus, FileStaged, command.job)
     assert (api.statuses, vendor.requests.count(NAME)) == ({200: 2}, 2)
-    assert await bus.last(JobFailed, command.job.job_id) is None
+    assert await bus.last_event(JobFailed, command.job.job_id) is None
 
 
 async def test_what_was_downloaded_before_the_signature_expired_is_kept(
@@ -181,7 +183,7 @@ async def test_what_was_downloaded_before_the_signature_expired_is_kept(
     vendor.admits = lambda name, query: next(answers, True) and admits(name, query)
     command = asking_for(settings)
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         await fact(bus, FileStaged, command.job)
     assert api.statuses == {200: 2}
     assert [request.headers.get("range") for request in vendor.requests.seen] == [
@@ -197,9 +199,9 @@ async def test_a_fresh_signature_that_is_rejected_too_is_tried_again_later(
     api.expire_next = 2
     command = asking_for(settings)
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         await fact(bus, FileStaged, command.job)
-    failed = await bus.last(JobFailed, command.job.job_id)
+    failed = await bus.last_event(JobFailed, command.job.job_id)
     assert failed is not None
     assert (failed.final, failed.failures) == (False, 1)
     assert "has only just signed" in failed.error
@@ -215,7 +217,7 @@ async def test_fetchers_together_ask_once_a_second_and_end_with_all_days(
     commands = [asking_for(settings, day) for day in days]
     async with connected(settings, "second") as other, fetching(bus, settings), fetching(other, settings):
         for command in commands:
-            await bus.send(command)
+            await bus.publish_command(command)
         for command in commands:
             await fact(bus, FileStaged, command.job)
     assert api.statuses == {200: 5}
@@ -229,17 +231,17 @@ async def test_while_the_files_source_is_left_alone_the_api_is_not_asked_for_its
     trying = replace(DAY, trading_day=date(2025, 11, 13))
     first, commands = asking_for(settings), [asking_for(settings, day) for day in days]
     async with fetching(bus, settings):
-        await bus.send(first)
+        await bus.publish_command(first)
         await fact(bus, FileStaged, first.job)
         await leave_alone(bus, vendor, timedelta(hours=1))
         for command in commands:
-            await bus.send(command)
+            await bus.publish_command(command)
         for command in commands:
             assert "is left alone until" in (await fact(bus, JobFailed, command.job)).error
         assert [asked.partition for asked in api.asked] == [DAY]
         await leave_alone(bus, vendor, timedelta(0))
         (vendor.folder / vendor_name(trying)).write_bytes(CONTENT)
-        await bus.send(asking_for(settings, trying))
+        await bus.publish_command(asking_for(settings, trying))
         await fact(bus, FileStaged, asking_for(settings, trying).job)
     assert api.statuses == {200: 2}
 
@@ -261,7 +263,7 @@ async def test_without_a_good_key_a_day_is_a_dead_letter_that_says_so(
 ) -> None:
     command = asking_for(settings)
     async with fetching(bus, settings.model_copy(update={"gexbot_api_key": key})):
-        await bus.send(command)
+        await bus.publish_command(command)
         failed = await given_up(bus, command.job)
     assert words in failed.error
     assert "gexbot_custom_0ld" not in failed.model_dump_json()
@@ -284,7 +286,7 @@ async def test_another_url_at_the_apis_address_is_shown_no_key(
 ) -> None:
     command = a_fetch(a_job(), url=SecretStr(api.base + path))
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         await given_up(bus, command.job)
     assert api.asked == []
 
@@ -294,7 +296,7 @@ async def test_a_day_of_an_api_that_the_fetcher_does_not_ask_says_so(
 ) -> None:
     command = asking_for(settings.model_copy(update={"vendor_api": "https://api.gex.bot/v1"}))
     async with fetching(bus, settings):
-        await bus.send(command)
+        await bus.publish_command(command)
         failed = await given_up(bus, command.job)
     assert failed.error == (
         "the file is not fetched: its URL asks https://api.gex.bot/v1 for a day, "

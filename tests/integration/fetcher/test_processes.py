@@ -112,7 +112,7 @@ def a_file(vendor: Vendor, name: str) -> FetchFile:
 
 async def staged(bus: Bus, job: Job) -> FileStaged:
     async def announced() -> FileStaged | None:
-        return await bus.last(FileStaged, job.job_id)
+        return await bus.last_event(FileStaged, job.job_id)
 
     return await eventually(announced, what=f"{job.base_url} is staged")
 
@@ -149,7 +149,7 @@ async def test_two_fetchers_side_by_side_do_each_job_once(
     for index in range(10):
         vendor.misbehave(f"{index}.json", Misbehaviour(hold_after_bytes=10))
     for command in commands:
-        await bus.send(command)
+        await bus.publish_command(command)
     fetchers.start()
     fetchers.start()
     await eventually(lambda: vendor.requests.peak == 6, what="three ordinary slots of both are busy")
@@ -171,7 +171,7 @@ async def test_a_fetcher_killed_at_every_step_loses_nothing_and_does_nothing_twi
 ) -> None:
     commands = [a_file(vendor, f"{index}.json") for index, _ in enumerate(FAILPOINTS)]
     for command, failpoint in zip(commands, FAILPOINTS, strict=True):
-        await bus.send(command)
+        await bus.publish_command(command)
         assert await asyncio.to_thread(fetchers.start(failpoint).wait, 20) == -signal.SIGKILL
     fetchers.start()
     for command in commands:
@@ -194,7 +194,7 @@ async def test_a_fetcher_killed_half_way_loses_no_more_than_the_last_second(
     bytes_per_s = 1_000_000
     command = a_file(vendor, "slow.json")
     vendor.misbehave("slow.json", Misbehaviour(bytes_per_s=bytes_per_s))
-    await bus.send(command)
+    await bus.publish_command(command)
     process = fetchers.start()
     await eventually(lambda: vendor.requests.sent_bytes > 1_500_000)
     process.kill()
@@ -216,11 +216,11 @@ async def test_a_bomb_of_10_gb_ends_terminal_and_takes_little(
     (vendor.folder / "bomb.json.gz").write_bytes(zeros * 50)
     assert len(zeros) * 50 < 12_000_000
     job = a_job(base_url=vendor.url_of("bomb.json.gz", query=""))
-    await bus.send(a_fetch(job, url=vendor.url_of("bomb.json.gz")))
+    await bus.publish_command(a_fetch(job, url=vendor.url_of("bomb.json.gz")))
     process = fetchers.start()
 
     async def failed() -> JobFailed | None:
-        return await bus.last(JobFailed, job.job_id)
+        return await bus.last_event(JobFailed, job.job_id)
 
     fact = await eventually(failed, within_s=60)
     assert fact.final
@@ -234,7 +234,7 @@ async def test_a_start_sweeps_what_a_killed_fetcher_left_and_spares_a_live_one(
 ) -> None:
     command = a_file(vendor, "live.json")
     vendor.misbehave("live.json", Misbehaviour(hold_after_bytes=2 * 1024 * 1024))
-    await bus.send(command)
+    await bus.publish_command(command)
     fetchers.start()
     (live,) = await eventually(lambda: left_over(paths))
     dead = partial(paths.staged("SPX", "gex_one", "dead.json"), "0-1-0")
@@ -257,12 +257,12 @@ async def test_no_signed_query_is_let_out(bus: Bus, fetchers: Fetchers, vendor: 
     vendor.misbehave("cut.json", Misbehaviour(cut_after_bytes=10))
     vendor.misbehave("moved.json", Misbehaviour(redirect_to=f"https://elsewhere.test/?sig={SECRET}"))
     for command in (good, refused, cut, moved):
-        await bus.send(command)
+        await bus.publish_command(command)
     fetchers.start()
     await staged(bus, good.job)
 
     async def given_up() -> bool:
-        failed = [await bus.last(JobFailed, command.job.job_id) for command in (refused, cut, moved)]
+        failed = [await bus.last_event(JobFailed, command.job.job_id) for command in (refused, cut, moved)]
         return all(fact is not None and fact.final for fact in failed)
 
     await eventually(given_up)

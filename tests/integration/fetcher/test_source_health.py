@@ -66,14 +66,14 @@ def a_day(vendor: Vendor, name: str) -> FetchFile:
 
 async def staged(bus: Bus, *commands: FetchFile) -> None:
     async def all_of_them() -> bool:
-        return all([await bus.last(FileStaged, command.job.job_id) for command in commands])
+        return all([await bus.last_event(FileStaged, command.job.job_id) for command in commands])
 
     await eventually(all_of_them, what="the files are staged")
 
 
 async def left_alone(bus: Bus, *commands: FetchFile) -> None:
     async def all_of_them() -> bool:
-        told = [await bus.last(JobFailed, command.job.job_id) for command in commands]
+        told = [await bus.last_event(JobFailed, command.job.job_id) for command in commands]
         return all(failed is not None and "times in a row" in failed.error for failed in told)
 
     await eventually(all_of_them, what="the fetches are put off")
@@ -93,11 +93,11 @@ async def test_jobs_of_a_failing_source_wait_while_others_go_on_and_all_end_well
     waiting = [a_day(vendor, name) for name in NAMES]
     async with fetching(bus, settings):
         for command in waiting:
-            await bus.send(command)
+            await bus.publish_command(command)
         await left_alone(bus, *waiting)
         asked = len(vendor.requests.seen)
         elsewhere = a_day(other_vendor, NAMES[0])
-        await bus.send(elsewhere)
+        await bus.publish_command(elsewhere)
         await staged(bus, elsewhere)
         for name in NAMES:
             vendor.misbehave(name, Misbehaviour())
@@ -118,9 +118,9 @@ async def test_waiting_for_a_source_costs_no_attempt(
     command = a_day(vendor, NAMES[0])
     impatient = settings.model_copy(update={"max_attempts": FAILURES + 1})
     async with fetching(bus, impatient):
-        await bus.send(command)
+        await bus.publish_command(command)
         await staged(bus, command)
-    failed = await bus.last(JobFailed, command.job.job_id)
+    failed = await bus.last_event(JobFailed, command.job.job_id)
     assert failed is not None
     assert failed.failures == FAILURES
     assert failed.waits >= 1
@@ -136,9 +136,9 @@ async def test_a_request_that_tries_the_source_in_vain_costs_its_job_no_attempt(
         update={"max_attempts": FAILURES + 1, "source_pause_s": 0.1, "source_longest_pause_s": 0.1}
     )
     async with fetching(bus, impatient):
-        await bus.send(command)
+        await bus.publish_command(command)
         await staged(bus, command)
-    failed = await bus.last(JobFailed, command.job.job_id)
+    failed = await bus.last_event(JobFailed, command.job.job_id)
     assert failed is not None
     assert (failed.failures, failed.final) == (FAILURES, False)
     assert len(vendor.requests.seen) == FAILURES + 4
@@ -153,10 +153,10 @@ async def test_a_file_that_the_source_never_gives_ends_though_it_alone_is_what_t
         update={"max_attempts": FAILURES + 2, "source_pause_s": 0.1, "source_longest_pause_s": 0.1}
     )
     async with fetching(bus, patient):
-        await bus.send(command)
+        await bus.publish_command(command)
 
         async def given_up() -> bool:
-            failed = await bus.last(JobFailed, command.job.job_id)
+            failed = await bus.last_event(JobFailed, command.job.job_id)
             return failed is not None and failed.final
 
         await eventually(given_up, what="the fetch is given up")
@@ -170,9 +170,9 @@ async def test_hundreds_of_jobs_that_wait_for_a_source_do_not_hold_up_those_behi
     source = vendor.base_url.rstrip("/")
     given_up = SourceRecord(base_url=source, failures_in_a_row=9, open_until=bus.clock() + timedelta(hours=1))
     await bus.js.publish(subjects.source(source), given_up.model_dump_json().encode())
-    await asyncio.gather(*(bus.send(a_day(vendor, f"{number}.json")) for number in range(300)))
+    await asyncio.gather(*(bus.publish_command(a_day(vendor, f"{number}.json")) for number in range(300)))
     elsewhere = a_day(other_vendor, NAMES[0])
-    await bus.send(elsewhere)
+    await bus.publish_command(elsewhere)
     async with fetching(bus, settings):
         await staged(bus, elsewhere)
         info = await bus.js.consumer_info(subjects.JOBS, subjects.durable(Stage.FETCH, Priority.MEDIUM))
@@ -187,7 +187,7 @@ async def test_a_file_that_is_missing_or_no_file_opens_no_circuit(
     names = ["page.json", *(f"missing-{number}.json" for number in range(2 * FAILURES))]
     async with fetching(bus, settings):
         for name in names:
-            await bus.send(a_day(vendor, name))
+            await bus.publish_command(a_day(vendor, name))
 
         async def all_given_up() -> bool:
             return (await bus.js.stream_info(subjects.DEAD)).state.messages == len(names)

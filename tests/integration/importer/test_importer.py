@@ -26,7 +26,7 @@ def lake(tmp_path: Path) -> LakeOnDisk:
 
 async def fact(bus: Bus, kind: type[Event], generation: int = 1) -> Event:
     async def look() -> Event | None:
-        found = await bus.last(kind, a_job().job_id)
+        found = await bus.last_event(kind, a_job().job_id)
         return found if found is not None and found.job.generation == generation else None
 
     found = await eventually(look)
@@ -46,8 +46,8 @@ async def ask(bus: Bus, endpoint: str, request: dict[str, Any]) -> Any:
 
 async def test_a_staged_file_is_imported_announced_and_recorded(bus: Bus, lake: LakeOnDisk) -> None:
     command = lake.stage(records(10))
-    await bus.announce(JobRequested(job=command.job, command_seq=1, url_sha256="0" * 64))
-    await bus.send(command)
+    await bus.publish_event(JobRequested(job=command.job, command_seq=1, url_sha256="0" * 64))
+    await bus.publish_command(command)
     async with importing(bus, lake):
         imported = await fact(bus, PartitionImported)
         assert isinstance(imported, PartitionImported)
@@ -63,9 +63,9 @@ async def test_a_staged_file_is_imported_announced_and_recorded(bus: Bus, lake: 
 
 async def test_the_same_file_again_is_announced_as_skipped(bus: Bus, lake: LakeOnDisk) -> None:
     async with importing(bus, lake):
-        await bus.send(lake.stage(records(10)))
+        await bus.publish_command(lake.stage(records(10)))
         await fact(bus, PartitionImported)
-        await bus.send(lake.stage(records(10), a_job(generation=2)))
+        await bus.publish_command(lake.stage(records(10), a_job(generation=2)))
         skipped = await fact(bus, JobSkipped, generation=2)
         assert isinstance(skipped, JobSkipped)
         assert skipped.snapshots == 10
@@ -73,11 +73,11 @@ async def test_the_same_file_again_is_announced_as_skipped(bus: Bus, lake: LakeO
 
 async def test_a_bad_file_is_a_dead_letter_and_holds_up_nobody(bus: Bus, lake: LakeOnDisk) -> None:
     bad = a_job(base_url="https://hist.gex.bot/bad.json")
-    await bus.send(lake.stage([*records(2), {"timestamp": None}], bad))
-    await bus.send(lake.stage(records(10)))
+    await bus.publish_command(lake.stage([*records(2), {"timestamp": None}], bad))
+    await bus.publish_command(lake.stage(records(10)))
     async with importing(bus, lake):
         await fact(bus, PartitionImported)
-        failed = await bus.last(JobFailed, bad.job_id)
+        failed = await bus.last_event(JobFailed, bad.job_id)
         assert failed is not None
         assert (failed.final, failed.field) == (True, "timestamp")
         assert "record 3: timestamp is null" in failed.error

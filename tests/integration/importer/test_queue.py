@@ -58,9 +58,9 @@ def stage(lake: LakeOnDisk, day: Day, priority: Priority = Priority.MEDIUM) -> I
 
 
 async def send(bus: Bus, command: ImportFile) -> None:
-    sent = await bus.send(command)
+    sent = await bus.publish_command(command)
     staged = {"staged_path": command.staged_path, "size_bytes": command.size_bytes, "sha256": command.sha256}
-    await bus.announce(FileStaged(job=command.job, command_seq=sent.seq, **staged))
+    await bus.publish_event(FileStaged(job=command.job, command_seq=sent.seq, **staged))
 
 
 async def told(bus: Bus) -> list[Payload]:
@@ -71,7 +71,7 @@ async def told(bus: Bus) -> list[Payload]:
 
 
 async def count(bus: Bus, kind: type[Event]) -> int:
-    subject = f"gex.event.job.{kind.WHAT}.>"
+    subject = f"gex.event.job.{kind.EVENT_TYPE}.>"
     state = (await bus.js.stream_info(subjects.EVENTS, subjects_filter=subject)).state
     return sum((state.subjects or {}).values())
 

@@ -103,8 +103,8 @@ async def test_asked_again_it_queues_only_what_failed_and_what_is_missing(
     failed = JobFailed(
         job=by_day["2025-11-10"], stage=Stage.FETCH, failures=3, final=True, error="the key was rejected"
     )
-    await bus.announce(failed)
-    await bus.announce(NoData(job=by_day["2025-11-11"], reason="the vendor has none"))
+    await bus.publish_event(failed)
+    await bus.publish_event(NoData(job=by_day["2025-11-11"], reason="the vendor has none"))
     importer.days = {"2025-11-12": "held"}
 
     async def told() -> bool:
@@ -135,7 +135,7 @@ async def test_a_job_that_ends_while_the_importer_answers_is_not_queued_again(
     done = a_skip((await fetch_at(bus, 1)).job)
 
     async def end_the_job() -> None:
-        await bus.announce(done)
+        await bus.publish_event(done)
 
         async def is_told() -> bool:
             return bool((await intake.get(f"/jobs/{day['id']}"))["state"] == "skipped")
@@ -258,7 +258,7 @@ async def test_a_day_of_which_too_little_is_known_is_to_be_asked_for_again(
 ) -> None:
     """EVENTS was full and has dropped that it was requested; nobody can post such a URL."""
     job = a_job(base_url=f"{DEFAULT_BASE}/hist/NQ_NDX/classic/gex_zero/2025-11-14")
-    await bus.announce(JobReplayed(job=job, stage=Stage.FETCH, replay_of="job", command_seq=7))
+    await bus.publish_event(JobReplayed(job=job, stage=Stage.FETCH, replay_of="job", command_seq=7))
     path = f"/jobs/{job.job_id}"
 
     async def is_known() -> bool:

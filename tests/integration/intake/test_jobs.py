@@ -133,7 +133,7 @@ async def test_a_finished_job_asked_for_again_is_a_new_generation(
     async with running_intake(intake_settings) as intake:
         first = await intake.queue(url=SIGNED_URL)
         job = (await fetch_at(bus, 1)).job
-        await bus.announce(a_skip(job))
+        await bus.publish_event(a_skip(job))
 
         async def skipped() -> bool:
             return bool((await intake.get(f"/jobs/{first['id']}"))["skipped"])
@@ -166,7 +166,7 @@ async def test_a_job_in_whose_place_another_message_stands_is_queued_anew(
         await intake.queue(url=SIGNED_URL)
         await made_anew(bus, subjects.JOBS)
         if content is None:
-            await bus.send(a_fetch(a_job(ticker="SPX")))
+            await bus.publish_command(a_fetch(a_job(ticker="SPX")))
         else:
             await bus.js.publish("gex.job.fetch.medium.SPX", content)
         again = [await intake.queue(url=SIGNED_URL) for _ in range(2)]
@@ -180,7 +180,7 @@ async def test_a_request_whose_answer_was_lost_is_the_same_message_when_sent_aga
 ) -> None:
     """Intake died between publishing the command and telling of it: only the command stands."""
     lost = a_fetch(a_job(), url=SIGNED_URL)
-    await bus.send(lost)
+    await bus.publish_command(lost)
     async with running_intake(intake_settings) as intake:
         assert (await intake.queue(url=SIGNED_URL))["generation"] == 1
     assert await messages_in(bus, subjects.JOBS) == 1
@@ -192,7 +192,7 @@ async def test_a_request_whose_answer_was_lost_is_the_same_message_when_sent_aga
 async def test_a_request_whose_answer_was_lost_is_refreshed_when_sent_with_another_query(
     bus: Bus, intake_settings: IntakeSettings
 ) -> None:
-    await bus.send(a_fetch(a_job(), url=f"{DAY_URL}?sig=old"))
+    await bus.publish_command(a_fetch(a_job(), url=f"{DAY_URL}?sig=old"))
     async with running_intake(intake_settings) as intake:
         assert (await intake.queue(url=SIGNED_URL))["generation"] == 2
     assert (await fetch_at(bus, 2)).url.get_secret_value() == SIGNED_URL
@@ -202,8 +202,8 @@ async def test_a_lost_request_that_a_worker_has_begun_keeps_its_generation(
     bus: Bus, intake_settings: IntakeSettings
 ) -> None:
     lost = a_fetch(a_job(), url=SIGNED_URL)
-    await bus.send(lost)
-    await bus.announce(JobStarted(job=lost.job, stage=Stage.FETCH, start=1))
+    await bus.publish_command(lost)
+    await bus.publish_event(JobStarted(job=lost.job, stage=Stage.FETCH, start=1))
     async with running_intake(intake_settings) as intake:
         assert (await intake.queue(url=SIGNED_URL))["generation"] == 1
         assert (await intake.queue(url=SIGNED_URL))["generation"] == 1
@@ -219,9 +219,11 @@ async def test_intake_started_again_knows_its_jobs(bus: Bus, intake_settings: In
                 url=f"https://hist.gex.bot/2025-11-1{number}_SPX_classic_gex_one.json?s={number}"
             )
     job = (await fetch_at(bus, 1)).job
-    await bus.announce(JobStarted(job=job, stage=Stage.FETCH, start=1))
-    ack = await bus.send(an_import(job))
-    await bus.announce(FileStaged(job=job, staged_path="p", size_bytes=70, sha256=SHA, command_seq=ack.seq))
+    await bus.publish_event(JobStarted(job=job, stage=Stage.FETCH, start=1))
+    ack = await bus.publish_command(an_import(job))
+    await bus.publish_event(
+        FileStaged(job=job, staged_path="p", size_bytes=70, sha256=SHA, command_seq=ack.seq)
+    )
     async with running_intake(intake_settings) as intake:
         found = await intake.get(f"/jobs/{queued['id']}")
         assert [step["state"] for step in found["transitions"]] == ["pending", "started", "staged"]

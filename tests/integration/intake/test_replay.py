@@ -56,9 +56,9 @@ async def queue(intake: RunningIntake, **body: Any) -> str:
 async def stage_and_wait(intake: RunningIntake, bus: Bus) -> None:
     """Do what the fetcher does: publish the import and tell of it."""
     fetch = await payload_at(bus, subjects.JOBS, 1)
-    ack = await bus.send(an_import(fetch.job))
+    ack = await bus.publish_command(an_import(fetch.job))
     event = FileStaged(job=fetch.job, staged_path="p", size_bytes=70, sha256=SHA, command_seq=ack.seq)
-    await bus.announce(event)
+    await bus.publish_event(event)
     await in_state(intake, str(fetch.job.job_id), "staged")
 
 
@@ -157,7 +157,7 @@ async def test_a_job_whose_newest_fetch_failed_is_not_replayed_from_an_older_fil
     refreshed = await intake.queue(url=f"{SIGNED_URL}-new")
     fetch = await payload_at(bus, subjects.JOBS, 3)
     failed = JobFailed(job=fetch.job, stage=Stage.FETCH, failures=3, final=True, error="403")
-    await bus.announce(failed)
+    await bus.publish_event(failed)
     await in_state(intake, job_id, "failed")
     answer = (await intake.http.post(f"/jobs/{job_id}/replay")).json()
     assert (answer["stage"], answer["generation"]) == ("fetch", refreshed["generation"] + 1)
@@ -187,7 +187,7 @@ async def test_another_job_in_the_place_of_a_command_is_not_replayed_instead(
     """JOBS was made anew while EVENTS was kept: the places that EVENTS tells hold other messages."""
     job_id = await queue(intake)
     await made_anew(bus, subjects.JOBS)
-    await bus.send(a_fetch(a_job(ticker="SPX")))
+    await bus.publish_command(a_fetch(a_job(ticker="SPX")))
     await is_refused_as_gone(intake, job_id, "fetch", 1)
     assert await messages_in(bus, subjects.JOBS) == 1
 
@@ -216,7 +216,7 @@ async def test_a_message_of_jobs_is_replayed_by_its_place(intake: RunningIntake,
 async def test_a_dead_letter_is_replayed_although_events_has_forgotten_the_job(
     intake: RunningIntake, bus: Bus
 ) -> None:
-    await bus.send(a_fetch(a_job(generation=5), url=SIGNED_URL))
+    await bus.publish_command(a_fetch(a_job(generation=5), url=SIGNED_URL))
     consumer = subjects.durable(Stage.FETCH, a_job().priority)
     pulled = await bus.js.pull_subscribe_bind(consumer, subjects.JOBS)
     (message,) = await pulled.fetch(1)
@@ -254,7 +254,7 @@ async def test_replays_converge_on_one_generation_each(intake: RunningIntake, bu
 async def test_a_replay_that_cannot_be_is_answered_with_code_and_reason(
     bus: Bus, request_: dict[str, Any], code: str, words: str
 ) -> None:
-    await bus.send(a_fetch(a_job(ticker="SPX")))
+    await bus.publish_command(a_fetch(a_job(ticker="SPX")))
     await bus.js.publish("gex.job.fetch.medium.SPX", b"no message of ours")
     answer = await ask(bus, **request_)
     assert answer.headers is not None

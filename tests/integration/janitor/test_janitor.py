@@ -56,8 +56,8 @@ class Intake:
             return
         job = next(job for job in JOBS_OF_TESTS if str(job.job_id) == wanted)
         again = job.model_copy(update={"generation": job.generation + 1, "requested_at": utc_now()})
-        ack = await self.bus.send(a_fetch(again), replay_of="job")
-        await self.bus.announce(
+        ack = await self.bus.publish_command(a_fetch(again), replay_of="job")
+        await self.bus.publish_event(
             JobReplayed(job=again, stage=Stage.FETCH, replay_of="job", command_seq=ack.seq, url_sha256=HASH)
         )
         await request.respond(b'{"status": "queued"}')
@@ -100,8 +100,8 @@ def duty(janitor_settings: JanitorSettings, bus: Bus, known: KnownJobs) -> Reque
 
 
 async def request_fetch(bus: Bus, job: Job) -> int:
-    ack = await bus.send(a_fetch(job))
-    await bus.announce(JobRequested(job=job, command_seq=ack.seq, url_sha256=HASH))
+    ack = await bus.publish_command(a_fetch(job))
+    await bus.publish_event(JobRequested(job=job, command_seq=ack.seq, url_sha256=HASH))
     return ack.seq
 
 
@@ -149,7 +149,7 @@ async def test_a_job_in_a_workers_hands_is_not_requeued(
     bus: Bus, intake: Intake, duty: RequeueStrandedJobs
 ) -> None:
     await request_fetch(bus, FIRST)
-    await bus.announce(JobStarted(job=FIRST, stage=Stage.FETCH, start=1))
+    await bus.publish_event(JobStarted(job=FIRST, stage=Stage.FETCH, start=1))
     await take(bus)
     assert await duty.run_once() == {"requeued": 0, "refused": 0}
     assert intake.asked == []
@@ -176,7 +176,7 @@ async def test_an_acknowledged_command_behind_one_in_hand_is_found_once_that_is_
     await (await take(bus))()
     assert await duty.run_once() == {"requeued": 0, "refused": 0}
     await acknowledge_first()
-    await bus.announce(a_skip(FIRST))
+    await bus.publish_event(a_skip(FIRST))
     assert await duty.run_once() == {"requeued": 1, "refused": 0}
     assert intake.asked == [str(SECOND.job_id)]
 
@@ -195,9 +195,9 @@ async def test_a_deleted_message_that_a_busy_consumer_has_passed_strands_its_job
 async def test_the_place_of_another_jobs_command_is_not_taken_for_ones_own(
     bus: Bus, intake: Intake, duty: RequeueStrandedJobs
 ) -> None:
-    other = await bus.send(a_fetch(SECOND))
+    other = await bus.publish_command(a_fetch(SECOND))
     await take(bus)
-    await bus.announce(JobRequested(job=FIRST, command_seq=other.seq, url_sha256=HASH))
+    await bus.publish_event(JobRequested(job=FIRST, command_seq=other.seq, url_sha256=HASH))
     assert await duty.run_once() == {"requeued": 1, "refused": 0}
     assert intake.asked == [str(FIRST.job_id)]
 
@@ -205,9 +205,9 @@ async def test_the_place_of_another_jobs_command_is_not_taken_for_ones_own(
 async def test_a_job_whose_place_is_unknown_is_left_alone_while_its_consumer_has_work(
     bus: Bus, intake: Intake, duty: RequeueStrandedJobs
 ) -> None:
-    await bus.send(a_fetch(FIRST))
+    await bus.publish_command(a_fetch(FIRST))
     acknowledge = await take(bus)
-    await bus.announce(JobStarted(job=FIRST, stage=Stage.FETCH, start=1))
+    await bus.publish_event(JobStarted(job=FIRST, stage=Stage.FETCH, start=1))
     assert await duty.run_once() == {"requeued": 0, "refused": 0}
     await acknowledge()
     assert await duty.run_once() == {"requeued": 1, "refused": 0}
@@ -220,8 +220,8 @@ async def test_a_staged_job_is_moved_on_by_its_import_command(
     await request_fetch(bus, FIRST)
     await (await take(bus))()
     command = an_import(FIRST)
-    ack = await bus.send(command)
-    await bus.announce(
+    ack = await bus.publish_command(command)
+    await bus.publish_event(
         FileStaged(
             job=FIRST, staged_path=command.staged_path, size_bytes=10, sha256=HASH, command_seq=ack.seq
         )
@@ -229,7 +229,7 @@ async def test_a_staged_job_is_moved_on_by_its_import_command(
     assert await duty.run_once() == {"requeued": 0, "refused": 0}
     await bus.js.delete_msg(subjects.JOBS, ack.seq)
     subscription = await bus.js.pull_subscribe_bind("import_medium", subjects.JOBS)
-    await bus.send(an_import(SECOND))
+    await bus.publish_command(an_import(SECOND))
     await subscription.fetch(1)
     assert await duty.run_once() == {"requeued": 1, "refused": 0}
     assert intake.asked == [str(FIRST.job_id)]
@@ -237,7 +237,7 @@ async def test_a_staged_job_is_moved_on_by_its_import_command(
 
 async def test_a_finished_job_is_not_requeued(bus: Bus, intake: Intake, duty: RequeueStrandedJobs) -> None:
     await request_fetch(bus, FIRST)
-    await bus.announce(a_skip(FIRST))
+    await bus.publish_event(a_skip(FIRST))
     await bus.js.purge_stream(subjects.JOBS)
     assert await duty.run_once() == {"requeued": 0, "refused": 0}
     assert intake.asked == []
@@ -281,14 +281,14 @@ async def test_jobs_are_known_up_to_the_newest_fact_and_an_empty_stream_holds_no
 ) -> None:
     assert await known.as_of_now() == ()
     for job in JOBS_OF_TESTS:
-        await bus.announce(JobRequested(job=job, command_seq=1, url_sha256=HASH))
+        await bus.publish_event(JobRequested(job=job, command_seq=1, url_sha256=HASH))
         assert job in [state.job for state in await known.as_of_now()]
     await bus.js.purge_stream(subjects.EVENTS)
     assert len(await known.as_of_now()) == 3
 
 
 async def test_facts_that_are_not_read_in_time_are_told(bus: Bus) -> None:
-    await bus.announce(JobRequested(job=FIRST, command_seq=1, url_sha256=HASH))
+    await bus.publish_event(JobRequested(job=FIRST, command_seq=1, url_sha256=HASH))
     with pytest.raises(NotCaughtUp, match="at 0 of 1"):
         await KnownJobs(bus, timeout_s=0.05).as_of_now()
 
@@ -305,10 +305,10 @@ async def test_staged_files_of_finished_jobs_are_pruned_and_no_others(
         set_age(path, timedelta(days=20))
         files[job.ticker] = path
         relative = paths.relative_to_staging(path)
-        await bus.announce(
+        await bus.publish_event(
             FileStaged(job=job, staged_path=relative, size_bytes=2, sha256=HASH, command_seq=1)
         )
-    await bus.announce(a_skip(FIRST))
+    await bus.publish_event(a_skip(FIRST))
     duty = pruning(janitor_settings, bus, known)
     assert await duty.run_once() == {"removed": 1, "freed_bytes": 2}
     assert [ticker for ticker, path in files.items() if path.exists()] == ["SPX"]

@@ -92,9 +92,11 @@ async def test_what_became_of_each_day_is_told_and_asked_again_only_the_missing_
     jobs = await queued(bus, 5)
     *good, gone, bad = jobs.values()
     for job in good:
-        await bus.announce(imported(job))
-    await bus.announce(NoData(job=gone, reason="the vendor has none"))
-    await bus.announce(JobFailed(job=bad, stage=Stage.FETCH, failures=3, final=True, error="the key is bad"))
+        await bus.publish_event(imported(job))
+    await bus.publish_event(NoData(job=gone, reason="the vendor has none"))
+    await bus.publish_event(
+        JobFailed(job=bad, stage=Stage.FETCH, failures=3, final=True, error="the key is bad")
+    )
     status, lines = await running
     assert status == 1
     assert ["NQ_NDX", "gex_zero", "3", "0", "1", "1"] in lines
@@ -103,7 +105,7 @@ async def test_what_became_of_each_day_is_told_and_asked_again_only_the_missing_
     again = asyncio.create_task(say(*WEEK))
     newest = (await queued(bus, 6))[bad.trading_day]
     assert newest.generation == 2
-    await bus.announce(imported(newest))
+    await bus.publish_event(imported(newest))
     status, lines = await again
     assert status == 0
     assert ["NQ_NDX", "gex_zero", "1", "3", "1", "0"] in lines
@@ -122,7 +124,7 @@ async def test_days_whose_jobs_go_on_are_followed_by_the_command_when_it_is_star
 
     await eventually(is_followed)
     for job in jobs.values():
-        await bus.announce(imported(job))
+        await bus.publish_event(imported(job))
     status, lines = await again
     assert status == 0
     assert ["NQ_NDX", "gex_zero", "5", "0", "0", "0"] in lines

@@ -14,7 +14,7 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from shared.bus import subjects
-from shared.bus.connection import REPLAY_HEADER, Bus, connected, translated
+from shared.bus.connection import REPLAY_HEADER, Bus, connected, translate_errors
 from shared.bus.envelope import decode
 from shared.bus.messages import FetchFile, JobRequested, JobStarted
 from shared.bus.subjects import Stage
@@ -48,7 +48,7 @@ def frozen(server: NatsServer) -> Iterator[None]:
 
 
 async def test_a_command_is_stored_under_its_subject_with_its_message_id(bus: Bus) -> None:
-    ack = await bus.send(a_fetch(), replay_of="DEAD:3")
+    ack = await bus.publish_command(a_fetch(), replay_of="DEAD:3")
     stored = await bus.js.get_msg(subjects.JOBS, seq=ack.seq)
     payload = decode("x", stored.data or b"").open("x")
     assert isinstance(payload, FetchFile)
@@ -60,15 +60,17 @@ async def test_a_command_is_stored_under_its_subject_with_its_message_id(bus: Bu
 
 
 async def test_the_same_command_and_the_same_fact_are_stored_once(bus: Bus) -> None:
-    sent = [await bus.send(a_fetch()) for _ in range(2)]
-    told = [await bus.announce(JobStarted(job=a_job(), stage=Stage.FETCH, start=1)) for _ in range(2)]
+    sent = [await bus.publish_command(a_fetch()) for _ in range(2)]
+    told = [await bus.publish_event(JobStarted(job=a_job(), stage=Stage.FETCH, start=1)) for _ in range(2)]
     assert [bool(ack.duplicate) for ack in (*sent, *told)] == [False, True, False, True]
     assert {ack.seq for ack in sent} == {ack.seq for ack in told} == {1}
 
 
 async def test_a_full_jobs_stream_refuses_and_says_so(small: Bus) -> None:
     commands = [a_fetch(a_job(base_url=f"https://hist.gex.bot/{number}.json")) for number in range(10)]
-    answers = await asyncio.gather(*(small.send(command) for command in commands), return_exceptions=True)
+    answers = await asyncio.gather(
+        *(small.publish_command(command) for command in commands), return_exceptions=True
+    )
     refused = [str(answer) for answer in answers if isinstance(answer, StreamFull)]
     assert 0 < len(refused) < 10
     assert set(refused) == {str(StreamFull("JOBS"))}
@@ -79,33 +81,37 @@ async def test_events_drop_their_oldest_when_full(bus: Bus) -> None:
     config = (await bus.js.stream_info(subjects.EVENTS)).config
     await bus.js.update_stream(config.evolve(max_bytes=4096))
     for start in range(1, 30):
-        await bus.announce(JobStarted(job=a_job(), stage=Stage.FETCH, start=start))
-    last = await bus.last(JobStarted, a_job().job_id)
+        await bus.publish_event(JobStarted(job=a_job(), stage=Stage.FETCH, start=start))
+    last = await bus.last_event(JobStarted, a_job().job_id)
     assert last is not None
     assert last.start == 29
     assert (await bus.js.stream_info(subjects.EVENTS)).state.messages < 29
 
 
 async def test_the_last_fact_of_a_kind_is_found(bus: Bus) -> None:
-    assert await bus.last(JobStarted, a_job().job_id) is None
+    assert await bus.last_event(JobStarted, a_job().job_id) is None
     for start in (1, 2):
-        await bus.announce(JobStarted(job=a_job(), stage=Stage.FETCH, start=start))
-    await bus.announce(JobRequested(job=a_job(), command_seq=9, url_sha256="0" * 64))
-    found = await bus.last(JobStarted, a_job().job_id)
+        await bus.publish_event(JobStarted(job=a_job(), stage=Stage.FETCH, start=start))
+    await bus.publish_event(JobRequested(job=a_job(), command_seq=9, url_sha256="0" * 64))
+    found = await bus.last_event(JobStarted, a_job().job_id)
     assert found == JobStarted(job=a_job(), stage=Stage.FETCH, start=2)
-    assert await bus.last(JobStarted, a_job(ticker="SPX").job_id) is None
+    assert await bus.last_event(JobStarted, a_job(ticker="SPX").job_id) is None
 
 
 async def test_the_moment_of_a_message_comes_from_the_clock_that_the_bus_was_given(bus: Bus) -> None:
     bus.clock = lambda: NOON
-    ack = await bus.send(a_fetch())
+    ack = await bus.publish_command(a_fetch())
     stored = await bus.js.get_msg(subjects.JOBS, seq=ack.seq)
     assert decode("x", stored.data or b"").occurred_at == NOON
 
 
 async def test_a_killed_broker_is_told_within_five_seconds(bus: Bus, nats_server: NatsServer) -> None:
     nats_server.kill()
-    for attempt in (bus.send(a_fetch()), bus.last(JobStarted, a_job().job_id), bus.send(a_fetch())):
+    for attempt in (
+        bus.publish_command(a_fetch()),
+        bus.last_event(JobStarted, a_job().job_id),
+        bus.publish_command(a_fetch()),
+    ):
         begun = time.monotonic()
         with pytest.raises(BrokerUnavailable, match="the broker did not answer in time"):
             await attempt
@@ -116,17 +122,17 @@ async def test_a_broker_that_hangs_is_told_within_five_seconds(bus: Bus, nats_se
     with frozen(nats_server):
         begun = time.monotonic()
         with pytest.raises(BrokerUnavailable):
-            await bus.send(a_fetch())
+            await bus.publish_command(a_fetch())
         assert time.monotonic() - begun < ANSWER_S
 
 
 async def test_a_send_that_was_not_acknowledged_may_be_repeated(bus: Bus, nats_server: NatsServer) -> None:
     with frozen(nats_server), pytest.raises(BrokerUnavailable):
-        await bus.send(a_fetch())
+        await bus.publish_command(a_fetch())
 
     async def sent() -> bool:
         try:
-            return bool(await bus.send(a_fetch()))
+            return bool(await bus.publish_command(a_fetch()))
         except BrokerUnavailable:
             return False
 
@@ -137,7 +143,7 @@ async def test_a_send_that_was_not_acknowledged_may_be_repeated(bus: Bus, nats_s
 async def test_what_was_acknowledged_is_there_after_a_kill(bus: Bus, nats_server: NatsServer) -> None:
     back = asyncio.Event()
     bus.on_reconnect(back.set)
-    acks = [await bus.send(a_fetch(a_job(generation=number))) for number in range(1, 20)]
+    acks = [await bus.publish_command(a_fetch(a_job(generation=number))) for number in range(1, 20)]
     nats_server.kill()
     nats_server.start()
     await asyncio.wait_for(back.wait(), 15)
@@ -151,7 +157,7 @@ async def test_a_callback_that_is_forgotten_is_not_called(bus: Bus, nats_server:
     bus.on_reconnect(lambda: called.append("kept"))
     callback = lambda: forgotten("forgotten")  # noqa: E731 (forgetting takes the very same callable)
     bus.on_reconnect(callback)
-    bus.forget(callback)
+    bus.remove_reconnect_callback(callback)
     nats_server.kill()
     nats_server.start()
     await eventually(lambda: called)
@@ -180,7 +186,7 @@ async def test_a_bus_is_closed_quietly_when_its_broker_is_gone(
     async with connected(settings, "left alone") as bus:
         nats_server.kill()
         with pytest.raises(BrokerUnavailable):
-            await bus.send(a_fetch())
+            await bus.publish_command(a_fetch())
     assert not bus.is_connected
 
 
@@ -189,7 +195,7 @@ async def test_a_closed_bus_says_so_and_refuses(settings: Settings) -> None:
         pass
     await asyncio.wait_for(bus.closed.wait(), 5)
     with pytest.raises(BrokerUnavailable):
-        await bus.send(a_fetch())
+        await bus.publish_command(a_fetch())
 
 
 @pytest.mark.parametrize(
@@ -207,11 +213,11 @@ async def test_a_closed_bus_says_so_and_refuses(settings: Settings) -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_every_error_of_the_client_becomes_one_of_ours(error: Exception) -> None:
-    with pytest.raises(BrokerUnavailable, match="do it") as problem, translated("do it"):
+    with pytest.raises(BrokerUnavailable, match="do it") as problem, translate_errors("do it"):
         raise error
     assert problem.value.__cause__ is error
 
 
 def test_what_is_not_found_is_told_as_such() -> None:
-    with pytest.raises(NotFoundError), translated("look"):
+    with pytest.raises(NotFoundError), translate_errors("look"):
         raise NotFoundError(code=404)

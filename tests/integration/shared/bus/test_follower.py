@@ -38,13 +38,13 @@ async def following(bus: Bus, subject: str = subjects.ALL_EVENTS) -> AsyncIterat
 
 async def announce(bus: Bus, *starts: int) -> None:
     for start in starts:
-        await bus.announce(JobStarted(job=a_job(), stage=Stage.FETCH, start=start))
+        await bus.publish_event(JobStarted(job=a_job(), stage=Stage.FETCH, start=start))
 
 
 async def announce_at_last(bus: Bus, start: int) -> None:
     async def announced() -> bool:
         with contextlib.suppress(BrokerUnavailable):
-            return bool(await bus.announce(JobStarted(job=a_job(), stage=Stage.FETCH, start=start)))
+            return bool(await bus.publish_event(JobStarted(job=a_job(), stage=Stage.FETCH, start=start)))
         return False
 
     await eventually(announced)
@@ -89,7 +89,9 @@ async def test_an_empty_stream_is_told_ended_at_once(bus: Bus) -> None:
 
 async def test_more_than_one_batch_is_told_before_the_end(bus: Bus) -> None:
     jobs = [a_job(ticker=f"T{number}") for number in range(701)]
-    await asyncio.gather(*(bus.announce(JobStarted(job=job, stage=Stage.FETCH, start=1)) for job in jobs))
+    await asyncio.gather(
+        *(bus.publish_event(JobStarted(job=job, stage=Stage.FETCH, start=1)) for job in jobs)
+    )
     async with following(bus) as told:
         await eventually(lambda: any(item.data is None for item in told))
     assert told[-1].data is None
@@ -99,7 +101,7 @@ async def test_more_than_one_batch_is_told_before_the_end(bus: Bus) -> None:
 async def test_only_messages_under_the_subject_are_told(bus: Bus) -> None:
     other = a_job(ticker="SPX")
     await announce(bus, 1)
-    await bus.announce(JobStarted(job=other, stage=Stage.FETCH, start=7))
+    await bus.publish_event(JobStarted(job=other, stage=Stage.FETCH, start=7))
     async with following(bus, f"gex.event.job.*.{other.job_id}") as told:
         await eventually(lambda: len(told) == 2)
     assert starts(told) == [7, None]

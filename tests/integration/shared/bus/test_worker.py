@@ -54,8 +54,8 @@ async def test_a_command_is_handled_once_and_acknowledged(bus: Bus) -> None:
         seen.append(command)
 
     async with working(bus, handle):
-        await bus.send(a_fetch())
-        await bus.send(a_fetch())  # the same message id: the broker drops it
+        await bus.publish_command(a_fetch())
+        await bus.publish_command(a_fetch())  # the same message id: the broker drops it
         await eventually(lambda: seen)
 
         async def acknowledged() -> bool:
@@ -72,14 +72,14 @@ async def test_a_terminal_error_becomes_one_dead_letter_that_names_the_field(bus
         raise error
 
     async with working(bus, handle):
-        await bus.send(a_fetch())
+        await bus.publish_command(a_fetch())
 
         async def letter() -> bool:
             return await dead_letter_count(bus) == 1 and await outstanding(bus) == 0
 
         await eventually(letter)
     message = await bus.js.get_msg(subjects.DEAD, seq=1)
-    failed = await bus.last(JobFailed, a_job().job_id)
+    failed = await bus.last_event(JobFailed, a_job().job_id)
     assert message.headers is not None
     assert message.headers[dead_letters.FIELD] == "timestamp"
     assert "secret" not in message.headers[dead_letters.REASON]
@@ -97,13 +97,13 @@ async def test_the_third_failure_of_a_transient_error_is_a_dead_letter(bus: Bus,
         raise error
 
     async with working(bus, handle):
-        await bus.send(a_fetch())
+        await bus.publish_command(a_fetch())
 
         async def letter() -> bool:
             return await dead_letter_count(bus) == 1
 
         await eventually(letter)
-    failed = await bus.last(JobFailed, a_job().job_id)
+    failed = await bus.last_event(JobFailed, a_job().job_id)
     assert failed is not None
     assert (tried, failed.failures, failed.final) == (3, 3, True)
 
@@ -124,12 +124,12 @@ async def test_work_that_finds_no_room_is_tried_until_there_is_some_and_costs_no
     async def handle(command: FetchFile) -> None:
         if errors:
             raise errors.pop()
-        failed = await bus.last(JobFailed, command.job.job_id)
+        failed = await bus.last_event(JobFailed, command.job.job_id)
         assert failed is not None
         tally.append((failed.failures, failed.waits, failed.final, failed.error))
 
     async with working(bus, handle):
-        await bus.send(a_fetch())
+        await bus.publish_command(a_fetch())
 
         async def acknowledged() -> bool:
             return bool(tally) and await outstanding(bus) == 0
@@ -151,11 +151,11 @@ async def test_a_job_that_is_put_off_again_and_again_does_not_push_the_facts_of_
         put_off += 1
         raise NoRoom("the disk is full")
 
-    await bus.announce(JobRequested(job=a_job(), command_seq=1, url_sha256="0" * 64))
+    await bus.publish_event(JobRequested(job=a_job(), command_seq=1, url_sha256="0" * 64))
     async with working(bus, handle):
-        await bus.send(a_fetch())
+        await bus.publish_command(a_fetch())
         await eventually(lambda: put_off > FACTS_KEPT + 2)
-    failed = await bus.last(JobFailed, a_job().job_id)
+    failed = await bus.last_event(JobFailed, a_job().job_id)
     states = JobStates()
     facts = follow(bus, subjects.EVENTS, subjects.ALL_EVENTS)
     assert isinstance(facts, AsyncGenerator)
@@ -182,7 +182,7 @@ async def test_work_that_is_put_off_until_a_known_time_is_not_tried_before_it(bu
             raise busy
 
     async with working(bus, handle):
-        await bus.send(a_fetch())
+        await bus.publish_command(a_fetch())
         await eventually(lambda: len(tried) == 2)
     assert tried[1] - tried[0] >= busy.retry_after_s
 
@@ -194,13 +194,13 @@ async def test_failures_are_counted_past_the_attempts_that_found_no_room(bus: Bu
         raise errors.pop(0)
 
     async with working(bus, handle):
-        await bus.send(a_fetch())
+        await bus.publish_command(a_fetch())
 
         async def letter() -> bool:
             return await dead_letter_count(bus) == 1
 
         await eventually(letter)
-    failed = await bus.last(JobFailed, a_job().job_id)
+    failed = await bus.last_event(JobFailed, a_job().job_id)
     assert failed is not None
     assert (failed.failures, failed.waits, failed.final, errors) == (3, 3, True, [])
     assert failed.error == "later; given up after 3 failed attempts: replay the job when that is mended"
@@ -210,13 +210,13 @@ async def test_a_failed_attempt_says_that_there_is_another_one(bus: Bus) -> None
     told: list[str] = []
 
     async def handle(command: FetchFile) -> None:
-        failed = await bus.last(JobFailed, command.job.job_id)
+        failed = await bus.last_event(JobFailed, command.job.job_id)
         if failed is None:
             raise Transient("the source is busy")
         told.append(failed.error)
 
     async with working(bus, handle):
-        await bus.send(a_fetch())
+        await bus.publish_command(a_fetch())
         await eventually(lambda: bool(told))
     assert told == ["the source is busy; it is tried again after 0 s"]
 
@@ -224,7 +224,7 @@ async def test_a_failed_attempt_says_that_there_is_another_one(bus: Bus) -> None
 async def test_starts_that_never_end_are_given_up_on(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "MAX_STARTS", 2)
     count = attempts.Attempts(bus, Stage.FETCH)
-    await bus.announce(
+    await bus.publish_event(
         JobFailed(job=a_job(), stage=Stage.FETCH, failures=0, waits=1, final=False, error="full")
     )
     for _ in range(3):  # one of them was put off
@@ -240,9 +240,9 @@ async def test_an_older_generation_is_let_go(bus: Bus) -> None:
         seen.append(command.job.generation)
 
     newer = a_job(generation=2)
-    await bus.send(a_fetch(a_job(generation=1)))
-    await bus.send(a_fetch(newer))
-    await bus.announce(JobRequested(job=newer, command_seq=2, url_sha256="0" * 64))
+    await bus.publish_command(a_fetch(a_job(generation=1)))
+    await bus.publish_command(a_fetch(newer))
+    await bus.publish_event(JobRequested(job=newer, command_seq=2, url_sha256="0" * 64))
     async with working(bus, handle):
 
         async def acknowledged() -> bool:
@@ -259,7 +259,7 @@ async def test_bytes_that_are_no_message_become_a_dead_letter_and_hold_up_nobody
         seen.append(command)
 
     await bus.js.publish("gex.job.fetch.medium.NQ_NDX", b"not json")
-    await bus.send(a_fetch())
+    await bus.publish_command(a_fetch())
     async with working(bus, handle):
         await eventually(lambda: seen)
 
@@ -278,10 +278,10 @@ async def test_urgent_work_goes_first_and_the_last_slot_is_kept_for_critical(bus
         await release.wait()
 
     for name, priority in (("LOW", Priority.LOW), ("MEDIUM", Priority.MEDIUM), ("HIGH", Priority.HIGH)):
-        await bus.send(a_fetch(a_job(ticker=name, priority=priority)))
+        await bus.publish_command(a_fetch(a_job(ticker=name, priority=priority)))
     async with working(bus, handle, slots=2) as worker:
         await eventually(lambda: order == ["HIGH"])
-        await bus.send(a_fetch(a_job(ticker="CRITICAL", priority=Priority.CRITICAL)))
+        await bus.publish_command(a_fetch(a_job(ticker="CRITICAL", priority=Priority.CRITICAL)))
         await eventually(lambda: order == ["HIGH", "CRITICAL"])
         assert worker.busy == 2
         release.set()
@@ -295,7 +295,7 @@ async def test_work_goes_on_after_the_broker_was_killed(bus: Bus, nats_server: N
         seen.append(command.job.ticker)
 
     async with working(bus, handle):
-        await bus.send(a_fetch(a_job(ticker="BEFORE")))
+        await bus.publish_command(a_fetch(a_job(ticker="BEFORE")))
         await eventually(lambda: "BEFORE" in seen)
         nats_server.kill()
         nats_server.start()
@@ -304,7 +304,7 @@ async def test_work_goes_on_after_the_broker_was_killed(bus: Bus, nats_server: N
             with contextlib.suppress(
                 BrokerUnavailable
             ):  # the loss of the connection shows only after a moment
-                return bool(await bus.send(a_fetch(a_job(ticker="AFTER"))))
+                return bool(await bus.publish_command(a_fetch(a_job(ticker="AFTER"))))
             return False
 
         await eventually(sent)
@@ -319,7 +319,7 @@ async def test_an_operator_may_delete_a_consumer(bus: Bus) -> None:
 
     async with working(bus, handle):
         await bus.js.delete_consumer(subjects.JOBS, subjects.durable(Stage.FETCH, Priority.MEDIUM))
-        await bus.send(a_fetch())
+        await bus.publish_command(a_fetch())
         await eventually(lambda: seen)
 
 
@@ -334,7 +334,7 @@ async def test_work_that_outlasts_the_drain_is_given_back(bus: Bus) -> None:
     worker = Worker(bus, Stage.FETCH, never_ends, slots=1, retries=Retries(3, 0.05))
     stop = asyncio.Event()
     task = asyncio.create_task(worker.run(stop, drain_timeout_s=0.05))
-    await bus.send(jobs)
+    await bus.publish_command(jobs)
     await asyncio.wait_for(started.wait(), 10)
     stop.set()
     await task

@@ -48,10 +48,10 @@ class Answering:
     def clock(self) -> datetime:
         return NOON
 
-    async def announce(self, fact: Event) -> None:
+    async def publish_event(self, fact: Event) -> None:
         self.facts.append(fact)
 
-    async def last(self, _kind: type[Event], _job_id: UUID) -> None:
+    async def last_event(self, _kind: type[Event], _job_id: UUID) -> None:
         if not self._reachable:
             raise BrokerUnavailable("read EVENTS")
 

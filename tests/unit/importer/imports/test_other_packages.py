@@ -273,7 +273,7 @@ class Told:
     def clock(self) -> datetime:
         return NOON
 
-    async def announce(self, fact: PartitionImported) -> None:
+    async def publish_event(self, fact: PartitionImported) -> None:
         self.facts.append(fact)
 
 

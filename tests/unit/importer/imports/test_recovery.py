@@ -55,7 +55,7 @@ class Told:
     def clock(self) -> datetime:
         return NOON
 
-    async def announce(self, fact: PartitionImported) -> None:
+    async def publish_event(self, fact: PartitionImported) -> None:
         if not self._reachable:
             raise BrokerUnavailable("tell")
         self.facts.append(fact)

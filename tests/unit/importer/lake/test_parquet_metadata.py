@@ -26,7 +26,7 @@ class Nobody:
     def clock(self) -> datetime:
         return NOON
 
-    async def announce(self, _: object) -> None:
+    async def publish_event(self, _: object) -> None:
         pass
 
 

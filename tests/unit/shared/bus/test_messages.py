@@ -201,7 +201,7 @@ def test_the_subject_is_that_of_the_message(kind: str) -> None:
 
 
 def test_events_tell_every_kind_of_fact() -> None:
-    told = {payload.WHAT for payload in PAYLOADS.values() if issubclass(payload, messages.Event)}
+    told = {payload.EVENT_TYPE for payload in PAYLOADS.values() if issubclass(payload, messages.Event)}
     assert told == set(EventType)
     assert {command.STAGE for command in COMMANDS.values()} == set(Stage)
 
