@@ -1,4 +1,4 @@
-"""Intake's HTTP interface, as the command line uses it; errors of httpx are translate_errors here."""
+"""Intake's HTTP interface, as the command line uses it; errors of httpx are translated here."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The connection to NATS: connect, publish with ack, read a job's last facts, close.
 
-Errors of nats-py are translate_errors here: callers see ``BrokerUnavailable`` and ``StreamFull``.
+Errors of nats-py are translated here: callers see ``BrokerUnavailable`` and ``StreamFull``.
 """
 
 from __future__ import annotations
