@@ -11,15 +11,15 @@ SERVICES := intake fetcher importer janitor
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 
-$(VENV)/.ready: requirements/dev.txt pyproject.toml setup.py $(wildcard services/importer/native/*)
+$(VENV)/.ready: requirements/dev.txt requirements/compiler.txt pyproject.toml $(wildcard services/importer/native/*.[ch])
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "gexlake needs Python 3.11 or newer: install it, or say where it is: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || \
 		{ echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: python3-venv)"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@$(BIN)/python -c 'import pathlib, shutil, sys, sysconfig; include = pathlib.Path(sysconfig.get_path("include"), "Python.h"); \
-		sys.exit(not (include.exists() and any(map(shutil.which, ("cc", "gcc", "clang")))))' || \
-		{ echo "the importer has a part in C: install a compiler and the headers of $(PYTHON) (Debian: gcc libc6-dev python3-dev)"; exit 1; }
+	@$(BIN)/python -m services.importer.native.build --find || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/compiler.txt
+	$(BIN)/python -m services.importer.native.build
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
@@ -66,6 +66,8 @@ lock: $(VENV)/.ready ## Recompile the pinned requirements, with hashes and witho
 	@for extra in $(SERVICES) cli dev fuzz; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 			--no-header --extra $$extra --output-file requirements/$$extra.txt pyproject.toml; done
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-header --group compiler --output-file requirements/compiler.txt
 
 clean: ## Remove the virtual environment and caches (never data/)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

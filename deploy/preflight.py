@@ -18,6 +18,7 @@ from typing import Final
 from pydantic import Field
 
 from deploy.nats_server_binary import binary
+from services.importer.reader import library
 from shared.errors import CannotStart
 from shared.process.runtime import fail
 from shared.process.settings import Settings, aliases, load
@@ -57,7 +58,7 @@ def check(settings: RunSettings) -> None:
 
 
 def check_components() -> None:
-    """Check that nats-server, the services and what they import are installed.
+    """Check that nats-server, the services, what they import and the importer's compiled reader are there.
 
     Raises:
         CannotStart: one is missing.
@@ -74,6 +75,7 @@ def check_components() -> None:
                 raise CannotStart(
                     f"the package {name}, which {service} needs, is missing: remove .venv and run make again"
                 )
+    library.check()
 
 
 def check_port(host: str, port: int, setting: str) -> None:

@@ -1,5 +1,5 @@
 """What the four services share: words, subjects, messages, the bus, paths, settings and logs."""
 
-from importlib.metadata import version
+from gexlake import __version__
 
-__version__ = version("gexlake")
+__all__ = ["__version__"]

@@ -14,6 +14,7 @@ from services.importer.lake.database import Lake
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import LedgerKeeper
 from services.importer.queries.service import Queries, serve_queries
+from services.importer.reader import library
 from services.importer.settings import ImporterSettings
 from shared.bus.connection import Bus, connected
 from shared.bus.consumer.attempts import Retries
@@ -30,8 +31,9 @@ async def serve(settings: ImporterSettings, stop: asyncio.Event) -> None:
     """Run the importer until ``stop`` is set.
 
     Raises:
-        CannotStart: another importer holds the lake, or it cannot be opened.
+        CannotStart: the compiled reader is missing, another importer holds the lake, or it cannot be opened.
     """
+    library.check()
     lake = await asyncio.to_thread(Lake.open, settings)
     try:
         async with connected(settings, "importer", stop) as bus:

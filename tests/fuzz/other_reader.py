@@ -1,21 +1,12 @@
-"""A plugin of pytest: the importer's compiled reader is the one that ``GEXLAKE_TEST_READER`` names."""
+"""A plugin of pytest: the importer's compiled reader is the library that ``GEXLAKE_TEST_READER`` names."""
 
 from __future__ import annotations
 
 import os
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from typing import Final
+from pathlib import Path
 
-_NAME: Final = "services.importer._records"
+from services.importer.native import build
 
+_PATH = Path(os.environ["GEXLAKE_TEST_READER"])
 
-def _load(path: str) -> None:
-    spec = spec_from_file_location(_NAME, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(path)
-    sys.modules[_NAME] = module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[_NAME])
-
-
-_load(os.environ["GEXLAKE_TEST_READER"])
+build.library_path = lambda: _PATH

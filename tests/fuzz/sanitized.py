@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import sysconfig
 from typing import Final
 
+from services.importer.native.build import compile_library
 from tests.support.repository import ROOT
 
-_NATIVE: Final = ROOT / "services" / "importer" / "native"
-_READER: Final = ROOT / "build" / "fuzz" / "_records.abi3.so"
-_FLAGS: Final = ("-std=c11", "-D_GNU_SOURCE", "-g", "-O1", "-fPIC", "-shared", "-fno-omit-frame-pointer")
-_SANITIZERS: Final = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+_READER: Final = ROOT / "build" / "fuzz" / "reader.so"
+_EXTRA: Final = (
+    *("-g", "-O1", "-fno-omit-frame-pointer"),
+    *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+)
 _TESTS: Final = (
     "tests/unit/importer/reader/test_arrow_stream.py",
     "tests/unit/importer/reader/test_refused.py",
@@ -28,15 +29,8 @@ _TESTS: Final = (
 
 def main() -> None:
     """Build the reader and run the tests."""
-    _build()
+    compile_library(_READER, ("gcc",), _EXTRA)
     sys.exit(_tested())
-
-
-def _build() -> None:
-    _READER.parent.mkdir(parents=True, exist_ok=True)
-    sources = sorted(map(str, _NATIVE.glob("*.c")))
-    include = f"-I{sysconfig.get_path('include')}"
-    subprocess.run(["gcc", *_FLAGS, *_SANITIZERS, include, *sources, "-lm", "-o", str(_READER)], check=True)  # noqa: S607
 
 
 def _tested() -> int:

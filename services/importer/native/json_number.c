@@ -3,9 +3,6 @@
 #include <locale.h>
 #include <math.h>
 #include <stdlib.h>
-#ifdef __APPLE__
-#include <xlocale.h>
-#endif
 
 #define MOST_DIGITS 19              /* so many always fit into 64 bits */
 #define MOST_EXACT (1ULL << 53)     /* integers up to here are doubles */
@@ -65,15 +62,24 @@ static bool scan_number(Cursor *cursor, Number *number) {
     return (*at | 0x20) == 'e' ? exponent(cursor, number) : true;
 }
 
-/* The C library's conversion rounds rightly, but only knows the decimal point of a locale. */
-static double from_text(const uint8_t *start) {
+/* Returns the locale "C", made by the first thread that needs it; 0 if there is no memory. */
+static locale_t plain_locale(void) {
     static locale_t plain = (locale_t)0;
     locale_t locale = __atomic_load_n(&plain, __ATOMIC_ACQUIRE);
-    if (locale == (locale_t)0) {
-        locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-        __atomic_store_n(&plain, locale, __ATOMIC_RELEASE);
-    }
-    return strtod_l((const char *)start, NULL, locale);
+    if (locale != (locale_t)0) return locale;
+    locale_t made = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (made == (locale_t)0) return made;
+    if (__atomic_compare_exchange_n(&plain, &locale, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return made;
+    freelocale(made);
+    return locale;
+}
+
+/* The C library rounds correctly, but uses the decimal point of a locale. */
+static bool from_text(Cursor *cursor, const uint8_t *start, double *value) {
+    locale_t locale = plain_locale();
+    if (locale == (locale_t)0) return json_fail(cursor, start, JSON_NO_MEMORY);
+    *value = strtod_l((const char *)start, NULL, locale);
+    return isfinite(*value) ? true : json_fail(cursor, start, "has a number that is not finite");
 }
 
 bool json_number(Cursor *cursor, double *value) {
@@ -91,8 +97,7 @@ bool json_number(Cursor *cursor, double *value) {
         *value = number.is_negative ? -positive : positive;
         return true;
     }
-    *value = from_text(start);
-    return isfinite(*value) ? true : json_fail(cursor, start, "has a number that is not finite");
+    return from_text(cursor, start, value);
 }
 
 /* Steps over a number that nobody wants to know; only one with an exponent, or with very many digits, may be too

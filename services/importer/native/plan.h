@@ -1,4 +1,5 @@
-/* What the records of a file are, and what is wanted of them: a format of the lake, as the reader is told it. */
+/* The format of a file's records, and what to read of them. Python fills these structures (reader/library.py):
+   a change here needs the same change there, and another READER_ABI in stream.h. */
 #ifndef GEXLAKE_PLAN_H
 #define GEXLAKE_PLAN_H
 
@@ -17,28 +18,31 @@ typedef enum {
 typedef struct {
     const char *name;
     const char *column;
-    size_t name_size;
-    Kind kind;
-    bool is_required;
+    int64_t name_size;   /* set by plan_copy */
+    int32_t kind;        /* a Kind */
+    int32_t is_required; /* 0 or 1 */
 } Field;
 
-/* What the records are and what is wanted of them. All of it belongs to whoever made it. */
 typedef struct {
     const char *path;
-    const char *ticker; /* in capitals */
-    const Field *fields;
-    int field_count;
+    const char *ticker;    /* in capitals */
     const char *row_field; /* the array whose elements are rows; NULL if there is none */
-    const Field *parts;    /* of a row */
-    int part_count;
-    int least_parts;
-    bool wants_rows; /* one row an element of that array, or else one row a record */
-    const char *kept; /* a byte for each record of the file, 0 if its rows are dropped; NULL if all stay */
+    const Field *fields;
+    const Field *parts; /* the elements of a row */
+    const char *kept;   /* a byte for each record of the file, 0 if its rows are dropped; NULL keeps all */
+    int64_t field_count;
+    int64_t part_count;
     int64_t kept_count;
-    int64_t block_bytes; /* read at a time, at least */
-    int64_t batch_rows;  /* after which a batch ends, with the record that is being read */
-    int64_t most_bytes; /* that a record may have */
-    int most_depth;     /* that it may be nested */
+    int64_t min_parts;
+    int64_t block_bytes; /* the minimum to read at a time */
+    int64_t batch_rows;  /* a batch ends with the record that reaches this many rows */
+    int64_t max_record_bytes;
+    int32_t max_depth;
+    int32_t wants_rows; /* 1: one row an element of `row_field`; 0: one row a record */
 } Plan;
+
+/* Returns a copy that owns all it points to, or NULL if there is no memory. */
+Plan *plan_copy(const Plan *plan);
+void plan_free(Plan *plan);
 
 #endif

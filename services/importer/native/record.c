@@ -16,8 +16,8 @@ static ColumnType column_type(Kind kind) {
 
 bool record_init(Record *record, const Plan *plan) {
     const Field *own = plan->wants_rows ? plan->parts : plan->fields;
-    int count = plan->wants_rows ? plan->part_count : plan->field_count;
-    if (plan->field_count > MOST_FIELDS) return false;
+    int count = (int)(plan->wants_rows ? plan->part_count : plan->field_count);
+    if (plan->field_count > MAX_FIELDS) return false;
     Column *columns = calloc((size_t)count + FIRST_OWN + 1, sizeof *columns);
     if (columns == NULL) return false;
     columns[RECORD_NUMBER] = (Column){.type = INT64, .name = "number"};
@@ -45,16 +45,17 @@ static bool is_named(Slice name, const char *wanted, size_t size) {
 /* Returns the place of a field: fields mostly come in the order of the last record. */
 static int place_of(Record *record, Slice name) {
     const Plan *plan = record->plan;
-    for (int step = 0; step < plan->field_count; step++) {
-        int place = (record->next_field + step) % plan->field_count;
-        if (!is_named(name, plan->fields[place].name, plan->fields[place].name_size)) continue;
+    int count = (int)plan->field_count;
+    for (int step = 0; step < count; step++) {
+        int place = (record->next_field + step) % count;
+        if (!is_named(name, plan->fields[place].name, (size_t)plan->fields[place].name_size)) continue;
         record->next_field = place + 1;
         return place;
     }
-    if (is_named(name, "timestamp", 9)) return plan->field_count + OF_TIMESTAMP;
-    if (is_named(name, "ticker", 6)) return plan->field_count + OF_TICKER;
+    if (is_named(name, "timestamp", 9)) return count + OF_TIMESTAMP;
+    if (is_named(name, "ticker", 6)) return count + OF_TICKER;
     if (plan->row_field != NULL && is_named(name, plan->row_field, strlen(plan->row_field)))
-        return plan->field_count + OF_ROWS;
+        return count + OF_ROWS;
     return -1;
 }
 
@@ -90,7 +91,7 @@ static bool kept_array(Record *record, Cursor *cursor, Kind kind, Value *value) 
     if (*start != '[') return json_fail(cursor, start, "has no array where one must be");
     cursor->is_kept = true;
     bool is_right = kind == NUMBERS ? json_flat_array(cursor, &value->text, &value->is_spaced)
-                                    : json_value(cursor, record->plan->most_depth - 1);
+                                    : json_value(cursor, record->plan->max_depth - 1);
     cursor->is_kept = false;
     if (is_right && kind == ARRAY) {
         value->text = (Slice){start, (size_t)(cursor->at - start)};
@@ -148,7 +149,7 @@ static bool row(Record *record, Cursor *cursor) {
         part++;
         json_skip_blanks(cursor);
     }
-    if (part < plan->least_parts) return json_fail(cursor, cursor->at, "has a row with too few elements");
+    if (part < plan->min_parts) return json_fail(cursor, cursor->at, "has a row with too few elements");
     for (; part < plan->part_count; part++) put_null(&columns[part], place);
     cursor->at++;
     return true;
@@ -221,12 +222,12 @@ static bool field(Record *record, Cursor *cursor) {
     int place = place_of(record, name);
     if (place < 0) {
         if (!plan->wants_rows && !note_other(record, cursor, quoted)) return false;
-        return json_value(cursor, plan->most_depth - 1);
+        return json_value(cursor, plan->max_depth - 1);
     }
     uint64_t bit = 1ULL << place;
     if (record->seen & bit) return json_fail(cursor, start, "has a name twice");
     record->seen |= bit;
-    if (place >= plan->field_count) return special(record, cursor, place - plan->field_count);
+    if (place >= plan->field_count) return special(record, cursor, place - (int)plan->field_count);
     return value_of(record, cursor, &plan->fields[place], &record->values[place]);
 }
 
@@ -296,7 +297,7 @@ bool record_read(Record *record, Cursor *cursor, int64_t number, bool on_one_lin
     record->others.size = 0;
     if (!fields(record, cursor)) return false;
     int64_t size = cursor->at - start;
-    if (size > record->plan->most_bytes) return json_fail(cursor, start, "is too large");
+    if (size > record->plan->max_record_bytes) return json_fail(cursor, start, "is too large");
     if (on_one_line && memchr(start, '\n', (size_t)size) != NULL)
         return json_fail(cursor, start, "goes over several lines, in a file of one record a line");
     if (!is_complete(record)) return json_fail(cursor, start, "lacks a field that it must have");

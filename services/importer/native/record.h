@@ -5,7 +5,7 @@
 #include "arrow.h"
 #include "plan.h"
 
-#define MOST_FIELDS 61 /* a bit each, beside timestamp, ticker and rows */
+#define MAX_FIELDS 61 /* a bit each, beside timestamp, ticker and rows */
 
 /* What was read of a field, until the whole record is. */
 typedef struct {
@@ -19,7 +19,7 @@ typedef struct {
     const Plan *plan;
     Batch batch;
     /* Of the record that is being read. */
-    Value values[MOST_FIELDS];
+    Value values[MAX_FIELDS];
     uint64_t seen; /* a bit a field, and behind them one each for timestamp, ticker and rows */
     int next_field;
     double timestamp;

@@ -129,7 +129,7 @@ static int advance(Records *records) {
         batch_truncate(&records->record.batch, length);
         bool may_go_on = cursor.at == cursor.limit && !records->input.has_ended;
         if (!may_go_on) return fault(records, &cursor);
-        if ((int64_t)(input->size - input->at) > records->plan->most_bytes + records->plan->block_bytes) {
+        if ((int64_t)(input->size - input->at) > records->plan->max_record_bytes + records->plan->block_bytes) {
             json_fail(&cursor, input->block, "is too large");
             return fault(records, &cursor);
         }

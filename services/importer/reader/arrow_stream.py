@@ -7,6 +7,7 @@ allows and hands it on as Arrow columns (the Arrow PyCapsule interface), a batch
 
 from __future__ import annotations
 
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING, Final, Self
 
 import duckdb
 
-from services.importer._records import stream
 from services.importer.errors import StorageTrouble
-from services.importer.formats.format import MAX_DEPTH, MAX_RECORD_BYTES, Field, Kind
+from services.importer.formats.format import MAX_DEPTH, MAX_RECORD_BYTES
 from services.importer.imports.task import ImportTask
 from services.importer.reader.diagnosis import refusal_of
+from services.importer.reader.library import stream
 from shared.errors import GexlakeError
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ BLOCK_BYTES = 1 << 20
 _FAILED: Final = re.compile(r"^.* failed: ")
 _NO_INPUT: Final = "it cannot be read"
 """What the reader says, whatever the file holds, if the disk fails."""
-_KINDS: Final = {Kind.NUMBER: "n", Kind.INTEGER: "i", Kind.ARRAY: "a", Kind.NUMBERS: "v"}
 
 
 class StagedTable:
@@ -64,20 +64,19 @@ class StagedTable:
     def __arrow_c_stream__(self, requested_schema: object = None) -> CapsuleType:
         """Return the table as a stream, whatever schema is wished for."""
         form = self._source.format
-        parts = form.rows.parts if form.rows else ()
         return stream(
-            path=str(self._path),
+            path=os.fsencode(self._path),
             ticker=self._source.ticker,
-            fields=() if self._rows else tuple(map(_spec, form.fields)),
+            fields=() if self._rows else form.fields,
             row_field=form.rows.field if form.rows else None,
-            parts=tuple(map(_spec, parts)),
-            least_parts=form.rows.least if form.rows else 0,
-            rows=self._rows,
+            parts=form.rows.parts if form.rows else (),
+            min_parts=form.rows.least if form.rows else 0,
+            wants_rows=self._rows,
             kept=self._kept,
             block_bytes=BLOCK_BYTES,
             batch_rows=self._batch_rows,
-            most_bytes=MAX_RECORD_BYTES,
-            most_depth=MAX_DEPTH,
+            max_record_bytes=MAX_RECORD_BYTES,
+            max_depth=MAX_DEPTH,
         )
 
 
@@ -118,7 +117,3 @@ def error_of(source: ImportTask, error: duckdb.InvalidInputException) -> Gexlake
     if said.startswith(_NO_INPUT):
         return StorageTrouble("reading the staged file", OSError(said))
     return refusal_of(source, said)
-
-
-def _spec(field: Field) -> tuple[str, str, str, bool]:
-    return field.name, field.stored_as, _KINDS[field.kind], field.required

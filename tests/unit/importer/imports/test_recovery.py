@@ -31,6 +31,7 @@ from shared.job_states import JobStates, Status
 from shared.paths import partial
 from tests.support.importer.full_disk import own_files_limited
 from tests.support.importer.lake import LakeOnDisk, a_record, records
+from tests.support.repository import ROOT
 from tests.support.values import NOON, a_job
 
 
@@ -180,7 +181,7 @@ def test_a_second_importer_on_the_same_file_is_told_in_one_line_and_the_first_go
 ) -> None:
     second = subprocess.run(
         [sys.executable, "-m", "services.importer"],
-        env={"GEXLAKE_DATA_DIR": str(lake.settings.data_dir), "PATH": "/usr/bin:/bin"},
+        env={"GEXLAKE_DATA_DIR": str(lake.settings.data_dir), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=30,
