@@ -3,28 +3,31 @@
 FROM python:3.13-slim AS build
 ARG SERVICE
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
-# The importer has a part in C. The image itself gets neither compiler nor headers.
-RUN [ "$SERVICE" != importer ] || { apt-get update -qq && \
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev python3-dev >/dev/null; }
-RUN python -m venv --without-pip /opt/gexlake
-WORKDIR /build
-COPY requirements/${SERVICE}.txt requirements.txt
-RUN python -m pip --python /opt/gexlake/bin/python install --require-hashes --only-binary :all: -r requirements.txt
-COPY pyproject.toml setup.py README.md LICENSE ./
+RUN python -m venv --without-pip /opt/venv
+COPY requirements/compiler.txt requirements/${SERVICE}.txt /tmp/requirements/
+RUN python -m pip --python /opt/venv/bin/python install --require-hashes --only-binary :all: \
+    -r /tmp/requirements/${SERVICE}.txt
+# The importer's reader is in C. The compiler stays in this stage.
+RUN [ "$SERVICE" != importer ] || \
+    python -m pip install --require-hashes --only-binary :all: -r /tmp/requirements/compiler.txt
+WORKDIR /opt/gexlake
+COPY LICENSE ./
+COPY gexlake/__init__.py gexlake/
+COPY gexlake/api gexlake/api
+COPY shared shared
 COPY services/__init__.py services/
 COPY services/${SERVICE} services/${SERVICE}
-COPY shared shared
-# The distribution's command `gexlake` talks to the services from outside; its code is not in here.
-RUN python -m pip --python /opt/gexlake/bin/python install --no-deps . \
-    && rm /opt/gexlake/bin/gexlake
+RUN { [ "$SERVICE" != importer ] || python -m services.importer.native.build; } && python -m compileall -q .
 
 FROM python:3.13-slim
 ARG SERVICE
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin gexlake \
     && mkdir -p /data/source /data/archive \
     && chown -R gexlake:gexlake /data
+COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/gexlake /opt/gexlake
-ENV PATH=/opt/gexlake/bin:$PATH \
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/opt/gexlake \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     SERVICE=${SERVICE} \
