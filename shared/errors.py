@@ -65,7 +65,7 @@ class BrokerUnavailable(Transient):
 class Deferred(Transient):
     """There is no room for the work now; the job has no part in that, so it costs no attempt."""
 
-    longest_pause_s: float = 60.0
+    max_retry_delay_s: float = 60.0
     """It is tried again after a growing pause, of this length at the most."""
 
 

@@ -107,7 +107,7 @@ class JobState:
         """Where in JOBS the command stands that moves the job on."""
         return self._seq_of(self.stage)
 
-    def told_seq_of(self, stage: Stage) -> int:
+    def known_command_seq(self, stage: Stage) -> int:
         """Return where in JOBS the newest generation's own command of a stage stands; 0 when untold."""
         return 0 if stage in self.untold else self._seq_of(stage)
 

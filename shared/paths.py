@@ -118,23 +118,23 @@ def name_beside(name: str, job_id: UUID) -> str:
     return f"{stem}~{job_id.hex[:12]}.json{ending}"
 
 
-def partial(path: Path, owner: str) -> Path:
+def partial_path(path: Path, owner: str) -> Path:
     """Return the hidden name, beside ``path``, under which ``owner`` writes it before the rename."""
     return path.with_name(f".{path.name}.{owner}{PARTIAL_SUFFIX}")
 
 
 def is_partial(path: Path) -> bool:
-    """Tell whether a path is a hidden name made by ``partial``."""
+    """Tell whether a path is a hidden name made by ``partial_path``."""
     return path.name.startswith(".") and path.name.endswith(PARTIAL_SUFFIX)
 
 
-def resume_note(partial_path: Path) -> Path:
-    """Return where it is noted how to go on with a partial file."""
-    return partial_path.with_suffix(RESUME_SUFFIX)
+def resume_metadata_path(path: Path) -> Path:
+    """Return the file, beside a partial file, that holds what is needed to resume its download."""
+    return path.with_suffix(RESUME_SUFFIX)
 
 
-def is_resume_note(path: Path) -> bool:
-    """Tell whether a path is one made by ``resume_note``, or that of one being written."""
+def is_resume_metadata(path: Path) -> bool:
+    """Return whether a path was made by ``resume_metadata_path``, or is its temporary name."""
     return path.name.startswith(".") and path.name.removesuffix("~").endswith(RESUME_SUFFIX)
 
 

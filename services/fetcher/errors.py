@@ -138,7 +138,7 @@ class CircuitOpenError(Deferred):
         is_tried: which of the two; that request may end at any moment, so it is looked at again soon.
     """
 
-    longest_pause_s = 15.0
+    max_retry_delay_s = 15.0
 
     def __init__(self, record: SourceRecord, now: datetime, until: datetime, *, is_tried: bool) -> None:
         super().__init__(

@@ -29,7 +29,7 @@ from services.fetcher.sources.source import Body, Held, Source
 from shared.bus.connection import Bus, connected
 from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.worker import Worker
-from shared.bus.presence import present
+from shared.bus.presence import announce_service
 from shared.bus.subjects import Stage
 from shared.errors import CannotStart
 from shared.paths import LakePaths
@@ -115,9 +115,9 @@ async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
     ):
         worker = new_worker(bus, settings, source, found)
         has_key = settings.gexbot_api_key is not None
-        async with present(bus, "fetcher", DESCRIPTION, worker, has_vendor_key=has_key):
+        async with announce_service(bus, "fetcher", DESCRIPTION, worker, has_vendor_key=has_key):
             await supervise(
-                bus,
+                bus.closed,
                 stop,
                 working=[worker.run(stop, settings.drain_timeout_s)],
                 background=[sweep_now_and_then(settings.paths)],

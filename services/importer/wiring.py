@@ -19,7 +19,7 @@ from services.importer.settings import ImporterSettings
 from shared.bus.connection import Bus, connected
 from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.worker import Worker
-from shared.bus.presence import present
+from shared.bus.presence import announce_service
 from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable
 from shared.process.runtime import supervise
@@ -57,12 +57,12 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
     )
     retries = Retries(settings.max_attempts, settings.retry_delay_s)
     worker = Worker(bus, Stage.IMPORT, handler, slots=1, retries=retries)
-    async with present(
+    async with announce_service(
         bus, "importer", "Imports staged files and answers queries on the lake", worker
     ) as service:
         await serve_queries(service, Queries(lake, settings))
         await supervise(
-            bus,
+            bus.closed,
             stop,
             working=[worker.run(stop, settings.drain_timeout_s)],
             background=[keeper.follow(), keeper.write()],

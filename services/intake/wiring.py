@@ -22,7 +22,7 @@ from services.intake.state.projection import Projection
 from services.intake.state.source_metrics import SourceMetrics
 from services.intake.state.sources_view import KnownSources
 from shared.bus.connection import connected, utc_now
-from shared.bus.presence import present
+from shared.bus.presence import announce_service
 from shared.process.runtime import supervise
 
 DESCRIPTION = "Takes requests over HTTP, queues and replays jobs, tells how they are doing"
@@ -73,9 +73,9 @@ async def serve_parts(parts: AppContext, listener: socket.socket, stop: asyncio.
 async def _keep_to_broker(parts: AppContext) -> None:
     async with connected(parts.settings, "intake") as bus:
         await parts.projection.listen(bus)
-        async with present(bus, "intake", DESCRIPTION, parts.commands) as service:
+        async with announce_service(bus, "intake", DESCRIPTION, parts.commands) as service:
             await serve_replay(service, parts.commands)
             parts.link.bus = bus
             # It goes on while HTTP drains: ``serve_parts`` cancels it when that is done.
             following = (parts.projection.follow(bus), parts.sources.follow(bus))
-            await supervise(bus, asyncio.Event(), background=following)
+            await supervise(bus.closed, asyncio.Event(), background=following)

@@ -14,7 +14,7 @@ from services.janitor.duties.requeue_stranded_jobs import RequeueConfig, Requeue
 from services.janitor.scheduler import Rounds
 from services.janitor.settings import JanitorSettings
 from shared.bus.connection import Bus, connected
-from shared.bus.presence import present
+from shared.bus.presence import announce_service
 from shared.process.runtime import supervise
 
 
@@ -47,9 +47,9 @@ async def serve(settings: JanitorSettings, stop: asyncio.Event) -> None:
     async with connected(settings, "janitor", stop) as bus:
         jobs = KnownJobs(bus)
         rounds = Rounds([pruning(settings, bus, jobs), requeueing(settings, bus, jobs)])
-        async with present(bus, "janitor", "Prunes staged files and requeues stranded jobs", rounds):
+        async with announce_service(bus, "janitor", "Prunes staged files and requeues stranded jobs", rounds):
             await supervise(
-                bus,
+                bus.closed,
                 stop,
                 working=[rounds.run(stop, settings.drain_timeout_s)],
                 background=[jobs.follow()],

@@ -55,7 +55,7 @@ class Busy(Protocol):
 
 
 @asynccontextmanager
-async def present(
+async def announce_service(
     bus: Bus,
     service: str,
     description: str,

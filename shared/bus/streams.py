@@ -34,7 +34,7 @@ That includes what was put off: a source that is left alone may have thousands o
 up those of other sources.
 """
 
-FACTS_KEPT: Final = 20
+EVENTS_KEPT_PER_SUBJECT: Final = 20
 """How many facts of one kind are kept of a job, the newest.
 
 A job that waits for days for a source tells of each time that it was put off. Attempts are counted by the
@@ -85,7 +85,7 @@ STREAMS: Final = (
         30 * _DAY_S,
         512 * _MIB,
         _DAY_S,
-        max_per_subject=FACTS_KEPT,
+        max_per_subject=EVENTS_KEPT_PER_SUBJECT,
     ),
     Stream(subjects.FEED, (subjects.ALL_LIVE,), 2 * _DAY_S, 1024 * _MIB, _HOUR_S / 6, refuses_when_full=True),
     Stream(subjects.DEAD, (subjects.ALL_DEAD_LETTERS,), 90 * _DAY_S, 256 * _MIB, _DAY_S),

@@ -127,7 +127,7 @@ def source(base_url: str) -> str:
     return f"gex.source.{encode_token(base_url)}"
 
 
-def turn(ticker: str, endpoint: str) -> str:
+def vendor_lease(ticker: str, endpoint: str) -> str:
     """Return where a fetcher takes its turn to ask the vendor's API about a ticker and endpoint."""
     return f"gex.turn.{encode_token(ticker)}.{encode_token(endpoint)}"
 

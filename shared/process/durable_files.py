@@ -24,7 +24,7 @@ def make_folder(path: Path) -> None:
         sync_folder(folder.parent)
 
 
-def publish(temporary: Path, final: Path) -> None:
+def rename_durably(temporary: Path, final: Path) -> None:
     """Rename a file that is already flushed into place, atomically and durably."""
     temporary.rename(final)
     sync_folder(final.parent)

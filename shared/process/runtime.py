@@ -11,7 +11,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NoReturn
 
-from shared.bus.connection import Bus
 from shared.errors import CannotStart, StoppedEarly
 from shared.process import logs
 from shared.process.settings import S, load
@@ -54,25 +53,8 @@ def fail(error: CannotStart) -> NoReturn:
     sys.exit(1)
 
 
-async def stop_when_closed(bus: Bus, stop: asyncio.Event) -> None:
-    """Wait for ``stop``.
-
-    Raises:
-        BrokerGone: the connection was closed before that.
-    """
-    closed = asyncio.create_task(bus.closed.wait())
-    stopped = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({closed, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        closed.cancel()
-        stopped.cancel()
-    if not stop.is_set():
-        raise BrokerGone
-
-
 async def supervise(
-    bus: Bus,
+    closed: asyncio.Event,
     stop: asyncio.Event,
     *,
     working: Sequence[Coroutine[Any, Any, None]] = (),
@@ -81,17 +63,17 @@ async def supervise(
     """Run the parts of a service until ``stop`` is set, the connection is gone, or a part fails.
 
     Args:
-        bus: the connection that the service needs.
-        stop: set here too when the service has to end by itself.
-        working: parts that end when ``stop`` is set, after they have drained.
-        background: parts that go on for ever; they are cancelled when the others have ended.
+        closed: set when the connection to the broker is closed for good.
+        stop: ends the service; also set here when a part fails or the connection is closed.
+        working: parts that drain and return once ``stop`` is set.
+        background: parts that never return; they are cancelled after the others have returned.
 
     Raises:
         BrokerGone: the connection was closed for good.
     """
     workers = [asyncio.create_task(part) for part in working]
     endless = [asyncio.create_task(part) for part in background]
-    watch = asyncio.create_task(stop_when_closed(bus, stop))
+    watch = asyncio.create_task(_stopped_or_closed(closed, stop))
     try:
         ended, _ = await asyncio.wait({watch, *workers, *endless}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
@@ -100,6 +82,18 @@ async def supervise(
             part.result()
     finally:
         await _end([watch, *workers, *endless])
+
+
+async def _stopped_or_closed(closed: asyncio.Event, stop: asyncio.Event) -> None:
+    closing = asyncio.create_task(closed.wait())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({closing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        closing.cancel()
+        stopping.cancel()
+    if not stop.is_set():
+        raise BrokerGone
 
 
 async def _end(parts: Sequence[asyncio.Task[None]]) -> None:

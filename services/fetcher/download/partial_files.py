@@ -20,8 +20,8 @@ from services.fetcher.download.staged_files import StagedFile, alone_in, find, m
 from services.fetcher.errors import FileTooLarge, NotAHistoryFile
 from services.fetcher.sources.source import Chunk, Held
 from services.fetcher.writeback_linux import Writeback
-from shared.paths import resume_note
-from shared.process.durable_files import make_folder, publish, sync_file, sync_folder
+from shared.paths import resume_metadata_path
+from shared.process.durable_files import make_folder, rename_durably, sync_file, sync_folder
 
 _READ_ONLY: Final = 0o444
 _READ_BYTES: Final = 1024 * 1024
@@ -162,12 +162,12 @@ class PartialFile:
             if same is None:
                 mark(descriptor, self._job_id)
                 os.fchmod(descriptor, _READ_ONLY)
-                publish(self._path, place)
+                rename_durably(self._path, place)
             else:
                 sync_file(place)
                 sync_folder(place.parent)
                 self._path.unlink()
-            resume_metadata.remove(resume_note(self._path))
+            resume_metadata.remove(resume_metadata_path(self._path))
             self._close()
         return same or staged
 
@@ -202,7 +202,7 @@ class PartialFile:
             os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
-        resume_metadata.write(resume_note(self._path), note)
+        resume_metadata.write(resume_metadata_path(self._path), note)
         return True
 
     def _go_on_with(self, left: Left) -> None:
@@ -222,7 +222,7 @@ class PartialFile:
 
     def _start_anew(self, file: FileIO) -> None:
         # The note goes first: without it nobody takes new bytes for the end of old ones.
-        resume_metadata.remove(resume_note(self._path))
+        resume_metadata.remove(resume_metadata_path(self._path))
         file.seek(0)
         file.truncate()
         self._content, self._writeback = Content(self.final.name, self._max_bytes), Writeback()
@@ -241,7 +241,7 @@ class PartialFile:
     def _let_go(self, *, remove: bool) -> None:
         if self._file is not None and not self._is_over and remove:
             self._path.unlink(missing_ok=True)
-            resume_metadata.remove(resume_note(self._path))
+            resume_metadata.remove(resume_metadata_path(self._path))
         self._close()
 
     def _close(self) -> None:

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from services.fetcher.download import resume_metadata
 from services.fetcher.download.resume_metadata import ResumeNote
-from shared.paths import is_partial, is_resume_note, partial, resume_note
+from shared.paths import is_partial, is_resume_metadata, partial_path, resume_metadata_path
 
 STALE_AFTER_S: Final = 24 * 3600
 """A partial that nobody has gone on with for so long is swept."""
@@ -34,7 +34,7 @@ class Left:
 
 def name_of(final: Path, job_id: UUID, token: str) -> Path:
     """Return the hidden name under which an attempt at a job's file writes it."""
-    return partial(final, f"{job_id.hex}-{token}")
+    return partial_path(final, f"{job_id.hex}-{token}")
 
 
 def take_over(final: Path, job_id: UUID) -> Left | None:
@@ -77,7 +77,7 @@ def sweep_tree(root: Path, now_s: float) -> int:
     """
     paths = [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
     swept = sum(_remove_if_dead(path) for path in paths if is_partial(path) and not _is_worth(path, now_s))
-    for path in filter(is_resume_note, paths):
+    for path in filter(is_resume_metadata, paths):
         if not path.with_suffix(".part").exists():
             resume_metadata.remove(path.with_suffix(".resume"))
     return swept
@@ -112,7 +112,7 @@ def _opened(path: Path) -> Left | None:
         file = locked(path, os.O_RDWR)
         if file is None:
             return None
-        note = resume_metadata.read(resume_note(path))
+        note = resume_metadata.read(resume_metadata_path(path))
         if note is not None and os.fstat(file.fileno()).st_size >= note.durable_bytes:
             return Left(path, file, note)
         file.close()
@@ -121,7 +121,7 @@ def _opened(path: Path) -> Left | None:
 
 def _is_worth(path: Path, now_s: float) -> bool:
     """Tell whether somebody may go on with a partial."""
-    note_path = resume_note(path)
+    note_path = resume_metadata_path(path)
     with suppress(FileNotFoundError):
         is_fresh = now_s - note_path.stat().st_mtime < STALE_AFTER_S
         return is_fresh and resume_metadata.read(note_path) is not None
@@ -134,5 +134,5 @@ def _remove_if_dead(path: Path) -> bool:
         return False
     with file:
         path.unlink(missing_ok=True)
-        resume_metadata.remove(resume_note(path))
+        resume_metadata.remove(resume_metadata_path(path))
     return True

@@ -76,7 +76,7 @@ class VendorLease:
             ending.add_done_callback(self._ending.discard)
 
     async def _wait_for(self, partition: Partition) -> int:
-        subject = subjects.turn(partition.ticker, partition.endpoint)
+        subject = subjects.vendor_lease(partition.ticker, partition.endpoint)
         deadline = time.monotonic() + self._wait_s
         while (sequence := await self._take(subject)) is None:
             if time.monotonic() > deadline:

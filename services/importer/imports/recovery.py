@@ -20,7 +20,7 @@ from services.importer.ledger import table
 from services.importer.ledger.events import imported
 from services.importer.ledger.notes import note_completed
 from shared.bus.connection import Bus
-from shared.process.durable_files import publish
+from shared.process.durable_files import rename_durably
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +81,7 @@ def _place(lake: Lake, row: PartitionRow) -> PartitionRow:
             return row
         metadata = metadata_of(row.partition, row.job_id, row.checksum)
         with hidden_parquet(connection, export_query(row.partition), final, row.job_id, metadata) as file:
-            publish(file.path, final)
+            rename_durably(file.path, final)
         return replace(row, parquet_bytes=file.size_bytes, parquet_checksum=file.sha256)
 
 

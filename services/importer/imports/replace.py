@@ -32,7 +32,7 @@ from services.importer.reader.arrow_stream import StagedTables, error_of
 from services.importer.reader.diagnosis import find_fault
 from services.importer.rows_duckdb import parquet_query, unsorted_query
 from shared.gexbot.partition import Partition
-from shared.process.durable_files import publish
+from shared.process.durable_files import rename_durably
 from shared.process.failpoints import failpoint
 
 
@@ -123,7 +123,7 @@ class _Replacement:
                 row = self._row(heads, file, held)
                 self._refuse_worse(partition, "strikes", row.strike_rows, held.strike_rows)
                 self._commit(row, file, held)
-                publish(file.path, final)
+                rename_durably(file.path, final)
                 failpoint("importer.parquet_renamed")
             row = replace(row, updated_at=self._clock())
             return complete(connection, row, self._notes.completed)

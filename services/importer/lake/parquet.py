@@ -13,7 +13,7 @@ import duckdb
 
 from services.importer.errors import StorageTrouble
 from services.importer.lake.statements import quoted
-from shared.paths import is_partial, partial
+from shared.paths import is_partial, partial_path
 from shared.process.durable_files import make_folder, sync_file
 from shared.process.failpoints import failpoint
 
@@ -49,7 +49,7 @@ def hidden_parquet(
         StorageTrouble: the file on disk is not what was written.
     """
     make_folder(final.parent)
-    hidden = partial(final, owner)
+    hidden = partial_path(final, owner)
     try:
         written = connection.execute(
             f"COPY ({query}) TO {quoted(str(hidden))} ({copy_options(metadata)})"

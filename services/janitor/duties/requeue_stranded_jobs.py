@@ -119,7 +119,7 @@ def commands_of(state: JobState) -> Iterator[Command]:
     """Yield the commands that may still move a job on."""
     job = state.job
     for stage in (Stage.FETCH,) if state.stage is Stage.FETCH else (Stage.IMPORT, Stage.FETCH):
-        yield Command(job.job_id, durable(stage, job.priority), state.told_seq_of(stage))
+        yield Command(job.job_id, durable(stage, job.priority), state.known_command_seq(stage))
 
 
 def is_to_come(command: Command, consumers: Consumers) -> bool:

@@ -23,7 +23,7 @@ class Retries:
 
     max_attempts: int
     delay_s: float
-    longest_asked_s: float = 300.0
+    max_retry_after_s: float = 300.0
     """A longer pause is not made, whatever somebody else asks for."""
 
     def after(self, failures: int, asked_s: float | None = None) -> float | None:
@@ -35,7 +35,7 @@ class Retries:
         """
         if failures >= self.max_attempts:
             return None
-        return max(self.delay_s * 2.0 ** (failures - 1), min(asked_s or 0.0, self.longest_asked_s))
+        return max(self.delay_s * 2.0 ** (failures - 1), min(asked_s or 0.0, self.max_retry_after_s))
 
     def after_waiting(self, waits: int, longest_s: float) -> float:
         """Return the pause in seconds after the ``waits``-th attempt that was put off; it never gives up."""

@@ -17,7 +17,7 @@ STREAM_SEQ = "Gex-Stream-Seq"
 _MAX_REASON_LENGTH = 1024
 
 
-async def dead_letter(bus: Bus, message: Msg, error: Exception) -> PubAck:
+async def publish(bus: Bus, message: Msg, error: Exception) -> PubAck:
     """Publish the dead letter of a message and await its ack.
 
     Raises:

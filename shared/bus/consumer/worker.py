@@ -170,7 +170,7 @@ class Worker:
         try:
             command = self._read(message)
         except MalformedMessage as error:
-            await dead_letters.dead_letter(self._bus, message, error)
+            await dead_letters.publish(self._bus, message, error)
             log.warning("message_malformed", subject=message.subject, error=str(error))
             await _settle(message, "term")
             return
@@ -220,7 +220,7 @@ class Worker:
         tally = (await self._attempts.tally(command)).with_wait()
         delay_s = error.retry_after_s
         if delay_s is None:
-            delay_s = self._retries.after_waiting(tally.waits, error.longest_pause_s)
+            delay_s = self._retries.after_waiting(tally.waits, error.max_retry_delay_s)
         await self._bus.publish_event(self._failed(command, error, tally, final=False))
         log.warning("attempt_put_off", error=_text(error), waits=tally.waits, retry_in_s=delay_s)
         await _settle(message, "nak", delay_s)
@@ -241,7 +241,7 @@ class Worker:
     async def _give_up(
         self, message: Msg, command: Command, error: Exception, tally: Tally, then: str = ""
     ) -> None:
-        letter = await dead_letters.dead_letter(self._bus, message, error)
+        letter = await dead_letters.publish(self._bus, message, error)
         failed = self._failed(command, error, tally, then, final=True)
         await self._bus.publish_event(failed.model_copy(update={"dead_letter_seq": letter.seq}))
         log.error("job_failed", error=_text(error), failures=tally.failures, dead_letter=letter.seq)

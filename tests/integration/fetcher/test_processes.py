@@ -20,7 +20,7 @@ from shared.bus.connection import Bus
 from shared.bus.envelope import decode
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed
 from shared.bus.subjects import Stage
-from shared.paths import LakePaths, is_partial, partial
+from shared.paths import LakePaths, is_partial, partial_path
 from shared.process.settings import Settings
 from simulator.nats_server import NatsServer
 from simulator.vendor import Misbehaviour, Vendor
@@ -237,7 +237,7 @@ async def test_a_start_sweeps_what_a_killed_fetcher_left_and_spares_a_live_one(
     await bus.publish_command(command)
     fetchers.start()
     (live,) = await eventually(lambda: left_over(paths))
-    dead = partial(paths.staged("SPX", "gex_one", "dead.json"), "0-1-0")
+    dead = partial_path(paths.staged("SPX", "gex_one", "dead.json"), "0-1-0")
     dead.parent.mkdir(parents=True)
     dead.write_bytes(b"[")
     fetchers.start()

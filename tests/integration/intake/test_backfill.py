@@ -11,7 +11,7 @@ from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, JobFailed, JobReplayed, NoData
-from shared.bus.presence import present
+from shared.bus.presence import announce_service
 from shared.bus.subjects import Priority, Stage
 from shared.gexbot.vendor_api import DEFAULT_BASE
 from simulator.nats_server import NatsServer
@@ -277,7 +277,7 @@ async def test_that_a_fetcher_has_no_key_is_told_before_its_days_fail(
     async def is_heard() -> bool:
         return "fetcher" in (await intake.get("/status"))["services"]
 
-    async with present(bus, "fetcher", "has no key", has_vendor_key=False):
+    async with announce_service(bus, "fetcher", "has no key", has_vendor_key=False):
         await eventually(is_heard)
         answer = await backfill(intake, dry_run=True)
     assert any("no GEXBOT_API_KEY in the fetcher" in warning for warning in answer["warnings"])

@@ -220,7 +220,7 @@ async def test_a_dead_letter_is_replayed_although_events_has_forgotten_the_job(
     consumer = subjects.durable(Stage.FETCH, a_job().priority)
     pulled = await bus.js.pull_subscribe_bind(consumer, subjects.JOBS)
     (message,) = await pulled.fetch(1)
-    letter = await dead_letters.dead_letter(bus, message, Terminal("no such file"))
+    letter = await dead_letters.publish(bus, message, Terminal("no such file"))
     answer = json.loads((await ask(bus, dead_letter=letter.seq)).data)
     assert (answer["id"], answer["generation"], answer["replay_of"]) == (
         str(a_job().job_id),

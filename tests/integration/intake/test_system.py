@@ -9,7 +9,7 @@ import pytest
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.bus.presence import present
+from shared.bus.presence import announce_service
 from simulator.nats_server import NatsServer
 from tests.support.intake.running import SIGNED_URL, RunningIntake, running_intake
 from tests.support.poll import eventually
@@ -23,14 +23,14 @@ def intake_settings(nats_server: NatsServer) -> IntakeSettings:
 async def test_ready_needs_the_importer(bus: Bus, intake_settings: IntakeSettings) -> None:
     async with running_intake(intake_settings) as intake:
         assert (await intake.get("/ready", 503))["reasons"] == ["the importer does not answer"]
-        async with present(bus, "importer", "stands in"):
+        async with announce_service(bus, "importer", "stands in"):
             assert await intake.get("/ready") == {"ready": True, "reasons": []}
 
 
 async def test_status_tells_queues_jobs_dead_letters_and_who_is_alive(
     bus: Bus, intake_settings: IntakeSettings
 ) -> None:
-    async with running_intake(intake_settings) as intake, present(bus, "fetcher", "stands in"):
+    async with running_intake(intake_settings) as intake, announce_service(bus, "fetcher", "stands in"):
         await intake.queue(url=SIGNED_URL, priority="high")
         await bus.js.publish(subjects.dead("gex.job.fetch.high.NQ_NDX"), b"x")
 

@@ -12,7 +12,7 @@ from nats.micro.request import Request
 
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.bus.presence import present
+from shared.bus.presence import announce_service
 
 _LONG_AFTER: Final = "2025-12-01T00:00:00+00:00"
 
@@ -48,7 +48,7 @@ class FakeImporter:
 async def fake_importer(bus: Bus) -> AsyncIterator[FakeImporter]:
     """Be the importer on the bus."""
     fake = FakeImporter()
-    async with present(bus, "importer", "stands in") as service:
+    async with announce_service(bus, "importer", "stands in") as service:
         await service.add_endpoint(name="days", subject=subjects.lake("days"), handler=fake.handle)
         await bus.client.flush()
         yield fake

@@ -12,7 +12,7 @@ from services.fetcher.errors import SourceRefused
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.wiring import sources
 from shared.errors import CannotStart
-from shared.paths import LakePaths, partial
+from shared.paths import LakePaths, partial_path
 from shared.process.settings import load
 from tests.support.poll import eventually
 
@@ -101,7 +101,7 @@ async def test_a_running_fetcher_sweeps_what_nobody_goes_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = LakePaths.under(tmp_path)
-    dead = partial(paths.staged("SPX", "gex_one", "dead.json"), "0-1")
+    dead = partial_path(paths.staged("SPX", "gex_one", "dead.json"), "0-1")
     dead.parent.mkdir(parents=True)
     dead.write_bytes(b"[")
     monkeypatch.setattr(wiring, "SWEEP_EVERY_S", 0.01)

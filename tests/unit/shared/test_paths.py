@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.gexbot.partition import ENDPOINTS, Partition
-from shared.paths import LakePaths, is_partial, partial
+from shared.paths import LakePaths, is_partial, partial_path
 
 PATHS = LakePaths.under(Path("/lake"))
 NAME = "2025-11-14_NQ_NDX_classic_gex_zero.json"
@@ -125,7 +125,7 @@ def test_a_parquet_file_elsewhere_is_refused() -> None:
 
 def test_a_partial_is_hidden_beside_its_file_and_told_apart() -> None:
     path = PATHS.staged("NQ", "gex_zero", NAME)
-    assert partial(path, "worker1") == path.parent / f".{NAME}.worker1.part"
-    assert is_partial(partial(path, "worker1"))
+    assert partial_path(path, "worker1") == path.parent / f".{NAME}.worker1.part"
+    assert is_partial(partial_path(path, "worker1"))
     assert not is_partial(path)
     assert not is_partial(path.with_name("x.part"))

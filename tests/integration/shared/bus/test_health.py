@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from shared.bus.connection import Bus
-from shared.bus.presence import present
+from shared.bus.presence import announce_service
 from simulator.nats_server import NatsServer, free_port
 from tests.support.repository import ROOT
 
@@ -33,7 +33,7 @@ async def check(url: str, *arguments: str) -> tuple[int | None, str]:
 
 
 async def test_the_health_check_exits_0_when_the_service_answers(bus: Bus, nats_server: NatsServer) -> None:
-    async with present(bus, "tester", "is there"):
+    async with announce_service(bus, "tester", "is there"):
         assert await check(nats_server.url, "tester") == (0, "")
 
 

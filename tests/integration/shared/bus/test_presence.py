@@ -13,7 +13,7 @@ from nats.errors import Error
 import shared
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.bus.presence import Heartbeat, is_answering, present
+from shared.bus.presence import Heartbeat, announce_service, is_answering
 from simulator.nats_server import NatsServer
 from tests.support.poll import eventually
 
@@ -30,7 +30,7 @@ async def test_a_present_service_beats_and_says_how_busy_it_is(bus: Bus) -> None
         beats.append(Heartbeat.model_validate_json(message.data))
 
     await bus.client.subscribe(subjects.ALL_HEARTBEATS, cb=hear)
-    async with present(bus, "tester", "is there", ThreeInHand()):
+    async with announce_service(bus, "tester", "is there", ThreeInHand()):
         await eventually(lambda: beats)
     assert (beats[0].service, beats[0].version, beats[0].busy) == ("tester", shared.__version__, 3)
     assert beats[0].started_at <= beats[0].at
@@ -38,7 +38,7 @@ async def test_a_present_service_beats_and_says_how_busy_it_is(bus: Bus) -> None
 
 async def test_a_ping_is_answered_while_the_service_is_there(bus: Bus) -> None:
     assert not await is_answering(bus.client, "tester")
-    async with present(bus, "tester", "is there") as service:
+    async with announce_service(bus, "tester", "is there") as service:
         assert await is_answering(bus.client, "tester")
         assert await is_answering(bus.client, "tester", os.uname().nodename)
         assert service.info().version == shared.__version__
@@ -49,7 +49,7 @@ async def test_a_ping_is_answered_while_the_service_is_there(bus: Bus) -> None:
 async def test_a_broker_that_is_lost_meanwhile_ends_no_service(bus: Bus, nats_server: NatsServer) -> None:
     assert nats_server.process is not None
     nats_server.process.send_signal(signal.SIGSTOP)
-    async with present(bus, "tester", "is there"):
+    async with announce_service(bus, "tester", "is there"):
         nats_server.kill()
         nats_server.start()
 
@@ -65,5 +65,5 @@ async def test_another_hosts_instance_does_not_count_for_this_one(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.bus.presence.PING_TIMEOUT_S", 0.3)
-    async with present(bus, "tester", "is there"):
+    async with announce_service(bus, "tester", "is there"):
         assert not await is_answering(bus.client, "tester", "another-host")

@@ -121,11 +121,11 @@ async def test_of_an_older_lakes_facts_the_newest_of_each_kind_stay(client: Clie
     await apply(js)
     old = (await js.stream_info(subjects.EVENTS)).config
     await js.update_stream(old.evolve(max_msgs_per_subject=-1))
-    for number in range(streams.FACTS_KEPT + 5):
+    for number in range(streams.EVENTS_KEPT_PER_SUBJECT + 5):
         await js.publish("gex.event.job.failed.one", str(number).encode())
     await js.publish("gex.event.job.failed.other", b"kept")
     await apply(js)
-    assert (await js.stream_info(subjects.EVENTS)).state.messages == streams.FACTS_KEPT + 1
+    assert (await js.stream_info(subjects.EVENTS)).state.messages == streams.EVENTS_KEPT_PER_SUBJECT + 1
     assert (await js.get_last_msg(subjects.EVENTS, "gex.event.job.failed.one")).data == b"24"
 
 

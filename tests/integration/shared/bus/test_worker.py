@@ -17,7 +17,7 @@ from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.worker import Handler, Worker
 from shared.bus.follower import follow
 from shared.bus.messages import FetchFile, JobFailed, JobRequested
-from shared.bus.streams import FACTS_KEPT
+from shared.bus.streams import EVENTS_KEPT_PER_SUBJECT
 from shared.bus.subjects import Priority, Stage
 from shared.errors import BrokerUnavailable, Deferred, Terminal, Transient
 from shared.job_states import JobStates, Status
@@ -111,7 +111,7 @@ async def test_the_third_failure_of_a_transient_error_is_a_dead_letter(bus: Bus,
 class NoRoom(Deferred):
     """A full disk, of which the test does not wait long for the end."""
 
-    longest_pause_s = 0.01
+    max_retry_delay_s = 0.01
 
 
 async def test_work_that_finds_no_room_is_tried_until_there_is_some_and_costs_no_attempt(
@@ -154,7 +154,7 @@ async def test_a_job_that_is_put_off_again_and_again_does_not_push_the_facts_of_
     await bus.publish_event(JobRequested(job=a_job(), command_seq=1, url_sha256="0" * 64))
     async with working(bus, handle):
         await bus.publish_command(a_fetch())
-        await eventually(lambda: put_off > FACTS_KEPT + 2)
+        await eventually(lambda: put_off > EVENTS_KEPT_PER_SUBJECT + 2)
     failed = await bus.last_event(JobFailed, a_job().job_id)
     states = JobStates()
     facts = follow(bus, subjects.EVENTS, subjects.ALL_EVENTS)
@@ -168,7 +168,7 @@ async def test_a_job_that_is_put_off_again_and_again_does_not_push_the_facts_of_
     assert failed is not None
     assert failed.waits == put_off
     assert (state.waits, state.fetch_command_seq, state.status) == (put_off, 1, Status.STARTED)
-    assert (await bus.js.stream_info(subjects.EVENTS)).state.messages <= 2 * FACTS_KEPT + 1
+    assert (await bus.js.stream_info(subjects.EVENTS)).state.messages <= 2 * EVENTS_KEPT_PER_SUBJECT + 1
 
 
 async def test_work_that_is_put_off_until_a_known_time_is_not_tried_before_it(bus: Bus) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.gexbot.source_name import MAX_NAME_LENGTH, parse_source_name
-from shared.paths import LakePaths, is_partial, partial, resume_note
+from shared.paths import LakePaths, is_partial, partial_path, resume_metadata_path
 from shared.sources.gate import SourceGate
 
 PATHS: Final = LakePaths.under(Path("/lake"))
@@ -101,6 +101,6 @@ def test_a_query_names_nothing(query: str) -> None:
 
 def test_the_hidden_names_of_the_longest_file_fit_on_the_disk() -> None:
     path = place(f"https://hist.gex.bot/{'x' * (MAX_NAME_LENGTH - len('.json'))}.json")
-    hidden = partial(path, f"{'0' * 32}-{'0' * 8}")
-    for name in (hidden.name, f"{resume_note(hidden).name}~"):
+    hidden = partial_path(path, f"{'0' * 32}-{'0' * 8}")
+    for name in (hidden.name, f"{resume_metadata_path(hidden).name}~"):
         assert len(name.encode()) <= MAX_NAME_BYTES

@@ -21,7 +21,7 @@ from services.fetcher.download.staged_files import StagedFile, find
 from services.fetcher.errors import NotAHistoryFile
 from services.fetcher.sources.source import Held
 from shared.gexbot.source_name import MAX_NAME_LENGTH
-from shared.paths import is_partial, resume_note
+from shared.paths import is_partial, resume_metadata_path
 
 JOB = UUID("12345678-1234-5678-1234-567812345678")
 OTHER_JOB = UUID("87654321-1234-5678-1234-567812345678")
@@ -188,7 +188,7 @@ def test_what_is_left_is_gone_on_with_and_the_checksum_is_of_the_whole(final: Pa
 def test_bytes_after_the_last_that_were_surely_on_disk_are_not_trusted(final: Path) -> None:
     begun(final, b"[1,2,3").leave()
     (path,) = partials(final)
-    resume_metadata.write(resume_note(path), ResumeNote(etag=ETAG, durable_bytes=4))
+    resume_metadata.write(resume_metadata_path(path), ResumeNote(etag=ETAG, durable_bytes=4))
     file = opened(final)
     assert file.held == Held(4, ETAG, None)
     file.begin(SOURCE, 4, ETAG, None)
@@ -212,7 +212,7 @@ def test_another_file_begins_at_zero_with_nothing_of_the_one_before(final: Path)
     begun(final, b"[1,2,3", total=7).leave()
     file = opened(final)
     file.begin(SOURCE, 0, '"new"', 4)
-    assert [resume_note(path).exists() for path in partials(final)] == [False]
+    assert [resume_metadata_path(path).exists() for path in partials(final)] == [False]
     file.write([b"[44]"])
     file.seal()
     staged = file.publish()

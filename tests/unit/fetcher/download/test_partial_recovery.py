@@ -20,7 +20,7 @@ from services.fetcher.download.partial_recovery import (
     take_over,
 )
 from services.fetcher.download.resume_metadata import ResumeNote
-from shared.paths import is_partial, resume_note
+from shared.paths import is_partial, resume_metadata_path
 
 JOB = UUID("12345678-1234-5678-1234-567812345678")
 NOTE = ResumeNote(etag='"0x8DC"', total_bytes=100, durable_bytes=4)
@@ -38,7 +38,7 @@ def left(final: Path, note: ResumeNote | None = None) -> Path:
     path = name_of(final, JOB, "00000000")
     path.write_bytes(b"[1,2,")
     if note:
-        resume_metadata.write(resume_note(path), note)
+        resume_metadata.write(resume_metadata_path(path), note)
     return path
 
 
@@ -62,7 +62,7 @@ def test_a_sweep_removes_what_nobody_can_go_on_with_and_nothing_else(final: Path
 def test_what_can_be_gone_on_with_is_kept_for_a_day(final: Path) -> None:
     path = left(final, note=NOTE)
     assert sweep(final, STALE_AFTER_S - 60) == 0
-    assert resume_note(path).exists()
+    assert resume_metadata_path(path).exists()
     assert sweep(final, STALE_AFTER_S + 60) == 1
     assert list(final.parent.iterdir()) == []
 
@@ -73,7 +73,7 @@ def test_a_live_writer_keeps_its_file_however_long_it_takes(final: Path) -> None
     assert live is not None
     assert sweep(final, 10 * STALE_AFTER_S) == 0
     assert path.exists()
-    assert resume_note(path).exists()
+    assert resume_metadata_path(path).exists()
     live.close()
 
 
@@ -91,7 +91,7 @@ def test_of_a_job_that_is_done_nothing_dead_is_kept(final: Path) -> None:
 
 def test_notes_without_their_files_go(final: Path) -> None:
     path = left(final, note=NOTE)
-    unfinished = resume_note(path).with_name(f"{resume_note(path).name}~")
+    unfinished = resume_metadata_path(path).with_name(f"{resume_metadata_path(path).name}~")
     unfinished.touch()
     path.unlink()
     assert sweep(final) == 0

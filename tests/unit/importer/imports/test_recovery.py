@@ -28,7 +28,7 @@ from shared.bus.messages import ImportFile, JobFailed, PartitionImported
 from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable, CannotStart
 from shared.job_states import JobStates, Status
-from shared.paths import partial
+from shared.paths import partial_path
 from tests.support.importer.full_disk import own_files_limited
 from tests.support.importer.lake import LakeOnDisk, a_record, records
 from tests.support.repository import ROOT
@@ -125,7 +125,7 @@ def test_closing_beside_short_readers_is_quiet(lake: LakeOnDisk) -> None:
 
 def test_what_was_committed_only_is_finished(lake: LakeOnDisk) -> None:
     parquet = died_before_the_rename(lake)
-    hidden = partial(parquet, "someone")
+    hidden = partial_path(parquet, "someone")
     hidden.write_bytes(b"half a file")
     lake.reopen()
     sweep(lake.lake)
@@ -165,7 +165,7 @@ def test_a_redelivered_import_finds_its_work_done(lake: LakeOnDisk) -> None:
 def test_a_failed_parquet_write_leaves_the_old_partition(lake: LakeOnDisk) -> None:
     lake.bring_in(lake.stage(records(5)))
     folder = next(lake.settings.paths.parquet_root.rglob("*.parquet")).parent
-    blocked = partial(folder / "20251114.strikes.parquet", str(a_job().job_id))
+    blocked = partial_path(folder / "20251114.strikes.parquet", str(a_job().job_id))
     blocked.mkdir()  # as good as a full disk: COPY cannot write there
     with pytest.raises((StorageTrouble, OSError)):
         lake.bring_in(lake.stage(records(6), a_job(generation=2)))

@@ -17,7 +17,7 @@ from services.janitor.duties.prune_staged_files import PruneConfig, PruneStagedF
 from services.janitor.errors import NotCaughtUp
 from shared.bus.subjects import Stage
 from shared.job_states import FINISHED, JobState, Status
-from shared.paths import LakePaths, name_beside, partial
+from shared.paths import LakePaths, name_beside, partial_path
 from tests.support.values import NOON, a_job
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -162,7 +162,7 @@ async def test_a_round_removes_old_files_and_leaves_folders_and_everything_else(
     root = paths.staging_root
     old = put(root / PATH, 20)
     young = put(root / f"SPX/gex_one/{NAME}", 3)
-    hidden = put(partial(old, "worker"), 400)
+    hidden = put(partial_path(old, "worker"), 400)
     strangers = [
         put(root / "notes.txt", 400),
         put(root / "NQ_NDX/notes.txt", 400),

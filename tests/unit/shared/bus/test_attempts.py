@@ -13,7 +13,7 @@ def test_the_pause_after_a_failure_doubles_until_the_last_attempt() -> None:
 
 
 def test_a_longer_pause_that_is_asked_for_is_made_up_to_the_longest() -> None:
-    retries = Retries(max_attempts=3, delay_s=5, longest_asked_s=60)
+    retries = Retries(max_attempts=3, delay_s=5, max_retry_after_s=60)
     assert [retries.after(1, asked_s) for asked_s in (None, 0, 3, 30, 60, 86_400)] == [5, 5, 5, 30, 60, 60]
     assert [retries.after(2, 3), retries.after(3, 30)] == [10, None]
 

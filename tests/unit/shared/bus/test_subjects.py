@@ -35,7 +35,7 @@ def test_a_command_subject_is_parsed_as_it_was_built(stage: Stage, priority: Pri
 
 
 def test_a_ticker_and_endpoint_have_a_turn_of_their_own() -> None:
-    assert subjects.turn("^SPX", "gex_zero") == "gex.turn.-5ESPX.gex_zero"
+    assert subjects.vendor_lease("^SPX", "gex_zero") == "gex.turn.-5ESPX.gex_zero"
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_publishing_replaces_the_old_file_and_flushes_the_folder(tmp_path: Path,
     final.write_text("old")
     temporary.write_text("new")
     durable_files.sync_file(temporary)
-    durable_files.publish(temporary, final)
+    durable_files.rename_durably(temporary, final)
     assert (final.read_text(), temporary.exists()) == ("new", False)
     assert synced == [temporary, tmp_path]
 
@@ -48,7 +48,7 @@ def test_a_folder_that_is_there_costs_nothing(tmp_path: Path, synced: list[Path]
 def test_a_missing_file_is_told_and_leaves_the_final_one_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
     with pytest.raises(FileNotFoundError):
-        durable_files.publish(tmp_path / "missing", tmp_path / "file")
+        durable_files.rename_durably(tmp_path / "missing", tmp_path / "file")
     with pytest.raises(FileNotFoundError):
         durable_files.sync_file(tmp_path / "missing")
     assert (tmp_path / "file").read_text() == "old"

@@ -1,4 +1,4 @@
-"""How a service begins, and how its parts end together."""
+"""How a service starts, and how its parts end together."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from nats.aio.client import Client
 
-from shared.bus.connection import Bus
 from shared.process.runtime import BrokerGone, run, supervise
 from shared.process.settings import Settings
 
 
 @pytest.fixture
-async def bus() -> Bus:
-    return Bus(Client())
+async def closed() -> asyncio.Event:
+    return asyncio.Event()
 
 
-async def for_ever() -> None:
+async def run_forever() -> None:
     await asyncio.Event().wait()
 
 
-async def test_working_parts_drain_and_then_the_background_ends(bus: Bus) -> None:
+async def test_working_parts_drain_and_then_the_background_ends(closed: asyncio.Event) -> None:
     stop, begun = asyncio.Event(), asyncio.Event()
     ended: list[str] = []
 
@@ -33,33 +31,33 @@ async def test_working_parts_drain_and_then_the_background_ends(bus: Bus) -> Non
     async def background() -> None:
         begun.set()
         try:
-            await for_ever()
+            await run_forever()
         finally:
             ended.append("background")
 
-    service = asyncio.create_task(supervise(bus, stop, working=[work()], background=[background()]))
+    service = asyncio.create_task(supervise(closed, stop, working=[work()], background=[background()]))
     await begun.wait()
     stop.set()
     await asyncio.wait_for(service, 5)
     assert ended == ["work", "background"]
 
 
-async def test_a_connection_closed_for_good_ends_the_service(bus: Bus) -> None:
+async def test_a_connection_closed_for_good_ends_the_service(closed: asyncio.Event) -> None:
     stop = asyncio.Event()
-    bus.closed.set()
+    closed.set()
     with pytest.raises(BrokerGone):
-        await asyncio.wait_for(supervise(bus, stop, background=[for_ever()]), 5)
+        await asyncio.wait_for(supervise(closed, stop, background=[run_forever()]), 5)
     assert stop.is_set()
 
 
-async def test_a_part_that_fails_ends_the_service_with_its_error(bus: Bus) -> None:
+async def test_a_part_that_fails_ends_the_service_with_its_error(closed: asyncio.Event) -> None:
     stop = asyncio.Event()
 
     async def fail() -> None:
         raise LookupError("a bug")
 
     with pytest.raises(LookupError, match="a bug"):
-        await asyncio.wait_for(supervise(bus, stop, working=[stop_waiting(stop)], background=[fail()]), 5)
+        await asyncio.wait_for(supervise(closed, stop, working=[stop_waiting(stop)], background=[fail()]), 5)
 
 
 async def stop_waiting(stop: asyncio.Event) -> None:
@@ -67,36 +65,36 @@ async def stop_waiting(stop: asyncio.Event) -> None:
 
 
 async def test_a_part_that_loses_its_cancellation_is_cancelled_again(
-    bus: Bus, monkeypatch: pytest.MonkeyPatch
+    closed: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.process.runtime.CANCEL_AGAIN_S", 0.05)
     stop, waiting = asyncio.Event(), asyncio.Event()
     lost: list[int] = []
 
-    async def deaf() -> None:
+    async def lose_cancellations() -> None:
         while True:
             try:
                 waiting.set()
-                await for_ever()
+                await run_forever()
             except asyncio.CancelledError:
                 lost.append(1)
                 if len(lost) > 2:
                     raise
 
-    service = asyncio.create_task(supervise(bus, stop, background=[deaf()]))
+    service = asyncio.create_task(supervise(closed, stop, background=[lose_cancellations()]))
     await waiting.wait()
     stop.set()
     await asyncio.wait_for(service, 5)
     assert len(lost) == 3
 
 
-async def never_to_serve(_settings: Settings, _stop: asyncio.Event) -> None:
-    pytest.fail("it serves")
+async def must_not_serve(_settings: Settings, _stop: asyncio.Event) -> None:
+    pytest.fail("the service was started")
 
 
 def test_an_unusable_setting_ends_a_service_before_it_serves(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        run("tester", Settings, never_to_serve, nats_port=0)
+        run("tester", Settings, must_not_serve, nats_port=0)
     assert ended.value.code == 1
     told = capsys.readouterr().err
     assert told.startswith("gexlake: the setting GEXLAKE_NATS_PORT is unusable")
@@ -118,7 +116,7 @@ def test_a_folder_that_takes_no_log_ends_a_service_in_one_line(
     (tmp_path / "file").touch()
     (tmp_path / "taken" / "tester.log").mkdir(parents=True)
     with pytest.raises(SystemExit) as ended:
-        run("tester", Settings, never_to_serve, log_dir=tmp_path / folder)
+        run("tester", Settings, must_not_serve, log_dir=tmp_path / folder)
     assert ended.value.code == 1
     told = capsys.readouterr().err
     assert told == f"gexlake: no log can be written in {tmp_path / folder}: {problem} (GEXLAKE_LOG_DIR)\n"
