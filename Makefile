@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SERVICES := intake fetcher importer janitor
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo sql test test-integration fuzz bench lint fmt lock clean
+.PHONY: help run demo sql test test-integration fuzz bench lint fmt docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -52,22 +52,36 @@ fuzz: $(VENV)/.fuzz ## Hold imports against the oracle: 10,000 examples, sanitiz
 bench: $(VENV)/.ready ## Measure importer and fetcher: make bench [ONLY="import lake"] [RUNS=5]
 	@$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))
 
-lint: $(VENV)/.ready ## Check style, types and the walls between services; rewrites nothing
+lint: $(VENV)/.ready ## Check style, types, layers, spelling and shell scripts; rewrite nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/shellcheck .ci/run .ci/nats-cli
 
-fmt: $(VENV)/.ready ## Rewrite the code in the house format
+fmt: $(VENV)/.ready ## Rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i services/importer/native/*.[ch]
+
+DOCS := build/docs-venv
+
+$(DOCS)/.ready: requirements/docs.txt
+	$(or $(PYTHON),python3) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	@touch $@
+
+docs: $(DOCS)/.ready ## Build the documentation as a site in build/site; broken links are errors
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 lock: $(VENV)/.ready ## Recompile the pinned requirements, with hashes and without index addresses
-	@for extra in $(SERVICES) cli dev fuzz; do \
+	@for extra in $(SERVICES) cli dev docs fuzz; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 			--no-header --extra $$extra --output-file requirements/$$extra.txt pyproject.toml; done
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-header --group compiler --output-file requirements/compiler.txt
 
-clean: ## Remove the virtual environment and caches (never data/)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+clean: ## Remove the virtual environments, build results and caches (never data/)
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
