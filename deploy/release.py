@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 from pathlib import Path
 from typing import Final
+
+from gexlake import __version__
 
 ROOT: Final = Path(__file__).parents[1]
 USAGE: Final = "usage: python -m deploy.release vX.Y.Z"
@@ -26,7 +27,7 @@ def check_tag(tag: str, version: str) -> None:
         NotReleasable: the tag is not ``v`` and the version.
     """
     if tag != f"v{version}":
-        raise NotReleasable(f"expected the tag v{version} for the version in pyproject.toml, got {tag}")
+        raise NotReleasable(f"expected the tag v{version} for gexlake.__version__, got {tag}")
 
 
 def changelog_section(changelog: str, version: str) -> str:
@@ -54,10 +55,9 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print(USAGE, file=sys.stderr)
         return 2
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     try:
-        check_tag(arguments[0], version)
-        section = changelog_section((ROOT / "CHANGELOG.md").read_text(), version)
+        check_tag(arguments[0], __version__)
+        section = changelog_section((ROOT / "CHANGELOG.md").read_text(), __version__)
     except NotReleasable as error:
         print(f"release: {error}", file=sys.stderr)
         return 1

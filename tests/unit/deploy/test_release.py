@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
-
 import pytest
 
 from deploy.release import NotReleasable, changelog_section, check_tag, main
-from tests.support.repository import ROOT
+from gexlake import __version__
 
 CHANGELOG = """# Changelog
 
@@ -61,8 +59,7 @@ def test_a_tag_of_another_version_is_refused(tag: str) -> None:
 
 def test_a_refusal_is_one_line_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["v999.0.0"]) == 1
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     printed = capsys.readouterr()
     assert printed.out == ""
-    expected = f"expected the tag v{version} for the version in pyproject.toml, got v999.0.0"
+    expected = f"expected the tag v{__version__} for gexlake.__version__, got v999.0.0"
     assert printed.err == f"release: {expected}\n"
