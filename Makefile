@@ -4,9 +4,11 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 BIN := $(VENV)/bin
 SERVICES := intake fetcher importer janitor
+WORKERS ?= auto
+PARALLEL := -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo sql test test-integration fuzz bench lint fmt docs lock clean
+.PHONY: help run demo sql test test-slow test-integration coverage fuzz bench lint fmt docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -34,8 +36,11 @@ sql: export QUERY := $(value Q)
 sql: $(VENV)/.ready ## Ask the lake: make sql Q="SELECT ..." [FORMAT=json]
 	@$(BIN)/gexlake sql --format "$(or $(FORMAT),table)" -- "$$QUERY"
 
-test: $(VENV)/.ready ## Run the unit tests and those on a real nats-server (no Docker)
-	$(BIN)/pytest
+test: $(VENV)/.ready ## Run the quick tests, without containers, on all cores [WORKERS=2]
+	$(BIN)/pytest $(PARALLEL) -m "not slow"
+
+test-slow: $(VENV)/.ready ## Run the tests with large files, random kills and full disks [WORKERS=2]
+	$(BIN)/pytest $(PARALLEL) -m slow
 
 test-integration: $(VENV)/.ready ## Run the container tests: the main job, replay and the loss tests on compose.yaml
 	$(BIN)/pytest tests/e2e

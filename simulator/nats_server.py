@@ -1,32 +1,68 @@
-"""A real nats-server from its Python wheel, on a free port, for tests and the demo."""
+"""A real nats-server from its Python wheel, for tests and the demo."""
 
 from __future__ import annotations
 
+import itertools
+import json
+import os
 import signal
 import socket
 import subprocess
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from deploy.nats_server_binary import CONFIG, binary
 
-_START_TIMEOUT_S = 10.0
+ANY_PORT: Final = -1
+"""The server chooses an ephemeral port: for one that is never started again."""
+
+_START_TIMEOUT_S: Final = 10.0
+_POLL_S: Final = 0.01
+_FIRST_PORT: Final = 20_000
+_PORTS: Final = 12_000
+"""Below 32768, where Linux's ephemeral ports begin."""
+_PORTS_BETWEEN_PROCESSES: Final = 4_801
+
+_next_port = itertools.count(os.getpid() * _PORTS_BETWEEN_PROCESSES)
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a free TCP port of the loopback interface, and reserve it until this process ends.
+
+    On Linux a bound socket reserves it: another call fails to bind the port, and a server that sets
+    ``SO_REUSEADDR``, as all of ours do, listens on it. Elsewhere processes begin to count at distant ports.
+    None is ephemeral: a client that reconnects to an ephemeral port without a server can connect to itself.
+    """
+    while True:
+        port = _FIRST_PORT + next(_next_port) % _PORTS
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            if sys.platform == "linux":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.detach()
+            return port
 
 
 class NatsServer:
-    """One server with JetStream in ``folder``; killed and started again, it keeps port and data."""
+    """One server with JetStream in ``folder``; killed and started again, it keeps port and data.
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    Args:
+        folder: where its streams and its log are; created when missing.
+        port: where it listens; by default a free one that a restarted server finds again.
+        config: its configuration file.
+    """
+
+    def __init__(self, folder: Path, port: int | None = None, config: Path = CONFIG) -> None:
         self.folder = folder
         self.port = port or free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self._config = config
 
     @property
     def url(self) -> str:
@@ -34,24 +70,21 @@ class NatsServer:
         return f"nats://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start and wait until it accepts connections."""
+        """Start and wait until it accepts connections.
+
+        Raises:
+            TimeoutError: it does not within 10 s.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [binary(), "-c", str(CONFIG), "-a", "127.0.0.1", "-p", str(self.port)]
-        log = (self.folder / "nats.log").open("ab")
-        with log:
+        command = [binary(), "-c", str(self._config), "-a", "127.0.0.1", "-p", str(self.port)]
+        with (self.folder / "nats.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "-sd", str(self.folder / "jetstream")],
+                [*command, "-sd", str(self.folder / "jetstream"), "--ports_file_dir", str(self.folder)],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise TimeoutError(f"nats-server does not listen on port {self.port}: see {self.folder / 'nats.log'}")
+        self.port = self._wait_ready(self.process)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """End the server with a signal and wait for it."""
@@ -63,3 +96,19 @@ class NatsServer:
     def kill(self) -> None:
         """End the server as ``kill -9`` does."""
         self.stop(signal.SIGKILL)
+
+    def _wait_ready(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for the file with its addresses, which the server writes once it accepts connections.
+
+        Returns:
+            Its port.
+        """
+        ports_file = self.folder / f"nats-server_{process.pid}.ports"
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while True:
+            with suppress(FileNotFoundError, ValueError):  # missing, or not yet written in full
+                (address,) = json.loads(ports_file.read_bytes())["nats"]
+                return int(address.rpartition(":")[2])
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise TimeoutError(f"nats-server is not ready: see {self.folder / 'nats.log'}")
+            time.sleep(_POLL_S)

@@ -1,4 +1,4 @@
-"""Fixtures: a store, a server on a free port, a connection; each fresh for its test."""
+"""Fixtures: a broker, a connection; an account or a server of its own for each test."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from shared.bus.connection import Bus, connected
 from shared.process.settings import Settings
 from simulator.nats_server import NatsServer
 from simulator.stack import is_setting
+from tests.support.broker import accounts
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +23,16 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         monkeypatch.delenv(name)
 
 
+@pytest.fixture(scope="session")
+def broker_accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[str]]:
+    """URLs of empty accounts on the server that the tests of this process share."""
+    with accounts(tmp_path_factory.mktemp("broker") / "nats") as urls:
+        yield urls
+
+
 @pytest.fixture
 def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A server of the test's own, to be killed, stopped or looked at from outside."""
     server = NatsServer(tmp_path / "nats")
     server.start()
     yield server
@@ -31,8 +40,18 @@ def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
 
 
 @pytest.fixture
-def settings(nats_server: NatsServer, tmp_path: Path) -> Settings:
-    return Settings(nats_url=nats_server.url, data_dir=tmp_path / "data", retry_delay_s=0.05, ack_wait_s=5)
+def nats_url(request: pytest.FixtureRequest) -> str:
+    """Where the test's broker is: its own server if it takes one, an account on the shared one otherwise."""
+    if "nats_server" in request.fixturenames:
+        server: NatsServer = request.getfixturevalue("nats_server")
+        return server.url
+    urls: Iterator[str] = request.getfixturevalue("broker_accounts")
+    return next(urls)
+
+
+@pytest.fixture
+def settings(nats_url: str, tmp_path: Path) -> Settings:
+    return Settings(nats_url=nats_url, data_dir=tmp_path / "data", retry_delay_s=0.05, ack_wait_s=5)
 
 
 @pytest.fixture

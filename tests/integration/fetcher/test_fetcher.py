@@ -21,7 +21,6 @@ from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFaile
 from shared.bus.progress import Progress
 from shared.bus.subjects import Priority, Stage
 from shared.paths import is_partial
-from simulator.nats_server import NatsServer
 from simulator.vendor import Misbehaviour, Vendor
 from tests.support.fetcher.fetching import fetching
 from tests.support.poll import eventually
@@ -42,9 +41,9 @@ def vendor(tmp_path: Path) -> Iterator[Vendor]:
 
 
 @pytest.fixture
-def settings(nats_server: NatsServer, tmp_path: Path, vendor: Vendor) -> FetcherSettings:
+def settings(nats_url: str, tmp_path: Path, vendor: Vendor) -> FetcherSettings:
     return FetcherSettings(
-        nats_url=nats_server.url,
+        nats_url=nats_url,
         data_dir=tmp_path / "data",
         retry_delay_s=0.05,
         allowed_sources=(vendor.base_url,),

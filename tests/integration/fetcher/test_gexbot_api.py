@@ -25,7 +25,6 @@ from shared.gexbot.partition import Partition
 from shared.gexbot.source_name import vendor_name
 from shared.job_states import JobStates, Status
 from shared.sources.record import SourceRecord
-from simulator.nats_server import NatsServer
 from simulator.vendor import Misbehaviour, Vendor
 from simulator.vendor_api import KEY, StandInApi
 from tests.support.fetcher.fetching import fetching
@@ -55,9 +54,9 @@ def api(vendor: Vendor) -> Iterator[StandInApi]:
 
 
 @pytest.fixture
-def settings(nats_server: NatsServer, tmp_path: Path, vendor: Vendor, api: StandInApi) -> FetcherSettings:
+def settings(nats_url: str, tmp_path: Path, vendor: Vendor, api: StandInApi) -> FetcherSettings:
     return FetcherSettings(
-        nats_url=nats_server.url,
+        nats_url=nats_url,
         data_dir=tmp_path / "data",
         retry_delay_s=0.05,
         allowed_sources=(vendor.base_url,),

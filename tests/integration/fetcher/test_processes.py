@@ -22,7 +22,6 @@ from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFaile
 from shared.bus.subjects import Stage
 from shared.paths import LakePaths, is_partial, partial_path
 from shared.process.settings import Settings
-from simulator.nats_server import NatsServer
 from simulator.vendor import Misbehaviour, Vendor
 from tests.support.poll import eventually
 from tests.support.repository import ROOT
@@ -85,10 +84,10 @@ def vendor(tmp_path: Path) -> Iterator[Vendor]:
 
 
 @pytest.fixture
-def fetchers(nats_server: NatsServer, vendor: Vendor, tmp_path: Path) -> Iterator[Fetchers]:
+def fetchers(nats_url: str, vendor: Vendor, tmp_path: Path) -> Iterator[Fetchers]:
     environment = {
         **os.environ,
-        "GEXLAKE_NATS_URL": nats_server.url,
+        "GEXLAKE_NATS_URL": nats_url,
         "GEXLAKE_DATA_DIR": str(tmp_path / "data"),
         "GEXLAKE_ALLOWED_SOURCES": vendor.base_url,
         "GEXLAKE_RETRY_DELAY_S": "0.05",
@@ -209,6 +208,7 @@ async def test_a_fetcher_killed_half_way_loses_no_more_than_the_last_second(
     assert left_over(paths) == []
 
 
+@pytest.mark.slow
 async def test_a_bomb_of_10_gb_ends_terminal_and_takes_little(
     bus: Bus, fetchers: Fetchers, vendor: Vendor, paths: LakePaths
 ) -> None:

@@ -15,7 +15,6 @@ from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, FileStaged, JobFailed
 from shared.bus.subjects import Priority, Stage
 from shared.sources.record import SourceRecord
-from simulator.nats_server import NatsServer
 from simulator.vendor import Misbehaviour, Vendor
 from tests.support.fetcher.fetching import fetching
 from tests.support.poll import eventually
@@ -46,11 +45,9 @@ def other_vendor(tmp_path: Path) -> Iterator[Vendor]:
 
 
 @pytest.fixture
-def settings(
-    nats_server: NatsServer, tmp_path: Path, vendor: Vendor, other_vendor: Vendor
-) -> FetcherSettings:
+def settings(nats_url: str, tmp_path: Path, vendor: Vendor, other_vendor: Vendor) -> FetcherSettings:
     return FetcherSettings(
-        nats_url=nats_server.url,
+        nats_url=nats_url,
         data_dir=tmp_path / "data",
         retry_delay_s=0.05,
         max_attempts=9,

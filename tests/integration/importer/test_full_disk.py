@@ -19,6 +19,8 @@ from tests.support.importer.full_disk import Disk, disk_at
 from tests.support.poll import eventually
 from tests.support.system.running import WITHIN_S, System, running_system
 
+pytestmark = pytest.mark.slow
+
 DAY: Final = Day("NQ_NDX", "gex_zero", date(2025, 11, 14), snapshots=2_600)
 """More rows than two row groups of the table have: an insert writes to the database before its commit."""
 STRIKE_SUMS: Final = (

@@ -14,7 +14,6 @@ from shared.bus.messages import FetchFile, JobFailed, JobReplayed, NoData
 from shared.bus.presence import announce_service
 from shared.bus.subjects import Priority, Stage
 from shared.gexbot.vendor_api import DEFAULT_BASE
-from simulator.nats_server import NatsServer
 from tests.support.intake.fake_importer import FakeImporter, fake_importer
 from tests.support.intake.running import RunningIntake, all_events, messages_in, payload_at, running_intake
 from tests.support.poll import eventually
@@ -30,8 +29,8 @@ async def importer(bus: Bus) -> AsyncIterator[FakeImporter]:
 
 
 @pytest.fixture
-async def intake(nats_server: NatsServer) -> AsyncIterator[RunningIntake]:
-    async with running_intake(IntakeSettings(nats_url=nats_server.url, ack_wait_s=5)) as running:
+async def intake(nats_url: str) -> AsyncIterator[RunningIntake]:
+    async with running_intake(IntakeSettings(nats_url=nats_url, ack_wait_s=5)) as running:
         yield running
 
 
@@ -217,12 +216,10 @@ async def test_what_breaks_a_rule_is_refused_by_its_field(intake: RunningIntake)
 
 @pytest.mark.parametrize("allowed", ["https://hist.gex.bot/", "https://hist.gex.bot/,https://api.gex.bot/"])
 async def test_a_client_cannot_post_a_url_of_the_api_that_the_key_goes_to(
-    bus: Bus, nats_server: NatsServer, allowed: str
+    bus: Bus, nats_url: str, allowed: str
 ) -> None:
     """Only intake's own hand writes such a URL, even where the API is listed among the sources."""
-    settings = IntakeSettings(
-        nats_url=nats_server.url, ack_wait_s=5, allowed_sources=tuple(allowed.split(","))
-    )
+    settings = IntakeSettings(nats_url=nats_url, ack_wait_s=5, allowed_sources=tuple(allowed.split(",")))
     async with running_intake(settings) as intake:
         for host in ("api.gex.bot", "api.gex.bot.evil.example"):
             url = f"https://{host}/v2/hist/NQ_NDX/classic/gex_zero/2025-11-14?noredirect"
@@ -231,10 +228,8 @@ async def test_a_client_cannot_post_a_url_of_the_api_that_the_key_goes_to(
     assert await messages_in(bus, subjects.JOBS) == 0
 
 
-async def test_the_address_of_the_api_is_a_setting(
-    bus: Bus, nats_server: NatsServer, importer: FakeImporter
-) -> None:
-    settings = IntakeSettings(nats_url=nats_server.url, ack_wait_s=5, vendor_api="http://127.0.0.1:9/v2/")
+async def test_the_address_of_the_api_is_a_setting(bus: Bus, nats_url: str, importer: FakeImporter) -> None:
+    settings = IntakeSettings(nats_url=nats_url, ack_wait_s=5, vendor_api="http://127.0.0.1:9/v2/")
     async with running_intake(settings) as intake:
         await backfill(intake, start="2025-11-14")
     url = (await fetch_at(bus, 1)).url.get_secret_value()

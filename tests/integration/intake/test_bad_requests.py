@@ -11,7 +11,6 @@ import pytest
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from simulator.nats_server import NatsServer
 from tests.support.intake.running import SIGNED_URL, RunningIntake, messages_in, running_intake
 
 QUERY = "?sig=S3CRET-one"
@@ -19,8 +18,8 @@ NO_NAME = f"https://hist.gex.bot/day.json{QUERY}"
 
 
 @pytest.fixture
-async def intake(nats_server: NatsServer) -> AsyncIterator[RunningIntake]:
-    settings = IntakeSettings(nats_url=nats_server.url, ack_wait_s=5)
+async def intake(nats_url: str) -> AsyncIterator[RunningIntake]:
+    settings = IntakeSettings(nats_url=nats_url, ack_wait_s=5)
     async with running_intake(settings) as running:
         yield running
 
@@ -108,8 +107,8 @@ async def test_a_chunked_body_of_2_mib_is_refused_without_a_content_length(intak
     assert (answer.status_code, answer.json()["error"]["field"]) == (413, "body")
 
 
-async def test_too_many_requests_are_told_when_to_come_again(nats_server: NatsServer) -> None:
-    settings = IntakeSettings(nats_url=nats_server.url, ack_wait_s=5, rate_limit_history="2")
+async def test_too_many_requests_are_told_when_to_come_again(nats_url: str) -> None:
+    settings = IntakeSettings(nats_url=nats_url, ack_wait_s=5, rate_limit_history="2")
     async with running_intake(settings) as intake:
         answers = [await intake.post({"url": SIGNED_URL}) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429]

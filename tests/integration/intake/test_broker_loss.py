@@ -19,8 +19,8 @@ from tests.support.poll import eventually
 
 
 @pytest.fixture
-def intake_settings(nats_server: NatsServer) -> IntakeSettings:
-    return IntakeSettings(nats_url=nats_server.url, ack_wait_s=5)
+def intake_settings(nats_url: str) -> IntakeSettings:
+    return IntakeSettings(nats_url=nats_url, ack_wait_s=5)
 
 
 async def refused_in_time(intake: RunningIntake) -> httpx.Response:

@@ -13,7 +13,6 @@ from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, FileStaged, JobRequested, JobStarted
 from shared.bus.progress import Progress
 from shared.bus.subjects import Stage
-from simulator.nats_server import NatsServer
 from tests.support.intake.running import (
     DAY_URL,
     SIGNED_URL,
@@ -31,8 +30,8 @@ SHA = "a" * 64
 
 
 @pytest.fixture
-def intake_settings(nats_server: NatsServer) -> IntakeSettings:
-    return IntakeSettings(nats_url=nats_server.url, ack_wait_s=5)
+def intake_settings(nats_url: str) -> IntakeSettings:
+    return IntakeSettings(nats_url=nats_url, ack_wait_s=5)
 
 
 async def fetch_at(bus: Bus, sequence: int) -> FetchFile:

@@ -13,7 +13,6 @@ import pytest
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile
-from simulator.nats_server import NatsServer
 from tests.support.intake.running import (
     DAY_URL,
     SIGNED_URL,
@@ -49,9 +48,9 @@ async def up(http: httpx.AsyncClient, intake: IntakeProcess) -> None:
 
 @pytest.mark.parametrize("step", ["accepted", "command_published", "event_published"])
 async def test_killed_at_a_durable_step_the_request_sent_again_is_one_job(
-    step: str, nats_server: NatsServer, bus: Bus, http: httpx.AsyncClient, tmp_path: Path
+    step: str, nats_url: str, bus: Bus, http: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    environment = {"GEXLAKE_NATS_URL": nats_server.url, "GEXLAKE_ACK_WAIT_S": "5"}
+    environment = {"GEXLAKE_NATS_URL": nats_url, "GEXLAKE_ACK_WAIT_S": "5"}
     with intake_process(tmp_path, **environment, GEXLAKE_FAILPOINT=f"intake.{step}") as intake:
         await up(http, intake)
         with pytest.raises(httpx.TransportError):
@@ -122,12 +121,12 @@ async def kept_reasons(bus: Bus) -> list[str]:
 
 
 async def test_no_answer_event_log_or_reason_holds_a_signed_query(
-    nats_server: NatsServer, bus: Bus, http: httpx.AsyncClient, tmp_path: Path
+    nats_url: str, bus: Bus, http: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     logs = tmp_path / "logs"
     told: list[str] = []
     flags = ("--log-level", "debug", "--log-dir", str(logs))
-    with intake_process(tmp_path, *flags, GEXLAKE_NATS_URL=nats_server.url) as intake:
+    with intake_process(tmp_path, *flags, GEXLAKE_NATS_URL=nats_url) as intake:
         await up(http, intake)
         told += [(await http.post(f"{intake.url}/gex_history_url", json=body)).text for body in BODIES]
         job_id = json.loads(told[0])["id"]

@@ -16,7 +16,6 @@ from shared.bus.consumer import dead_letters
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, JobFailed, JobReplayed
 from shared.bus.subjects import Stage
 from shared.errors import Terminal
-from simulator.nats_server import NatsServer
 from tests.support.intake.running import (
     DAY_URL,
     SIGNED_URL,
@@ -34,8 +33,8 @@ SHA = "a" * 64
 
 
 @pytest.fixture
-async def intake(nats_server: NatsServer) -> AsyncIterator[RunningIntake]:
-    settings = IntakeSettings(nats_url=nats_server.url, ack_wait_s=5)
+async def intake(nats_url: str) -> AsyncIterator[RunningIntake]:
+    settings = IntakeSettings(nats_url=nats_url, ack_wait_s=5)
     async with running_intake(settings) as running:
         yield running
 

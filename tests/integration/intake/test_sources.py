@@ -11,7 +11,6 @@ from services.fetcher.health.circuit_breaker import BreakerRules
 from services.fetcher.health.source_health_nats import SourceHealthStore
 from services.intake.settings import IntakeSettings
 from shared.bus.connection import Bus
-from simulator.nats_server import NatsServer
 from tests.support.intake.running import SIGNED_URL, RunningIntake, running_intake
 from tests.support.poll import eventually
 
@@ -41,13 +40,11 @@ async def source_when(intake: RunningIntake, requests: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("when", ["while intake runs", "before it starts"])
-async def test_a_source_is_told_with_its_history_and_its_circuit(
-    bus: Bus, nats_server: NatsServer, when: str
-) -> None:
+async def test_a_source_is_told_with_its_history_and_its_circuit(bus: Bus, nats_url: str, when: str) -> None:
     busy = SourceBusy(SOURCE, 503)
     if when == "before it starts":
         await ask(bus, None, busy, busy)
-    async with running_intake(IntakeSettings(nats_url=nats_server.url)) as intake:
+    async with running_intake(IntakeSettings(nats_url=nats_url)) as intake:
         if when == "while intake runs":
             await ask(bus, None, busy, busy)
         source = await source_when(intake, 3)
@@ -61,8 +58,8 @@ async def test_a_source_is_told_with_its_history_and_its_circuit(
     assert f'gexlake_source_left_alone{{source="{SOURCE}"}} 1.0' in metrics
 
 
-async def test_sources_are_told_to_those_with_a_key_only(nats_server: NatsServer) -> None:
-    settings = IntakeSettings(nats_url=nats_server.url, api_keys=("right",))
+async def test_sources_are_told_to_those_with_a_key_only(nats_url: str) -> None:
+    settings = IntakeSettings(nats_url=nats_url, api_keys=("right",))
     async with running_intake(settings) as intake:
         await intake.get("/api/v1/sources", status=401)
 

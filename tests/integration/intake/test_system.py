@@ -10,14 +10,13 @@ from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.presence import announce_service
-from simulator.nats_server import NatsServer
 from tests.support.intake.running import SIGNED_URL, RunningIntake, running_intake
 from tests.support.poll import eventually
 
 
 @pytest.fixture
-def intake_settings(nats_server: NatsServer) -> IntakeSettings:
-    return IntakeSettings(nats_url=nats_server.url, ack_wait_s=5)
+def intake_settings(nats_url: str) -> IntakeSettings:
+    return IntakeSettings(nats_url=nats_url, ack_wait_s=5)
 
 
 async def test_ready_needs_the_importer(bus: Bus, intake_settings: IntakeSettings) -> None:
@@ -68,8 +67,8 @@ async def test_metrics_count_requests_by_route_and_show_the_queue(intake_setting
         assert line in text.splitlines()
 
 
-async def test_with_keys_set_all_but_the_open_routes_need_one(nats_server: NatsServer) -> None:
-    settings = IntakeSettings(nats_url=nats_server.url, ack_wait_s=5, api_keys=("one", "two"))
+async def test_with_keys_set_all_but_the_open_routes_need_one(nats_url: str) -> None:
+    settings = IntakeSettings(nats_url=nats_url, ack_wait_s=5, api_keys=("one", "two"))
     async with running_intake(settings) as intake:
         for path in ("/health", "/metrics", "/docs", "/openapi.json"):
             assert (await intake.http.get(path)).status_code == 200
@@ -84,9 +83,9 @@ async def test_with_keys_set_all_but_the_open_routes_need_one(nats_server: NatsS
         assert wrong.status_code == 401
 
 
-async def test_each_key_has_a_rate_of_its_own(nats_server: NatsServer) -> None:
+async def test_each_key_has_a_rate_of_its_own(nats_url: str) -> None:
     settings = IntakeSettings(
-        nats_url=nats_server.url, ack_wait_s=5, api_keys=("one", "two"), rate_limit_history="1/minute"
+        nats_url=nats_url, ack_wait_s=5, api_keys=("one", "two"), rate_limit_history="1/minute"
     )
     async with running_intake(settings) as intake:
 
@@ -122,8 +121,8 @@ async def test_pages_of_any_origin_may_post_and_read_the_errors(intake_settings:
             assert answer.headers["access-control-allow-origin"] == "*"
 
 
-async def test_only_listed_origins_may_read_when_there_is_a_list(nats_server: NatsServer) -> None:
-    settings = IntakeSettings(nats_url=nats_server.url, ack_wait_s=5, cors_origins=("https://mine.test",))
+async def test_only_listed_origins_may_read_when_there_is_a_list(nats_url: str) -> None:
+    settings = IntakeSettings(nats_url=nats_url, ack_wait_s=5, cors_origins=("https://mine.test",))
     async with running_intake(settings) as intake:
         mine = await preflight(intake, "https://mine.test")
         assert (mine["status"], mine["access-control-allow-origin"]) == ("200", "https://mine.test")

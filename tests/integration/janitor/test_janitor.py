@@ -30,7 +30,6 @@ from shared.bus.presence import is_answering
 from shared.bus.subjects import Priority, Stage
 from shared.job_states import Status
 from shared.process.settings import Settings
-from simulator.nats_server import NatsServer
 from tests.support.poll import eventually
 from tests.support.repository import ROOT
 from tests.support.values import a_fetch, a_job, a_skip, an_import
@@ -344,14 +343,14 @@ async def test_the_whole_janitor_requeues_by_itself(
 
 
 async def test_the_process_answers_pings_and_ends_quietly_on_sigterm(
-    bus: Bus, nats_server: NatsServer, tmp_path: Path
+    bus: Bus, nats_url: str, tmp_path: Path
 ) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "services.janitor",
         cwd=ROOT,
-        env={**os.environ, "GEXLAKE_NATS_URL": nats_server.url, "GEXLAKE_DATA_DIR": str(tmp_path)},
+        env={**os.environ, "GEXLAKE_NATS_URL": nats_url, "GEXLAKE_DATA_DIR": str(tmp_path)},
         stderr=asyncio.subprocess.PIPE,
     )
     try:

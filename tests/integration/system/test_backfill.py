@@ -28,6 +28,8 @@ from tests.support.poll import eventually
 from tests.support.repository import ROOT
 from tests.support.system.running import SETTINGS, System
 
+pytestmark = pytest.mark.slow
+
 START: Final = date(2025, 9, 2)
 END: Final = date(2025, 11, 14)
 CALENDAR: Final = tuple(START + timedelta(ahead) for ahead in range((END - START).days + 1))
@@ -39,7 +41,7 @@ DAYS: Final = tuple(
     for number, day in enumerate(TRADING)
     if day not in MISSING
 )
-COMMAND: Final = (sys.executable, "-m", "cli", "backfill", "NQ_NDX", "gex_zero", str(START), str(END))
+COMMAND: Final = (sys.executable, "-m", "gexlake.cli", "backfill", "NQ_NDX", "gex_zero", str(START), str(END))
 WITHIN_S: Final = 120.0
 
 

@@ -90,6 +90,7 @@ async def test_the_broker_killed_between_durable_steps_loses_and_doubles_nothing
     await system.started(service)
 
 
+@pytest.mark.slow
 async def test_twenty_jobs_survive_random_kills_of_everything(system: System) -> None:
     source = random.Random(20251114)
     days = [system.new_day() for _ in range(20)]

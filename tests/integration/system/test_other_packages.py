@@ -36,7 +36,7 @@ async def gexlake_sql(system: System, query: str) -> list[Row]:
     """Return the rows that the command line shows."""
     asked = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "cli", "sql", "--format", "json", query],
+        [sys.executable, "-m", "gexlake.cli", "sql", "--format", "json", query],
         env={"GEXLAKE_NATS_URL": system.stack.nats_url},
         cwd=ROOT,
         capture_output=True,

@@ -29,6 +29,8 @@ from tests.support.repository import ROOT
 from tests.support.system.overheard import COMMANDS, Overheard, overhearing
 from tests.support.system.running import WITHIN_S, System
 
+pytestmark = pytest.mark.slow
+
 MARK: Final = "S3CRET"
 QUERY: Final = f"sig={MARK}sig%2Bwith'quote&se=2025-11-14"
 CLIENT_KEY: Final = f"{MARK}-client-key"
@@ -252,7 +254,7 @@ async def use_the_command_line(scene: Scene) -> None:
     backfill = ["backfill", "NQ_NDX", "gex_zero,gex_one", A_DAY.isoformat(), A_DAY.isoformat()]
     for arguments in (["jobs"], ["status"], ["submit", ELSEWHERE], ["sql", "FROM import_jobs"], backfill):
         ran = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", *arguments),
+            *(sys.executable, "-m", "gexlake.cli", *arguments),
             env=environment,
             cwd=stack.folder,
             stdout=asyncio.subprocess.PIPE,

@@ -16,7 +16,6 @@ from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, Job, JobFailed, NoData, PartitionImported
 from shared.bus.subjects import Stage
-from simulator.nats_server import NatsServer
 from tests.support.intake.fake_importer import FakeImporter, fake_importer
 from tests.support.intake.running import RunningIntake, messages_in, payload_at, running_intake
 from tests.support.poll import eventually
@@ -32,8 +31,8 @@ async def importer(bus: Bus) -> AsyncIterator[FakeImporter]:
 
 
 @pytest.fixture
-async def intake(nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunningIntake]:
-    async with running_intake(IntakeSettings(nats_url=nats_server.url, ack_wait_s=5)) as running:
+async def intake(nats_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunningIntake]:
+    async with running_intake(IntakeSettings(nats_url=nats_url, ack_wait_s=5)) as running:
         monkeypatch.setenv("GEXLAKE_URL", str(running.http.base_url))
         monkeypatch.setattr(command, "POLL_S", 0.02)
         yield running

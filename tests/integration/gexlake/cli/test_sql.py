@@ -162,9 +162,9 @@ async def test_a_number_that_is_none_is_a_value_like_others(lake: FakeLake, say:
 
 
 async def test_an_importer_that_is_down_is_told(
-    nats_server: NatsServer, say: Say, monkeypatch: pytest.MonkeyPatch
+    nats_url: str, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GEXLAKE_NATS_URL", nats_server.url)
+    monkeypatch.setenv("GEXLAKE_NATS_URL", nats_url)
     status, _, err = await say("select 1")
     assert status == 1
     assert err.startswith("gexlake: the importer does not answer (is it running?)")

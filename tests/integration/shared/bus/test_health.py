@@ -10,7 +10,7 @@ import pytest
 
 from shared.bus.connection import Bus
 from shared.bus.presence import announce_service
-from simulator.nats_server import NatsServer, free_port
+from simulator.nats_server import free_port
 from tests.support.repository import ROOT
 
 USAGE = "usage: python -m shared.bus.health SERVICE\n"
@@ -32,13 +32,13 @@ async def check(url: str, *arguments: str) -> tuple[int | None, str]:
     return process.returncode, written.decode()
 
 
-async def test_the_health_check_exits_0_when_the_service_answers(bus: Bus, nats_server: NatsServer) -> None:
+async def test_the_health_check_exits_0_when_the_service_answers(bus: Bus, nats_url: str) -> None:
     async with announce_service(bus, "tester", "is there"):
-        assert await check(nats_server.url, "tester") == (0, "")
+        assert await check(nats_url, "tester") == (0, "")
 
 
-async def test_the_health_check_exits_1_when_nobody_answers(nats_server: NatsServer) -> None:
-    assert await check(nats_server.url, "tester") == (1, "")
+async def test_the_health_check_exits_1_when_nobody_answers(nats_url: str) -> None:
+    assert await check(nats_url, "tester") == (1, "")
 
 
 async def test_the_health_check_says_in_one_line_that_the_broker_is_gone() -> None:

@@ -15,7 +15,6 @@ from nats.js.api import ConsumerInfo, StorageType, StreamInfo
 from shared.bus import streams, subjects
 from shared.bus.connection import Bus
 from shared.bus.subjects import Priority, Stage
-from simulator.nats_server import NatsServer
 from tests.support.poll import eventually
 
 DAY_S = 24 * 3600
@@ -31,9 +30,9 @@ LIMITS = {
 
 
 @pytest.fixture
-async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
+async def client(nats_url: str) -> AsyncIterator[Client]:
     """A connection to a server that holds nothing yet."""
-    client = await nats.connect(nats_server.url)
+    client = await nats.connect(nats_url)
     yield client
     await client.close()
 
