@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -96,6 +97,22 @@ class NatsServer:
     def kill(self) -> None:
         """End the server as ``kill -9`` does."""
         self.stop(signal.SIGKILL)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Suspend the server: it keeps its connections and answers nothing.
+
+        Raises:
+            RuntimeError: it does not run.
+        """
+        if self.process is None:
+            raise RuntimeError("this nats-server does not run")
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)  # the signal takes effect some time after it was sent
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def _wait_ready(self, process: subprocess.Popen[bytes]) -> int:
         """Wait for the file with its addresses, which the server writes once it accepts connections.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from pathlib import Path
 
@@ -66,12 +64,8 @@ async def test_a_broker_that_hangs_means_503_in_time_and_a_retry_is_the_same_mes
 ) -> None:
     """The command waits in the broker's socket: it is stored although nobody was told."""
     async with running_intake(intake_settings) as intake:
-        assert nats_server.process is not None
-        os.kill(nats_server.process.pid, signal.SIGSTOP)
-        try:
+        with nats_server.frozen():
             await refused_in_time(intake)
-        finally:
-            os.kill(nats_server.process.pid, signal.SIGCONT)
         await eventually(lambda: queued_again(intake))
         assert await is_one_job(intake, intake_settings)
 

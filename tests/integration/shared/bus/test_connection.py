@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import nats
 import pytest
@@ -34,17 +30,6 @@ async def small(bus: Bus) -> Bus:
     config = (await bus.js.stream_info(subjects.JOBS)).config
     await bus.js.update_stream(config.evolve(max_bytes=4096))
     return bus
-
-
-@contextmanager
-def frozen(server: NatsServer) -> Iterator[None]:
-    """A server that keeps its connections and answers nothing."""
-    assert server.process is not None
-    os.kill(server.process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(server.process.pid, signal.SIGCONT)
 
 
 async def test_a_command_is_stored_under_its_subject_with_its_message_id(bus: Bus) -> None:
@@ -119,7 +104,7 @@ async def test_a_killed_broker_is_told_within_five_seconds(bus: Bus, nats_server
 
 
 async def test_a_broker_that_hangs_is_told_within_five_seconds(bus: Bus, nats_server: NatsServer) -> None:
-    with frozen(nats_server):
+    with nats_server.frozen():
         begun = time.monotonic()
         with pytest.raises(BrokerUnavailable):
             await bus.publish_command(a_fetch())
@@ -127,7 +112,7 @@ async def test_a_broker_that_hangs_is_told_within_five_seconds(bus: Bus, nats_se
 
 
 async def test_a_send_that_was_not_acknowledged_may_be_repeated(bus: Bus, nats_server: NatsServer) -> None:
-    with frozen(nats_server), pytest.raises(BrokerUnavailable):
+    with nats_server.frozen(), pytest.raises(BrokerUnavailable):
         await bus.publish_command(a_fetch())
 
     async def sent() -> bool:
