@@ -88,13 +88,13 @@ class Workbench:
         with self.folder() as folder:
             yield moved(source, day, folder / day.isoformat())
 
-    def import_into(self, data_dir: Path, source: Input, path: str = AUTO) -> Run:
+    def import_into(self, data_dir: Path, source: Input, profile: str = AUTO) -> Run:
         """Import a file into a lake with a process of its own.
 
         Args:
             data_dir: the lake's folder; created when missing.
             source: the file.
-            path: which way through the importer: auto, fast or bounded.
+            profile: of memory: auto, fast or bounded.
 
         Raises:
             BenchFailed: it failed, or holds other counts than the file.
@@ -104,7 +104,7 @@ class Workbench:
         staged.parent.mkdir(parents=True, exist_ok=True)
         staged.unlink(missing_ok=True)
         os.link(source.path, staged)
-        options = {"--sha256": source.facts.sha256, "--data-dir": str(data_dir), "--path": path}
+        options = {"--sha256": source.facts.sha256, "--data-dir": str(data_dir), "--profile": profile}
         words = [str(staged), *chain.from_iterable(options.items())]
         finished = measure("bench.workloads.import_once", words, data_dir)
         staged.unlink()

@@ -13,7 +13,7 @@ from bench.measure.tables import Table
 from bench.workbench import AUTO, BOUNDED, Workbench
 
 TIMES: Final = (1, 2, 4)
-PATHS: Final = {AUTO: "default settings", BOUNDED: "bounded path"}
+PROFILES: Final = {AUTO: "default settings", BOUNDED: "bounded memory"}
 
 _MORE_SECONDS_PER_MB: Final = Target(10)
 _MORE_MEMORY: Final = Target(15)
@@ -27,8 +27,8 @@ def measured(bench: Workbench) -> list[Table]:
     """
     sources = {times: bench.input(times) for times in TIMES}
     ways = {
-        _name(path, times): partial(_into_empty, bench, source, path)
-        for path in PATHS
+        _name(profile, times): partial(_into_empty, bench, source, profile)
+        for profile in PROFILES
         for times, source in sources.items()
     }
     return [table(sources, in_turns(ways, bench.runs, bench.say))]
@@ -38,9 +38,9 @@ def table(sources: Mapping[int, Input], runs: Mapping[str, Runs]) -> Table:
     """Return the table of what was measured; ``runs`` by the names of its rows."""
     return Table(
         title="Growth with the file",
-        note="Growth is from the day itself, on the same path.",
+        note="Growth is from the day itself, with the same memory profile.",
         columns=[
-            "path and file",
+            "memory and file",
             "MB",
             "s (median)",
             "ms/MB",
@@ -53,9 +53,13 @@ def table(sources: Mapping[int, Input], runs: Mapping[str, Runs]) -> Table:
         ],
         rows=[
             _row(
-                _name(path, times), sources[times], sources[1], runs[_name(path, times)], runs[_name(path, 1)]
+                _name(profile, times),
+                sources[times],
+                sources[1],
+                runs[_name(profile, times)],
+                runs[_name(profile, 1)],
             )
-            for path in PATHS
+            for profile in PROFILES
             for times in sources
         ],
     )
@@ -82,10 +86,10 @@ def _row(name: str, source: Input, base_source: Input, runs: Runs, base: Runs) -
     ]
 
 
-def _name(path: str, times: int) -> str:
-    return f"{PATHS[path]}, {times} x"
+def _name(profile: str, times: int) -> str:
+    return f"{PROFILES[profile]}, {times} x"
 
 
-def _into_empty(bench: Workbench, source: Input, path: str) -> Run:
+def _into_empty(bench: Workbench, source: Input, profile: str) -> Run:
     with bench.folder() as folder:
-        return bench.import_into(folder, source, path)
+        return bench.import_into(folder, source, profile)

@@ -14,10 +14,10 @@ from bench.workbench import AUTO, BOUNDED, Sizes, Workbench, sizes_of_lake, size
 
 SEED: Final = "seed SQL"
 OURS: Final = "gexlake, default settings"
-BOUNDED_OURS: Final = "gexlake, bounded path"
+OURS_BOUNDED: Final = "gexlake, bounded memory"
 
-_RATIO: Final = {OURS: Target(0.15), BOUNDED_OURS: Target(0.30)}
-_PEAK_MIB: Final = {OURS: Target(560), BOUNDED_OURS: Target(280)}
+_RATIO: Final = {OURS: Target(0.15), OURS_BOUNDED: Target(0.30)}
+_PEAK_MIB: Final = {OURS: Target(560), OURS_BOUNDED: Target(280)}
 
 
 def measured(bench: Workbench) -> list[Table]:
@@ -31,7 +31,7 @@ def measured(bench: Workbench) -> list[Table]:
     ways = {
         SEED: partial(_seed, bench, source, sizes),
         OURS: partial(_ours, bench, source, sizes, OURS, AUTO),
-        BOUNDED_OURS: partial(_ours, bench, source, sizes, BOUNDED_OURS, BOUNDED),
+        OURS_BOUNDED: partial(_ours, bench, source, sizes, OURS_BOUNDED, BOUNDED),
     }
     return [table(source, in_turns(ways, bench.runs, bench.say), sizes)]
 
@@ -80,8 +80,8 @@ def _seed(bench: Workbench, source: Input, sizes: dict[str, Sizes]) -> Run:
     return run
 
 
-def _ours(bench: Workbench, source: Input, sizes: dict[str, Sizes], name: str, path: str) -> Run:
+def _ours(bench: Workbench, source: Input, sizes: dict[str, Sizes], name: str, profile: str) -> Run:
     with bench.folder() as folder:
-        run = bench.import_into(folder, source, path)
+        run = bench.import_into(folder, source, profile)
         sizes[name] = sizes_of_lake(folder, source.day)
     return run

@@ -17,13 +17,19 @@ from typing import Final
 
 import duckdb
 
-from services.importer.imports.memory_profile import ImportPath, container_memory_mb, memory_for
 from services.importer.imports.replace import replace_partition
-from services.importer.imports.task import ImportTask, StagedFile
+from services.importer.imports.task import ImportTask
+from services.importer.interruption import Interruption
 from services.importer.lake.database import Lake
-from services.importer.lake.partition_tables import Held
+from services.importer.lake.partition_tables import PartitionContents
 from services.importer.lake.partitions import PartitionRow
-from services.importer.lake.statements import Interruption
+from services.importer.memory_profile import (
+    ImportMemory,
+    MemoryProfile,
+    container_memory_mb,
+    duckdb_memory_mb,
+)
+from services.importer.reader.source import OpenFile
 from shared.gexbot.source_name import parse_source_name
 from shared.paths import LakePaths
 
@@ -36,20 +42,22 @@ class Settings:
     """What the lake has to know."""
 
     paths: LakePaths
-    import_path: ImportPath = ImportPath.AUTO
+    profile: MemoryProfile = MemoryProfile.AUTO
     memory_limit_mb: int | None = None
-    import_threads: int = 0
 
     @property
-    def duckdb_memory_mb(self) -> int:
-        """What DuckDB may use, in MiB."""
-        return memory_for(self.import_path, self.memory_limit_mb, container_memory_mb())
+    def memory(self) -> ImportMemory:
+        """What imports may use."""
+        duckdb_mb = duckdb_memory_mb(self.profile, self.memory_limit_mb, container_memory_mb())
+        return ImportMemory(duckdb_mb, self.profile)
 
 
 class NoLedger:
     """An import that no job asked for: the ledger has nothing to note."""
 
-    def committed(self, connection: duckdb.DuckDBPyConnection, row: PartitionRow, held: Held) -> None:
+    def committed(
+        self, connection: duckdb.DuckDBPyConnection, row: PartitionRow, replaced: PartitionContents
+    ) -> None:
         """Note nothing."""
 
     def completed(self, connection: duckdb.DuckDBPyConnection, row: PartitionRow) -> None:
@@ -72,7 +80,7 @@ def import_staged(path: Path, sha256: str, settings: Settings) -> PartitionRow:
 def _source(paths: LakePaths, path: Path, sha256: str) -> ImportTask:
     ticker, endpoint, name = paths.relative_to_staging(path).split("/")
     return ImportTask(
-        file=StagedFile(path.name, path),
+        file=OpenFile(path.name, path),
         endpoint=endpoint,
         ticker=ticker,
         day=parse_source_name(name).trading_day,
@@ -81,7 +89,7 @@ def _source(paths: LakePaths, path: Path, sha256: str) -> ImportTask:
         sha256=sha256,
         size_bytes=path.stat().st_size,
         min_share=_MIN_SHARE,
-        max_strays=0,
+        max_out_of_day=0,
         interruption=Interruption(),
     )
 
@@ -96,10 +104,12 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--sha256", required=True)
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--path", type=ImportPath, default=ImportPath.AUTO, help="auto, fast or bounded")
+    parser.add_argument(
+        "--profile", type=MemoryProfile, default=MemoryProfile.AUTO, help="auto, fast or bounded"
+    )
     parser.add_argument("--memory-limit-mb", type=int)
     options = parser.parse_args()
-    settings = Settings(LakePaths.under(options.data_dir), options.path, options.memory_limit_mb)
+    settings = Settings(LakePaths.under(options.data_dir), options.profile, options.memory_limit_mb)
     row = import_staged(options.file, options.sha256, settings)
     print(json.dumps({"snapshots": row.snapshots, "strike_rows": row.strike_rows}))
 

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pydantic import Field
 
-from services.importer.imports.memory_profile import ImportPath, container_memory_mb, memory_for
-from services.importer.rules import ImportLimits
+from services.importer.memory_profile import (
+    ImportMemory,
+    MemoryProfile,
+    container_memory_mb,
+    duckdb_memory_mb,
+)
 from shared.process.settings import Settings, aliases
 
 
-class ImporterSettings(Settings):
-    """What the importer needs to know beside the settings of every service."""
+@dataclass(frozen=True)
+class ImportLimits:
+    """The rules for imports that settings can change.
 
-    import_path: ImportPath = ImportPath.AUTO
-    """How files are read: ``fast``, ``bounded`` (little memory), or ``auto``, as file and machine suggest."""
+    Args:
+        min_share: a file with a smaller share of the records or rows that the partition holds is refused.
+        max_out_of_day: up to this many records outside the trading day are dropped; a file with more is
+            refused.
+    """
+
+    min_share: float = 0.9
+    max_out_of_day: int = 0
+
+
+class ImporterSettings(Settings):
+    """The settings of the importer, beside those of every service."""
+
+    memory_profile: MemoryProfile = Field(
+        MemoryProfile.AUTO, validation_alias=aliases("GEXLAKE_MEMORY_PROFILE", "GEXLAKE_IMPORT_PATH")
+    )
+    """The size of batches: ``fast`` (large), ``bounded`` (small, with little memory), or ``auto``, which
+    chooses by the file's size, memory and threads."""
     memory_limit_mb: int | None = Field(None, ge=96)
-    """What DuckDB may use; beyond it, it spills to ``<data>/.scratch``. By default 384, or half of what the
-    container has, or 160 if ``import_path`` is ``bounded``."""
+    """DuckDB's memory; beyond it, DuckDB spills to ``<data>/.scratch``. By default 384, or half of the
+    container's memory, or 160 if ``memory_profile`` is ``bounded``."""
     import_threads: int = Field(0, ge=0)
     """Threads of DuckDB; 0 is one per processor."""
     import_timeout_s: float = Field(
@@ -27,19 +50,24 @@ class ImporterSettings(Settings):
     """How long one import may take before it counts as a failed attempt."""
     min_snapshot_share: float = Field(0.9, ge=0, le=1)
     """A file with a smaller share of the snapshots that the partition holds is refused."""
-    max_stray_records: int = Field(0, ge=0)
-    """So many records outside the trading day are dropped instead of refused."""
+    max_out_of_day_records: int = Field(
+        0,
+        ge=0,
+        validation_alias=aliases("GEXLAKE_MAX_OUT_OF_DAY_RECORDS", "GEXLAKE_MAX_STRAY_RECORDS"),
+    )
+    """Up to this many records outside the trading day are dropped; a file with more is refused."""
     sql_max_rows: int = Field(10_000, ge=1)
-    """Upper bound of the rows that one query answers."""
+    """The maximum number of rows that one query returns."""
     sql_timeout_s: float = Field(30.0, gt=0)
-    """Upper bound of the time that one query may take."""
+    """The maximum time that one query may take."""
 
     @property
-    def duckdb_memory_mb(self) -> int:
-        """What DuckDB may use, in MiB."""
-        return memory_for(self.import_path, self.memory_limit_mb, container_memory_mb())
+    def memory(self) -> ImportMemory:
+        """What imports may use."""
+        duckdb_mb = duckdb_memory_mb(self.memory_profile, self.memory_limit_mb, container_memory_mb())
+        return ImportMemory(duckdb_mb, self.memory_profile, self.import_threads)
 
     @property
-    def rules(self) -> ImportLimits:
-        """What an import is held to."""
-        return ImportLimits(self.min_snapshot_share, self.max_stray_records)
+    def limits(self) -> ImportLimits:
+        """The rules for imports that settings can change."""
+        return ImportLimits(self.min_snapshot_share, self.max_out_of_day_records)

@@ -52,7 +52,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
         bus=bus,
         lake=lake,
         writer=writer,
-        rules=settings.rules,
+        limits=settings.limits,
         timeout_s=settings.import_timeout_s,
     )
     retries = Retries(settings.max_attempts, settings.retry_delay_s)

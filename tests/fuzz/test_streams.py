@@ -13,11 +13,12 @@ from typing import Any, Final
 import pyarrow as pa
 import pytest
 
-from services.importer.imports.task import ImportTask, StagedFile
-from services.importer.lake.statements import Interruption
+from services.importer.imports.task import ImportTask
+from services.importer.interruption import Interruption
 from services.importer.reader import arrow_stream
 from services.importer.reader.arrow_stream import StagedTable
 from services.importer.reader.diagnosis import find_fault
+from services.importer.reader.source import OpenFile
 from tests.fuzz.mutations import mutated
 from tests.fuzz.seeds import contents
 from tests.support.files.history_files import DAY, TICKER
@@ -59,7 +60,7 @@ def _with_odd_bytes(content: bytes, source: Random, largest: int) -> bytes:
 
 def _source_of(path: Path) -> ImportTask:
     return ImportTask(
-        file=StagedFile(path.name, path),
+        file=OpenFile(path.name, path),
         endpoint="gex_zero",
         ticker=TICKER,
         day=DAY,
@@ -68,7 +69,7 @@ def _source_of(path: Path) -> ImportTask:
         sha256="",
         size_bytes=0,
         min_share=0.0,
-        max_strays=1000,
+        max_out_of_day=1000,
         interruption=Interruption(),
     )
 

@@ -13,18 +13,20 @@ from services.importer.errors import StorageTrouble
 from services.importer.imports.recovery import finish_committed
 from services.importer.imports.replace import replace_partition
 from services.importer.imports.staged_file import staged_file
-from services.importer.imports.task import ImportTask, StagedFile
+from services.importer.imports.task import ImportTask
+from services.importer.interruption import Interruption
 from services.importer.lake import partitions
 from services.importer.lake.database import Lake
 from services.importer.lake.parquet import is_there
 from services.importer.lake.partitions import PartitionRow
-from services.importer.lake.statements import Interruption, transaction
+from services.importer.lake.statements import transaction
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger import table
 from services.importer.ledger.events import imported, skipped, told_again
 from services.importer.ledger.notes import LedgerNotes
 from services.importer.ledger.rows import LedgerRow, of_generation, with_outcome
-from services.importer.rules import ImportLimits
+from services.importer.reader.source import OpenFile
+from services.importer.settings import ImportLimits
 from shared.bus.connection import Bus
 from shared.bus.messages import FileStaged, ImportFile, Job, JobSkipped, PartitionImported
 from shared.job_states import Status
@@ -34,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 async def import_file(
-    command: ImportFile, *, bus: Bus, lake: Lake, writer: WriterThread, rules: ImportLimits, timeout_s: float
+    command: ImportFile, *, bus: Bus, lake: Lake, writer: WriterThread, limits: ImportLimits, timeout_s: float
 ) -> None:
     """Bring a staged file into the lake and announce what became of it.
 
@@ -50,7 +52,7 @@ async def import_file(
     if (full := without_space.get((str(job.job_id), job.generation))) is not None:
         raise full
     newest = await bus.last_event(FileStaged, job.job_id)
-    work = partial(bring_in, as_last_staged(command, newest), lake, clock=bus.clock, rules=rules)
+    work = partial(import_staged, as_last_staged(command, newest), lake, clock=bus.clock, limits=limits)
     fact = await writer.run_within(work, timeout_s)
     await bus.publish_event(fact)
     failpoint("importer.event_published")
@@ -67,13 +69,13 @@ def as_last_staged(command: ImportFile, newest: FileStaged | None) -> ImportFile
     return command.model_copy(update={"sha256": newest.sha256, "size_bytes": newest.size_bytes})
 
 
-def bring_in(
+def import_staged(
     command: ImportFile,
     lake: Lake,
     interruption: Interruption,
     *,
     clock: Callable[[], datetime],
-    rules: ImportLimits,
+    limits: ImportLimits,
 ) -> PartitionImported | JobSkipped:
     """Make the lake hold what the staged file says; doing it again changes nothing."""
     began = time.monotonic()
@@ -84,8 +86,8 @@ def bring_in(
     if not command.force and (held := _same_content(lake, command)) is not None:
         return _skip(lake, job, held, clock())
     with staged_file(lake.paths, command) as file:
-        source = _source(command, file, rules, interruption)
-        row = replace_partition(lake, source, clock=clock, notes=LedgerNotes(command))
+        task = _task(command, file, limits, interruption)
+        row = replace_partition(lake, task, clock=clock, notes=LedgerNotes(command))
     log.info(
         "partition_imported",
         partition=str(row.partition),
@@ -101,8 +103,8 @@ def bring_in(
     return imported(job, row)
 
 
-def _source(
-    command: ImportFile, file: StagedFile, rules: ImportLimits, interruption: Interruption
+def _task(
+    command: ImportFile, file: OpenFile, limits: ImportLimits, interruption: Interruption
 ) -> ImportTask:
     return ImportTask(
         file=file,
@@ -113,8 +115,8 @@ def _source(
         generation=command.job.generation,
         sha256=command.sha256,
         size_bytes=command.size_bytes,
-        min_share=0.0 if command.force else rules.min_share,
-        max_strays=rules.max_strays,
+        min_share=0.0 if command.force else limits.min_share,
+        max_out_of_day=limits.max_out_of_day,
         interruption=interruption,
     )
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from services.importer.errors import UnreadableFile
-from services.importer.imports.task import StagedFile
-from services.importer.lake.statements import Interruption
+from services.importer.interruption import Interruption
+from services.importer.reader.source import OpenFile
 
 _BLOCK_BYTES: Final = 1 << 20
 
 
-def plain_file(file: StagedFile, folder: Path, interruption: Interruption) -> Path:
+def plain_file(file: OpenFile, folder: Path, interruption: Interruption) -> Path:
     """Return where a staged file is read, or, if it is packed, what it holds, unpacked into ``folder``.
 
     Raises:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from services.importer.errors import StagedFileMissing, StagedFileReplaced
-from services.importer.imports.task import StagedFile
 from services.importer.lake.parquet import sha256_of
+from services.importer.reader.source import OpenFile
 from shared.bus.messages import ImportFile
 from shared.paths import LakePaths
 
 
 @contextmanager
-def staged_file(paths: LakePaths, command: ImportFile) -> Iterator[StagedFile]:
+def staged_file(paths: LakePaths, command: ImportFile) -> Iterator[OpenFile]:
     """Hold the staged file of a command open.
 
     Raises:
@@ -24,7 +24,7 @@ def staged_file(paths: LakePaths, command: ImportFile) -> Iterator[StagedFile]:
     """
     place = _place(paths, command)
     with _opened(place) as file:
-        held = StagedFile(place.name, Path(f"/proc/self/fd/{file.fileno()}"))
+        held = OpenFile(place.name, Path(f"/proc/self/fd/{file.fileno()}"))
         found = held.path.stat()
         unchanged = found.st_size == command.size_bytes and found.st_mtime_ns == command.modified_ns
         if not unchanged and sha256_of(held.path) != command.sha256:

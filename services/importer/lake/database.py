@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,11 +12,11 @@ import duckdb
 import structlog
 
 from services.importer.errors import StorageTrouble, trouble
-from services.importer.imports.memory_profile import ImportPath, chosen
+from services.importer.interruption import Interruption
 from services.importer.lake.file import memory_limit, open_file
 from services.importer.lake.migrate import migrate
-from services.importer.lake.statements import Interruption
 from services.importer.lake.views import ParquetViews
+from services.importer.memory_profile import ImportMemory
 from shared.errors import CannotStart
 from shared.paths import LakePaths
 from shared.process.durable_files import make_folder
@@ -38,16 +37,8 @@ class LakeSettings(Protocol):
         """Where it is."""
 
     @property
-    def import_path(self) -> ImportPath:
-        """How files are read."""
-
-    @property
-    def import_threads(self) -> int:
-        """Threads of DuckDB; 0 is one per processor."""
-
-    @property
-    def duckdb_memory_mb(self) -> int:
-        """What DuckDB may use, in MiB."""
+    def memory(self) -> ImportMemory:
+        """What DuckDB may use."""
 
 
 class Lake:
@@ -57,13 +48,10 @@ class Lake:
         self,
         paths: LakePaths,
         connect: Callable[[], duckdb.DuckDBPyConnection],
-        import_path: Callable[[int], ImportPath],
-        memory_mb: int,
+        memory: ImportMemory,
     ) -> None:
         self.paths = paths
-        self.import_path = import_path
-        """Chooses how a staged file of so many bytes is read."""
-        self._memory_mb = memory_mb
+        self.memory = memory
         self._connect = connect
         self._connection: duckdb.DuckDBPyConnection | None = connect()
         self._writing = threading.Lock()
@@ -88,10 +76,8 @@ class Lake:
                 make_folder(folder)
         except OSError as error:
             raise CannotStart(f"the data folder cannot be used: {error} (GEXLAKE_DATA_DIR)") from error
-        threads = settings.import_threads or os.cpu_count() or 1
-        choose = partial(chosen, settings.import_path, settings.duckdb_memory_mb, threads)
-        connect = partial(open_file, paths, settings.duckdb_memory_mb, settings.import_threads)
-        lake = cls(paths, connect, choose, settings.duckdb_memory_mb)
+        memory = settings.memory
+        lake = cls(paths, partial(open_file, paths, memory.duckdb_mb, memory.threads), memory)
         try:
             lake._migrate()
         except CannotStart:
@@ -174,12 +160,12 @@ class Lake:
         aborted, no limit can be set.
         """
         with suppress(duckdb.OutOfMemoryException):  # queries hold more at this moment
-            connection.execute(memory_limit(int(self._memory_mb * _INSERT_SHARE)))
+            connection.execute(memory_limit(int(self.memory.duckdb_mb * _INSERT_SHARE)))
         try:
             yield
         finally:
             try:
-                connection.execute(memory_limit(self._memory_mb))
+                connection.execute(memory_limit(self.memory.duckdb_mb))
             except duckdb.Error as error:  # invalid, or interrupted: the next import sets it again
                 log.warning("memory_limit_not_restored", error=str(error))
 

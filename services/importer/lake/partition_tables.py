@@ -10,7 +10,6 @@ import duckdb
 
 from services.importer.formats import format_of
 from services.importer.formats.format import KEY_COLUMNS
-from services.importer.imports.selection import HEADS
 from services.importer.lake import partitions
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import quoted
@@ -22,7 +21,7 @@ _OF_PARTITION: Final = "timestamp >= ? AND timestamp < ? AND ticker = ? AND endp
 
 
 @dataclass(frozen=True)
-class Held:
+class PartitionContents:
     """What a partition holds before it is replaced."""
 
     snapshots: int
@@ -30,12 +29,12 @@ class Held:
     row: PartitionRow | None
 
 
-def held_by(connection: duckdb.DuckDBPyConnection, partition: Partition) -> Held:
+def contents_of(connection: duckdb.DuckDBPyConnection, partition: Partition) -> PartitionContents:
     """Return what a partition holds."""
     form = format_of(partition.endpoint)
     snapshots = _count(connection, form.table, partition)
     strike_rows = _count(connection, form.rows.table, partition) if form.rows else 0
-    return Held(snapshots, strike_rows, partitions.read(connection, partition))
+    return PartitionContents(snapshots, strike_rows, partitions.read(connection, partition))
 
 
 def delete(connection: duckdb.DuckDBPyConnection, partition: Partition) -> None:
@@ -44,8 +43,15 @@ def delete(connection: duckdb.DuckDBPyConnection, partition: Partition) -> None:
         connection.execute(f"DELETE FROM {table} WHERE {_OF_PARTITION}", _key(partition))  # noqa: S608
 
 
-def insert(connection: duckdb.DuckDBPyConnection, row: PartitionRow, parquet: Path) -> None:
-    """Insert the records from the heads that are loaded, and their rows from the Parquet file."""
+def insert(connection: duckdb.DuckDBPyConnection, row: PartitionRow, records: str, parquet: Path) -> None:
+    """Insert the records of a partition, and their rows from its Parquet file.
+
+    Args:
+        connection: in a transaction.
+        row: the partition.
+        records: the view of the records.
+        parquet: the partition's Parquet file.
+    """
     form = format_of(row.endpoint)
     constants = {**dict(form.constants), "job_id": quoted(row.job_id)}
     fields = [field.stored_as for field in form.fields]
@@ -53,7 +59,7 @@ def insert(connection: duckdb.DuckDBPyConnection, row: PartitionRow, parquet: Pa
     values = ("timestamp_ms", quoted(row.ticker), quoted(row.endpoint), *fields, *constants.values())
     connection.execute(
         f"INSERT INTO {form.table} ({', '.join(columns)}) "  # noqa: S608 (quoted)
-        f"SELECT {', '.join(values)} FROM {HEADS} ORDER BY timestamp_ms"
+        f"SELECT {', '.join(values)} FROM {records} ORDER BY timestamp_ms"
     )
     if form.rows is not None:
         of_rows = ", ".join(form.parquet_columns)

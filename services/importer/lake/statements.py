@@ -1,9 +1,9 @@
-"""What every piece of SQL here needs: transactions, literals, and a way to be interrupted."""
+"""Transactions and literals for SQL."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import duckdb
 import structlog
@@ -11,41 +11,6 @@ import structlog
 from services.importer.errors import trouble
 
 log = structlog.get_logger(__name__)
-
-
-class Interruption:
-    """Lets another thread end the work that this one does on the lake."""
-
-    def __init__(self) -> None:
-        self._asked = False
-        self._connection: duckdb.DuckDBPyConnection | None = None
-
-    def ask(self) -> None:
-        """Ask the work to end; called from the other thread, again until it has."""
-        self._asked = True
-        connection = self._connection
-        if connection is not None:
-            with suppress(duckdb.ConnectionException):  # closed at this moment
-                connection.interrupt()
-
-    def check(self) -> None:
-        """End here if that was asked for.
-
-        Raises:
-            duckdb.InterruptException: as a query that is interrupted does.
-        """
-        if self._asked:
-            raise duckdb.InterruptException("interrupted")
-
-    @contextmanager
-    def covering(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        """Interrupt this connection's query, too, while the context lasts."""
-        self.check()
-        self._connection = connection
-        try:
-            yield
-        finally:
-            self._connection = None
 
 
 @contextmanager

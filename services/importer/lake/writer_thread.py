@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import duckdb
 
 from services.importer.errors import ImportTimedOut
-from services.importer.lake.statements import Interruption
+from services.importer.interruption import Interruption
 
 _INTERRUPT_AGAIN_S: Final = 0.1
 T = TypeVar("T")
@@ -54,6 +54,6 @@ class WriterThread:
 
 async def _interrupt(interruption: Interruption, running: asyncio.Future[T]) -> None:
     while not running.done():
-        interruption.ask()
+        interruption.request()
         await asyncio.wait({running}, timeout=_INTERRUPT_AGAIN_S)
     running.exception()  # taken note of

@@ -6,7 +6,7 @@ from typing import Final
 
 import duckdb
 
-from services.importer.lake.partition_tables import Held
+from services.importer.lake.partition_tables import PartitionContents
 from services.importer.lake.partitions import PartitionRow
 from services.importer.ledger import table
 from services.importer.ledger.rows import of_generation, with_outcome, with_replacement
@@ -23,13 +23,15 @@ class LedgerNotes:
     def __init__(self, command: ImportFile) -> None:
         self._command = command
 
-    def committed(self, connection: duckdb.DuckDBPyConnection, row: PartitionRow, held: Held) -> None:
+    def committed(
+        self, connection: duckdb.DuckDBPyConnection, row: PartitionRow, replaced: PartitionContents
+    ) -> None:
         """Note the commit, unless the job was asked for again since: then its row tells of that."""
         current = of_generation(table.read_one(connection, row.job_id), self._command.job)
         if current is not None:
             committed = with_outcome(current, row, Status.COMMITTED, row.updated_at)
-            counts = (held.snapshots, held.strike_rows)
-            table.write(connection, [with_replacement(committed, self._command, held.row, counts)])
+            counts = (replaced.snapshots, replaced.strike_rows)
+            table.write(connection, [with_replacement(committed, self._command, replaced.row, counts)])
 
     def completed(self, connection: duckdb.DuckDBPyConnection, row: PartitionRow) -> None:
         """Note that the Parquet file is in place."""

@@ -17,9 +17,9 @@ import duckdb
 
 from services.importer.errors import StorageTrouble
 from services.importer.formats.format import MAX_DEPTH, MAX_RECORD_BYTES
-from services.importer.imports.task import ImportTask
 from services.importer.reader.diagnosis import refusal_of
 from services.importer.reader.library import stream
+from services.importer.reader.source import RecordSource
 from shared.errors import GexlakeError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class StagedTable:
     """
 
     def __init__(
-        self, source: ImportTask, path: Path, *, rows: bool, batch_rows: int, kept: bytes | None = None
+        self, source: RecordSource, path: Path, *, rows: bool, batch_rows: int, kept: bytes | None = None
     ) -> None:
         self._source = source
         self._path = path
@@ -91,7 +91,7 @@ class StagedTables:
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, source: ImportTask, path: Path, *, batch_rows: int
+        self, connection: duckdb.DuckDBPyConnection, source: RecordSource, path: Path, *, batch_rows: int
     ) -> None:
         self._connection = connection
         self._table = partial(StagedTable, source, path, batch_rows=batch_rows)
@@ -111,7 +111,7 @@ class StagedTables:
             self._connection.unregister(name)
 
 
-def error_of(source: ImportTask, error: duckdb.InvalidInputException) -> GexlakeError:
+def error_of(source: RecordSource, error: duckdb.InvalidInputException) -> GexlakeError:
     """Return the error for what the reader said when DuckDB could not read on."""
     said = _FAILED.sub("", str(error).partition("\n")[0])
     if said.startswith(_NO_INPUT):

@@ -15,7 +15,6 @@ from typing import IO, Any, Final
 
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
 from services.importer.formats.format import MAX_RECORD_BYTES
-from services.importer.imports.task import ImportTask, StagedFile
 from services.importer.reader.record_rules import (
     Record,
     Word,
@@ -24,6 +23,7 @@ from services.importer.reader.record_rules import (
     fault_of_first_time,
     timestamp_ms_of,
 )
+from services.importer.reader.source import OpenFile, RecordSource
 from shared.errors import Terminal
 from shared.gexbot.trading_day import trading_day_of
 
@@ -33,7 +33,7 @@ _MOST_DIGITS: Final = 400
 """A double has 309 digits before the point at most; Python refuses to read integers of over 4,300."""
 
 
-def refusal_of(source: ImportTask, said: str) -> Terminal:
+def refusal_of(source: RecordSource, said: str) -> Terminal:
     """Return the error that names what is wrong with a file that was found fault with.
 
     Args:
@@ -43,7 +43,7 @@ def refusal_of(source: ImportTask, said: str) -> Terminal:
     return find_fault(source) or UnreadableFile(source.file.name, said)
 
 
-def find_fault(source: ImportTask) -> Terminal | None:
+def find_fault(source: RecordSource) -> Terminal | None:
     """Return the first thing that is wrong with a staged file, or None."""
     name, judge = source.file.name, _Judge(source)
     number = 0
@@ -67,7 +67,7 @@ def find_fault(source: ImportTask) -> Terminal | None:
 class _Judge:
     """Holds one record after the other to the rules."""
 
-    def __init__(self, source: ImportTask) -> None:
+    def __init__(self, source: RecordSource) -> None:
         self._source = source
         self._day: date | None = source.day
         self._strays = 0
@@ -89,7 +89,7 @@ class _Judge:
             return None
         self._strays += 1
         self._first_stray = self._first_stray or BadRecord(name, number, *stray)
-        return self._first_stray if self._strays > self._source.max_strays else None
+        return self._first_stray if self._strays > self._source.max_out_of_day else None
 
     @property
     def nothing_but_strays(self) -> BadRecord | None:
@@ -97,13 +97,13 @@ class _Judge:
         return None if self._kept else self._first_stray
 
 
-def _text_of(file: StagedFile) -> IO[str]:
+def _text_of(file: OpenFile) -> IO[str]:
     if file.is_packed:
         return gzip.open(file.path, "rt", encoding="utf-8-sig")
     return file.path.open(encoding="utf-8-sig")
 
 
-def _records(file: StagedFile) -> Iterator[Any]:
+def _records(file: OpenFile) -> Iterator[Any]:
     with _text_of(file) as text:
         yield from _Scanner(file.name, text).records()
 

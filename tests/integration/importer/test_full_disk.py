@@ -46,14 +46,14 @@ class Step:
     name: str
     failpoint: str
     room_bytes: int = 0
-    path: str = "bounded"
+    profile: str = "bounded"
     is_replaced: bool = False
 
 
 STEPS: Final = (
     Step("records_into_scratch", "importer.started"),
     Step("copy_to_parquet", "importer.started", room_bytes=1_500_000),
-    Step("copy_to_parquet_in_large_batches", "importer.started", room_bytes=1_500_000, path="fast"),
+    Step("copy_to_parquet_in_large_batches", "importer.started", room_bytes=1_500_000, profile="fast"),
     Step("insert", "importer.parquet_written"),
     Step("commit", "importer.loaded"),
     Step("rename_and_ledger", "importer.committed", is_replaced=True),
@@ -81,7 +81,9 @@ class FullSystem:
         stack = self.system.stack
         stack.stop_service("importer")
         failpoint = f"{step.failpoint}=hold:{held}"
-        stack.start_service("importer", {"GEXLAKE_FAILPOINT": failpoint, "GEXLAKE_IMPORT_PATH": step.path})
+        stack.start_service(
+            "importer", {"GEXLAKE_FAILPOINT": failpoint, "GEXLAKE_MEMORY_PROFILE": step.profile}
+        )
         stack.wait_ready()
 
 

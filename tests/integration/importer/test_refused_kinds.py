@@ -17,7 +17,7 @@ from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.consumer import dead_letters
 from tests.support.importer.lake import records
-from tests.support.importer.refused_kinds import MAX_STRAYS, REFUSED_KINDS, RefusedKind, good_file
+from tests.support.importer.refused_kinds import MAX_OUT_OF_DAY, REFUSED_KINDS, RefusedKind, good_file
 from tests.support.system.oracle import ask_lake, assert_parquet_equals_table
 from tests.support.system.running import System, connection_to, running_system
 
@@ -28,7 +28,7 @@ PARTITION: Final = "NQ_NDX/gex_zero/20251114.strikes.parquet"
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A system that holds a good partition, which every refused file would replace."""
-    settings = {"GEXLAKE_MAX_STRAY_RECORDS": str(MAX_STRAYS)}
+    settings = {"GEXLAKE_MAX_OUT_OF_DAY_RECORDS": str(MAX_OUT_OF_DAY)}
     with running_system(tmp_path_factory.mktemp("refused"), settings) as system:
         job = asyncio.run(brought_in(system, "good", NAME, good_file()))
         assert job["state"] == "completed", job
@@ -105,7 +105,7 @@ async def test_as_many_strays_as_the_setting_allows_are_dropped(system: System) 
     document = records(30)
     document[7]["timestamp"] -= 86_400
     job = await brought_in(system, "one_stray", NAME, json.dumps(document).encode())
-    assert (job["state"], job["snapshots"]) == ("completed", 30 - MAX_STRAYS)
+    assert (job["state"], job["snapshots"]) == ("completed", 30 - MAX_OUT_OF_DAY)
     assert await system.sql("SELECT snapshots, strays FROM partitions") == [[29, 1]]
 
 

@@ -12,10 +12,12 @@ from typing import Any, Final
 
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
 from services.importer.imports.replace import replace_partition
-from services.importer.imports.task import ImportTask, StagedFile
+from services.importer.imports.task import ImportTask
+from services.importer.interruption import Interruption
 from services.importer.lake.partitions import PartitionRow
-from services.importer.lake.statements import Interruption, quoted
+from services.importer.lake.statements import quoted
 from services.importer.reader import arrow_stream
+from services.importer.reader.source import OpenFile
 from shared.gexbot.partition import Partition
 from shared.gexbot.trading_day import bounds_ms
 from tests.support.files.history_files import TICKER, HistoryFile
@@ -42,7 +44,9 @@ class Trials:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._lakes = {path: LakeOnDisk(folder / path, import_path=path, import_threads=2) for path in PATHS}
+        self._lakes = {
+            path: LakeOnDisk(folder / path, memory_profile=path, import_threads=2) for path in PATHS
+        }
         for lake in self._lakes.values():
             _import(lake, HistoryFile(json.dumps(records(3)).encode()))
         self._held = {path: _everything(lake) for path, lake in self._lakes.items()}
@@ -97,7 +101,7 @@ def _staged(lake: LakeOnDisk, file: HistoryFile) -> ImportTask:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(file.data)
     return ImportTask(
-        file=StagedFile(path.name, path),
+        file=OpenFile(path.name, path),
         endpoint=_ENDPOINT,
         ticker=TICKER,
         day=file.day,
@@ -106,7 +110,7 @@ def _staged(lake: LakeOnDisk, file: HistoryFile) -> ImportTask:
         sha256=hashlib.sha256(file.data).hexdigest(),
         size_bytes=len(file.data),
         min_share=0.0,
-        max_strays=file.max_stray,
+        max_out_of_day=file.max_stray,
         interruption=Interruption(),
     )
 

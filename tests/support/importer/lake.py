@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from services.importer.imports.handler import bring_in
+from services.importer.imports.handler import import_staged
+from services.importer.interruption import Interruption
 from services.importer.lake.database import Lake
-from services.importer.lake.statements import Interruption
 from services.importer.settings import ImporterSettings
 from shared.bus.messages import ImportFile, Job, JobSkipped, PartitionImported
 from tests.support.values import NOON, a_job
@@ -51,8 +51,10 @@ class LakeOnDisk:
         }
         return ImportFile(**values)
 
-    def bring_in(self, command: ImportFile) -> PartitionImported | JobSkipped:
-        return bring_in(command, self.lake, Interruption(), clock=lambda: NOON, rules=self.settings.rules)
+    def import_staged(self, command: ImportFile) -> PartitionImported | JobSkipped:
+        return import_staged(
+            command, self.lake, Interruption(), clock=lambda: NOON, limits=self.settings.limits
+        )
 
     def rows(self, query: str) -> Rows:
         with self.lake.reading() as connection:

@@ -13,7 +13,7 @@ from tests.support.importer.lake import a_record, records
 SNAPSHOTS: Final = 20
 BAD: Final = 4
 """The record, counted from 1, that is bad in a file that has one."""
-MAX_STRAYS: Final = 1
+MAX_OUT_OF_DAY: Final = 1
 """So many records outside the trading day the importer is to drop."""
 
 _SECONDS_A_DAY: Final = 86_400
@@ -170,7 +170,7 @@ _NOT_OF_THE_PARTITION: Final = (
         "BadRecord",
     ),
     RefusedKind(
-        "too_many_strays",
+        "too_many_out_of_day",
         _two_of_another_day,
         f"record {BAD}: timestamp is 1763044203 (2025-11-13 14:30:03 UTC), outside the trading day",
         "timestamp",

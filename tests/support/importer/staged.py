@@ -9,10 +9,11 @@ from typing import Final
 import pyarrow as pa
 import pytest
 
-from services.importer.imports.task import ImportTask, StagedFile
-from services.importer.lake.statements import Interruption
+from services.importer.imports.task import ImportTask
+from services.importer.interruption import Interruption
 from services.importer.reader import arrow_stream
 from services.importer.reader.arrow_stream import StagedTable
+from services.importer.reader.source import OpenFile
 
 Read = Callable[..., pa.RecordBatchReader]
 
@@ -27,7 +28,7 @@ def text_of(*fields: str) -> bytes:
 
 def source_of(path: Path, endpoint: str = "gex_zero") -> ImportTask:
     return ImportTask(
-        file=StagedFile(path.name, path),
+        file=OpenFile(path.name, path),
         endpoint=endpoint,
         ticker="NQ_NDX",
         day=None,
@@ -36,7 +37,7 @@ def source_of(path: Path, endpoint: str = "gex_zero") -> ImportTask:
         sha256="",
         size_bytes=0,
         min_share=0.0,
-        max_strays=0,
+        max_out_of_day=0,
         interruption=Interruption(),
     )
 

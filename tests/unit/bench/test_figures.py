@@ -99,7 +99,7 @@ def test_imports_are_judged_by_the_seeds_time_and_by_their_own_memory() -> None:
     measured = {
         imports.SEED: runs(9, 10, 11, peak_mib=900),
         imports.OURS: runs(1.4, peak_mib=561),
-        imports.BOUNDED_OURS: runs(3.1, peak_mib=280),
+        imports.OURS_BOUNDED: runs(3.1, peak_mib=280),
     }
     sizes = {name: Sizes(55_000_000, 120_000_000) for name in measured}
     table = imports.table(an_input(), measured, sizes)
@@ -116,9 +116,9 @@ def test_growth_with_the_file_is_judged_against_the_day_itself_on_the_same_path(
         "default settings, 1 x": runs(1, peak_mib=400),
         "default settings, 2 x": runs(2.1, peak_mib=440),
         "default settings, 4 x": runs(4.5, peak_mib=480),
-        "bounded path, 1 x": runs(2, peak_mib=200),
-        "bounded path, 2 x": runs(3.8, peak_mib=200),
-        "bounded path, 4 x": runs(8, peak_mib=229),
+        "bounded memory, 1 x": runs(2, peak_mib=200),
+        "bounded memory, 2 x": runs(3.8, peak_mib=200),
+        "bounded memory, 4 x": runs(8, peak_mib=229),
     }
     table = file.table(sources, measured)
     assert column(table, "growth") == ["", "+5.0 %", "+12.5 %", "", "-5.0 %", "+0.0 %"]

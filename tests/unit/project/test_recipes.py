@@ -63,7 +63,7 @@ def small_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeOnDisk]
         job = a_job(
             trading_day=day, endpoint=endpoint, base_url=f"https://hist.gex.bot/{day}_NQ_NDX_{endpoint}.json"
         )
-        lake.bring_in(lake.stage(document(day, endpoint), job))
+        lake.import_staged(lake.stage(document(day, endpoint), job))
     yield lake
     lake.close()
 

@@ -69,8 +69,8 @@ def test_settings_of_the_caller_do_not_reach_a_measured_process(
     program.write_text(
         "import os\nprint(sorted(name for name in os.environ if name.startswith('GEXLAKE_')), os.getcwd())\n"
     )
-    printed = measure("program", [], tmp_path, {"GEXLAKE_IMPORT_PATH": "auto"}).printed
-    assert printed == f"['GEXLAKE_IMPORT_PATH'] {tmp_path}\n"
+    printed = measure("program", [], tmp_path, {"GEXLAKE_MEMORY_PROFILE": "auto"}).printed
+    assert printed == f"['GEXLAKE_MEMORY_PROFILE'] {tmp_path}\n"
 
 
 def test_a_measured_process_ends_with_its_measurement(
@@ -161,7 +161,7 @@ def test_the_program_prints_its_sections_and_leaves_nothing_but_the_input(tmp_pa
     finished = bench_program(tmp_path, *words)
     assert finished.returncode == 0, finished.stderr
     assert "A trial on smaller days" in finished.stdout
-    for name in (imports.SEED, imports.OURS, imports.BOUNDED_OURS):
+    for name in (imports.SEED, imports.OURS, imports.OURS_BOUNDED):
         assert f"\n| {name} |" in finished.stdout
     for question in queries.QUESTIONS:
         assert f"\n| {question.title} | {question.of} |" in finished.stdout

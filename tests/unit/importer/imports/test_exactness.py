@@ -44,7 +44,7 @@ def test_the_vendors_example_lands_value_for_value(lake: LakeOnDisk) -> None:
         trading_day=date(2026, 4, 29),
         base_url="https://hist.gex.bot/2026-04-29_SPX_classic_gex_zero.json",
     )
-    lake.bring_in(lake.stage([record], job))
+    lake.import_staged(lake.stage([record], job))
     (snapshot,) = lake.rows(
         "SELECT timestamp, ticker, endpoint, spot_price, zero_gamma, net_gex, min_dte, sec_min_dte, "
         "major_pos_vol, major_pos_oi, major_neg_vol, major_neg_oi, sum_gex_vol, sum_gex_oi, "
@@ -88,7 +88,7 @@ def test_a_generated_day_lands_row_for_row(lake: LakeOnDisk, tmp_path: Path) -> 
     day = Day("NQ_NDX", "gex_zero", date(2025, 11, 14), snapshots=300, strikes=20, seed=3)
     file = tmp_path / day.file_name
     facts = day.write(file)
-    fact = lake.bring_in(lake.stage(file.read_bytes()))
+    fact = lake.import_staged(lake.stage(file.read_bytes()))
     assert isinstance(fact, PartitionImported)
     assert (fact.snapshots, fact.strike_rows) == (facts.snapshots, facts.strike_rows) == (300, 6000)
     assert lake.rows("SELECT timestamp, strike, gamma, oi_gamma, priors FROM gex_strikes") == strike_rows(
@@ -107,7 +107,7 @@ def test_a_generated_day_lands_row_for_row(lake: LakeOnDisk, tmp_path: Path) -> 
     ],
 )
 def test_every_form_of_the_file_gives_the_same_rows(lake: LakeOnDisk, name: str, content: bytes) -> None:
-    lake.bring_in(lake.stage(content))
+    lake.import_staged(lake.stage(content))
     assert lake.rows("SELECT timestamp, strike, gamma, oi_gamma, priors FROM gex_strikes") == strike_rows(
         records(3)
     ), name
@@ -120,14 +120,14 @@ def test_gzip_is_unpacked(lake: LakeOnDisk, name: str) -> None:
     plain = "\n".join(json.dumps(record) for record in records(3))
     text = plain if "jsonl" in name else json.dumps(records(3))
     job = a_job(base_url=f"https://hist.gex.bot/{name}")
-    fact = lake.bring_in(lake.stage(gzip.compress(text.encode()), job))
+    fact = lake.import_staged(lake.stage(gzip.compress(text.encode()), job))
     assert isinstance(fact, PartitionImported)
     assert fact.snapshots == 3
 
 
 def test_the_first_of_two_records_with_one_timestamp_wins_and_time_is_put_in_order(lake: LakeOnDisk) -> None:
     document = [a_record(2), a_record(0, spot=1.5), a_record(1), a_record(0, spot=2.5, strikes=[])]
-    fact = lake.bring_in(lake.stage(document))
+    fact = lake.import_staged(lake.stage(document))
     assert isinstance(fact, PartitionImported)
     assert fact.snapshots == 3
     assert [spot for (spot,) in lake.rows("SELECT spot_price FROM gex_snapshots")] == [
@@ -143,7 +143,7 @@ def test_the_first_of_two_records_with_one_timestamp_wins_and_time_is_put_in_ord
 def test_what_a_record_leaves_out_is_null(lake: LakeOnDisk) -> None:
     bare = {"timestamp": 1763130600.25, "ticker": "nq_ndx", "spot": 25000}
     odd = a_record(1, strikes=[[1, 2], [3, None, 4], [5, 6, 7, None], [8, 9, 10, []]], unknown={"a": [1]})
-    lake.bring_in(lake.stage([bare, odd]))
+    lake.import_staged(lake.stage([bare, odd]))
     (row,) = lake.rows("SELECT * EXCLUDE (job_id) FROM gex_snapshots WHERE zero_gamma IS NULL")
     assert row[:5] == (1763130600250, "NQ_NDX", "gex_zero", 25000.0, None)
     assert row[5:-1] == (None,) * 15
@@ -153,7 +153,7 @@ def test_what_a_record_leaves_out_is_null(lake: LakeOnDisk) -> None:
 
 def test_a_file_name_without_a_day_takes_it_from_the_records(lake: LakeOnDisk) -> None:
     job = a_job(base_url="https://hist.gex.bot/export.json", trading_day=None)
-    fact = lake.bring_in(lake.stage(records(2), job))
+    fact = lake.import_staged(lake.stage(records(2), job))
     assert isinstance(fact, PartitionImported)
     assert (fact.trading_day, fact.parquet_path) == (
         date(2025, 11, 14),

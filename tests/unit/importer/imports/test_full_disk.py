@@ -19,11 +19,11 @@ from services.importer.imports import replace
 from services.importer.imports.handler import import_file
 from services.importer.imports.plain_file import plain_file
 from services.importer.imports.recovery import finish_committed
-from services.importer.imports.task import StagedFile
+from services.importer.interruption import Interruption
 from services.importer.lake.database import Lake
 from services.importer.lake.partition_tables import insert
-from services.importer.lake.statements import Interruption
 from services.importer.lake.writer_thread import WriterThread
+from services.importer.reader.source import OpenFile
 from services.importer.settings import ImporterSettings
 from shared.bus.connection import Bus
 from shared.bus.messages import Event, ImportFile, PartitionImported
@@ -71,7 +71,7 @@ async def import_into(lake: LakeOnDisk, bus: Answering, command: ImportFile, tim
         bus=cast("Bus", bus),
         lake=lake.lake,
         writer=WriterThread(),
-        rules=lake.settings.rules,
+        limits=lake.settings.limits,
         timeout_s=timeout_s,
     )
 
@@ -79,7 +79,7 @@ async def import_into(lake: LakeOnDisk, bus: Answering, command: ImportFile, tim
 def committed_without_its_file(lake: LakeOnDisk) -> ImportFile:
     """Leave the lake as a process that dies before the rename does, and return its command."""
     command = lake.stage(noise(300))
-    lake.bring_in(command)
+    lake.import_staged(command)
     (parquet,) = lake.settings.paths.parquet_root.rglob("*.parquet")
     assert parquet.stat().st_size > ROOM_BYTES
     parquet.unlink()
@@ -142,7 +142,7 @@ async def test_a_committed_import_whose_file_finds_no_space_is_put_off_and_holds
         with pytest.raises(DiskFull):
             await import_into(lake, Answering(), command)
     assert list(without_space) == [(str(a_job().job_id), 1)]
-    lake.bring_in(other)
+    lake.import_staged(other)
     bus = Answering()
     await import_into(lake, bus, command)
     assert {fact.snapshots for fact in bus.facts if isinstance(fact, PartitionImported)} == {300}
@@ -184,4 +184,4 @@ def test_what_is_unpacked_onto_a_full_disk_is_not_cut_short(tmp_path: Path) -> N
     packed = tmp_path / "day.json.gz"
     packed.write_bytes(gzip.compress(bytes(3 << 19)))
     with own_files_limited(5 << 18), pytest.raises(OSError, match="File too large"):
-        plain_file(StagedFile(packed.name, packed), tmp_path, Interruption())
+        plain_file(OpenFile(packed.name, packed), tmp_path, Interruption())

@@ -35,7 +35,7 @@ def day() -> Document:
 @pytest.fixture(params=["fast", "bounded"])
 def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LakeOnDisk]:
     with closing(
-        LakeOnDisk(tmp_path, import_path=request.param, import_threads=4, max_stray_records=1)
+        LakeOnDisk(tmp_path, memory_profile=request.param, import_threads=4, max_out_of_day_records=1)
     ) as lake:
         yield lake
 
@@ -44,7 +44,7 @@ def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LakeOnDisk]
 def test_rows_are_in_order_whatever_the_order_of_the_file(
     lake: LakeOnDisk, day: Document, change: str
 ) -> None:
-    lake.bring_in(lake.stage(CHANGES[change](day)))
+    lake.import_staged(lake.stage(CHANGES[change](day)))
     parquet = quoted(str(next(lake.settings.paths.parquet_root.rglob("*.parquet"))))
     for table, place in (("gex_strikes", "rowid"), (f"read_parquet({parquet})", "file_row_number")):
         assert lake.rows(

@@ -138,8 +138,8 @@ def test_a_generated_day_lands_value_by_value(
     monkeypatch.setattr(arrow_stream, "BLOCK_BYTES", 500)
     facts = package.day.write(tmp_path / "day.json")
     data = (tmp_path / "day.json").read_bytes()
-    with closing(LakeOnDisk(tmp_path / "lake", import_path=import_path)) as lake:
-        fact = lake.bring_in(lake.stage(data, package.job))
+    with closing(LakeOnDisk(tmp_path / "lake", memory_profile=import_path)) as lake:
+        fact = lake.import_staged(lake.stage(data, package.job))
         assert isinstance(fact, PartitionImported)
         assert (fact.snapshots, fact.strike_rows) == (facts.snapshots, facts.strike_rows)
         assert fact.parquet_path == f"NQ_NDX/{package.day.endpoint}/20251114.{package.kind}.parquet"
@@ -157,7 +157,7 @@ def test_every_form_of_the_file_gives_the_same_rows(lake: LakeOnDisk, package: P
         else json.dumps(records, indent=2 if name == "pretty.json" else None).encode()
     )
     job = a_job(endpoint=package.day.endpoint, base_url=f"https://hist.gex.bot/{name}")
-    lake.bring_in(lake.stage(gzip.compress(plain) if name.endswith(".gz") else plain, job))
+    lake.import_staged(lake.stage(gzip.compress(plain) if name.endswith(".gz") else plain, job))
     *_, (last, expected) = package.tables.items()
     held = [
         {name: row[name] for name in row if name not in {"source", "job_id"}} for row in table(lake, last)
@@ -172,7 +172,7 @@ def test_records_out_of_order_and_twice_are_put_in_order_and_the_first_wins(
 ) -> None:
     first, second, third, *_ = package.records
     data = written([third, {**first, "ticker": "nq_ndx"}, second, {**third, "spot": 1.5}])
-    fact = lake.bring_in(lake.stage(data, package.job))
+    fact = lake.import_staged(lake.stage(data, package.job))
     assert isinstance(fact, PartitionImported)
     assert fact.snapshots == 3
     assert_holds(lake, package, data)
@@ -182,14 +182,14 @@ def test_records_out_of_order_and_twice_are_put_in_order_and_the_first_wins(
 @pytest.mark.parametrize("package", PACKAGES)
 def test_only_what_a_record_must_have_is_enough(lake: LakeOnDisk, package: Package) -> None:
     data = written([{"timestamp": OPEN_S + 0.25, "ticker": "NQ_NDX", "spot": 5}])
-    lake.bring_in(lake.stage(data, package.job))
+    lake.import_staged(lake.stage(data, package.job))
     assert_holds(lake, package, data)
 
 
 def test_each_package_has_a_history_by_day_of_its_own(lake: LakeOnDisk) -> None:
     for package in (GEX, GREEKS, FLOW):
         assert table(lake, package.history) == []
-        lake.bring_in(lake.stage(written(package.records), package.job))
+        lake.import_staged(lake.stage(written(package.records), package.job))
     for package in (GEX, GREEKS, FLOW):
         *_, rows = package.tables.values()
         expected = [{"trading_day": date(2025, 11, 14), **row} for row in rows(written(package.records))]
@@ -205,7 +205,7 @@ def test_strike_rows_of_a_partition_are_what_their_comment_says(lake: LakeOnDisk
         "Rows in gex_strikes, or the table of the endpoint's strikes or contracts; 0 if it has none",
     )
     for package in (GEX, GREEKS, FLOW):
-        lake.bring_in(lake.stage(written(package.records), package.job))
+        lake.import_staged(lake.stage(written(package.records), package.job))
         (found,) = lake.rows(f"SELECT strike_rows FROM partitions WHERE endpoint = '{package.day.endpoint}'")
         of_strikes = list(package.tables)[1:]
         assert found == (sum(len(table(lake, name)) for name in of_strikes),)
@@ -220,7 +220,7 @@ def test_contracts_may_be_short_and_have_nulls(lake: LakeOnDisk) -> None:
         [25040, 0.1, 0.2, 3, [], None, None],
     ]
     data = written([{"timestamp": OPEN_S, "ticker": "NQ_NDX", "spot": 25000.5, "mini_contracts": rows}])
-    lake.bring_in(lake.stage(data, GREEKS.job))
+    lake.import_staged(lake.stage(data, GREEKS.job))
     assert_holds(lake, GREEKS, data)
 
 
@@ -228,7 +228,7 @@ def test_orderflow_with_the_scalars_of_the_live_answer_keeps_them_and_tells_of_i
     lake: LakeOnDisk,
 ) -> None:
     data = written([{**FLOW.records[0], **a_record()}])
-    lake.bring_in(lake.stage(data, FLOW.job))
+    lake.import_staged(lake.stage(data, FLOW.job))
     assert_holds(lake, FLOW, data)
     (row,) = lake.rows("SELECT sum_gex_oi, min_dte, delta_risk_reversal FROM orderflow")
     assert row == (-72.63, 0, 0.118)
@@ -239,12 +239,12 @@ def test_orderflow_with_the_scalars_of_the_live_answer_keeps_them_and_tells_of_i
 def test_a_partition_is_replaced_and_those_of_other_packages_stay(lake: LakeOnDisk, package: Package) -> None:
     others = [each for each in (GEX, GREEKS, FLOW) if each is not package]
     for each in others:
-        lake.bring_in(lake.stage(written(each.records), each.job))
+        lake.import_staged(lake.stage(written(each.records), each.job))
     classic = a_job()
-    lake.bring_in(lake.stage([a_record(second) for second in range(3)], classic))
-    lake.bring_in(lake.stage(written(package.records[:30]), package.job))
+    lake.import_staged(lake.stage([a_record(second) for second in range(3)], classic))
+    lake.import_staged(lake.stage(written(package.records[:30]), package.job))
     whole = written(package.records)
-    fact = lake.bring_in(lake.stage(whole, package.job.model_copy(update={"generation": 2})))
+    fact = lake.import_staged(lake.stage(whole, package.job.model_copy(update={"generation": 2})))
     assert isinstance(fact, PartitionImported)
     assert fact.replaced_sha256 is not None
     assert_holds(lake, package, whole)
@@ -255,12 +255,12 @@ def test_a_partition_is_replaced_and_those_of_other_packages_stay(lake: LakeOnDi
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_same_file_again_is_skipped_and_a_worse_one_refused(lake: LakeOnDisk, package: Package) -> None:
-    lake.bring_in(lake.stage(written(package.records), package.job))
+    lake.import_staged(lake.stage(written(package.records), package.job))
     again = package.job.model_copy(update={"generation": 2})
-    assert isinstance(lake.bring_in(lake.stage(written(package.records), again)), JobSkipped)
+    assert isinstance(lake.import_staged(lake.stage(written(package.records), again)), JobSkipped)
     worse = package.job.model_copy(update={"generation": 3})
     with pytest.raises(WorseData):
-        lake.bring_in(lake.stage(written(package.records[:20]), worse))
+        lake.import_staged(lake.stage(written(package.records[:20]), worse))
     assert_holds(lake, package, written(package.records))
 
 
@@ -279,7 +279,7 @@ class Told:
 
 @pytest.mark.parametrize("package", PACKAGES)
 async def test_what_was_committed_only_is_exported_again(lake: LakeOnDisk, package: Package) -> None:
-    lake.bring_in(lake.stage(written(package.records), package.job))
+    lake.import_staged(lake.stage(written(package.records), package.job))
     (path,) = lake.settings.paths.parquet_root.rglob("*.parquet")
     path.write_bytes(b"the old file")
     with lake.lake.writing() as connection:
@@ -292,9 +292,9 @@ async def test_what_was_committed_only_is_exported_again(lake: LakeOnDisk, packa
 def refusal(lake: LakeOnDisk, package: Package, content: bytes) -> GexlakeError:
     """Import over a good partition; return the error after checking that the partition stands untouched."""
     good = written(package.records[:3])
-    lake.bring_in(lake.stage(good, package.job))
+    lake.import_staged(lake.stage(good, package.job))
     with pytest.raises(GexlakeError) as caught:
-        lake.bring_in(lake.stage(content, package.job.model_copy(update={"generation": 2})))
+        lake.import_staged(lake.stage(content, package.job.model_copy(update={"generation": 2})))
     assert_holds(lake, package, good)
     return caught.value
 

@@ -123,7 +123,7 @@ def assert_the_oracle_is_right(lake: LakeOnDisk, case: Case, file: File) -> None
     job = a_job(endpoint=case.endpoint, base_url=f"https://hist.gex.bot/{name}", requested_at=NOON)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(arrow_stream, "BLOCK_BYTES", file.block_bytes)
-        lake.bring_in(lake.stage(gzip.compress(file.plain) if file.packed else file.plain, job))
+        lake.import_staged(lake.stage(gzip.compress(file.plain) if file.packed else file.plain, job))
     for table, expected in case.tables.items():
         with lake.lake.reading() as connection:
             result = connection.execute(f"FROM {table}")

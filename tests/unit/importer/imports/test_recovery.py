@@ -15,14 +15,14 @@ import duckdb
 import pytest
 
 from services.importer.errors import ImportTimedOut, StorageTrouble
-from services.importer.imports.handler import bring_in
+from services.importer.imports.handler import import_staged
 from services.importer.imports.recovery import finish_committed, sweep
+from services.importer.interruption import Interruption
 from services.importer.lake.database import Lake
 from services.importer.lake.parquet import sha256_of
-from services.importer.lake.statements import Interruption
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import record
-from services.importer.rules import ImportLimits
+from services.importer.settings import ImportLimits
 from shared.bus.connection import Bus
 from shared.bus.messages import ImportFile, JobFailed, PartitionImported
 from shared.bus.subjects import Stage
@@ -37,7 +37,7 @@ from tests.support.values import NOON, a_job
 
 def died_before_the_rename(lake: LakeOnDisk, command: ImportFile | None = None) -> Path:
     """Leave the lake as a process that dies after the commit does: new rows, old Parquet, ``committed``."""
-    lake.bring_in(command or lake.stage(records(5)))
+    lake.import_staged(command or lake.stage(records(5)))
     (parquet,) = lake.settings.paths.parquet_root.rglob("*.parquet")
     parquet.write_bytes(b"the old file")
     with lake.lake.writing() as connection:
@@ -154,24 +154,24 @@ def test_what_a_killed_import_left_in_the_scratch_folder_is_swept_and_duckdbs_fi
 
 def test_a_redelivered_import_finds_its_work_done(lake: LakeOnDisk) -> None:
     command = lake.stage(records(5))
-    first = lake.bring_in(command)
+    first = lake.import_staged(command)
     written = lake.rows("SELECT updated_at FROM partitions")
     lake.settings.paths.staged_from_relative(command.staged_path).unlink()
-    assert lake.bring_in(command) == first
+    assert lake.import_staged(command) == first
     assert isinstance(first, PartitionImported)
     assert lake.rows("SELECT updated_at FROM partitions") == written
 
 
 def test_a_failed_parquet_write_leaves_the_old_partition(lake: LakeOnDisk) -> None:
-    lake.bring_in(lake.stage(records(5)))
+    lake.import_staged(lake.stage(records(5)))
     folder = next(lake.settings.paths.parquet_root.rglob("*.parquet")).parent
     blocked = partial_path(folder / "20251114.strikes.parquet", str(a_job().job_id))
     blocked.mkdir()  # as good as a full disk: COPY cannot write there
     with pytest.raises((StorageTrouble, OSError)):
-        lake.bring_in(lake.stage(records(6), a_job(generation=2)))
+        lake.import_staged(lake.stage(records(6), a_job(generation=2)))
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(5,)]
     blocked.rmdir()
-    lake.bring_in(lake.stage(records(6), a_job(generation=2)))
+    lake.import_staged(lake.stage(records(6), a_job(generation=2)))
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(6,)]
     assert lake.differences() == 0
 
@@ -191,7 +191,7 @@ def test_a_second_importer_on_the_same_file_is_told_in_one_line_and_the_first_go
     (said,) = second.stderr.splitlines()
     assert "another process holds" in said
     assert "only one importer" in said
-    lake.bring_in(lake.stage(records(5)))
+    lake.import_staged(lake.stage(records(5)))
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(5,)]
 
 
@@ -221,8 +221,8 @@ def test_a_partition_that_cannot_be_published_holds_up_no_other_job(lake: LakeOn
     parquet.mkdir()  # nothing can be renamed over a folder
     assert finish(lake) == []
     with pytest.raises(StorageTrouble, match="putting the Parquet file in place"):
-        lake.bring_in(lake.stage(records(5)))
-    lake.bring_in(lake.stage(records(4), a_job(endpoint="gex_full")))
+        lake.import_staged(lake.stage(records(5)))
+    lake.import_staged(lake.stage(records(4), a_job(endpoint="gex_full")))
     parquet.rmdir()
     (fact,) = finish(lake)
     assert fact.snapshots == 5
@@ -231,22 +231,22 @@ def test_a_partition_that_cannot_be_published_holds_up_no_other_job(lake: LakeOn
 
 def test_a_redelivered_import_leaves_what_another_job_has_put_in_its_place(lake: LakeOnDisk) -> None:
     first = lake.stage(records(5))
-    fact = lake.bring_in(first)
+    fact = lake.import_staged(first)
     other = a_job(base_url="https://fallback.test/2025-11-14_NQ_NDX_classic_gex_zero_2.json")
-    lake.bring_in(lake.stage(records(6), other))
-    assert lake.bring_in(first) == fact
+    lake.import_staged(lake.stage(records(6), other))
+    assert lake.import_staged(first) == fact
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(6,)]
 
 
 def test_a_generation_that_counts_from_one_again_is_no_redelivery(lake: LakeOnDisk) -> None:
-    lake.bring_in(lake.stage(records(5)))
+    lake.import_staged(lake.stage(records(5)))
     forgotten = a_job(requested_at=NOON + timedelta(days=60))
-    lake.bring_in(lake.stage(records(6), forgotten))
+    lake.import_staged(lake.stage(records(6), forgotten))
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(6,)]
 
 
 def test_an_invalid_instance_is_opened_anew_although_a_reader_holds_it(lake: LakeOnDisk) -> None:
-    lake.bring_in(lake.stage(records(5)))
+    lake.import_staged(lake.stage(records(5)))
     slow = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range % 7 = 3"
     ended: list[Exception] = []
 
@@ -266,12 +266,12 @@ def test_an_invalid_instance_is_opened_anew_although_a_reader_holds_it(lake: Lak
         raise duckdb.FatalException("the disk was full at a checkpoint")
     reader.join(10)
     assert isinstance(ended[0], duckdb.InterruptException)
-    lake.bring_in(lake.stage(records(6), a_job(generation=2)))
+    lake.import_staged(lake.stage(records(6), a_job(generation=2)))
     assert lake.differences() == 0
 
 
 def test_a_checkpoint_that_finds_the_disk_full_loses_nothing(lake: LakeOnDisk) -> None:
-    lake.bring_in(lake.stage(records(500)))
+    lake.import_staged(lake.stage(records(500)))
     before = lake.rows("FROM gex_strikes")
     with own_files_limited(64 * 1024):
         with pytest.raises(StorageTrouble, match="checkpoint"), lake.lake.writing() as connection:
@@ -280,7 +280,7 @@ def test_a_checkpoint_that_finds_the_disk_full_loses_nothing(lake: LakeOnDisk) -
         with pytest.raises(StorageTrouble), lake.lake.writing() as connection:
             connection.execute("CHECKPOINT")
     assert lake.rows("FROM gex_strikes") == before
-    lake.bring_in(lake.stage(records(501), a_job(generation=2)))
+    lake.import_staged(lake.stage(records(501), a_job(generation=2)))
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(501,)]
     assert lake.differences() == 0
 
@@ -306,7 +306,9 @@ def test_closing_ends_the_queries_that_run(lake: LakeOnDisk) -> None:
 
 
 async def test_an_import_that_takes_too_long_is_interrupted_and_leaves_nothing(lake: LakeOnDisk) -> None:
-    work = partial_of(bring_in, lake.stage(records(5)), lake.lake, clock=lambda: NOON, rules=ImportLimits())
+    work = partial_of(
+        import_staged, lake.stage(records(5)), lake.lake, clock=lambda: NOON, limits=ImportLimits()
+    )
     writer = WriterThread()
 
     def slow(interruption: Interruption) -> object:

@@ -28,10 +28,10 @@ DAY = json.dumps(records(5))
 def refusal(lake: LakeOnDisk, command: ImportFile) -> GexlakeError:
     """Import over a good partition; return the error after checking that the partition stands untouched."""
     good = a_job(generation=1, base_url="https://hist.gex.bot/good.json")
-    lake.bring_in(lake.stage(records(3), good))
+    lake.import_staged(lake.stage(records(3), good))
     before = lake.rows("FROM gex_strikes"), lake.rows("FROM gex_snapshots"), lake.rows("FROM partitions")
     with pytest.raises(GexlakeError) as caught:
-        lake.bring_in(command)
+        lake.import_staged(command)
     after = lake.rows("FROM gex_strikes"), lake.rows("FROM gex_snapshots"), lake.rows("FROM partitions")
     assert after == before
     assert lake.differences() == 0
@@ -145,12 +145,12 @@ def test_gzip_that_is_cut_off_is_refused(lake: LakeOnDisk) -> None:
 
 
 def test_a_file_with_a_tenth_of_the_records_is_refused_unless_forced_with_a_reason(lake: LakeOnDisk) -> None:
-    lake.bring_in(lake.stage(records(100)))
+    lake.import_staged(lake.stage(records(100)))
     with pytest.raises(WorseData, match="has 10 snapshots, the partition holds 100"):
-        lake.bring_in(lake.stage(records(10), a_job(generation=2)))
+        lake.import_staged(lake.stage(records(10), a_job(generation=2)))
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(100,)]
     forced = lake.stage(records(10), a_job(generation=3), force=True, reason="the vendor withdrew the rest")
-    lake.bring_in(forced)
+    lake.import_staged(forced)
     ledger = lake.rows(
         "SELECT status, records_processed, replaced_records, replaced_strike_rows, reason, checksum, "
         "replaced_checksum IS NOT NULL, correction_of FROM gex_history_queue"
@@ -171,17 +171,17 @@ def test_a_file_with_a_tenth_of_the_records_is_refused_unless_forced_with_a_reas
 
 
 def test_a_file_that_lost_its_strikes_is_refused(lake: LakeOnDisk) -> None:
-    lake.bring_in(lake.stage(records(100)))
+    lake.import_staged(lake.stage(records(100)))
     thin = lake.stage(records(100, strikes=[[25000, 1, 2]]), a_job(generation=2))
     with pytest.raises(WorseData, match="has 100 strikes, the partition holds 200"):
-        lake.bring_in(thin)
+        lake.import_staged(thin)
     assert lake.rows("SELECT count(*) FROM gex_strikes") == [(200,)]
     assert lake.differences() == 0
 
 
 def test_ninety_percent_of_the_records_are_enough(lake: LakeOnDisk) -> None:
-    lake.bring_in(lake.stage(records(100)))
-    lake.bring_in(lake.stage(records(90), a_job(generation=2)))
+    lake.import_staged(lake.stage(records(100)))
+    lake.import_staged(lake.stage(records(90), a_job(generation=2)))
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(90,)]
 
 
@@ -189,9 +189,9 @@ def test_a_changed_file_replaces_the_partition_and_the_ledger_tells_old_and_new_
     lake: LakeOnDisk,
 ) -> None:
     old = lake.stage(records(10))
-    lake.bring_in(old)
+    lake.import_staged(old)
     new = lake.stage(records(11, spot=1.5), a_job(generation=2))
-    lake.bring_in(new)
+    lake.import_staged(new)
     assert lake.rows("SELECT DISTINCT spot_price FROM gex_snapshots") == [(1.5,)]
     assert lake.rows("SELECT checksum, replaced_checksum FROM gex_history_queue") == [
         (new.sha256, old.sha256)
@@ -202,9 +202,9 @@ def test_a_changed_file_replaces_the_partition_and_the_ledger_tells_old_and_new_
 
 def test_an_unchanged_file_is_skipped_without_reading_it(lake: LakeOnDisk) -> None:
     first = lake.stage(records(10))
-    lake.bring_in(first)
+    lake.import_staged(first)
     lake.settings.paths.staged_from_relative(first.staged_path).unlink()
-    fact = lake.bring_in(first.model_copy(update={"job": a_job(generation=2)}))
+    fact = lake.import_staged(first.model_copy(update={"job": a_job(generation=2)}))
     assert isinstance(fact, JobSkipped)
     assert (fact.snapshots, fact.strike_rows) == (10, 20)
     assert lake.rows("SELECT status, checksum, records_processed FROM gex_history_queue") == [
@@ -217,33 +217,33 @@ def test_an_unchanged_file_is_imported_again_when_its_parquet_is_not_whole(
     lake: LakeOnDisk, harm: str
 ) -> None:
     first = lake.stage(records(10))
-    lake.bring_in(first)
+    lake.import_staged(first)
     (parquet,) = lake.settings.paths.parquet_root.rglob("*.parquet")
     if harm == "missing":
         parquet.unlink()
     else:
         parquet.write_bytes(parquet.read_bytes()[:-1] + b"?")
-    fact = lake.bring_in(first.model_copy(update={"job": a_job(generation=2)}))
+    fact = lake.import_staged(first.model_copy(update={"job": a_job(generation=2)}))
     assert not isinstance(fact, JobSkipped)
     assert lake.differences() == 0
 
 
 def test_gex_full_after_gex_zero_of_the_same_day_leaves_both(lake: LakeOnDisk) -> None:
-    lake.bring_in(lake.stage(records(10)))
-    lake.bring_in(lake.stage(records(5), a_job(endpoint="gex_full")))
+    lake.import_staged(lake.stage(records(10)))
+    lake.import_staged(lake.stage(records(5), a_job(endpoint="gex_full")))
     counts = lake.rows("SELECT endpoint, count(*) FROM gex_snapshots GROUP BY ALL ORDER BY ALL")
     assert counts == [("gex_full", 5), ("gex_zero", 10)]
     assert lake.differences() == 0
 
 
 def test_a_neighbouring_day_is_left_alone(lake: LakeOnDisk) -> None:
-    lake.bring_in(lake.stage(records(4)))
+    lake.import_staged(lake.stage(records(4)))
     next_day = [{**record, "timestamp": record["timestamp"] + 86_400 * 3} for record in records(6)]
     job = a_job(
         trading_day=date(2025, 11, 17), base_url="https://hist.gex.bot/2025-11-17_NQ_NDX_classic.json"
     )
-    lake.bring_in(lake.stage(next_day, job))
-    lake.bring_in(lake.stage(records(5), a_job(generation=2)))
+    lake.import_staged(lake.stage(next_day, job))
+    lake.import_staged(lake.stage(records(5), a_job(generation=2)))
     assert lake.rows("SELECT trading_day, snapshots FROM partitions ORDER BY 1") == [
         (date(2025, 11, 14), 5),
         (date(2025, 11, 17), 6),

@@ -17,7 +17,7 @@ from tests.support.values import a_job
 
 OLD = records(3, strikes=[[25_000, 1, 1, []]])
 NEW = [a_record(second, spot=30_000, strikes=[[30_000, 2, 2, []]]) for second in range(3)]
-STEPS = ("plain_file", "load_heads", "parquet_query")
+STEPS = ("plain_file", "select_records", "parquet_query")
 """Before the file is unpacked, before its records are read, and between them and their rows."""
 
 
@@ -54,7 +54,7 @@ def test_what_is_imported_is_the_file_that_was_checked(
 ) -> None:
     command = stage(lake, OLD, job)
     swap_at(step)
-    fact = lake.bring_in(command)
+    fact = lake.import_staged(command)
     assert isinstance(fact, PartitionImported)
     assert fact.sha256 == command.sha256
     assert lake.rows("SELECT spot_price FROM gex_snapshots ORDER BY timestamp") == [
@@ -71,7 +71,7 @@ def test_the_error_of_a_file_names_what_is_wrong_in_it_and_not_in_another(
     command = stage(lake, [*OLD, a_record(3, strikes=[[25_000, "1", 1, []]])], job)
     swap_at(step)
     with pytest.raises(BadRecord, match=r"classic_gex_zero\.json(\.gz)?: record 4: strikes"):
-        lake.bring_in(command)
+        lake.import_staged(command)
 
 
 def test_a_file_that_is_gone_or_another_when_its_import_begins_is_not_read(
@@ -80,8 +80,8 @@ def test_a_file_that_is_gone_or_another_when_its_import_begins_is_not_read(
     command = stage(lake, OLD, job)
     stage(lake, NEW, job)
     with pytest.raises(StagedFileReplaced):
-        lake.bring_in(command)
+        lake.import_staged(command)
     lake.settings.paths.staged_from_relative(command.staged_path).unlink()
     with pytest.raises(StagedFileMissing, match="is gone"):
-        lake.bring_in(command)
+        lake.import_staged(command)
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(0,)]

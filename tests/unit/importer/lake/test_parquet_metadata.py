@@ -63,13 +63,13 @@ def by_polars(path: Path) -> dict[str, str]:
 @pytest.mark.parametrize("read", [by_duckdb, by_pyarrow, by_polars])
 def test_a_parquet_file_tells_its_schema_and_where_it_came_from(lake: LakeOnDisk, read: Any) -> None:
     command = lake.stage(records(3))
-    lake.bring_in(command)
+    lake.import_staged(command)
     assert read(the_file(lake)) == expected(command)
 
 
 def test_a_file_that_recovery_writes_again_tells_the_same(lake: LakeOnDisk) -> None:
     command = lake.stage(records(3))
-    lake.bring_in(command)
+    lake.import_staged(command)
     the_file(lake).write_bytes(b"the old file")
     with lake.lake.writing() as connection:
         connection.execute("UPDATE partitions SET published = false")
@@ -78,8 +78,8 @@ def test_a_file_that_recovery_writes_again_tells_the_same(lake: LakeOnDisk) -> N
 
 
 def test_the_same_source_gives_the_same_bytes(lake: LakeOnDisk, tmp_path: Path) -> None:
-    lake.bring_in(lake.stage(records(3)))
+    lake.import_staged(lake.stage(records(3)))
     other = LakeOnDisk(tmp_path / "other")
-    other.bring_in(other.stage(records(3)))
+    other.import_staged(other.stage(records(3)))
     assert the_file(other).read_bytes() == the_file(lake).read_bytes()
     other.close()

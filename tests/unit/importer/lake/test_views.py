@@ -28,11 +28,11 @@ def job_of(days: int, endpoint: str = "gex_zero") -> Job:
     return a_job(trading_day=day, endpoint=endpoint, base_url=f"https://hist.gex.bot/{day}_{endpoint}.json")
 
 
-def bring_in_days(lake: LakeOnDisk, count: int, endpoint: str = "gex_zero") -> list[Path]:
+def import_days(lake: LakeOnDisk, count: int, endpoint: str = "gex_zero") -> list[Path]:
     """Import consecutive days of three snapshots and return their Parquet files."""
     for days in range(count):
         document = [a_record(days * DAY_S + second) for second in range(3)]
-        lake.bring_in(lake.stage(document, job_of(days, endpoint)))
+        lake.import_staged(lake.stage(document, job_of(days, endpoint)))
     return sorted((lake.settings.paths.parquet_root / "NQ_NDX" / endpoint).glob("*.parquet"))
 
 
@@ -46,8 +46,8 @@ def plan(lake: LakeOnDisk, query: str) -> str:
 
 
 def test_the_history_has_ticker_endpoint_and_day_from_the_path(lake: LakeOnDisk) -> None:
-    bring_in_days(lake, 2)
-    bring_in_days(lake, 1, "gex_full")
+    import_days(lake, 2)
+    import_days(lake, 1, "gex_full")
     assert columns_of(lake, "gex_history") == [
         ("trading_day", "DATE"),
         ("timestamp", "BIGINT"),
@@ -84,14 +84,14 @@ def test_the_history_has_ticker_endpoint_and_day_from_the_path(lake: LakeOnDisk)
 def test_a_filter_on_the_path_opens_only_the_files_that_it_names(
     lake: LakeOnDisk, where: str, files: int
 ) -> None:
-    bring_in_days(lake, 3)
-    bring_in_days(lake, 3, "gex_full")
+    import_days(lake, 3)
+    import_days(lake, 3, "gex_full")
     said = plan(lake, f"SELECT sum(gamma) FROM gex_history WHERE {where}")
     assert f"Scanning Files: {files}/6" in said
 
 
 def test_a_damaged_file_spoils_no_query_of_other_days(lake: LakeOnDisk) -> None:
-    first, _, last = bring_in_days(lake, 3)
+    first, _, last = import_days(lake, 3)
     first.write_bytes(b"damaged")
     last.write_bytes(b"damaged")
     query = "SELECT count(*) FROM gex_history WHERE trading_day = '2025-11-15'"
@@ -106,7 +106,7 @@ def test_a_damaged_file_spoils_no_query_of_other_days(lake: LakeOnDisk) -> None:
 def large_day(lake: LakeOnDisk) -> LakeOnDisk:
     """A lake of one day with more rows than two row groups hold."""
     strikes = [[20_000 + 5 * index, index, -index, [index]] for index in range(300)]
-    lake.bring_in(lake.stage(records(900, strikes=strikes)))
+    lake.import_staged(lake.stage(records(900, strikes=strikes)))
     return lake
 
 
@@ -144,21 +144,21 @@ def test_without_files_the_views_are_empty_and_have_the_same_columns(lake: LakeO
     views = ("parquet_gex_strikes", "gex_history")
     described = [columns_of(lake, view) for view in views]
     assert [lake.rows(f"SELECT count(*) FROM {view}") for view in views] == [[(0,)], [(0,)]]
-    bring_in_days(lake, 1)
+    import_days(lake, 1)
     assert [lake.rows(f"SELECT count(*) FROM {view}") for view in views] == [[(6,)], [(6,)]]
     assert [columns_of(lake, view) for view in views] == described
 
 
 def test_a_folder_that_looks_like_a_partition_key_becomes_no_column(tmp_path: Path) -> None:
     lake = LakeOnDisk(tmp_path / "ticker=x")
-    bring_in_days(lake, 1)
+    import_days(lake, 1)
     assert lake.rows("SELECT DISTINCT ticker FROM gex_history") == [("NQ_NDX",)]
     assert lake.differences() == 0
     lake.close()
 
 
 def test_a_profile_has_the_spot_of_its_snapshot_and_reads_no_more_than_it_must(lake: LakeOnDisk) -> None:
-    bring_in_days(lake, 2)
+    import_days(lake, 2)
     moment = 1000 * a_record(1)["timestamp"]
     query = f"SELECT spot_price, zero_gamma, strike, gamma FROM gex_profiles WHERE timestamp = {moment}"
     assert lake.rows(f"{query} ORDER BY strike") == [
@@ -196,14 +196,14 @@ def test_every_table_view_and_column_has_a_comment_and_keeps_it(lake: LakeOnDisk
         assert len(lake.rows(COLUMNS)) > 100
         assert uncommented(lake.rows(COLUMNS)) == []
         assert uncommented(lake.rows(TABLES)) == []
-        bring_in_days(lake, 1)  # which makes the views anew
+        import_days(lake, 1)  # which makes the views anew
         lake.reopen()
 
 
 def test_comments_and_views_are_there_when_the_process_was_killed_after_the_migration(
     lake: LakeOnDisk, tmp_path: Path
 ) -> None:
-    lake.bring_in(lake.stage(records(3)))
+    lake.import_staged(lake.stage(records(3)))
     database = lake.settings.paths.database
     assert database.with_name(f"{database.name}.wal").stat().st_size > 0
     for file in database.parent.glob(f"{database.name}*"):
@@ -240,7 +240,7 @@ def test_a_lake_of_the_first_two_migrations_keeps_its_rows_in_their_order(tmp_pa
     lake = LakeOnDisk(tmp_path / "data")
     assert lake.rows("FROM gex_strikes") == before
     assert [lake.rows(f"DESCRIBE {table}") for table in tables] == expected
-    lake.bring_in(lake.stage(records(900), a_job(endpoint="gex_full")))
+    lake.import_staged(lake.stage(records(900), a_job(endpoint="gex_full")))
     assert lake.rows("SELECT count(*) FROM gex_strikes") == [(201_800,)]
     lake.reopen()
     assert lake.rows("SELECT count(*) FROM gex_strikes") == [(201_800,)]
@@ -272,7 +272,7 @@ def old_ones() -> list[Path]:
 def test_lake_sql_shows_others_the_same_history(
     lake: LakeOnDisk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    bring_in_days(lake, 2)
+    import_days(lake, 2)
     monkeypatch.chdir(tmp_path)
     with duckdb.connect() as outside:
         outside.execute((ROOT / "docs/lake.sql").read_text())

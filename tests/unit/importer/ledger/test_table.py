@@ -96,7 +96,7 @@ def test_facts_in_any_order_and_told_twice_give_the_same_row(
 
 
 def test_late_facts_do_not_undo_an_import(lake: LakeOnDisk, keeper: Keeper) -> None:
-    lake.bring_in(lake.stage(records(3), JOB))
+    lake.import_staged(lake.stage(records(3), JOB))
     before = ledger_row(lake)
     assert keeper.learn(REQUESTED, STARTED, STAGED, FAILED) == 0
     assert ledger_row(lake) == before
@@ -106,7 +106,7 @@ def test_late_facts_do_not_undo_an_import(lake: LakeOnDisk, keeper: Keeper) -> N
 def test_a_later_request_starts_the_row_over_and_an_older_fact_is_let_go(
     lake: LakeOnDisk, keeper: Keeper
 ) -> None:
-    lake.bring_in(lake.stage(records(3), JOB))
+    lake.import_staged(lake.stage(records(3), JOB))
     again = a_job(generation=2, requested_at=LATER)
     keeper.learn((JobRequested(job=again, command_seq=3, url_sha256=SHA), LATER))
     row = ledger_row(lake)
@@ -127,7 +127,7 @@ def test_an_import_of_an_older_generation_leaves_the_row_of_the_newer_one(
     again = a_job(generation=2, requested_at=LATER)
     keeper.learn((JobRequested(job=again, command_seq=3, url_sha256=SHA), LATER))
     before = ledger_row(lake)
-    lake.bring_in(command)
+    lake.import_staged(command)
     assert ledger_row(lake) == before
     assert lake.rows("SELECT generation, published FROM partitions") == [(1, True)]
 
@@ -144,7 +144,7 @@ def test_a_generation_that_counts_from_one_again_is_told_by_its_time(
     lake: LakeOnDisk, keeper: Keeper
 ) -> None:
     old = a_job(generation=9)
-    lake.bring_in(lake.stage(records(3), old))
+    lake.import_staged(lake.stage(records(3), old))
     forgotten = a_job(generation=1, requested_at=NOON + timedelta(days=60))
     keeper.learn((JobRequested(job=forgotten, command_seq=3, url_sha256=SHA), NOON))
     assert ledger_row(lake).generation == 1
@@ -166,7 +166,7 @@ def test_attempts_that_will_be_tried_again_leave_the_error_but_not_the_status(
 
 
 def test_what_the_importer_wrote_itself_stands(lake: LakeOnDisk, keeper: Keeper) -> None:
-    lake.bring_in(lake.stage(records(3), JOB))
+    lake.import_staged(lake.stage(records(3), JOB))
     before = ledger_row(lake)
     states = JobStates()
     state = states.apply(a_skip(JOB), LATER)

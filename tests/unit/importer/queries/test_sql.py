@@ -95,7 +95,7 @@ def test_every_kind_of_reading_is_answered(lake: LakeOnDisk, query: str) -> None
     ],
 )
 def test_what_does_not_read_the_lake_is_refused_and_changes_nothing(lake: LakeOnDisk, query: str) -> None:
-    lake.bring_in(lake.stage(records(3)))
+    lake.import_staged(lake.stage(records(3)))
     (parquet,) = lake.settings.paths.parquet_root.rglob("*.parquet")
     with pytest.raises(QueryRefused):
         ask(lake, query.replace("{parquet}", str(parquet)))
@@ -126,7 +126,7 @@ def test_an_answer_fits_into_one_message(lake: LakeOnDisk) -> None:
 def test_coverage_of_many_partitions_fits_into_one_message_and_says_what_it_leaves_out(
     lake: LakeOnDisk,
 ) -> None:
-    lake.bring_in(lake.stage(records(3)))
+    lake.import_staged(lake.stage(records(3)))
     with lake.lake.writing() as connection:
         connection.execute(
             "INSERT INTO partitions SELECT p.* REPLACE (p.trading_day - CAST(n AS INTEGER) AS trading_day) "
@@ -155,8 +155,8 @@ def test_a_malformed_request_is_refused(lake: LakeOnDisk, request_body: bytes) -
 
 def test_ledger_and_coverage_are_answered_as_objects(lake: LakeOnDisk) -> None:
     command = lake.stage(records(3))
-    lake.bring_in(command)
-    lake.bring_in(lake.stage(records(2), a_job(endpoint="gex_full")))
+    lake.import_staged(command)
+    lake.import_staged(lake.stage(records(2), a_job(endpoint="gex_full")))
     queries = Queries(lake.lake, lake.settings)
     (row,) = queries.ledger(json.dumps({"job_id": str(command.job.job_id)}).encode())["rows"]
     assert (row["status"], row["checksum"], row["records_processed"]) == ("completed", command.sha256, 3)
@@ -171,8 +171,8 @@ def test_ledger_and_coverage_are_answered_as_objects(lake: LakeOnDisk) -> None:
 def test_days_tells_what_is_held_and_for_what_the_vendor_had_no_data(lake: LakeOnDisk) -> None:
     """A job that was skipped for its file is held, and one that failed is missing."""
     command = lake.stage(records(3))
-    lake.bring_in(command)
-    lake.bring_in(lake.stage(records(3), a_job(generation=2)))
+    lake.import_staged(command)
+    lake.import_staged(lake.stage(records(3), a_job(generation=2)))
     states = JobStates()
     states.apply(NoData(job=a_job(endpoint="gex_one"), reason="the vendor has none"), NOON)
     failed = JobFailed(
@@ -193,7 +193,7 @@ def test_days_tells_what_is_held_and_for_what_the_vendor_had_no_data(lake: LakeO
 
 
 def test_days_leaves_out_what_is_not_in_parquet_yet(lake: LakeOnDisk) -> None:
-    lake.bring_in(lake.stage(records(3)))
+    lake.import_staged(lake.stage(records(3)))
     with lake.lake.writing() as connection:
         connection.execute("UPDATE partitions SET published = false")
     request = b'{"tickers": ["NQ_NDX"], "endpoints": ["gex_zero"], "days": ["2025-11-14"]}'
@@ -202,7 +202,7 @@ def test_days_leaves_out_what_is_not_in_parquet_yet(lake: LakeOnDisk) -> None:
 
 def test_days_of_a_thousand_partitions_are_all_told_whatever_limit_queries_have(tmp_path: Path) -> None:
     lake = LakeOnDisk(tmp_path / "few", sql_max_rows=10)
-    lake.bring_in(lake.stage(records(3)))
+    lake.import_staged(lake.stage(records(3)))
     with lake.lake.writing() as connection:
         connection.execute(
             "INSERT INTO partitions SELECT p.* REPLACE (p.trading_day - CAST(n AS INTEGER) AS trading_day) "

@@ -20,7 +20,7 @@ def asked(lake: LakeOnDisk, request: DaysRequest) -> list[KnownDay]:
 
 
 def test_the_importer_answers_intake_in_words_that_it_reads(lake: LakeOnDisk) -> None:
-    lake.bring_in(lake.stage(records(3)))
+    lake.import_staged(lake.stage(records(3)))
     day = date(2025, 11, 14)
     (known,) = asked(lake, DaysRequest(tickers=("NQ_NDX",), endpoints=("gex_zero",), days=(day,)))
     assert (known.partition, known.standing) == (Partition("NQ_NDX", "gex_zero", day), "held")
