@@ -13,7 +13,6 @@ from functools import singledispatch
 from typing import Any, Final
 from uuid import UUID
 
-from shared.bus.envelope import decode
 from shared.bus.messages import (
     Event,
     FileStaged,
@@ -28,7 +27,6 @@ from shared.bus.messages import (
     RequestEvent,
 )
 from shared.bus.subjects import Stage
-from shared.errors import MalformedMessage
 
 
 class Status(StrEnum):
@@ -120,10 +118,6 @@ class JobState:
         return self.status in FINISHED
 
 
-Fact = tuple[Event, datetime]
-"""What happened to a job, and when (UTC)."""
-
-
 @dataclass
 class JobStates:
     """Every job that EVENTS remembers; one is forgotten 30 days after its last fact, as EVENTS does."""
@@ -139,18 +133,6 @@ class JobStates:
             self._forget_before(at - KEPT_FOR)
             self._swept_at = at
         return state
-
-    def apply_message(self, subject: str, data: bytes) -> Fact | None:
-        """Take in a message of EVENTS; one that this version cannot read is passed over."""
-        try:
-            envelope = decode(subject, data)
-            payload = envelope.open(subject)
-        except MalformedMessage:
-            return None
-        if not isinstance(payload, Event):
-            return None
-        self.apply(payload, envelope.occurred_at)
-        return payload, envelope.occurred_at
 
     def __iter__(self) -> Iterator[JobState]:
         return iter(self.by_id.values())

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from services.janitor.adapters.known_jobs import Jobs, KnownJobs
+from services.janitor.adapters.known_jobs_nats import KnownJobs
 from services.janitor.adapters.queues_nats import JobQueues
 from services.janitor.adapters.replays_nats import IntakeReplays
 from services.janitor.adapters.staging_folder_os import StagingFolderOnDisk
 from services.janitor.duties.prune_staged_files import PruneConfig, PruneStagedFiles
 from services.janitor.duties.requeue_stranded_jobs import RequeueConfig, RequeueStrandedJobs
+from services.janitor.duty import Jobs
 from services.janitor.scheduler import Rounds
 from services.janitor.settings import JanitorSettings
 from shared.bus.connection import Bus, connected

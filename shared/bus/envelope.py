@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 from uuid import UUID, uuid4
 
 from pydantic import AwareDatetime, ValidationError
 
 from shared.bus.messages import (
+    Event,
     FetchFile,
     FileStaged,
     Frozen,
@@ -95,6 +96,26 @@ def decode(subject: str, data: bytes) -> Envelope:
         return Envelope.model_validate_json(data)
     except ValidationError as error:
         raise MalformedMessage(subject, _first(error)) from error
+
+
+class TimedEvent(NamedTuple):
+    """An event and when it occurred (UTC)."""
+
+    event: Event
+    occurred_at: datetime
+
+
+def decode_event(subject: str, data: bytes) -> TimedEvent:
+    """Read a message of EVENTS.
+
+    Raises:
+        MalformedMessage: the bytes are not an event that this version knows.
+    """
+    envelope = decode(subject, data)
+    payload = envelope.open(subject)
+    if not isinstance(payload, Event):
+        raise MalformedMessage(subject, f"expected an event, got {envelope.type}")
+    return TimedEvent(payload, envelope.occurred_at)
 
 
 def _first(error: ValidationError) -> str:

@@ -1,4 +1,4 @@
-"""Follow a stream from its first message, forever, whatever happens to the connection."""
+"""Follow a stream from its first message, across lost connections, deleted consumers and a new stream."""
 
 from __future__ import annotations
 
@@ -16,30 +16,63 @@ from nats.js.errors import NotFoundError
 
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
-from shared.errors import BrokerUnavailable
+from shared.bus.envelope import TimedEvent, decode_event
+from shared.errors import BrokerUnavailable, MalformedMessage
 
 _BATCH: Final = 500
 _WAIT_S: Final = 10.0
 _RETRY_S: Final = 0.5
-_BACK: Final = None
-"""Stands in a reader's queue for: the connection was lost and is back, what was asked for will not come."""
+_RECONNECTED: Final = None
+"""Put into a reader's queue after a reconnect: the broker has dropped the pending pull."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Followed:
-    """A message of the stream, or (``data`` None) the news that its end was reached for the first time."""
+    """A message of the stream; ``data`` is None in the one item that marks the end of the backlog."""
 
     sequence: int
     subject: str
     data: bytes | None
 
 
+@dataclass(frozen=True)
+class FollowedEvent:
+    """A position in EVENTS, and the event there."""
+
+    sequence: int
+    content: TimedEvent | None
+    """None for a message that this version cannot read, and for the end of the backlog."""
+    caught_up: bool
+    """Whether all events that existed at the start have been yielded."""
+
+
+async def follow_events(bus: Bus) -> AsyncIterator[FollowedEvent]:
+    """Yield every event of EVENTS, the oldest first, then new ones as they come.
+
+    An item with ``caught_up`` follows as soon as the backlog has been yielded, also when it is empty. When
+    the stream was deleted and created again, its events are yielded from the first.
+    """
+    caught_up = has_logged = False
+    async for message in follow(bus, subjects.EVENTS, subjects.ALL_EVENTS):
+        content = None
+        if message.data is None:
+            caught_up = True
+        else:
+            try:
+                content = decode_event(message.subject, message.data)
+            except MalformedMessage as error:
+                if not has_logged:  # a later version may have published a month of them
+                    log.warning("event_unreadable", sequence=message.sequence, error=str(error))
+                has_logged = True
+        yield FollowedEvent(message.sequence, content, caught_up)
+
+
 async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Followed]:
     """Yield every message of ``stream`` under ``subject``, the oldest first, then new ones as they come.
 
-    When all that was there at the start has been told, one item with ``data`` None is told, once.
+    After the messages that existed at the start, one item with ``data`` None is yielded, once.
     """
     next_sequence, caught_up = 1, False
     while True:
@@ -52,20 +85,19 @@ async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Followed]
                         if pending == 0 and not caught_up:
                             caught_up = True
                             yield Followed(next_sequence - 1, "", None)
-                        # Not more than there is: a pull for more would end, and the end be told, only when
-                        # its time is up.
+                        # Never more than are pending: a larger pull returns only when its time is up.
                         async for message in reader.pull(min(pending, _BATCH) or _BATCH):
                             at = message.metadata
                             yield Followed(at.sequence.stream, message.subject, message.data)
                             next_sequence, pending = at.sequence.stream + 1, at.num_pending
         except (BrokerUnavailable, NotFoundError) as error:
-            _heed_cancellation()
-            log.debug("tail_interrupted", stream=stream, error=str(error))
+            _raise_if_cancelled()
+            log.debug("follower_interrupted", stream=stream, error=str(error))
             await asyncio.sleep(_RETRY_S)
 
 
 async def _start(bus: Bus, stream: str, next_sequence: int) -> int:
-    """Return where to go on; a stream that is shorter than what was read of it is another one."""
+    """Return the sequence to continue at; a stream that ends before what was read is a new one."""
     last = (await bus.js.stream_info(stream)).state.last_seq
     if last < next_sequence - 1:
         log.warning("stream_started_over", stream=stream, last_seq=last)
@@ -74,34 +106,35 @@ async def _start(bus: Bus, stream: str, next_sequence: int) -> int:
 
 
 class _Reader:
-    """Pulls from one consumer by requests of its own.
+    """Pulls from one consumer.
 
-    nats-py's ``fetch`` hides a task that outlives a cancelled caller; here nothing is left running.
+    nats-py's ordered consumer misses the first messages of a stream that was created again, and its ``fetch``
+    waits out its timeout after a reconnect: see docs/adr/0026.
     """
 
     def __init__(self, bus: Bus, stream: str, consumer: str, waiting: int) -> None:
         self.waiting = waiting
-        """How many messages the consumer had when it was made."""
+        """How many messages the consumer had when it was created."""
         self.inbox = bus.client.new_inbox()
         self.arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
         self._bus = bus
         self._stream = stream
         self._consumer = consumer
 
-    async def arrive(self, message: Msg) -> None:
+    async def on_message(self, message: Msg) -> None:
         self.arrived.put_nowait(message)
 
-    def reconnected(self) -> None:
-        self.arrived.put_nowait(_BACK)
+    def on_reconnect(self) -> None:
+        self.arrived.put_nowait(_RECONNECTED)
 
     async def pull(self, batch: int) -> AsyncIterator[Msg]:
         """Yield the next messages, at most ``batch``; none if none came within ``_WAIT_S``.
 
         Raises:
-            BrokerUnavailable: the connection was lost meanwhile.
-            NotFoundError: the consumer is gone.
+            BrokerUnavailable: the connection was lost during the pull.
+            NotFoundError: the consumer does not exist any more.
         """
-        _heed_cancellation()
+        _raise_if_cancelled()
         request = {"batch": batch, "expires": int(_WAIT_S * 1e9)}
         await self._bus.client.publish(
             subjects.next_message(self._stream, self._consumer), json.dumps(request).encode(), self.inbox
@@ -112,20 +145,20 @@ class _Reader:
                     message = await self.arrived.get()
             except TimeoutError:
                 break
-            if message is _BACK:
+            if message is _RECONNECTED:
                 raise BrokerUnavailable(f"follow {self._stream} across a reconnect")
             if (message.headers or {}).get("Status"):
                 break
             yield message
         else:
             return
-        # It answers nothing for ever once it is deleted, and that only this call tells.
+        # The broker does not answer pulls of a deleted consumer; only this call reports it.
         await self._bus.js.consumer_info(self._stream, self._consumer)
 
 
 @asynccontextmanager
 async def _reader(bus: Bus, stream: str, subject: str, start: int) -> AsyncIterator[_Reader]:
-    """Yield the reader of a consumer that begins at a sequence."""
+    """Yield the reader of a new consumer that begins at a sequence."""
     config = ConsumerConfig(
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
         opt_start_seq=start,
@@ -137,18 +170,18 @@ async def _reader(bus: Bus, stream: str, subject: str, start: int) -> AsyncItera
     )
     created = await bus.js.add_consumer(stream, config)
     reader = _Reader(bus, stream, created.name, created.num_pending or 0)
-    subscription = await bus.client.subscribe(reader.inbox, cb=reader.arrive)
-    bus.on_reconnect(reader.reconnected)
+    subscription = await bus.client.subscribe(reader.inbox, cb=reader.on_message)
+    bus.on_reconnect(reader.on_reconnect)
     try:
         yield reader
     finally:
-        bus.remove_reconnect_callback(reader.reconnected)
+        bus.remove_reconnect_callback(reader.on_reconnect)
         with suppress(BrokerUnavailable), translate_errors("stop following"):
             await subscription.unsubscribe()
 
 
-def _heed_cancellation() -> None:
-    """End a cancelled task: before Python 3.12, the ``wait_for`` in a request of nats-py may lose that."""
+def _raise_if_cancelled() -> None:
+    """Raise the cancellation that ``wait_for`` in a request of nats-py may lose before Python 3.12."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -17,9 +17,8 @@ from services.importer.lake.statements import transaction
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger import table
 from services.importer.ledger.rows import caught_up
-from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.bus.follower import follow
+from shared.bus.follower import follow_events
 from shared.errors import Transient
 from shared.job_states import JobState, JobStates
 
@@ -60,13 +59,14 @@ class LedgerKeeper:
         self._news = asyncio.Event()
 
     async def follow(self) -> None:
-        """Take in facts, for ever."""
-        async for told in follow(self._bus, subjects.EVENTS, subjects.ALL_EVENTS):
-            fact = None if told.data is None else self._states.apply_message(told.subject, told.data)
-            if fact is not None:
-                self._changed.add(fact[0].job.job_id)
+        """Apply every event, forever."""
+        async for followed in follow_events(self._bus):
+            if followed.content is not None:
+                event, at = followed.content
+                self._states.apply(event, at)
+                self._changed.add(event.job.job_id)
                 self._news.set()
-            # A month of facts may be there at once: everything else takes its turns between them.
+            # Let other tasks run: the backlog may be a month of events.
             await asyncio.sleep(0)
 
     async def write(self) -> None:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from services.intake.errors import NotReady
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.bus.follower import Followed, follow
+from shared.bus.follower import FollowedEvent, follow_events
 from shared.bus.messages import Event
 from shared.bus.presence import Heartbeat
 from shared.bus.progress import Progress
@@ -94,18 +94,15 @@ class Projection:
         await bus.client.subscribe(subjects.ALL_HEARTBEATS, cb=self._on_heartbeat)
 
     async def follow(self, bus: Bus) -> None:
-        """Take in EVENTS, from the first to those that come, forever."""
-        async for told in follow(bus, subjects.EVENTS, subjects.ALL_EVENTS):
-            self._on_event(told)
+        """Apply every event of EVENTS, the oldest first, forever."""
+        async for followed in follow_events(bus):
+            self._on_event(followed)
 
-    def _on_event(self, told: Followed) -> None:
-        if told.data is None:
-            self.is_rebuilt = True
-            return
-        fact = self._jobs.apply_message(told.subject, told.data)
-        if fact is not None:
-            event, at = fact
-            self._forget_progress_of_finished(event.job.job_id)
+    def _on_event(self, followed: FollowedEvent) -> None:
+        self.is_rebuilt = followed.caught_up
+        if followed.content is not None:
+            event, at = followed.content
+            self.apply(event, at)
             self._watcher.saw(event, at, live=self.is_rebuilt)
         self._sweep_if_due()
 

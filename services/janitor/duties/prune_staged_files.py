@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from services.janitor.adapters.known_jobs import Jobs
-from services.janitor.duty import Counts
+from services.janitor.duty import Counts, Jobs
 from shared.bus import subjects
 from shared.bus.messages import Job
 from shared.bus.streams import STREAMS

@@ -25,8 +25,7 @@ from uuid import UUID
 
 import structlog
 
-from services.janitor.adapters.known_jobs import Jobs
-from services.janitor.duty import Counts
+from services.janitor.duty import Counts, Jobs
 from services.janitor.errors import ReplayRefused
 from shared.bus.subjects import Stage, durable
 from shared.job_states import JobState

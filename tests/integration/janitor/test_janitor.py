@@ -16,7 +16,7 @@ import pytest
 from nats import micro
 from nats.micro.request import Request
 
-from services.janitor.adapters.known_jobs import KnownJobs
+from services.janitor.adapters.known_jobs_nats import KnownJobs
 from services.janitor.adapters.queues_nats import JobQueues
 from services.janitor.adapters.replays_nats import IntakeReplays
 from services.janitor.duties.requeue_stranded_jobs import RequeueStrandedJobs

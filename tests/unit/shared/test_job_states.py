@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bus.envelope import Envelope
 from shared.bus.messages import (
     Event,
     FileStaged,
@@ -23,8 +22,8 @@ from shared.bus.messages import (
     PartitionImported,
 )
 from shared.bus.subjects import Stage
-from shared.job_states import JobState, JobStates, Status, advance
-from tests.support.values import a_fetch, a_job, a_skip
+from shared.job_states import JobState, advance
+from tests.support.values import a_job, a_skip
 
 START = datetime(2025, 11, 14, 21, 0, tzinfo=UTC)
 OLD, NEW = "a" * 64, "b" * 64
@@ -351,12 +350,3 @@ def test_the_time_of_the_last_change_never_goes_back(name: str) -> None:
         state = advance(state, event, at)
         assert last <= state.updated_at <= at
         last = state.updated_at
-
-
-def test_messages_are_taken_in_and_what_cannot_be_read_is_passed_over() -> None:
-    states = JobStates()
-    event = requested(ONE)
-    assert states.apply_message(event.subject, Envelope.seal(event, START).encode()) == (event, START)
-    assert states.apply_message("gex.event.job.x.y", b"not json") is None
-    assert states.apply_message("gex.event.job.x.y", Envelope.seal(a_fetch(ONE), START).encode()) is None
-    assert [(state.job, state.status) for state in states] == [(ONE, Status.PENDING)]

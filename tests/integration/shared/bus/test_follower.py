@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.envelope import decode
-from shared.bus.follower import _WAIT_S, Followed, follow
+from shared.bus.follower import _WAIT_S, Followed, FollowedEvent, follow, follow_events
 from shared.bus.messages import JobStarted
 from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable
@@ -181,3 +181,43 @@ async def test_a_stream_that_was_made_anew_is_told_from_its_first_message(bus: B
         await bus.apply_streams()
         await announce_at_last(bus, 7)
         await eventually(lambda: starts(told)[-1] == 7)
+
+
+async def test_events_are_decoded_and_unreadable_messages_keep_their_place(bus: Bus) -> None:
+    await announce(bus, 1)
+    await bus.js.publish("gex.event.job.new.x", b'{"type": "gex.event.v9.new"}')
+    followed: list[FollowedEvent] = []
+
+    async def read() -> None:
+        async for item in follow_events(bus):
+            followed.append(item)  # noqa: PERF401 (it never ends)
+
+    reading = asyncio.create_task(read())
+    await eventually(lambda: len(followed) == 3)
+    await announce(bus, 2)
+    await eventually(lambda: len(followed) == 4)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    events = [item.content.event if item.content else None for item in followed]
+    assert [event and (event.TYPE, getattr(event, "start", None)) for event in events] == [
+        ("gex.event.v1.started", 1),
+        None,
+        None,
+        ("gex.event.v1.started", 2),
+    ]
+    assert [item.sequence for item in followed] == [1, 2, 2, 3]
+    assert [item.caught_up for item in followed] == [False, False, True, True]
+
+
+async def test_unreadable_events_are_logged_once(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr("shared.bus.follower.log.warning", lambda event, **_: logged.append(event))
+    for number in range(3):
+        await bus.js.publish(f"gex.event.job.new.{number}", b"not json")
+    events = follow_events(bus)
+    assert isinstance(events, AsyncGenerator)
+    async with contextlib.aclosing(events):
+        async for item in events:
+            if item.caught_up:
+                break
+    assert logged == ["event_unreadable"]

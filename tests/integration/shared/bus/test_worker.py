@@ -15,7 +15,7 @@ from shared.bus.consumer import attempts, dead_letters
 from shared.bus.consumer import worker as loop
 from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.worker import Handler, Worker
-from shared.bus.follower import follow
+from shared.bus.follower import follow_events
 from shared.bus.messages import FetchFile, JobFailed, JobRequested
 from shared.bus.streams import EVENTS_KEPT_PER_SUBJECT
 from shared.bus.subjects import Priority, Stage
@@ -157,13 +157,14 @@ async def test_a_job_that_is_put_off_again_and_again_does_not_push_the_facts_of_
         await eventually(lambda: put_off > EVENTS_KEPT_PER_SUBJECT + 2)
     failed = await bus.last_event(JobFailed, a_job().job_id)
     states = JobStates()
-    facts = follow(bus, subjects.EVENTS, subjects.ALL_EVENTS)
-    assert isinstance(facts, AsyncGenerator)
-    async with contextlib.aclosing(facts):
-        async for told in facts:
-            if told.data is None:
+    events = follow_events(bus)
+    assert isinstance(events, AsyncGenerator)
+    async with contextlib.aclosing(events):
+        async for followed in events:
+            if followed.content is not None:
+                states.apply(*followed.content)
+            if followed.caught_up:
                 break
-            states.apply_message(told.subject, told.data)
     (state,) = states
     assert failed is not None
     assert failed.waits == put_off

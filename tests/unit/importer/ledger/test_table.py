@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import itertools
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from services.importer.ledger import table
 from services.importer.ledger.keeper import record
 from services.importer.ledger.rows import LedgerRow, caught_up
-from shared.bus.messages import FileStaged, JobFailed, JobReplayed, JobRequested, JobStarted, NoData
+from shared.bus.messages import Event, FileStaged, JobFailed, JobReplayed, JobRequested, JobStarted, NoData
 from shared.bus.subjects import Stage
-from shared.job_states import Fact, JobStates, Status
+from shared.job_states import JobStates, Status
 from tests.support.importer.lake import LakeOnDisk, records
 from tests.support.values import NOON, a_job, a_skip
 
 SHA = "0" * 64
 JOB = a_job()
 LATER = NOON + timedelta(minutes=1)
-REQUESTED: Fact = (JobRequested(job=JOB, command_seq=1, url_sha256=SHA), NOON)
-STARTED: Fact = (JobStarted(job=JOB, stage=Stage.FETCH, start=2), NOON)
-STAGED: Fact = (FileStaged(job=JOB, staged_path="p", size_bytes=7, sha256=SHA, command_seq=2), NOON)
-NO_DATA: Fact = (NoData(job=JOB, reason="the vendor has none"), NOON)
-FAILED: Fact = (JobFailed(job=JOB, stage=Stage.FETCH, failures=3, final=True, error="gone"), NOON)
+REQUESTED = (JobRequested(job=JOB, command_seq=1, url_sha256=SHA), NOON)
+STARTED = (JobStarted(job=JOB, stage=Stage.FETCH, start=2), NOON)
+STAGED = (FileStaged(job=JOB, staged_path="p", size_bytes=7, sha256=SHA, command_seq=2), NOON)
+NO_DATA = (NoData(job=JOB, reason="the vendor has none"), NOON)
+FAILED = (JobFailed(job=JOB, stage=Stage.FETCH, failures=3, final=True, error="gone"), NOON)
 
 
 class Keeper:
-    """Takes facts in and brings the ledger up to them, as the importer does."""
+    """Applies events and brings the ledger up to them, as the importer does."""
 
     def __init__(self, lake: LakeOnDisk) -> None:
         self._lake = lake
         self._states = JobStates()
 
-    def learn(self, *facts: Fact) -> int:
-        for event, at in facts:
+    def learn(self, *events: tuple[Event, datetime]) -> int:
+        for event, at in events:
             self._states.apply(event, at)
         return record(self._lake.lake, self._states)
 
@@ -84,7 +84,7 @@ def test_a_day_without_data_is_in_the_ledger_as_skipped_with_the_reason(
 
 @pytest.mark.parametrize("order", list(itertools.permutations([REQUESTED, STARTED, STAGED])))
 def test_facts_in_any_order_and_told_twice_give_the_same_row(
-    lake: LakeOnDisk, keeper: Keeper, order: list[Fact]
+    lake: LakeOnDisk, keeper: Keeper, order: list[tuple[Event, datetime]]
 ) -> None:
     for fact in order:
         keeper.learn(fact)

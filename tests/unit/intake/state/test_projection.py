@@ -15,8 +15,8 @@ from services.intake.state.projection import Projection
 from services.intake.state.sources_view import KnownSources
 from services.intake.state.status import BrokerFacts, view_status
 from shared.bus import subjects
-from shared.bus.envelope import Envelope
-from shared.bus.follower import Followed
+from shared.bus.envelope import TimedEvent
+from shared.bus.follower import FollowedEvent
 from shared.bus.messages import Event, FileStaged, JobRequested, JobStarted
 from shared.bus.presence import Heartbeat
 from shared.bus.progress import Progress
@@ -48,8 +48,15 @@ def projection(clock: Clock, metrics: Metrics) -> Projection:
     return Projection(clock, metrics)
 
 
-def told(event: Event, at: datetime = NOON) -> Followed:
-    return Followed(1, event.subject, Envelope.seal(event, at).encode())
+CAUGHT_UP = FollowedEvent(1, None, caught_up=True)
+
+
+def backlog(event: Event, at: datetime = NOON) -> FollowedEvent:
+    return FollowedEvent(1, TimedEvent(event, at), caught_up=False)
+
+
+def live(event: Event, at: datetime = NOON) -> FollowedEvent:
+    return FollowedEvent(1, TimedEvent(event, at), caught_up=True)
 
 
 def requested(**changes: object) -> JobRequested:
@@ -77,23 +84,18 @@ async def hear(projection: Projection, one: Progress | Heartbeat) -> None:
 
 
 def test_jobs_are_refused_until_events_have_been_read_to_their_end(projection: Projection) -> None:
-    projection._on_event(told(requested()))
+    projection._on_event(backlog(requested()))
     with pytest.raises(NotReady, match="not yet read"):
         projection.require_rebuilt()
-    projection._on_event(Followed(1, "", None))
+    projection._on_event(CAUGHT_UP)
     projection.require_rebuilt()
     assert projection.job(a_job().job_id) is not None
-
-
-def test_a_message_of_a_later_version_is_passed_over(projection: Projection) -> None:
-    projection._on_event(Followed(1, "gex.event.job.requested.x", b'{"type": "gex.event.v9.new"}'))
-    assert projection.jobs == ()
 
 
 async def test_progress_is_that_of_the_present_generation_and_stage(projection: Projection) -> None:
     state = None
     await hear(projection, progress())
-    projection._on_event(told(requested()))
+    projection._on_event(backlog(requested()))
     state = projection.job(a_job().job_id)
     assert state is not None
     assert projection.progress(state) is None  # told before the job was known
@@ -119,9 +121,9 @@ async def test_heartbeats_of_the_last_hour_are_kept_by_service_and_instance(
 
 
 def test_jobs_that_events_has_forgotten_are_forgotten_here(projection: Projection, clock: Clock) -> None:
-    projection._on_event(told(requested()))
+    projection._on_event(backlog(requested()))
     clock.now = NOON + timedelta(days=31)
-    projection._on_event(told(requested(ticker="SPX"), clock.now))
+    projection._on_event(backlog(requested(ticker="SPX"), clock.now))
     assert [state.job.ticker for state in projection.jobs] == ["SPX"]
 
 
@@ -138,11 +140,11 @@ def test_only_what_happens_while_intake_runs_is_counted(
     projection: Projection, metrics: Metrics, clock: Clock
 ) -> None:
     before = a_job(ticker="SPX")
-    projection._on_event(told(staged().model_copy(update={"job": before})))
-    projection._on_event(Followed(1, "", None))
-    projection._on_event(told(requested()))
-    projection._on_event(told(JobStarted(job=a_job(), stage=Stage.FETCH, start=1)))
-    projection._on_event(told(staged(), NOON + timedelta(seconds=3)))
+    projection._on_event(backlog(staged().model_copy(update={"job": before})))
+    projection._on_event(CAUGHT_UP)
+    projection._on_event(live(requested()))
+    projection._on_event(live(JobStarted(job=a_job(), stage=Stage.FETCH, start=1)))
+    projection._on_event(live(staged(), NOON + timedelta(seconds=3)))
     queue = {(stage, priority): 0 for stage in Stage for priority in Priority}
     facts = BrokerFacts(queue | {(Stage.IMPORT, Priority.MEDIUM): 2}, dead_letters=1)
     found = values(metrics.expose(projection, facts, clock.now))
@@ -153,7 +155,7 @@ def test_only_what_happens_while_intake_runs_is_counted(
     assert (found["gexlake_dead_letters[]"], found["gexlake_broker_up[]"]) == (1, 1)
 
 
-def test_without_the_broker_the_queue_is_not_told(
+def test_without_the_broker_the_queue_is_not_backlog(
     projection: Projection, metrics: Metrics, clock: Clock
 ) -> None:
     metrics.counted_request("/jobs/{id}", "GET", 404)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from shared.bus import messages, subjects
-from shared.bus.envelope import COMMANDS, PAYLOADS, Envelope, decode
+from shared.bus.envelope import COMMANDS, PAYLOADS, Envelope, decode, decode_event
 from shared.bus.messages import (
     FetchFile,
     FileStaged,
@@ -174,6 +174,17 @@ def test_bytes_that_are_no_envelope_are_malformed(data: bytes) -> None:
 def test_a_type_of_another_version_is_malformed() -> None:
     with pytest.raises(MalformedMessage, match=r"type 'gex\.job\.v2\.fetch' is unknown to this version"):
         read({**golden("gex.job.v1.fetch"), "type": "gex.job.v2.fetch"})
+
+
+def test_an_event_is_decoded_with_the_time_at_which_it_occurred() -> None:
+    event = VALUES["gex.event.v1.started"]
+    assert decode_event(event.subject, sealed(event).encode()) == (event, OCCURRED)
+
+
+@pytest.mark.parametrize("data", [b"not json", sealed(a_fetch()).encode()])
+def test_what_is_no_event_is_malformed(data: bytes) -> None:
+    with pytest.raises(MalformedMessage):
+        decode_event("gex.event.job.x.y", data)
 
 
 def test_the_signed_url_is_plain_on_the_bus_and_hidden_in_python() -> None:
