@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Self
@@ -51,15 +51,19 @@ class Stack:
         folder: where; created when missing.
         env: settings for every service, by their names in the environment. The caller's own settings are
             not passed on.
+        python_path: folders that services import modules from before those of the repository.
     """
 
-    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, env: Mapping[str, str] | None = None, python_path: Sequence[Path] = ()
+    ) -> None:
         self.folder = folder
         self.nats = NatsServer(folder / NATS)
         self.port = free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         """The processes that are meant to run, by service; the second fetcher is ``fetcher-2``."""
         self._env = dict(env or {})
+        self._python_path = tuple(python_path)
         # Ctrl-C strikes the main thread only: a start in this one is not torn between the new process and
         # the note of it in ``processes``.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stack")
@@ -211,7 +215,7 @@ class Stack:
         outside = {name: value for name, value in os.environ.items() if not is_setting(name)}
         return {
             **outside,
-            "PYTHONPATH": str(_ROOT),
+            "PYTHONPATH": os.pathsep.join(map(str, (*self._python_path, _ROOT))),
             "PYTHONUNBUFFERED": "1",
             "GEXLAKE_HOST": "127.0.0.1",
             "GEXLAKE_PORT": str(self.port),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.gexbot.trading_day import bounds_ms
 from simulator.generator import Day
+
+Record = dict[str, Any]
 
 _TIMEOUT_S: Final = 15.0
 _STRIKES: Final = "timestamp, strike, gamma, oi_gamma, priors"
@@ -35,12 +38,17 @@ async def ask_lake(bus: Bus, query: str) -> list[list[Any]]:
 
 
 async def assert_holds_exactly(bus: Bus, day: Day) -> None:
-    """Check that a partition has exactly the rows of its file, and its Parquet file those of the table."""
+    """Check that a partition has exactly the rows of a generated day, in the table and in Parquet."""
+    await assert_holds_records(bus, day, list(day.records()))
+
+
+async def assert_holds_records(bus: Bus, day: Day, records: Sequence[Record]) -> None:
+    """Check that the partition of a day has exactly the rows of ``records``, in the table and in Parquet."""
     of_day = _where(day)
     snapshots = await ask_lake(bus, f"SELECT {_SNAPSHOTS} FROM gex_snapshots {of_day} ORDER BY timestamp")
-    assert [_read(row) for row in snapshots] == _snapshots_of(day), day.file_name
+    assert [_read(row) for row in snapshots] == _snapshots_of(records), day.file_name
     strikes = await ask_lake(bus, f"SELECT {_STRIKES} FROM gex_strikes {of_day} ORDER BY timestamp, strike")
-    assert [_read(row) for row in strikes] == _strikes_of(day), day.file_name
+    assert [_read(row) for row in strikes] == _strikes_of(records), day.file_name
     await assert_parquet_equals_table(bus, of_day)
 
 
@@ -67,13 +75,11 @@ def _read(row: list[Any]) -> list[Any]:
     return [*row[:-1], json.loads(row[-1])]
 
 
-def _snapshots_of(day: Day) -> list[list[Any]]:
-    return [[1000 * record["timestamp"], *(record[name] for name in _FIELDS[1:])] for record in day.records()]
+def _snapshots_of(records: Iterable[Record]) -> list[list[Any]]:
+    return [[1000 * record["timestamp"], *(record[name] for name in _FIELDS[1:])] for record in records]
 
 
-def _strikes_of(day: Day) -> list[list[Any]]:
+def _strikes_of(records: Iterable[Record]) -> list[list[Any]]:
     return [
-        [1000 * record["timestamp"], *strike]
-        for record in day.records()
-        for strike in sorted(record["strikes"])
+        [1000 * record["timestamp"], *strike] for record in records for strike in sorted(record["strikes"])
     ]
