@@ -1,0 +1,414 @@
+CREATE TABLE gex_history_queue(id VARCHAR NOT NULL, url VARCHAR NOT NULL, base_url VARCHAR NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, trading_day DATE, status VARCHAR NOT NULL, attempts INTEGER NOT NULL, last_error VARCHAR, checksum VARCHAR, bytes BIGINT, records_processed BIGINT, strike_rows BIGINT, parquet_path VARCHAR, parquet_checksum VARCHAR, parquet_bytes BIGINT, replaced_checksum VARCHAR, replaced_records BIGINT, replaced_strike_rows BIGINT, reason VARCHAR, correction_of VARCHAR, generation INTEGER NOT NULL, requested_at TIMESTAMP WITH TIME ZONE NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL); -- The ledger: one row a job, which is one source file; told by EVENTS
+CREATE TABLE gex_snapshots("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE, zero_gamma DOUBLE, net_gex DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, max_priors VARCHAR, call_wall_candidate1_pct DOUBLE, call_wall_candidate2_pct DOUBLE, put_wall_candidate1_pct DOUBLE, put_wall_candidate2_pct DOUBLE, "source" VARCHAR NOT NULL, job_id VARCHAR); -- One row a second of a ticker and endpoint: what the vendor's record says beside its strikes
+CREATE TABLE gex_strikes("timestamp" BIGINT USING COMPRESSION RLE NOT NULL, ticker VARCHAR USING COMPRESSION DICT_FSST NOT NULL, endpoint VARCHAR USING COMPRESSION DICT_FSST NOT NULL, strike DOUBLE USING COMPRESSION ALP NOT NULL, gamma DOUBLE USING COMPRESSION ALP, oi_gamma DOUBLE USING COMPRESSION ALP, priors VARCHAR USING COMPRESSION ZSTD); -- One row a strike of a snapshot, in the order of the file; the Parquet files have the same rows
+CREATE TABLE market_agg_state(received_at TIMESTAMP WITH TIME ZONE NOT NULL, date DATE, call_premium DOUBLE, put_premium DOUBLE, call_volume BIGINT, put_volume BIGINT, put_call_ratio DOUBLE, call_premium_otm_only DOUBLE, put_premium_otm_only DOUBLE, delta DOUBLE, gamma DOUBLE, theta DOUBLE, vega DOUBLE); -- One row a state of the whole options market that a webhook told of
+CREATE TABLE option_trades_events(received_at TIMESTAMP WITH TIME ZONE NOT NULL, topic VARCHAR, topic_symbol VARCHAR, ticker VARCHAR, option_chain_id VARCHAR, "type" VARCHAR, strike DOUBLE, expiry DATE, dte INTEGER, price DOUBLE, size BIGINT, premium DOUBLE, volume BIGINT, open_interest BIGINT, underlying_price DOUBLE, implied_volatility DOUBLE, delta DOUBLE, gamma DOUBLE, theta DOUBLE, vega DOUBLE, rho DOUBLE, tags VARCHAR, executed_at TIMESTAMP WITH TIME ZONE, trade_id VARCHAR, is_index_option BOOLEAN, raw VARCHAR); -- One row an option trade that a webhook told of
+CREATE TABLE orderflow("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE NOT NULL, z_mlgamma DOUBLE, z_msgamma DOUBLE, o_mlgamma DOUBLE, o_msgamma DOUBLE, zero_mcall DOUBLE, zero_mput DOUBLE, one_mcall DOUBLE, one_mput DOUBLE, zcvr DOUBLE, ocvr DOUBLE, zgr DOUBLE, ogr DOUBLE, zvanna DOUBLE, ovanna DOUBLE, zcharm DOUBLE, ocharm DOUBLE, agg_dex DOUBLE, one_agg_dex DOUBLE, agg_call_dex DOUBLE, one_agg_call_dex DOUBLE, agg_put_dex DOUBLE, one_agg_put_dex DOUBLE, net_dex DOUBLE, one_net_dex DOUBLE, net_call_dex DOUBLE, one_net_call_dex DOUBLE, net_put_dex DOUBLE, one_net_put_dex DOUBLE, dexoflow DOUBLE, gexoflow DOUBLE, cvroflow DOUBLE, one_dexoflow DOUBLE, one_gexoflow DOUBLE, one_cvroflow DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, zero_gamma DOUBLE, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, "source" VARCHAR NOT NULL, job_id VARCHAR); -- The orderflow package: one row a second of a ticker; the Parquet files have the same figures
+CREATE TABLE partitions(ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, trading_day DATE NOT NULL, job_id VARCHAR NOT NULL, generation INTEGER NOT NULL, checksum VARCHAR NOT NULL, replaced_checksum VARCHAR, source_bytes BIGINT NOT NULL, snapshots BIGINT NOT NULL, strike_rows BIGINT NOT NULL, first_timestamp BIGINT NOT NULL, last_timestamp BIGINT NOT NULL, parquet_path VARCHAR NOT NULL, parquet_bytes BIGINT NOT NULL, parquet_checksum VARCHAR NOT NULL, published BOOLEAN NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL, duplicates BIGINT DEFAULT(0), strays BIGINT DEFAULT(0), unknown_records BIGINT DEFAULT(0), unknown_fields VARCHAR); -- One row a ticker, endpoint and trading day: what the lake holds of it, and from which file
+CREATE TABLE schema_migrations("name" VARCHAR NOT NULL, applied_at TIMESTAMP WITH TIME ZONE); -- The migrations that this file has seen
+CREATE TABLE state_contracts("timestamp" BIGINT USING COMPRESSION RLE NOT NULL, ticker VARCHAR USING COMPRESSION DICT_FSST NOT NULL, endpoint VARCHAR USING COMPRESSION DICT_FSST NOT NULL, strike DOUBLE USING COMPRESSION ALP NOT NULL, call_ivol DOUBLE USING COMPRESSION ALP, put_ivol DOUBLE USING COMPRESSION ALP, greek DOUBLE USING COMPRESSION ALP, priors VARCHAR USING COMPRESSION ZSTD, put_cvolume DOUBLE, put_cvolume_priors VARCHAR); -- Greeks of the state package: one row a strike of a record; the Parquet files have the same rows
+CREATE TABLE state_greeks("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE NOT NULL, min_dte INTEGER, sec_min_dte INTEGER, major_positive DOUBLE, major_negative DOUBLE, major_long_gamma DOUBLE, major_short_gamma DOUBLE, "source" VARCHAR NOT NULL, job_id VARCHAR); -- Greeks of the state package: one row a second of a ticker and endpoint, without its strikes
+CREATE TABLE state_snapshots("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE NOT NULL, zero_gamma DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, call_wall_candidate1_pct DOUBLE, call_wall_candidate2_pct DOUBLE, put_wall_candidate1_pct DOUBLE, put_wall_candidate2_pct DOUBLE, max_priors VARCHAR, "source" VARCHAR NOT NULL, job_id VARCHAR); -- GEX of the state package: one row a second of a ticker and endpoint, without its strikes
+CREATE TABLE state_strikes("timestamp" BIGINT USING COMPRESSION RLE NOT NULL, ticker VARCHAR USING COMPRESSION DICT_FSST NOT NULL, endpoint VARCHAR USING COMPRESSION DICT_FSST NOT NULL, strike DOUBLE USING COMPRESSION ALP NOT NULL, gamma DOUBLE USING COMPRESSION ALP, oi_gamma DOUBLE USING COMPRESSION ALP, priors VARCHAR USING COMPRESSION ZSTD); -- GEX of the state package: one row a strike of a snapshot; the Parquet files have the same rows
+CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH TIME ZONE NOT NULL, topic VARCHAR, "event" VARCHAR, payload_json VARCHAR NOT NULL, source_ip VARCHAR, user_agent VARCHAR); -- Every webhook as it came
+-- gex_history | trading_day | DATE | true | no default | Date in New York; from the path
+-- gex_history | timestamp | BIGINT | true | no default | UTC epoch milliseconds: that of its snapshot
+-- gex_history | ticker | VARCHAR | true | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
+-- gex_history | endpoint | VARCHAR | true | no default | The vendor's GEX category, by the expirations counted: gex_zero, gex_one or gex_full
+-- gex_history | strike | DOUBLE | true | no default | Strike price, in points; from the vendor
+-- gex_history | gamma | DOUBLE | true | no default | GEX by volume, in the vendor's unit; from the vendor
+-- gex_history | oi_gamma | DOUBLE | true | no default | GEX by open interest, in the vendor's unit; from the vendor
+-- gex_history | priors | VARCHAR | true | no default | JSON text: gamma 1, 5, 10, 15 and 30 minutes ago; the array may be shorter, empty or NULL; from the vendor
+-- gex_history_queue | id | VARCHAR | false | no default | The job's id: a UUIDv5 of ticker, endpoint and base_url
+-- gex_history_queue | url | VARCHAR | false | no default | Where the file comes from, its signed query taken out
+-- gex_history_queue | base_url | VARCHAR | false | no default | The URL without its query: part of what the job is
+-- gex_history_queue | ticker | VARCHAR | false | no default | As in gex_snapshots
+-- gex_history_queue | endpoint | VARCHAR | false | no default | As in gex_snapshots
+-- gex_history_queue | trading_day | DATE | true | no default | Date in New York; NULL until it is known
+-- gex_history_queue | status | VARCHAR | false | no default | pending, started, staged, committed, completed, skipped or failed
+-- gex_history_queue | attempts | INTEGER | false | no default | How often the stage that it is in was taken up
+-- gex_history_queue | last_error | VARCHAR | true | no default | What the last attempt failed of, at most 1024 characters
+-- gex_history_queue | checksum | VARCHAR | true | no default | sha256 of the staged file, hexadecimal
+-- gex_history_queue | bytes | BIGINT | true | no default | Size of the staged file, bytes
+-- gex_history_queue | records_processed | BIGINT | true | no default | Snapshots that the partition got from the file
+-- gex_history_queue | strike_rows | BIGINT | true | no default | Strike rows that the partition got from the file
+-- gex_history_queue | parquet_path | VARCHAR | true | no default | The Parquet file, below parquet/gexbot/
+-- gex_history_queue | parquet_checksum | VARCHAR | true | no default | sha256 of the Parquet file, hexadecimal
+-- gex_history_queue | parquet_bytes | BIGINT | true | no default | Size of the Parquet file, bytes
+-- gex_history_queue | replaced_checksum | VARCHAR | true | no default | sha256 of the file whose rows were replaced
+-- gex_history_queue | replaced_records | BIGINT | true | no default | Snapshots that were replaced
+-- gex_history_queue | replaced_strike_rows | BIGINT | true | no default | Strike rows that were replaced
+-- gex_history_queue | reason | VARCHAR | true | no default | Why a worse file was forced upon the partition; of a job that is skipped without a checksum, who said that there is no data for the day
+-- gex_history_queue | correction_of | VARCHAR | true | no default | The job whose rows a forced job replaced
+-- gex_history_queue | generation | INTEGER | false | no default | Which request for this job, counted from 1
+-- gex_history_queue | requested_at | TIMESTAMP WITH TIME ZONE | false | no default | When this generation was asked for
+-- gex_history_queue | created_at | TIMESTAMP WITH TIME ZONE | false | no default | When the job was first heard of
+-- gex_history_queue | updated_at | TIMESTAMP WITH TIME ZONE | false | no default | When the row last changed
+-- gex_profiles | timestamp | BIGINT | true | no default | UTC epoch milliseconds
+-- gex_profiles | ticker | VARCHAR | true | no default | As in gex_snapshots
+-- gex_profiles | endpoint | VARCHAR | true | no default | As in gex_snapshots
+-- gex_profiles | spot_price | DOUBLE | true | no default | As in gex_snapshots: points
+-- gex_profiles | zero_gamma | DOUBLE | true | no default | As in gex_snapshots: points
+-- gex_profiles | strike | DOUBLE | true | no default | As in gex_strikes: points
+-- gex_profiles | gamma | DOUBLE | true | no default | As in gex_strikes: GEX by volume
+-- gex_profiles | oi_gamma | DOUBLE | true | no default | As in gex_strikes: GEX by open interest
+-- gex_profiles | priors | VARCHAR | true | no default | As in gex_strikes: JSON text
+-- gex_snapshots | timestamp | BIGINT | false | no default | UTC epoch milliseconds; the vendor's timestamp has seconds
+-- gex_snapshots | ticker | VARCHAR | false | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
+-- gex_snapshots | endpoint | VARCHAR | false | no default | The vendor's GEX category, by the expirations counted: gex_zero, gex_one or gex_full
+-- gex_snapshots | spot_price | DOUBLE | true | no default | Price of the underlying, in points; the vendor's spot
+-- gex_snapshots | zero_gamma | DOUBLE | true | no default | Level at which GEX by volume changes its sign, in points; from the vendor
+-- gex_snapshots | net_gex | DOUBLE | true | no default | GEX over all strikes, in the vendor's unit; live payloads only: NULL in history
+-- gex_snapshots | min_dte | INTEGER | true | no default | Days to the nearest expiration; from the vendor
+-- gex_snapshots | sec_min_dte | INTEGER | true | no default | Days to the second nearest expiration; from the vendor
+-- gex_snapshots | major_pos_vol | DOUBLE | true | no default | Strike with the most positive GEX by volume, in points; from the vendor
+-- gex_snapshots | major_pos_oi | DOUBLE | true | no default | Strike with the most positive GEX by open interest, in points; from the vendor
+-- gex_snapshots | major_neg_vol | DOUBLE | true | no default | Strike with the most negative GEX by volume, in points; from the vendor
+-- gex_snapshots | major_neg_oi | DOUBLE | true | no default | Strike with the most negative GEX by open interest, in points; from the vendor
+-- gex_snapshots | sum_gex_vol | DOUBLE | true | no default | GEX by volume over all strikes, in the vendor's unit; from the vendor
+-- gex_snapshots | sum_gex_oi | DOUBLE | true | no default | GEX by open interest over all strikes, in the vendor's unit; from the vendor
+-- gex_snapshots | delta_risk_reversal | DOUBLE | true | no default | Skew between calls and puts of the same delta, in the vendor's unit; from the vendor
+-- gex_snapshots | max_priors | VARCHAR | true | no default | JSON text: [strike, change] pairs, the largest now and over 1, 5, 10, 15 and 30 minutes; from the vendor
+-- gex_snapshots | call_wall_candidate1_pct | DOUBLE | true | no default | First candidate of the call wall, in percent; from the vendor, in some records only
+-- gex_snapshots | call_wall_candidate2_pct | DOUBLE | true | no default | Second candidate of the call wall, in percent; from the vendor, in some records only
+-- gex_snapshots | put_wall_candidate1_pct | DOUBLE | true | no default | First candidate of the put wall, in percent; from the vendor, in some records only
+-- gex_snapshots | put_wall_candidate2_pct | DOUBLE | true | no default | Second candidate of the put wall, in percent; from the vendor, in some records only
+-- gex_snapshots | source | VARCHAR | false | no default | history: from a day's file; live: from the feed
+-- gex_snapshots | job_id | VARCHAR | true | no default | The job that brought the row in; NULL for live rows
+-- gex_strikes | timestamp | BIGINT | false | no default | UTC epoch milliseconds: that of its snapshot
+-- gex_strikes | ticker | VARCHAR | false | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
+-- gex_strikes | endpoint | VARCHAR | false | no default | The vendor's GEX category, by the expirations counted: gex_zero, gex_one or gex_full
+-- gex_strikes | strike | DOUBLE | false | no default | Strike price, in points; from the vendor
+-- gex_strikes | gamma | DOUBLE | true | no default | GEX by volume, in the vendor's unit; from the vendor
+-- gex_strikes | oi_gamma | DOUBLE | true | no default | GEX by open interest, in the vendor's unit; from the vendor
+-- gex_strikes | priors | VARCHAR | true | no default | JSON text: gamma 1, 5, 10, 15 and 30 minutes ago; the array may be shorter, empty or NULL; from the vendor
+-- import_jobs | id | VARCHAR | true | no default | As in gex_history_queue
+-- import_jobs | url | VARCHAR | true | no default | As in gex_history_queue
+-- import_jobs | checksum | VARCHAR | true | no default | As in gex_history_queue: sha256 of the staged file
+-- import_jobs | ticker | VARCHAR | true | no default | As in gex_history_queue
+-- import_jobs | status | VARCHAR | true | no default | As in gex_history_queue
+-- import_jobs | records_processed | BIGINT | true | no default | As in gex_history_queue: snapshots
+-- import_jobs | last_error | VARCHAR | true | no default | As in gex_history_queue
+-- import_jobs | created_at | TIMESTAMP WITH TIME ZONE | true | no default | As in gex_history_queue
+-- import_jobs | updated_at | TIMESTAMP WITH TIME ZONE | true | no default | As in gex_history_queue
+-- market_agg_state | received_at | TIMESTAMP WITH TIME ZONE | false | no default | When the webhook arrived
+-- market_agg_state | date | DATE | true | no default | The trading day that it is about; from the sender
+-- market_agg_state | call_premium | DOUBLE | true | no default | Dollars paid for calls that day; from the sender
+-- market_agg_state | put_premium | DOUBLE | true | no default | Dollars paid for puts that day; from the sender
+-- market_agg_state | call_volume | BIGINT | true | no default | Calls traded that day, contracts; from the sender
+-- market_agg_state | put_volume | BIGINT | true | no default | Puts traded that day, contracts; from the sender
+-- market_agg_state | put_call_ratio | DOUBLE | true | no default | Puts traded by calls traded; from the sender
+-- market_agg_state | call_premium_otm_only | DOUBLE | true | no default | Dollars paid for calls out of the money; from the sender, not always there
+-- market_agg_state | put_premium_otm_only | DOUBLE | true | no default | Dollars paid for puts out of the money; from the sender, not always there
+-- market_agg_state | delta | DOUBLE | true | no default | Delta of that day's trades; from the sender, not always there
+-- market_agg_state | gamma | DOUBLE | true | no default | Gamma of that day's trades; from the sender, not always there
+-- market_agg_state | theta | DOUBLE | true | no default | Theta of that day's trades; from the sender, not always there
+-- market_agg_state | vega | DOUBLE | true | no default | Vega of that day's trades; from the sender, not always there
+-- option_trades_events | received_at | TIMESTAMP WITH TIME ZONE | false | no default | When the webhook arrived
+-- option_trades_events | topic | VARCHAR | true | no default | Topic of the webhook, without suffix
+-- option_trades_events | topic_symbol | VARCHAR | true | no default | Suffix of the topic: the symbol subscribed to
+-- option_trades_events | ticker | VARCHAR | true | no default | Root of option_chain_id, or the sender's ticker
+-- option_trades_events | option_chain_id | VARCHAR | true | no default | OCC symbol: root, YYMMDD, C or P, strike times 1000 in eight digits
+-- option_trades_events | type | VARCHAR | true | no default | call or put; from option_chain_id
+-- option_trades_events | strike | DOUBLE | true | no default | Strike price; from option_chain_id
+-- option_trades_events | expiry | DATE | true | no default | Date of expiration; from option_chain_id
+-- option_trades_events | dte | INTEGER | true | no default | Days to the expiration
+-- option_trades_events | price | DOUBLE | true | no default | Price of one contract, dollars a share; from the sender
+-- option_trades_events | size | BIGINT | true | no default | Contracts traded; from the sender
+-- option_trades_events | premium | DOUBLE | true | no default | Dollars paid for all contracts; from the sender
+-- option_trades_events | volume | BIGINT | true | no default | Contracts traded that day so far; from the sender
+-- option_trades_events | open_interest | BIGINT | true | no default | Contracts open; from the sender
+-- option_trades_events | underlying_price | DOUBLE | true | no default | Price of the underlying; from the sender
+-- option_trades_events | implied_volatility | DOUBLE | true | no default | Yearly, as a share: 0.25 is 25 percent; from the sender
+-- option_trades_events | delta | DOUBLE | true | no default | Delta of the contract; from the sender
+-- option_trades_events | gamma | DOUBLE | true | no default | Gamma of the contract; from the sender
+-- option_trades_events | theta | DOUBLE | true | no default | Theta of the contract; from the sender
+-- option_trades_events | vega | DOUBLE | true | no default | Vega of the contract; from the sender
+-- option_trades_events | rho | DOUBLE | true | no default | Rho of the contract; from the sender
+-- option_trades_events | tags | VARCHAR | true | no default | JSON text: the sender's tags
+-- option_trades_events | executed_at | TIMESTAMP WITH TIME ZONE | true | no default | When the trade was made; from the sender
+-- option_trades_events | trade_id | VARCHAR | true | no default | The sender's id of the trade
+-- option_trades_events | is_index_option | BOOLEAN | true | no default | Whether the underlying is an index
+-- option_trades_events | raw | VARCHAR | true | no default | JSON text: the trade as it came
+-- orderflow | timestamp | BIGINT | false | no default | UTC epoch milliseconds
+-- orderflow | ticker | VARCHAR | false | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
+-- orderflow | endpoint | VARCHAR | false | no default | orderflow: the package has one category
+-- orderflow | spot_price | DOUBLE | false | no default | Price of the underlying, in points; the vendor's spot
+-- orderflow | z_mlgamma | DOUBLE | true | no default | Level of major long gamma, nearest expiration; from the vendor
+-- orderflow | z_msgamma | DOUBLE | true | no default | Level of major short gamma, nearest expiration; from the vendor
+-- orderflow | o_mlgamma | DOUBLE | true | no default | Level of major long gamma, second nearest expiration; from the vendor
+-- orderflow | o_msgamma | DOUBLE | true | no default | Level of major short gamma, second nearest expiration; from the vendor
+-- orderflow | zero_mcall | DOUBLE | true | no default | Level of major call gamma, nearest expiration; from the vendor
+-- orderflow | zero_mput | DOUBLE | true | no default | Level of major put gamma, nearest expiration; from the vendor
+-- orderflow | one_mcall | DOUBLE | true | no default | Level of major call gamma, second nearest expiration; from the vendor
+-- orderflow | one_mput | DOUBLE | true | no default | Level of major put gamma, second nearest expiration; from the vendor
+-- orderflow | zcvr | DOUBLE | true | no default | Convexity ratio, nearest expiration; from the vendor
+-- orderflow | ocvr | DOUBLE | true | no default | Convexity ratio, second nearest expiration; from the vendor
+-- orderflow | zgr | DOUBLE | true | no default | GEX ratio, nearest expiration; from the vendor
+-- orderflow | ogr | DOUBLE | true | no default | GEX ratio, second nearest expiration; from the vendor
+-- orderflow | zvanna | DOUBLE | true | no default | Net vanna, nearest expiration; from the vendor
+-- orderflow | ovanna | DOUBLE | true | no default | Net vanna, second nearest expiration; from the vendor
+-- orderflow | zcharm | DOUBLE | true | no default | Net charm, nearest expiration; from the vendor
+-- orderflow | ocharm | DOUBLE | true | no default | Net charm, second nearest expiration; from the vendor
+-- orderflow | agg_dex | DOUBLE | true | no default | Aggregate delta exposure, nearest expiration; from the vendor
+-- orderflow | one_agg_dex | DOUBLE | true | no default | Aggregate delta exposure, second nearest expiration; from the vendor
+-- orderflow | agg_call_dex | DOUBLE | true | no default | Aggregate delta exposure of calls, nearest expiration; from the vendor
+-- orderflow | one_agg_call_dex | DOUBLE | true | no default | Aggregate delta exposure of calls, second nearest expiration; from the vendor
+-- orderflow | agg_put_dex | DOUBLE | true | no default | Aggregate delta exposure of puts, nearest expiration; from the vendor
+-- orderflow | one_agg_put_dex | DOUBLE | true | no default | Aggregate delta exposure of puts, second nearest expiration; from the vendor
+-- orderflow | net_dex | DOUBLE | true | no default | Net delta exposure, nearest expiration; from the vendor
+-- orderflow | one_net_dex | DOUBLE | true | no default | Net delta exposure, second nearest expiration; from the vendor
+-- orderflow | net_call_dex | DOUBLE | true | no default | Net delta exposure of calls, nearest expiration; from the vendor
+-- orderflow | one_net_call_dex | DOUBLE | true | no default | Net delta exposure of calls, second nearest expiration; from the vendor
+-- orderflow | net_put_dex | DOUBLE | true | no default | Net delta exposure of puts, nearest expiration; from the vendor
+-- orderflow | one_net_put_dex | DOUBLE | true | no default | Net delta exposure of puts, second nearest expiration; from the vendor
+-- orderflow | dexoflow | DOUBLE | true | no default | Order flow of delta exposure, nearest expiration; from the vendor
+-- orderflow | gexoflow | DOUBLE | true | no default | Order flow of GEX, nearest expiration; from the vendor
+-- orderflow | cvroflow | DOUBLE | true | no default | Order flow of convexity, nearest expiration; from the vendor
+-- orderflow | one_dexoflow | DOUBLE | true | no default | Order flow of delta exposure, second nearest expiration; from the vendor
+-- orderflow | one_gexoflow | DOUBLE | true | no default | Order flow of GEX, second nearest expiration; from the vendor
+-- orderflow | one_cvroflow | DOUBLE | true | no default | Order flow of convexity, second nearest expiration; from the vendor
+-- orderflow | min_dte | INTEGER | true | no default | Days to the nearest expiration; from the vendor
+-- orderflow | sec_min_dte | INTEGER | true | no default | Days to the second nearest expiration; from the vendor
+-- orderflow | zero_gamma | DOUBLE | true | no default | Level at which GEX by volume changes its sign, in points; from the vendor
+-- orderflow | major_pos_vol | DOUBLE | true | no default | Strike with the most positive GEX by volume, in points; from the vendor
+-- orderflow | major_pos_oi | DOUBLE | true | no default | Strike with the most positive GEX by open interest, in points; from the vendor
+-- orderflow | major_neg_vol | DOUBLE | true | no default | Strike with the most negative GEX by volume, in points; from the vendor
+-- orderflow | major_neg_oi | DOUBLE | true | no default | Strike with the most negative GEX by open interest, in points; from the vendor
+-- orderflow | sum_gex_vol | DOUBLE | true | no default | GEX by volume over all strikes, in the vendor's unit; from the vendor
+-- orderflow | sum_gex_oi | DOUBLE | true | no default | GEX by open interest over all strikes, in the vendor's unit; from the vendor
+-- orderflow | delta_risk_reversal | DOUBLE | true | no default | Skew between calls and puts of the same delta, in the vendor's unit; from the vendor
+-- orderflow | source | VARCHAR | false | no default | history: from a day's file
+-- orderflow | job_id | VARCHAR | true | no default | The job that brought the row in
+-- orderflow_history | trading_day | DATE | true | no default | Date in New York; from the path
+-- orderflow_history | timestamp | BIGINT | true | no default | UTC epoch milliseconds
+-- orderflow_history | ticker | VARCHAR | true | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
+-- orderflow_history | endpoint | VARCHAR | true | no default | orderflow: the package has one category
+-- orderflow_history | spot_price | DOUBLE | true | no default | Price of the underlying, in points; the vendor's spot
+-- orderflow_history | z_mlgamma | DOUBLE | true | no default | Level of major long gamma, nearest expiration; from the vendor
+-- orderflow_history | z_msgamma | DOUBLE | true | no default | Level of major short gamma, nearest expiration; from the vendor
+-- orderflow_history | o_mlgamma | DOUBLE | true | no default | Level of major long gamma, second nearest expiration; from the vendor
+-- orderflow_history | o_msgamma | DOUBLE | true | no default | Level of major short gamma, second nearest expiration; from the vendor
+-- orderflow_history | zero_mcall | DOUBLE | true | no default | Level of major call gamma, nearest expiration; from the vendor
+-- orderflow_history | zero_mput | DOUBLE | true | no default | Level of major put gamma, nearest expiration; from the vendor
+-- orderflow_history | one_mcall | DOUBLE | true | no default | Level of major call gamma, second nearest expiration; from the vendor
+-- orderflow_history | one_mput | DOUBLE | true | no default | Level of major put gamma, second nearest expiration; from the vendor
+-- orderflow_history | zcvr | DOUBLE | true | no default | Convexity ratio, nearest expiration; from the vendor
+-- orderflow_history | ocvr | DOUBLE | true | no default | Convexity ratio, second nearest expiration; from the vendor
+-- orderflow_history | zgr | DOUBLE | true | no default | GEX ratio, nearest expiration; from the vendor
+-- orderflow_history | ogr | DOUBLE | true | no default | GEX ratio, second nearest expiration; from the vendor
+-- orderflow_history | zvanna | DOUBLE | true | no default | Net vanna, nearest expiration; from the vendor
+-- orderflow_history | ovanna | DOUBLE | true | no default | Net vanna, second nearest expiration; from the vendor
+-- orderflow_history | zcharm | DOUBLE | true | no default | Net charm, nearest expiration; from the vendor
+-- orderflow_history | ocharm | DOUBLE | true | no default | Net charm, second nearest expiration; from the vendor
+-- orderflow_history | agg_dex | DOUBLE | true | no default | Aggregate delta exposure, nearest expiration; from the vendor
+-- orderflow_history | one_agg_dex | DOUBLE | true | no default | Aggregate delta exposure, second nearest expiration; from the vendor
+-- orderflow_history | agg_call_dex | DOUBLE | true | no default | Aggregate delta exposure of calls, nearest expiration; from the vendor
+-- orderflow_history | one_agg_call_dex | DOUBLE | true | no default | Aggregate delta exposure of calls, second nearest expiration; from the vendor
+-- orderflow_history | agg_put_dex | DOUBLE | true | no default | Aggregate delta exposure of puts, nearest expiration; from the vendor
+-- orderflow_history | one_agg_put_dex | DOUBLE | true | no default | Aggregate delta exposure of puts, second nearest expiration; from the vendor
+-- orderflow_history | net_dex | DOUBLE | true | no default | Net delta exposure, nearest expiration; from the vendor
+-- orderflow_history | one_net_dex | DOUBLE | true | no default | Net delta exposure, second nearest expiration; from the vendor
+-- orderflow_history | net_call_dex | DOUBLE | true | no default | Net delta exposure of calls, nearest expiration; from the vendor
+-- orderflow_history | one_net_call_dex | DOUBLE | true | no default | Net delta exposure of calls, second nearest expiration; from the vendor
+-- orderflow_history | net_put_dex | DOUBLE | true | no default | Net delta exposure of puts, nearest expiration; from the vendor
+-- orderflow_history | one_net_put_dex | DOUBLE | true | no default | Net delta exposure of puts, second nearest expiration; from the vendor
+-- orderflow_history | dexoflow | DOUBLE | true | no default | Order flow of delta exposure, nearest expiration; from the vendor
+-- orderflow_history | gexoflow | DOUBLE | true | no default | Order flow of GEX, nearest expiration; from the vendor
+-- orderflow_history | cvroflow | DOUBLE | true | no default | Order flow of convexity, nearest expiration; from the vendor
+-- orderflow_history | one_dexoflow | DOUBLE | true | no default | Order flow of delta exposure, second nearest expiration; from the vendor
+-- orderflow_history | one_gexoflow | DOUBLE | true | no default | Order flow of GEX, second nearest expiration; from the vendor
+-- orderflow_history | one_cvroflow | DOUBLE | true | no default | Order flow of convexity, second nearest expiration; from the vendor
+-- orderflow_history | min_dte | INTEGER | true | no default | Days to the nearest expiration; from the vendor
+-- orderflow_history | sec_min_dte | INTEGER | true | no default | Days to the second nearest expiration; from the vendor
+-- orderflow_history | zero_gamma | DOUBLE | true | no default | Level at which GEX by volume changes its sign, in points; from the vendor
+-- orderflow_history | major_pos_vol | DOUBLE | true | no default | Strike with the most positive GEX by volume, in points; from the vendor
+-- orderflow_history | major_pos_oi | DOUBLE | true | no default | Strike with the most positive GEX by open interest, in points; from the vendor
+-- orderflow_history | major_neg_vol | DOUBLE | true | no default | Strike with the most negative GEX by volume, in points; from the vendor
+-- orderflow_history | major_neg_oi | DOUBLE | true | no default | Strike with the most negative GEX by open interest, in points; from the vendor
+-- orderflow_history | sum_gex_vol | DOUBLE | true | no default | GEX by volume over all strikes, in the vendor's unit; from the vendor
+-- orderflow_history | sum_gex_oi | DOUBLE | true | no default | GEX by open interest over all strikes, in the vendor's unit; from the vendor
+-- orderflow_history | delta_risk_reversal | DOUBLE | true | no default | Skew between calls and puts of the same delta, in the vendor's unit; from the vendor
+-- parquet_gex_strikes | timestamp | BIGINT | true | no default | UTC epoch milliseconds: that of its snapshot
+-- parquet_gex_strikes | ticker | VARCHAR | true | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
+-- parquet_gex_strikes | endpoint | VARCHAR | true | no default | The vendor's GEX category, by the expirations counted: gex_zero, gex_one or gex_full
+-- parquet_gex_strikes | strike | DOUBLE | true | no default | Strike price, in points; from the vendor
+-- parquet_gex_strikes | gamma | DOUBLE | true | no default | GEX by volume, in the vendor's unit; from the vendor
+-- parquet_gex_strikes | oi_gamma | DOUBLE | true | no default | GEX by open interest, in the vendor's unit; from the vendor
+-- parquet_gex_strikes | priors | VARCHAR | true | no default | JSON text: gamma 1, 5, 10, 15 and 30 minutes ago; the array may be shorter, empty or NULL; from the vendor
+-- parquet_orderflow | timestamp | BIGINT | true | no default | UTC epoch milliseconds
+-- parquet_orderflow | ticker | VARCHAR | true | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
+-- parquet_orderflow | endpoint | VARCHAR | true | no default | orderflow: the package has one category
+-- parquet_orderflow | spot_price | DOUBLE | true | no default | Price of the underlying, in points; the vendor's spot
+-- parquet_orderflow | z_mlgamma | DOUBLE | true | no default | Level of major long gamma, nearest expiration; from the vendor
+-- parquet_orderflow | z_msgamma | DOUBLE | true | no default | Level of major short gamma, nearest expiration; from the vendor
+-- parquet_orderflow | o_mlgamma | DOUBLE | true | no default | Level of major long gamma, second nearest expiration; from the vendor
+-- parquet_orderflow | o_msgamma | DOUBLE | true | no default | Level of major short gamma, second nearest expiration; from the vendor
+-- parquet_orderflow | zero_mcall | DOUBLE | true | no default | Level of major call gamma, nearest expiration; from the vendor
+-- parquet_orderflow | zero_mput | DOUBLE | true | no default | Level of major put gamma, nearest expiration; from the vendor
+-- parquet_orderflow | one_mcall | DOUBLE | true | no default | Level of major call gamma, second nearest expiration; from the vendor
+-- parquet_orderflow | one_mput | DOUBLE | true | no default | Level of major put gamma, second nearest expiration; from the vendor
+-- parquet_orderflow | zcvr | DOUBLE | true | no default | Convexity ratio, nearest expiration; from the vendor
+-- parquet_orderflow | ocvr | DOUBLE | true | no default | Convexity ratio, second nearest expiration; from the vendor
+-- parquet_orderflow | zgr | DOUBLE | true | no default | GEX ratio, nearest expiration; from the vendor
+-- parquet_orderflow | ogr | DOUBLE | true | no default | GEX ratio, second nearest expiration; from the vendor
+-- parquet_orderflow | zvanna | DOUBLE | true | no default | Net vanna, nearest expiration; from the vendor
+-- parquet_orderflow | ovanna | DOUBLE | true | no default | Net vanna, second nearest expiration; from the vendor
+-- parquet_orderflow | zcharm | DOUBLE | true | no default | Net charm, nearest expiration; from the vendor
+-- parquet_orderflow | ocharm | DOUBLE | true | no default | Net charm, second nearest expiration; from the vendor
+-- parquet_orderflow | agg_dex | DOUBLE | true | no default | Aggregate delta exposure, nearest expiration; from the vendor
+-- parquet_orderflow | one_agg_dex | DOUBLE | true | no default | Aggregate delta exposure, second nearest expiration; from the vendor
+-- parquet_orderflow | agg_call_dex | DOUBLE | true | no default | Aggregate delta exposure of calls, nearest expiration; from the vendor
+-- parquet_orderflow | one_agg_call_dex | DOUBLE | true | no default | Aggregate delta exposure of calls, second nearest expiration; from the vendor
+-- parquet_orderflow | agg_put_dex | DOUBLE | true | no default | Aggregate delta exposure of puts, nearest expiration; from the vendor
+-- parquet_orderflow | one_agg_put_dex | DOUBLE | true | no default | Aggregate delta exposure of puts, second nearest expiration; from the vendor
+-- parquet_orderflow | net_dex | DOUBLE | true | no default | Net delta exposure, nearest expiration; from the vendor
+-- parquet_orderflow | one_net_dex | DOUBLE | true | no default | Net delta exposure, second nearest expiration; from the vendor
+-- parquet_orderflow | net_call_dex | DOUBLE | true | no default | Net delta exposure of calls, nearest expiration; from the vendor
+-- parquet_orderflow | one_net_call_dex | DOUBLE | true | no default | Net delta exposure of calls, second nearest expiration; from the vendor
+-- parquet_orderflow | net_put_dex | DOUBLE | true | no default | Net delta exposure of puts, nearest expiration; from the vendor
+-- parquet_orderflow | one_net_put_dex | DOUBLE | true | no default | Net delta exposure of puts, second nearest expiration; from the vendor
+-- parquet_orderflow | dexoflow | DOUBLE | true | no default | Order flow of delta exposure, nearest expiration; from the vendor
+-- parquet_orderflow | gexoflow | DOUBLE | true | no default | Order flow of GEX, nearest expiration; from the vendor
+-- parquet_orderflow | cvroflow | DOUBLE | true | no default | Order flow of convexity, nearest expiration; from the vendor
+-- parquet_orderflow | one_dexoflow | DOUBLE | true | no default | Order flow of delta exposure, second nearest expiration; from the vendor
+-- parquet_orderflow | one_gexoflow | DOUBLE | true | no default | Order flow of GEX, second nearest expiration; from the vendor
+-- parquet_orderflow | one_cvroflow | DOUBLE | true | no default | Order flow of convexity, second nearest expiration; from the vendor
+-- parquet_orderflow | min_dte | INTEGER | true | no default | Days to the nearest expiration; from the vendor
+-- parquet_orderflow | sec_min_dte | INTEGER | true | no default | Days to the second nearest expiration; from the vendor
+-- parquet_orderflow | zero_gamma | DOUBLE | true | no default | Level at which GEX by volume changes its sign, in points; from the vendor
+-- parquet_orderflow | major_pos_vol | DOUBLE | true | no default | Strike with the most positive GEX by volume, in points; from the vendor
+-- parquet_orderflow | major_pos_oi | DOUBLE | true | no default | Strike with the most positive GEX by open interest, in points; from the vendor
+-- parquet_orderflow | major_neg_vol | DOUBLE | true | no default | Strike with the most negative GEX by volume, in points; from the vendor
+-- parquet_orderflow | major_neg_oi | DOUBLE | true | no default | Strike with the most negative GEX by open interest, in points; from the vendor
+-- parquet_orderflow | sum_gex_vol | DOUBLE | true | no default | GEX by volume over all strikes, in the vendor's unit; from the vendor
+-- parquet_orderflow | sum_gex_oi | DOUBLE | true | no default | GEX by open interest over all strikes, in the vendor's unit; from the vendor
+-- parquet_orderflow | delta_risk_reversal | DOUBLE | true | no default | Skew between calls and puts of the same delta, in the vendor's unit; from the vendor
+-- parquet_state_contracts | timestamp | BIGINT | true | no default | UTC epoch milliseconds
+-- parquet_state_contracts | ticker | VARCHAR | true | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
+-- parquet_state_contracts | endpoint | VARCHAR | true | no default | The package, the Greek and the expirations counted: state_delta_zero, state_vanna_one
+-- parquet_state_contracts | strike | DOUBLE | true | no default | Strike price, in points; from the vendor
+-- parquet_state_contracts | call_ivol | DOUBLE | true | no default | Implied volatility of the call, as a share: 0.25 is 25 percent; from the vendor
+-- parquet_state_contracts | put_ivol | DOUBLE | true | no default | Implied volatility of the put, as a share: 0.25 is 25 percent; from the vendor
+-- parquet_state_contracts | greek | DOUBLE | true | no default | Figure of the Greek that the endpoint names, in the vendor's unit; from the vendor
+-- parquet_state_contracts | priors | VARCHAR | true | no default | JSON text: three earlier figures of the Greek; the vendor does not say how old; from the vendor
+-- parquet_state_contracts | put_cvolume | DOUBLE | true | no default | Volume of puts, contracts; NULL but in volume categories
+-- parquet_state_contracts | put_cvolume_priors | VARCHAR | true | no default | JSON text: earlier volumes of puts; NULL but in volume categories
+-- parquet_state_strikes | timestamp | BIGINT | true | no default | UTC epoch milliseconds
+-- parquet_state_strikes | ticker | VARCHAR | true | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
+-- parquet_state_strikes | endpoint | VARCHAR | true | no default | The package and its category: state_gex_zero, state_gex_one or state_gex_full
+-- parquet_state_strikes | strike | DOUBLE | true | no default | Strike price, in points; from the vendor
+-- parquet_state_strikes | gamma | DOUBLE | true | no default | GEX by volume, in the vendor's unit; from the vendor
+-- parquet_state_strikes | oi_gamma | DOUBLE | true | no default | GEX by open interest, in the vendor's unit; from the vendor
+-- parquet_state_strikes | priors | VARCHAR | true | no default | JSON text: gamma 1, 5, 10, 15 and 30 minutes ago; the array may be shorter, empty or NULL; from the vendor
+-- partitions | ticker | VARCHAR | false | no default | As in gex_snapshots
+-- partitions | endpoint | VARCHAR | false | no default | As in gex_snapshots
+-- partitions | trading_day | DATE | false | no default | Date in New York
+-- partitions | job_id | VARCHAR | false | no default | The job whose file it holds; id in gex_history_queue
+-- partitions | generation | INTEGER | false | no default | Which request for that job, counted from 1
+-- partitions | checksum | VARCHAR | false | no default | sha256 of the staged file, hexadecimal
+-- partitions | replaced_checksum | VARCHAR | true | no default | sha256 of the file that was held before; NULL if there was none
+-- partitions | source_bytes | BIGINT | false | no default | Size of the staged file, bytes
+-- partitions | snapshots | BIGINT | false | no default | Rows in gex_snapshots, or the table of the endpoint's records
+-- partitions | strike_rows | BIGINT | false | no default | Rows in gex_strikes, or the table of the endpoint's strikes or contracts; 0 if it has none
+-- partitions | first_timestamp | BIGINT | false | no default | Its first timestamp, UTC epoch milliseconds
+-- partitions | last_timestamp | BIGINT | false | no default | Its last timestamp, UTC epoch milliseconds
+-- partitions | parquet_path | VARCHAR | false | no default | Its Parquet file, below parquet/gexbot/
+-- partitions | parquet_bytes | BIGINT | false | no default | Size of the Parquet file, bytes
+-- partitions | parquet_checksum | VARCHAR | false | no default | sha256 of the Parquet file, hexadecimal
+-- partitions | published | BOOLEAN | false | no default | Whether the Parquet file has been put in place since the rows were committed
+-- partitions | updated_at | TIMESTAMP WITH TIME ZONE | false | no default | When the rows were committed
+-- partitions | duplicates | BIGINT | true | 0 | records dropped because an earlier one has the same timestamp
+-- partitions | strays | BIGINT | true | 0 | records dropped because they are outside the trading day
+-- partitions | unknown_records | BIGINT | true | 0 | records with fields that the format does not know
+-- partitions | unknown_fields | VARCHAR | true | no default | the names of those fields, sorted
+-- schema_migrations | name | VARCHAR | false | no default | File name of the migration
+-- schema_migrations | applied_at | TIMESTAMP WITH TIME ZONE | true | no default | When it was applied
+-- state_contracts | timestamp | BIGINT | false | no default | UTC epoch milliseconds
+-- state_contracts | ticker | VARCHAR | false | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
+-- state_contracts | endpoint | VARCHAR | false | no default | The package, the Greek and the expirations counted: state_delta_zero, state_vanna_one
+-- state_contracts | strike | DOUBLE | false | no default | Strike price, in points; from the vendor
+-- state_contracts | call_ivol | DOUBLE | true | no default | Implied volatility of the call, as a share: 0.25 is 25 percent; from the vendor
+-- state_contracts | put_ivol | DOUBLE | true | no default | Implied volatility of the put, as a share: 0.25 is 25 percent; from the vendor
+-- state_contracts | greek | DOUBLE | true | no default | Figure of the Greek that the endpoint names, in the vendor's unit; from the vendor
+-- state_contracts | priors | VARCHAR | true | no default | JSON text: three earlier figures of the Greek; the vendor does not say how old; from the vendor
+-- state_contracts | put_cvolume | DOUBLE | true | no default | Volume of puts, contracts; NULL but in volume categories
+-- state_contracts | put_cvolume_priors | VARCHAR | true | no default | JSON text: earlier volumes of puts; NULL but in volume categories
+-- state_greeks | timestamp | BIGINT | false | no default | UTC epoch milliseconds
+-- state_greeks | ticker | VARCHAR | false | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
+-- state_greeks | endpoint | VARCHAR | false | no default | The package, the Greek and the expirations counted: state_delta_zero, state_vanna_one
+-- state_greeks | spot_price | DOUBLE | false | no default | Price of the underlying, in points; the vendor's spot
+-- state_greeks | min_dte | INTEGER | true | no default | Days to the nearest expiration; from the vendor
+-- state_greeks | sec_min_dte | INTEGER | true | no default | Days to the second nearest expiration; from the vendor
+-- state_greeks | major_positive | DOUBLE | true | no default | Level of the most positive figure, in points; from the vendor
+-- state_greeks | major_negative | DOUBLE | true | no default | Level of the most negative figure, in points; from the vendor
+-- state_greeks | major_long_gamma | DOUBLE | true | no default | Level of the most long gamma, in points; from the vendor
+-- state_greeks | major_short_gamma | DOUBLE | true | no default | Level of the most short gamma, in points; from the vendor
+-- state_greeks | source | VARCHAR | false | no default | history: from a day's file
+-- state_greeks | job_id | VARCHAR | true | no default | The job that brought the row in
+-- state_greeks_history | trading_day | DATE | true | no default | Date in New York; from the path
+-- state_greeks_history | timestamp | BIGINT | true | no default | UTC epoch milliseconds
+-- state_greeks_history | ticker | VARCHAR | true | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
+-- state_greeks_history | endpoint | VARCHAR | true | no default | The package, the Greek and the expirations counted: state_delta_zero, state_vanna_one
+-- state_greeks_history | strike | DOUBLE | true | no default | Strike price, in points; from the vendor
+-- state_greeks_history | call_ivol | DOUBLE | true | no default | Implied volatility of the call, as a share: 0.25 is 25 percent; from the vendor
+-- state_greeks_history | put_ivol | DOUBLE | true | no default | Implied volatility of the put, as a share: 0.25 is 25 percent; from the vendor
+-- state_greeks_history | greek | DOUBLE | true | no default | Figure of the Greek that the endpoint names, in the vendor's unit; from the vendor
+-- state_greeks_history | priors | VARCHAR | true | no default | JSON text: three earlier figures of the Greek; the vendor does not say how old; from the vendor
+-- state_greeks_history | put_cvolume | DOUBLE | true | no default | Volume of puts, contracts; NULL but in volume categories
+-- state_greeks_history | put_cvolume_priors | VARCHAR | true | no default | JSON text: earlier volumes of puts; NULL but in volume categories
+-- state_history | trading_day | DATE | true | no default | Date in New York; from the path
+-- state_history | timestamp | BIGINT | true | no default | UTC epoch milliseconds
+-- state_history | ticker | VARCHAR | true | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
+-- state_history | endpoint | VARCHAR | true | no default | The package and its category: state_gex_zero, state_gex_one or state_gex_full
+-- state_history | strike | DOUBLE | true | no default | Strike price, in points; from the vendor
+-- state_history | gamma | DOUBLE | true | no default | GEX by volume, in the vendor's unit; from the vendor
+-- state_history | oi_gamma | DOUBLE | true | no default | GEX by open interest, in the vendor's unit; from the vendor
+-- state_history | priors | VARCHAR | true | no default | JSON text: gamma 1, 5, 10, 15 and 30 minutes ago; the array may be shorter, empty or NULL; from the vendor
+-- state_snapshots | timestamp | BIGINT | false | no default | UTC epoch milliseconds
+-- state_snapshots | ticker | VARCHAR | false | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
+-- state_snapshots | endpoint | VARCHAR | false | no default | The package and its category: state_gex_zero, state_gex_one or state_gex_full
+-- state_snapshots | spot_price | DOUBLE | false | no default | Price of the underlying, in points; the vendor's spot
+-- state_snapshots | zero_gamma | DOUBLE | true | no default | Level at which GEX by volume changes its sign, in points; from the vendor
+-- state_snapshots | min_dte | INTEGER | true | no default | Days to the nearest expiration; from the vendor
+-- state_snapshots | sec_min_dte | INTEGER | true | no default | Days to the second nearest expiration; from the vendor
+-- state_snapshots | major_pos_vol | DOUBLE | true | no default | Strike with the most positive GEX by volume, in points; from the vendor
+-- state_snapshots | major_pos_oi | DOUBLE | true | no default | Strike with the most positive GEX by open interest, in points; from the vendor
+-- state_snapshots | major_neg_vol | DOUBLE | true | no default | Strike with the most negative GEX by volume, in points; from the vendor
+-- state_snapshots | major_neg_oi | DOUBLE | true | no default | Strike with the most negative GEX by open interest, in points; from the vendor
+-- state_snapshots | sum_gex_vol | DOUBLE | true | no default | GEX by volume over all strikes, in the vendor's unit; from the vendor
+-- state_snapshots | sum_gex_oi | DOUBLE | true | no default | GEX by open interest over all strikes, in the vendor's unit; from the vendor
+-- state_snapshots | delta_risk_reversal | DOUBLE | true | no default | Skew between calls and puts of the same delta, in the vendor's unit; from the vendor
+-- state_snapshots | call_wall_candidate1_pct | DOUBLE | true | no default | First candidate of the call wall, in percent; from the vendor, in some records only
+-- state_snapshots | call_wall_candidate2_pct | DOUBLE | true | no default | Second candidate of the call wall, in percent; from the vendor, in some records only
+-- state_snapshots | put_wall_candidate1_pct | DOUBLE | true | no default | First candidate of the put wall, in percent; from the vendor, in some records only
+-- state_snapshots | put_wall_candidate2_pct | DOUBLE | true | no default | Second candidate of the put wall, in percent; from the vendor, in some records only
+-- state_snapshots | max_priors | VARCHAR | true | no default | JSON text: six [strike, change] pairs, the largest changes of GEX by volume; from the vendor
+-- state_snapshots | source | VARCHAR | false | no default | history: from a day's file
+-- state_snapshots | job_id | VARCHAR | true | no default | The job that brought the row in
+-- state_strikes | timestamp | BIGINT | false | no default | UTC epoch milliseconds
+-- state_strikes | ticker | VARCHAR | false | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
+-- state_strikes | endpoint | VARCHAR | false | no default | The package and its category: state_gex_zero, state_gex_one or state_gex_full
+-- state_strikes | strike | DOUBLE | false | no default | Strike price, in points; from the vendor
+-- state_strikes | gamma | DOUBLE | true | no default | GEX by volume, in the vendor's unit; from the vendor
+-- state_strikes | oi_gamma | DOUBLE | true | no default | GEX by open interest, in the vendor's unit; from the vendor
+-- state_strikes | priors | VARCHAR | true | no default | JSON text: gamma 1, 5, 10, 15 and 30 minutes ago; the array may be shorter, empty or NULL; from the vendor
+-- universal_webhooks | id | VARCHAR | false | no default | Id that the webhook was given on arrival
+-- universal_webhooks | received_at | TIMESTAMP WITH TIME ZONE | false | no default | When it arrived
+-- universal_webhooks | topic | VARCHAR | true | no default | Its topic, with suffix: option_trades_super_algo:SPX
+-- universal_webhooks | event | VARCHAR | true | no default | The sender's name of the event
+-- universal_webhooks | payload_json | VARCHAR | false | no default | JSON text: all of it
+-- universal_webhooks | source_ip | VARCHAR | true | no default | Address that sent it
+-- universal_webhooks | user_agent | VARCHAR | true | no default | User-Agent that sent it
+CREATE VIEW gex_history AS SELECT CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE) AS trading_day, "timestamp" AS "timestamp", parse_path(filename)[-3] AS ticker, parse_path(filename)[-2] AS endpoint, strike AS strike, gamma AS gamma, oi_gamma AS oi_gamma, priors AS priors FROM (SELECT *, '' AS filename FROM gex_strikes WHERE false); -- The Parquet files of all partitions, with ticker, endpoint and trading day from the path: a filter on these opens no other file
+CREATE VIEW gex_profiles AS SELECT "snapshot"."timestamp", "snapshot".ticker, "snapshot".endpoint, "snapshot".spot_price, "snapshot".zero_gamma, strike.strike, strike.gamma, strike.oi_gamma, strike.priors FROM (gex_snapshots AS "snapshot" INNER JOIN gex_strikes AS strike ON (((strike."timestamp" = "snapshot"."timestamp") AND (strike.ticker = "snapshot".ticker) AND (strike.endpoint = "snapshot".endpoint)))); -- One row a strike with its snapshot's spot and zero gamma: gex_snapshots joined with gex_strikes
+CREATE VIEW import_jobs AS SELECT id, url, checksum, ticker, status, records_processed, last_error, created_at, updated_at FROM gex_history_queue; -- The ledger in the columns of the first system
+CREATE VIEW orderflow_history AS SELECT CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE) AS trading_day, "timestamp" AS "timestamp", parse_path(filename)[-3] AS ticker, parse_path(filename)[-2] AS endpoint, spot_price AS spot_price, z_mlgamma AS z_mlgamma, z_msgamma AS z_msgamma, o_mlgamma AS o_mlgamma, o_msgamma AS o_msgamma, zero_mcall AS zero_mcall, zero_mput AS zero_mput, one_mcall AS one_mcall, one_mput AS one_mput, zcvr AS zcvr, ocvr AS ocvr, zgr AS zgr, ogr AS ogr, zvanna AS zvanna, ovanna AS ovanna, zcharm AS zcharm, ocharm AS ocharm, agg_dex AS agg_dex, one_agg_dex AS one_agg_dex, agg_call_dex AS agg_call_dex, one_agg_call_dex AS one_agg_call_dex, agg_put_dex AS agg_put_dex, one_agg_put_dex AS one_agg_put_dex, net_dex AS net_dex, one_net_dex AS one_net_dex, net_call_dex AS net_call_dex, one_net_call_dex AS one_net_call_dex, net_put_dex AS net_put_dex, one_net_put_dex AS one_net_put_dex, dexoflow AS dexoflow, gexoflow AS gexoflow, cvroflow AS cvroflow, one_dexoflow AS one_dexoflow, one_gexoflow AS one_gexoflow, one_cvroflow AS one_cvroflow, min_dte AS min_dte, sec_min_dte AS sec_min_dte, zero_gamma AS zero_gamma, major_pos_vol AS major_pos_vol, major_pos_oi AS major_pos_oi, major_neg_vol AS major_neg_vol, major_neg_oi AS major_neg_oi, sum_gex_vol AS sum_gex_vol, sum_gex_oi AS sum_gex_oi, delta_risk_reversal AS delta_risk_reversal FROM (SELECT *, '' AS filename FROM orderflow WHERE false); -- The Parquet files of all partitions, with ticker, endpoint and trading day from the path: a filter on these opens no other file
+CREATE VIEW parquet_gex_strikes AS SELECT "timestamp", ticker, endpoint, strike, gamma, oi_gamma, priors FROM (SELECT *, '' AS filename FROM gex_strikes WHERE false); -- The Parquet files of all partitions; rows as in gex_strikes
+CREATE VIEW parquet_orderflow AS SELECT "timestamp", ticker, endpoint, spot_price, z_mlgamma, z_msgamma, o_mlgamma, o_msgamma, zero_mcall, zero_mput, one_mcall, one_mput, zcvr, ocvr, zgr, ogr, zvanna, ovanna, zcharm, ocharm, agg_dex, one_agg_dex, agg_call_dex, one_agg_call_dex, agg_put_dex, one_agg_put_dex, net_dex, one_net_dex, net_call_dex, one_net_call_dex, net_put_dex, one_net_put_dex, dexoflow, gexoflow, cvroflow, one_dexoflow, one_gexoflow, one_cvroflow, min_dte, sec_min_dte, zero_gamma, major_pos_vol, major_pos_oi, major_neg_vol, major_neg_oi, sum_gex_vol, sum_gex_oi, delta_risk_reversal FROM (SELECT *, '' AS filename FROM orderflow WHERE false); -- The Parquet files of all partitions; rows as in orderflow
+CREATE VIEW parquet_state_contracts AS SELECT "timestamp", ticker, endpoint, strike, call_ivol, put_ivol, greek, priors, put_cvolume, put_cvolume_priors FROM (SELECT *, '' AS filename FROM state_contracts WHERE false); -- The Parquet files of all partitions; rows as in state_contracts
+CREATE VIEW parquet_state_strikes AS SELECT "timestamp", ticker, endpoint, strike, gamma, oi_gamma, priors FROM (SELECT *, '' AS filename FROM state_strikes WHERE false); -- The Parquet files of all partitions; rows as in state_strikes
+CREATE VIEW state_greeks_history AS SELECT CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE) AS trading_day, "timestamp" AS "timestamp", parse_path(filename)[-3] AS ticker, parse_path(filename)[-2] AS endpoint, strike AS strike, call_ivol AS call_ivol, put_ivol AS put_ivol, greek AS greek, priors AS priors, put_cvolume AS put_cvolume, put_cvolume_priors AS put_cvolume_priors FROM (SELECT *, '' AS filename FROM state_contracts WHERE false); -- The Parquet files of all partitions, with ticker, endpoint and trading day from the path: a filter on these opens no other file
+CREATE VIEW state_history AS SELECT CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE) AS trading_day, "timestamp" AS "timestamp", parse_path(filename)[-3] AS ticker, parse_path(filename)[-2] AS endpoint, strike AS strike, gamma AS gamma, oi_gamma AS oi_gamma, priors AS priors FROM (SELECT *, '' AS filename FROM state_strikes WHERE false); -- The Parquet files of all partitions, with ticker, endpoint and trading day from the path: a filter on these opens no other file
+-- macro | new_york_ms | wall_clock | epoch_ms(timezone('America/New_York', CAST(wall_clock AS TIMESTAMP_US))) | A wall clock in New York, such as '2025-11-14 10:30:00', to UTC epoch milliseconds, as timestamp has them
+-- macro | new_york_time | timestamp_ms | timezone('America/New_York', make_timestamptz((timestamp_ms * 1000))) | UTC epoch milliseconds to the wall clock in New York, a TIMESTAMP
