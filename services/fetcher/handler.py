@@ -17,7 +17,7 @@ from services.fetcher.health.source_health_nats import SourceHealthStore, Tracke
 from services.fetcher.locations import Locations
 from services.fetcher.sources.source import Source
 from shared.bus.connection import Bus
-from shared.bus.consumer.worker import is_superseded
+from shared.bus.consumer.execution import is_superseded
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, NoData
 from shared.bus.progress import ProgressReporter
 from shared.bus.subjects import Stage

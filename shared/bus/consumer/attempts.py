@@ -11,106 +11,112 @@ from shared.bus.subjects import Stage
 from shared.errors import Terminal
 
 MAX_STARTS: Final = 30
-"""A message that was taken up this often without an end is given up on."""
-_LEAST_PAUSE_S: Final = 0.1
-_PAUSE_DOUBLES_AT_MOST: Final = 20
+"""A message that was started this often without an outcome fails permanently."""
+_MIN_DELAY_S: Final = 0.1
+_MAX_DOUBLINGS: Final = 20
 F = TypeVar("F", JobStarted, JobFailed)
 
 
 @dataclass(frozen=True)
 class Retries:
-    """When to try again and when to give up."""
+    """How often and when a stage is tried again."""
 
     max_attempts: int
     delay_s: float
     max_retry_after_s: float = 300.0
-    """A longer pause is not made, whatever somebody else asks for."""
+    """Upper bound of the delay that an error may request."""
 
-    def after(self, failures: int, asked_s: float | None = None) -> float | None:
-        """Return the pause in seconds after the ``failures``-th failed attempt, or None to give up.
+    def delay_after_failures(self, failures: int, requested_s: float | None = None) -> float | None:
+        """Return the delay in seconds after the ``failures``-th failed attempt, or None when it was the last.
 
         Args:
-            failures: how many there were.
-            asked_s: which pause was asked for, if one was; it is not made shorter than ours.
+            failures: how many attempts have failed.
+            requested_s: the delay that the error requests; it may lengthen the delay, never shorten it.
         """
         if failures >= self.max_attempts:
             return None
-        return max(self.delay_s * 2.0 ** (failures - 1), min(asked_s or 0.0, self.max_retry_after_s))
+        return max(self.delay_s * 2.0 ** (failures - 1), min(requested_s or 0.0, self.max_retry_after_s))
 
-    def after_waiting(self, waits: int, longest_s: float) -> float:
-        """Return the pause in seconds after the ``waits``-th attempt that was put off; it never gives up."""
-        doubled = 2.0 ** min(waits - 1, _PAUSE_DOUBLES_AT_MOST)
-        return min(longest_s, max(self.delay_s, _LEAST_PAUSE_S) * doubled)
+    def delay_after_deferrals(self, deferrals: int, max_delay_s: float) -> float:
+        """Return the delay in seconds after the ``deferrals``-th deferred attempt; there is no last one."""
+        doubled = 2.0 ** min(deferrals - 1, _MAX_DOUBLINGS)
+        return min(max_delay_s, max(self.delay_s, _MIN_DELAY_S) * doubled)
 
 
 @dataclass(frozen=True)
-class Tally:
+class AttemptCounts:
     """How the attempts of a stage have ended."""
 
     failures: int = 0
-    waits: int = 0
-    """Attempts that found a disk or a stream full; they do not count."""
+    deferrals: int = 0
+    """Attempts that found no room to work in, such as a full disk; they do not count."""
 
-    def with_failure(self) -> Tally:
+    def with_failure(self) -> AttemptCounts:
         """Count an attempt that failed."""
         return replace(self, failures=self.failures + 1)
 
-    def with_wait(self) -> Tally:
-        """Count an attempt that was put off."""
-        return replace(self, waits=self.waits + 1)
+    def with_deferral(self) -> AttemptCounts:
+        """Count an attempt that was deferred."""
+        return replace(self, deferrals=self.deferrals + 1)
 
 
 class GaveUp(Terminal):
-    """A stage was started again and again, and neither ended nor failed.
+    """A stage was started too often without an outcome; its process probably dies each time.
 
     Args:
         stage: which stage.
-        starts: how often it was taken up.
+        starts: how often it was started.
     """
 
     def __init__(self, stage: Stage, starts: int) -> None:
-        super().__init__(f"the {stage} was started {starts} times and never ended: look at its worker's logs")
+        super().__init__(
+            f"the {stage} was started {starts} times and neither completed nor failed: see its worker's log"
+        )
 
 
 class Attempts:
-    """Counts the attempts of one stage, for each generation of a job anew."""
+    """Counts the attempts of one stage, separately for each generation of a job."""
 
     def __init__(self, bus: Bus, stage: Stage) -> None:
         self._bus = bus
         self._stage = stage
 
     async def begin(self, command: Command) -> None:
-        """Announce that the stage is taken up.
+        """Publish that an attempt starts.
 
         Raises:
-            GaveUp: it was too often.
+            GaveUp: the stage was started too often.
             BrokerUnavailable: no ack in time.
         """
         last = await self._last(JobStarted, command)
         start = last.start + 1 if last else 1
-        if start > MAX_STARTS and start - (await self.tally(command)).waits > MAX_STARTS:
+        if start > MAX_STARTS and start - (await self.counts(command)).deferrals > MAX_STARTS:
             raise GaveUp(self._stage, start - 1)
         await self._bus.publish_event(JobStarted(job=command.job, stage=self._stage, start=start))
 
-    async def tally(self, command: Command) -> Tally:
-        """Count how the attempts until now have ended.
+    async def counts(self, command: Command) -> AttemptCounts:
+        """Return how the attempts so far have ended.
 
         Raises:
             BrokerUnavailable: no answer in time.
         """
         last = await self._last(JobFailed, command)
-        return Tally(last.failures, last.waits) if last else Tally()
+        return AttemptCounts(last.failures, last.waits) if last else AttemptCounts()
 
-    async def is_given_up(self, command: Command) -> bool:
-        """Tell whether the last attempt was told as final, but the broker did not hear of it."""
+    async def has_failed_permanently(self, command: Command) -> bool:
+        """Return whether the final failure is in EVENTS; then only the ``term`` of its message was lost.
+
+        Raises:
+            BrokerUnavailable: no answer in time.
+        """
         last = await self._last(JobFailed, command)
         return last is not None and last.final
 
-    async def _last(self, kind: type[F], command: Command) -> F | None:
-        fact = await self._bus.last_event(kind, command.job.job_id)
-        same = fact is not None and (fact.stage, fact.job.generation, fact.job.requested_at) == (
+    async def _last(self, event_type: type[F], command: Command) -> F | None:
+        event = await self._bus.last_event(event_type, command.job.job_id)
+        same = event is not None and (event.stage, event.job.generation, event.job.requested_at) == (
             self._stage,
             command.job.generation,
             command.job.requested_at,
         )
-        return fact if same else None
+        return event if same else None

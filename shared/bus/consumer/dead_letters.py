@@ -1,4 +1,4 @@
-"""Dead letters: the original message with headers that say why it was given up on."""
+"""Dead letters: the original message, with headers that hold the reason of the permanent failure."""
 
 from __future__ import annotations
 

@@ -109,52 +109,52 @@ async def test_the_third_failure_of_a_transient_error_is_a_dead_letter(bus: Bus,
 
 
 class NoRoom(Deferred):
-    """A full disk, of which the test does not wait long for the end."""
+    """A full disk, retried almost at once."""
 
     max_retry_delay_s = 0.01
 
 
-async def test_work_that_finds_no_room_is_tried_until_there_is_some_and_costs_no_attempt(
+async def test_deferred_work_is_retried_until_it_succeeds_and_costs_no_attempt(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempts, "MAX_STARTS", 4)
     errors: list[Exception] = [NoRoom("the disk is full")] * 6
-    tally: list[tuple[int, int, bool, str]] = []
+    recorded: list[tuple[int, int, bool, str]] = []
 
     async def handle(command: FetchFile) -> None:
         if errors:
             raise errors.pop()
         failed = await bus.last_event(JobFailed, command.job.job_id)
         assert failed is not None
-        tally.append((failed.failures, failed.waits, failed.final, failed.error))
+        recorded.append((failed.failures, failed.waits, failed.final, failed.error))
 
     async with working(bus, handle):
         await bus.publish_command(a_fetch())
 
         async def acknowledged() -> bool:
-            return bool(tally) and await outstanding(bus) == 0
+            return bool(recorded) and await outstanding(bus) == 0
 
         await eventually(acknowledged)
-    assert tally == [(0, 6, False, "the disk is full")]
+    assert recorded == [(0, 6, False, "the disk is full")]
     assert await dead_letter_count(bus) == 0
 
 
-async def test_a_job_that_is_put_off_again_and_again_does_not_push_the_facts_of_others_out(
+async def test_a_job_deferred_many_times_does_not_push_other_events_out_of_the_stream(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What counts is still known, here and to whoever reads EVENTS from its beginning."""
+    """The count of deferrals survives, in the last event and in the state read from EVENTS."""
     monkeypatch.setattr(loop, "POLL_S", 0.01)
-    put_off = 0
+    deferred = 0
 
     async def handle(_: FetchFile) -> None:
-        nonlocal put_off
-        put_off += 1
+        nonlocal deferred
+        deferred += 1
         raise NoRoom("the disk is full")
 
     await bus.publish_event(JobRequested(job=a_job(), command_seq=1, url_sha256="0" * 64))
     async with working(bus, handle):
         await bus.publish_command(a_fetch())
-        await eventually(lambda: put_off > EVENTS_KEPT_PER_SUBJECT + 2)
+        await eventually(lambda: deferred > EVENTS_KEPT_PER_SUBJECT + 2)
     failed = await bus.last_event(JobFailed, a_job().job_id)
     states = JobStates()
     events = follow_events(bus)
@@ -167,13 +167,13 @@ async def test_a_job_that_is_put_off_again_and_again_does_not_push_the_facts_of_
                 break
     (state,) = states
     assert failed is not None
-    assert failed.waits == put_off
-    assert (state.waits, state.fetch_command_seq, state.status) == (put_off, 1, Status.STARTED)
+    assert failed.waits == deferred
+    assert (state.waits, state.fetch_command_seq, state.status) == (deferred, 1, Status.STARTED)
     assert (await bus.js.stream_info(subjects.EVENTS)).state.messages <= 2 * EVENTS_KEPT_PER_SUBJECT + 1
 
 
-async def test_work_that_is_put_off_until_a_known_time_is_not_tried_before_it(bus: Bus) -> None:
-    busy = Deferred("the source is left alone")
+async def test_deferred_work_is_not_retried_before_its_retry_time(bus: Bus) -> None:
+    busy = Deferred("the circuit of the source is open")
     busy.retry_after_s = 0.8
     tried: list[float] = []
 
@@ -188,7 +188,7 @@ async def test_work_that_is_put_off_until_a_known_time_is_not_tried_before_it(bu
     assert tried[1] - tried[0] >= busy.retry_after_s
 
 
-async def test_failures_are_counted_past_the_attempts_that_found_no_room(bus: Bus) -> None:
+async def test_deferrals_do_not_reset_the_count_of_failures(bus: Bus) -> None:
     errors = [error for _ in range(3) for error in (NoRoom("full"), Transient("later"))]
 
     async def handle(_: FetchFile) -> None:
@@ -204,37 +204,37 @@ async def test_failures_are_counted_past_the_attempts_that_found_no_room(bus: Bu
     failed = await bus.last_event(JobFailed, a_job().job_id)
     assert failed is not None
     assert (failed.failures, failed.waits, failed.final, errors) == (3, 3, True, [])
-    assert failed.error == "later; given up after 3 failed attempts: replay the job when that is mended"
+    assert failed.error == "later; failed permanently after 3 attempts: fix the cause and replay the job"
 
 
-async def test_a_failed_attempt_says_that_there_is_another_one(bus: Bus) -> None:
-    told: list[str] = []
+async def test_a_failed_attempt_names_the_time_of_the_next(bus: Bus) -> None:
+    errors: list[str] = []
 
     async def handle(command: FetchFile) -> None:
         failed = await bus.last_event(JobFailed, command.job.job_id)
         if failed is None:
             raise Transient("the source is busy")
-        told.append(failed.error)
+        errors.append(failed.error)
 
     async with working(bus, handle):
         await bus.publish_command(a_fetch())
-        await eventually(lambda: bool(told))
-    assert told == ["the source is busy; it is tried again after 0 s"]
+        await eventually(lambda: bool(errors))
+    assert errors == ["the source is busy; the next attempt is in 0 s"]
 
 
-async def test_starts_that_never_end_are_given_up_on(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stage_started_too_often_fails_permanently(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "MAX_STARTS", 2)
     count = attempts.Attempts(bus, Stage.FETCH)
     await bus.publish_event(
         JobFailed(job=a_job(), stage=Stage.FETCH, failures=0, waits=1, final=False, error="full")
     )
-    for _ in range(3):  # one of them was put off
+    for _ in range(3):  # one of them was deferred
         await count.begin(a_fetch())
     with pytest.raises(attempts.GaveUp):
         await count.begin(a_fetch())
 
 
-async def test_an_older_generation_is_let_go(bus: Bus) -> None:
+async def test_an_older_generation_is_acknowledged_without_work(bus: Bus) -> None:
     seen: list[int] = []
 
     async def handle(command: FetchFile) -> None:
@@ -253,7 +253,7 @@ async def test_an_older_generation_is_let_go(bus: Bus) -> None:
     assert seen == [2]
 
 
-async def test_bytes_that_are_no_message_become_a_dead_letter_and_hold_up_nobody(bus: Bus) -> None:
+async def test_a_malformed_message_becomes_a_dead_letter_and_blocks_no_other(bus: Bus) -> None:
     seen: list[FetchFile] = []
 
     async def handle(command: FetchFile) -> None:
@@ -270,7 +270,7 @@ async def test_bytes_that_are_no_message_become_a_dead_letter_and_hold_up_nobody
         await eventually(letter)
 
 
-async def test_urgent_work_goes_first_and_the_last_slot_is_kept_for_critical(bus: Bus) -> None:
+async def test_urgent_work_goes_first_and_the_last_slot_is_reserved_for_critical(bus: Bus) -> None:
     order: list[str] = []
     release = asyncio.Event()
 
@@ -289,7 +289,7 @@ async def test_urgent_work_goes_first_and_the_last_slot_is_kept_for_critical(bus
         await eventually(lambda: order == ["HIGH", "CRITICAL", "MEDIUM", "LOW"])
 
 
-async def test_work_goes_on_after_the_broker_was_killed(bus: Bus, nats_server: NatsServer) -> None:
+async def test_work_continues_after_the_broker_was_killed(bus: Bus, nats_server: NatsServer) -> None:
     seen: list[str] = []
 
     async def handle(command: FetchFile) -> None:
@@ -302,9 +302,7 @@ async def test_work_goes_on_after_the_broker_was_killed(bus: Bus, nats_server: N
         nats_server.start()
 
         async def sent() -> bool:
-            with contextlib.suppress(
-                BrokerUnavailable
-            ):  # the loss of the connection shows only after a moment
+            with contextlib.suppress(BrokerUnavailable):  # until the client has noticed the loss
                 return bool(await bus.publish_command(a_fetch(a_job(ticker="AFTER"))))
             return False
 
@@ -312,7 +310,7 @@ async def test_work_goes_on_after_the_broker_was_killed(bus: Bus, nats_server: N
         await eventually(lambda: "AFTER" in seen)
 
 
-async def test_an_operator_may_delete_a_consumer(bus: Bus) -> None:
+async def test_a_deleted_consumer_is_restored(bus: Bus) -> None:
     seen: list[FetchFile] = []
 
     async def handle(command: FetchFile) -> None:
@@ -324,7 +322,7 @@ async def test_an_operator_may_delete_a_consumer(bus: Bus) -> None:
         await eventually(lambda: seen)
 
 
-async def test_work_that_outlasts_the_drain_is_given_back(bus: Bus) -> None:
+async def test_work_that_outlasts_the_drain_is_returned_to_the_broker(bus: Bus) -> None:
     started = asyncio.Event()
     jobs = a_fetch(a_job(generation=1, requested_at=NOON))
 

@@ -1,4 +1,4 @@
-"""When work is tried again."""
+"""Delays between attempts."""
 
 from __future__ import annotations
 
@@ -7,26 +7,33 @@ import pytest
 from shared.bus.consumer.attempts import Retries
 
 
-def test_the_pause_after_a_failure_doubles_until_the_last_attempt() -> None:
+def test_the_delay_doubles_with_each_failure_until_the_last_attempt() -> None:
     retries = Retries(max_attempts=3, delay_s=5)
-    assert [retries.after(failures) for failures in (1, 2, 3)] == [5, 10, None]
+    assert [retries.delay_after_failures(failures) for failures in (1, 2, 3)] == [5, 10, None]
 
 
-def test_a_longer_pause_that_is_asked_for_is_made_up_to_the_longest() -> None:
+def test_a_requested_delay_lengthens_the_delay_up_to_its_maximum() -> None:
     retries = Retries(max_attempts=3, delay_s=5, max_retry_after_s=60)
-    assert [retries.after(1, asked_s) for asked_s in (None, 0, 3, 30, 60, 86_400)] == [5, 5, 5, 30, 60, 60]
-    assert [retries.after(2, 3), retries.after(3, 30)] == [10, None]
+    assert [retries.delay_after_failures(1, requested_s) for requested_s in (None, 0, 3, 30, 60, 86_400)] == [
+        5,
+        5,
+        5,
+        30,
+        60,
+        60,
+    ]
+    assert [retries.delay_after_failures(2, 3), retries.delay_after_failures(3, 30)] == [10, None]
 
 
-def test_the_pause_while_there_is_no_room_doubles_up_to_the_longest_and_never_ends() -> None:
+def test_the_delay_of_deferred_work_doubles_up_to_its_maximum_without_an_end() -> None:
     retries = Retries(max_attempts=3, delay_s=5)
-    assert [retries.after_waiting(waits, 60) for waits in (1, 2, 3, 4, 5, 6, 100_000)] == [
+    assert [retries.delay_after_deferrals(deferrals, 60) for deferrals in (1, 2, 3, 4, 5, 6, 100_000)] == [
         5, 10, 20, 40, 60, 60, 60,
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("delay_s", [0, 0.001])
-def test_work_without_room_is_not_tried_without_a_pause(delay_s: float) -> None:
+def test_deferred_work_has_a_minimum_delay(delay_s: float) -> None:
     retries = Retries(max_attempts=3, delay_s=delay_s)
-    assert retries.after_waiting(1, 60) == 0.1
-    assert retries.after_waiting(20, 60) == 60
+    assert retries.delay_after_deferrals(1, 60) == 0.1
+    assert retries.delay_after_deferrals(20, 60) == 60

@@ -1,4 +1,4 @@
-"""Whose turn it is."""
+"""Which priority is served next."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from shared.bus.subjects import Priority
 some_waiting = st.sets(st.sampled_from(Priority), min_size=1)
 
 
-def served(turn: int, waiting: set[Priority]) -> Priority:
-    return next(priority for priority in order(turn) if priority in waiting)
+def served(pulled: int, waiting: set[Priority]) -> Priority:
+    return next(priority for priority in order(pulled) if priority in waiting)
 
 
 @given(st.integers(0, 10_000))
-def test_every_turn_asks_every_priority_once(turn: int) -> None:
-    assert sorted(order(turn)) == sorted(Priority)
+def test_every_pull_tries_every_priority_once(pulled: int) -> None:
+    assert sorted(order(pulled)) == sorted(Priority)
 
 
 @given(st.integers(0, 1000), some_waiting)
-def test_nothing_starves_however_much_of_the_rest_is_waiting(start: int, waiting: set[Priority]) -> None:
-    taken = Counter(served(turn, waiting) for turn in range(start, start + 15))
+def test_no_waiting_priority_starves(start: int, waiting: set[Priority]) -> None:
+    taken = Counter(served(pulled, waiting) for pulled in range(start, start + 15))
     assert set(taken) == waiting
 
 
 @given(st.integers(0, 1000))
-def test_with_all_queues_full_the_most_urgent_gets_most(start: int) -> None:
-    taken = Counter(served(turn, set(Priority)) for turn in range(start, start + 60))
+def test_critical_gets_four_fifths_when_all_queues_are_full(start: int) -> None:
+    taken = Counter(served(pulled, set(Priority)) for pulled in range(start, start + 60))
     assert taken[Priority.CRITICAL] == 48
     assert taken[Priority.HIGH] == taken[Priority.MEDIUM] == taken[Priority.LOW] == 4
 
 
 @given(st.integers(0, 1000), some_waiting)
 def test_between_two_priorities_the_more_urgent_gets_more(start: int, waiting: set[Priority]) -> None:
-    taken = Counter(served(turn, waiting) for turn in range(start, start + 60))
+    taken = Counter(served(pulled, waiting) for pulled in range(start, start + 60))
     ranked = [taken[priority] for priority in Priority if priority in waiting]
     assert ranked == sorted(ranked, reverse=True)
 
 
 @pytest.mark.parametrize(
-    ("free", "slots", "may"),
+    ("free", "slots", "expected"),
     [
         (0, 4, set()),
         (1, 4, {Priority.CRITICAL}),
@@ -54,5 +54,7 @@ def test_between_two_priorities_the_more_urgent_gets_more(start: int, waiting: s
         (0, 1, set()),
     ],
 )
-def test_the_last_free_slot_is_kept_for_critical_work(free: int, slots: int, may: set[Priority]) -> None:
-    assert allowed(free, slots) == may
+def test_the_last_free_slot_is_reserved_for_critical_work(
+    free: int, slots: int, expected: set[Priority]
+) -> None:
+    assert allowed(free, slots) == expected
