@@ -100,7 +100,8 @@ def page_of(package: PurePosixPath) -> str:
 def reference_page(package: PurePosixPath) -> str:
     """Return the Markdown of a package's page: the package, then its modules."""
     name = ".".join(package.parts)
-    options = ["    options:", "      show_root_heading: false", "      members: false"]
+    options = ["    options:", "      show_root_heading: false", "      show_root_toc_entry: false"]
+    options.append("      members: false")
     lines = [f"# {name}", "", f"::: {name}", *options, ""]
     for module in modules(package):
         lines += [f"::: {name}.{module}", ""]
