@@ -19,7 +19,6 @@ from services.fetcher.download.resume_metadata import ResumeNote
 from services.fetcher.download.staged_files import StagedFile, alone_in, find, mark, place_for
 from services.fetcher.errors import FileTooLarge, NotAHistoryFile
 from services.fetcher.sources.source import Chunk, Held
-from services.fetcher.writeback_linux import Writeback
 from shared.paths import resume_metadata_path
 from shared.process.durable_files import make_folder, rename_durably, sync_file, sync_folder
 
@@ -48,7 +47,6 @@ class PartialFile:
         self._job_id = job_id
         self._max_bytes = max_bytes
         self._content = Content(final.name, max_bytes)
-        self._writeback = Writeback()
         self._path = final
         self._file: FileIO | None = None
         self._is_over = False
@@ -120,7 +118,6 @@ class PartialFile:
                 while rest:
                     rest = rest[file.write(rest[:_WRITE_BYTES]) :]
                 self._content.take(self._source, block)
-            self._writeback.go_on(file.fileno(), self.size_bytes)
 
     def keep(self) -> None:
         """Make durable what is here, and note it, if the source can be asked to go on from there.
@@ -225,7 +222,7 @@ class PartialFile:
         resume_metadata.remove(resume_metadata_path(self._path))
         file.seek(0)
         file.truncate()
-        self._content, self._writeback = Content(self.final.name, self._max_bytes), Writeback()
+        self._content = Content(self.final.name, self._max_bytes)
         self._etag = self._total_bytes = None
 
     def _check_not_over(self) -> None:

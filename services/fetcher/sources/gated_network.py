@@ -15,13 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from ipaddress import ip_address
 from itertools import chain, zip_longest
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import httpcore
 import httpx
 
 from services.fetcher.errors import SourceRefused
-from services.fetcher.sockets_httpcore import SocketBackend
 from shared.sources.addresses import Address, check_addresses, literal
 from shared.sources.gate import SourceGate
 
@@ -71,7 +70,7 @@ class GatedBackend(httpcore.AsyncNetworkBackend):
     ) -> None:
         self._gate = gate
         self._resolve = resolve
-        self._inner = inner or SocketBackend()
+        self._inner = inner or httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -118,11 +117,26 @@ class GatedBackend(httpcore.AsyncNetworkBackend):
         return addresses
 
 
+class _StrictTls(ssl.SSLObject):
+    """TLS on which an end without ``close_notify`` is an error.
+
+    anyio, as httpcore uses it, takes such an end for the end of the body. Anyone on the way to the source can
+    cause one, so a body without a length could be cut and count as whole.
+    """
+
+    def read(self, *args: Any, **kwargs: Any) -> bytes:
+        try:
+            return super().read(*args, **kwargs)
+        except ssl.SSLEOFError as error:
+            raise ssl.SSLSyscallError("the connection ended without close_notify") from error
+
+
 class GatedTransport(httpx.AsyncHTTPTransport):
     """What httpx sends requests with, over connections of ``backend`` and no others: no proxies, HTTP/1.1."""
 
     def __init__(self, backend: GatedBackend, ssl_context: ssl.SSLContext) -> None:
         super().__init__(verify=ssl_context, trust_env=False)
+        ssl_context.sslobject_class = _StrictTls
         # httpx has no other way in for a network of one's own than its pool of connections.
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=ssl_context,

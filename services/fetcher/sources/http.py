@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final
+from typing import Final, cast
 
 import httpx
 
 import shared
-from services.fetcher.body_httpx import chunks
-from services.fetcher.download.ranges import length, range_request, strong_etag, total_of_rest
 from services.fetcher.errors import SourceTooSlow, UnusableAnswer
 from services.fetcher.sources.gated_network import REDIRECTS_TO, GatedBackend, GatedTransport
 from services.fetcher.sources.http_errors import translate_errors
+from services.fetcher.sources.ranges import length, range_request, strong_etag, total_of_rest
 from services.fetcher.sources.response_policy import (
     MAX_REDIRECTS,
     REDIRECTS,
@@ -134,9 +133,21 @@ def _body(response: httpx.Response, held: Held | None) -> Body:
     host, headers = host_of(str(response.url)), response.headers
     if held and response.status_code == 206:
         check_headers(host, headers)
-        return Body(host, total_of_rest(headers, held), chunks(response, host), held.size_bytes, held.etag)
+        return Body(host, total_of_rest(headers, held), _chunks(response, host), held.size_bytes, held.etag)
     asked_s = retry_after_s(headers.get("Retry-After"), datetime.now(UTC))
     if error := refusal(host, response.status_code, asked_s):
         raise error
     check_headers(host, headers)
-    return Body(host, length(headers), chunks(response, host), etag=strong_etag(headers))
+    return Body(host, length(headers), _chunks(response, host), etag=strong_etag(headers))
+
+
+async def _chunks(response: httpx.Response, host: str) -> AsyncGenerator[bytes, None]:
+    """Yield the body as it arrives, with no content encoding undone.
+
+    Raises:
+        SourceUnavailable: the connection broke, ended too early or sent nothing for too long.
+    """
+    with translate_errors(host):
+        async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as chunks:
+            async for chunk in chunks:
+                yield chunk

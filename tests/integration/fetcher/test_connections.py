@@ -1,4 +1,4 @@
-"""Connections of the fetcher, plain and by TLS, to servers on this machine."""
+"""Bodies over real connections, plain and by TLS: how they end, break and stall."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import os
 import socket
 import ssl
 import struct
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
-import httpcore
 import pytest
 import trustme
 
-from services.fetcher.sockets_httpcore import SocketBackend, SocketStream
-from tests.support.poll import eventually
+from services.fetcher.errors import SourceUnavailable
+from services.fetcher.sources.gated_network import GatedBackend
+from services.fetcher.sources.http import HttpxSource, new_client
+from shared.sources.gate import SourceGate
+from tests.support.fetcher.wire import OUTSIDE, Names, Rerouted
 
-Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Reply = Callable[[asyncio.StreamWriter], Awaitable[None]]
 NAME = "hist.gex.bot"
 CONTENT = os.urandom(3_000_000)
+TIMEOUT_S = 0.4
 
 
 @pytest.fixture(scope="module")
@@ -30,260 +32,223 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture(params=["plain", "tls"])
-def secured(request: pytest.FixtureRequest, authority: trustme.CA) -> trustme.CA | None:
+def tls(request: pytest.FixtureRequest, authority: trustme.CA) -> trustme.CA | None:
     return authority if request.param == "tls" else None
 
 
+@dataclass
+class Served:
+    """A source on this machine, and what fetches from it."""
+
+    source: HttpxSource
+    url: str
+    connections: int = 0
+
+    async def fetch(self) -> bytes:
+        received = bytearray()
+        async with self.source.open(self.url) as body, contextlib.aclosing(body.chunks) as chunks:
+            async for chunk in chunks:
+                received += chunk
+        return bytes(received)
+
+
 @contextlib.asynccontextmanager
-async def connected(answer: Answer, authority: trustme.CA | None = None) -> AsyncIterator[SocketStream]:
-    """Connect to a server that does ``answer``, by TLS if there is an authority."""
-    context = None
+async def serving(reply: Reply, authority: trustme.CA | None) -> AsyncIterator[Served]:
+    """Reply to every request with ``reply``, by TLS if there is an authority."""
+    server_tls, trust = None, ssl.create_default_context()
     if authority:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert(NAME).configure_cert(context)
-    answering: list[asyncio.StreamWriter] = []
+        server_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert(NAME).configure_cert(server_tls)
+        authority.configure_trust(trust)
+    serving: set[asyncio.Task[None]] = set()
 
-    async def noted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answering.append(writer)
-        await answer(reader, writer)
-
-    server = await asyncio.start_server(noted, "127.0.0.1", 0, ssl=context)
-    async with server:
-        stream = await SocketBackend().connect_tcp("127.0.0.1", server.sockets[0].getsockname()[1], 10)
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if authority:
-                stream = await stream.start_tls(trust(authority), NAME, 10)
-            yield stream
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while not writer.is_closing():
+                    await reader.readuntil(b"\r\n\r\n")
+                    await reply(writer)
         finally:
-            await stream.aclose()
-            for writer in answering:
-                writer.transport.abort()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
+            writer.transport.abort()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.connections += 1
+        serving.add(asyncio.create_task(converse(reader, writer)))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_tls) as server:
+        port = server.sockets[0].getsockname()[1]
+        base_url = f"https://{NAME}/" if authority else f"http://127.0.0.1:{port}/"
+        gate = SourceGate.parse((base_url,))
+        network = GatedBackend(gate, Names([OUTSIDE]), Rerouted(port)) if authority else GatedBackend(gate)
+        async with new_client(TIMEOUT_S, TIMEOUT_S, network, trust) as client:
+            served = Served(HttpxSource(client, gate), f"{base_url}day.json")
+            try:
+                yield served
+            finally:
+                for conversation in serving:
+                    conversation.cancel()
+                await asyncio.gather(*serving, return_exceptions=True)
 
 
-def trust(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
+def head(*headers: str) -> bytes:
+    return "\r\n".join(["HTTP/1.1 200 OK", *headers, "", ""]).encode()
 
 
-async def send_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    del reader
-    writer.write(CONTENT)
-    with contextlib.suppress(ConnectionError):
+HEAD = head(f"Content-Length: {len(CONTENT)}")
+UNTIL_THE_END = head("Connection: close")
+
+
+async def send_all(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + CONTENT)
+    await writer.drain()
+
+
+async def test_a_body_arrives_byte_for_byte(tls: trustme.CA | None) -> None:
+    async with serving(send_all, tls) as served:
+        assert await served.fetch() == CONTENT
+
+
+async def test_a_body_without_a_length_ends_with_the_connection(tls: trustme.CA | None) -> None:
+    async def send_and_close(writer: asyncio.StreamWriter) -> None:
+        writer.write(UNTIL_THE_END + CONTENT)
         await writer.drain()
-    writer.close()
+        writer.close()
+
+    async with serving(send_and_close, tls) as served:
+        assert await served.fetch() == CONTENT
 
 
-async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read()
-    writer.close()
-
-
-@pytest.mark.parametrize("room_bytes", [1_000, 20_000, 1 << 20])
-async def test_all_that_is_sent_is_read_into_rooms_of_any_size(
-    secured: trustme.CA | None, room_bytes: int
-) -> None:
-    """By TLS a record holds more than a small room: what is left of it is nothing that a socket tells of."""
-    received = bytearray()
-    async with connected(send_all, secured) as stream:
-        room = memoryview(bytearray(room_bytes))
-        while count := await stream.fill(room, 10):
-            received += room[:count]
-        assert await stream.fill(room, 10) == 0
-    assert bytes(received) == CONTENT
-
-
-async def test_a_room_is_filled_although_its_bytes_come_in_small_pieces(secured: trustme.CA | None) -> None:
-    async def send_crumbs(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_a_body_in_small_pieces_arrives_whole(tls: trustme.CA | None) -> None:
+    async def send_pieces(writer: asyncio.StreamWriter) -> None:
+        writer.write(head("Content-Length: 20000"))
         for start in range(0, 20_000, 1000):
             writer.write(CONTENT[start : start + 1000])
             await writer.drain()
             await asyncio.sleep(0)
 
-    async with connected(send_crumbs, secured) as stream:
-        room = memoryview(bytearray(20_000))
-        filled, reads = 0, 0
-        while filled < len(room):
-            filled += await stream.fill(room[filled:], 10)
-            reads += 1
-    assert bytes(room) == CONTENT[:20_000]
-    assert reads < 20
+    async with serving(send_pieces, tls) as served:
+        assert await served.fetch() == CONTENT[:20_000]
 
 
-async def test_a_source_that_is_silent_is_given_up_on_and_keeps_no_thread(
-    secured: trustme.CA | None,
-) -> None:
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
-    room = memoryview(bytearray(1000))
-    async with connected(say_nothing, secured) as silent, connected(send_all, secured) as other:
-        waiting = asyncio.create_task(silent.fill(memoryview(bytearray(1000)), 0.3))
-        for _ in range(20):
-            assert await other.fill(room, 10) == len(room)
-        with pytest.raises(httpcore.ReadTimeout):
-            await waiting
-        with pytest.raises(httpcore.ReadTimeout):
-            await silent.read(1000, 0.05)
-
-
-async def test_a_connection_is_not_closed_while_a_thread_reads_from_it() -> None:
-    """By TLS the library has the number of the socket in hand, which the next connection may be given."""
-    begun, may_end = threading.Event(), threading.Event()
-
-    class Slow(socket.socket):
-        is_read = False
-
-        def recv_into(self, *_: object, **__: object) -> int:
-            self.is_read = True
-            begun.set()
-            assert may_end.wait(10)
-            self.is_read = False
-            return 0
-
-        def close(self) -> None:
-            assert not self.is_read
-            super().close()
-
-    connection = Slow()
-    stream = SocketStream(connection)
-    reading = asyncio.create_task(stream.fill(memoryview(bytearray(10)), 10))
-    assert await asyncio.to_thread(begun.wait, 10)
-    reading.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-    threading.Timer(0.05, may_end.set).start()
-    await stream.aclose()
-    assert connection.fileno() == -1
-
-
-async def test_a_connection_that_broke_after_some_bytes_is_not_at_its_end() -> None:
-    """The kernel tells of a reset once, and of an end from then on."""
-
-    class Breaking(socket.socket):
-        reads = 0
-
-        def recv_into(self, *_: object, **__: object) -> int:
-            self.reads += 1
-            if self.reads == 2:
-                raise ConnectionResetError(104, "Connection reset by peer")
-            return 3 if self.reads == 1 else 0
-
-    stream = SocketStream(Breaking())
-    room = memoryview(bytearray(100))
-    assert await stream.fill(room, 10) == 3
-    with pytest.raises(httpcore.ReadError):
-        await stream.fill(room, 10)
-    await stream.aclose()
-
-
-async def test_a_read_that_is_cancelled_takes_nothing_from_the_next_connection() -> None:
-    """Its thread may still be at it, and the number of a closed socket is given to the next one at once."""
-    for _ in range(5):
-        async with connected(say_nothing) as silent:
-            waiting = asyncio.create_task(silent.fill(memoryview(bytearray(1000)), 10))
-            await asyncio.sleep(0)
-            waiting.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await waiting
-            await silent.aclose()
-            async with connected(send_all) as stream:
-                room, received = memoryview(bytearray(1 << 20)), bytearray()
-                while count := await stream.fill(room, 10):
-                    received += room[:count]
-        assert bytes(received) == CONTENT
-
-
-async def test_more_than_the_network_holds_is_sent_whole(secured: trustme.CA | None) -> None:
-    received = asyncio.get_running_loop().create_future()
-
-    async def take_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        received.set_result(await reader.readexactly(3 * len(CONTENT)))
-        writer.close()
-
-    async with connected(take_all, secured) as stream:
-        await stream.write(3 * CONTENT, 10)
-        assert await received == 3 * CONTENT
-
-
-async def test_a_source_that_takes_nothing_is_given_up_on() -> None:
-    async def take_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.transport.pause_reading()  # type: ignore[attr-defined]
-
-    async with connected(take_nothing) as stream:
-        with pytest.raises(httpcore.WriteTimeout):
-            await stream.write(20 * CONTENT, 0.2)
-
-
-async def test_an_end_that_tls_did_not_announce_is_no_end(authority: trustme.CA) -> None:
-    """Anybody on the way can end a connection; without a length, a file would be cut and count as whole."""
-
-    async def cut(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"[1,")
+async def test_a_silent_source_times_out_while_others_are_fetched_from(tls: trustme.CA | None) -> None:
+    async def fall_silent(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + CONTENT[:1000])
         await writer.drain()
-        writer.get_extra_info("socket").shutdown(1)
+        await asyncio.sleep(60)
 
-    async with connected(cut, authority) as stream:
-        room = memoryview(bytearray(100))
-        assert await stream.fill(room, 10) == 3
-        with pytest.raises(httpcore.ReadError):
-            await stream.fill(room, 10)
-        with pytest.raises(httpcore.ReadError):
-            await stream.read(100, 10)
+    async with serving(fall_silent, tls) as silent, serving(send_all, tls) as other:
+        waiting = asyncio.create_task(silent.fetch())
+        for _ in range(5):
+            assert await other.fetch() == CONTENT
+        with pytest.raises(SourceUnavailable, match="sent nothing for too long"):
+            await waiting
 
 
-async def test_a_connection_that_is_reset_is_broken(secured: trustme.CA | None) -> None:
-    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readexactly(3)
+async def test_a_tls_end_without_close_notify_is_a_broken_connection(authority: trustme.CA) -> None:
+    """Anyone on the way can end a connection: a body without a length would be cut and count as whole."""
+
+    async def cut(writer: asyncio.StreamWriter) -> None:
+        writer.write(UNTIL_THE_END + b"[1,")
+        await writer.drain()
+        writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+
+    async with serving(cut, authority) as served:
+        with pytest.raises(SourceUnavailable, match="broke off the connection"):
+            await served.fetch()
+
+
+@pytest.mark.parametrize("start", [HEAD, UNTIL_THE_END], ids=["with-a-length", "without-a-length"])
+async def test_a_connection_that_is_reset_after_some_bytes_is_broken(
+    tls: trustme.CA | None, start: bytes
+) -> None:
+    received_some = asyncio.Event()
+
+    async def reset(writer: asyncio.StreamWriter) -> None:
+        writer.write(start + CONTENT[:1000])
+        await writer.drain()
+        await received_some.wait()
         at_once = struct.pack("ii", 1, 0)
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
         writer.transport.abort()
 
-    async with connected(reset, secured) as stream:
-        await stream.write(b"GET", 10)
-        with pytest.raises(httpcore.ReadError):
-            await stream.fill(memoryview(bytearray(100)), 10)
+    received = bytearray()
+    async with (
+        serving(reset, tls) as served,
+        served.source.open(served.url) as body,
+        contextlib.aclosing(body.chunks) as chunks,
+    ):
+        received += await anext(chunks)
+        received_some.set()
+        with pytest.raises(SourceUnavailable, match="broke off the connection"):
+            await anext(chunks)
+    assert bytes(received) == CONTENT[:1000]
 
 
-async def test_nobody_listening_is_no_connection() -> None:
-    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    with pytest.raises(httpcore.ConnectError):
-        await SocketBackend().connect_tcp("127.0.0.1", port, 10)
-
-
-@pytest.mark.parametrize("name", ["evil.test", "gex.bot"])
-async def test_another_name_than_the_certificates_is_no_connection(authority: trustme.CA, name: str) -> None:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(NAME).configure_cert(context)
-    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0, ssl=context) as server:
-        plain = await SocketBackend().connect_tcp("127.0.0.1", server.sockets[0].getsockname()[1], 10)
-        with pytest.raises(httpcore.ConnectError, match="certificate"):
-            await plain.start_tls(trust(authority), name, 10)
-        assert plain.get_extra_info("is_readable")  # closed
-
-
-async def test_a_handshake_that_is_not_answered_is_given_up_on(authority: trustme.CA) -> None:
-    async with connected(say_nothing) as stream:
-        with pytest.raises(httpcore.ConnectTimeout):
-            await stream.start_tls(trust(authority), NAME, 0.1)
-
-
-async def test_an_idle_connection_shows_that_the_other_side_has_ended_it(secured: trustme.CA | None) -> None:
-    ended = asyncio.Event()
-
-    async def end_when_told(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await ended.wait()
+async def test_a_body_that_ends_before_its_length_is_broken(tls: trustme.CA | None) -> None:
+    async def send_less(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + CONTENT[:1000])
+        await writer.drain()
         writer.close()
 
-    async with connected(end_when_told, secured) as stream:
-        if not secured:  # with TLS the session's tickets are there to be read
-            assert not stream.get_extra_info("is_readable")
-        ended.set()
+    async with serving(send_less, tls) as served:
+        with pytest.raises(SourceUnavailable, match="broke off the connection"):
+            await served.fetch()
 
-        async def readable() -> bool:
-            return bool(stream.get_extra_info("is_readable"))
 
-        await eventually(readable, what="the end is seen")
+async def test_a_cancelled_read_takes_nothing_from_the_next_connection(tls: trustme.CA | None) -> None:
+    replies = 0
+
+    async def send_or_stall(writer: asyncio.StreamWriter) -> None:
+        nonlocal replies
+        replies += 1
+        if replies % 2:
+            writer.write(HEAD)
+            await asyncio.sleep(60)
+        await send_all(writer)
+
+    async with serving(send_or_stall, tls) as served:
+        for _ in range(3):
+            waiting = asyncio.create_task(served.fetch())
+            await asyncio.sleep(0.05)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert await served.fetch() == CONTENT
+
+
+async def test_a_handshake_without_a_reply_times_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        gate = SourceGate.parse((f"https://{NAME}/",))
+        network = GatedBackend(gate, Names([OUTSIDE]), Rerouted(silent.getsockname()[1]))
+        async with new_client(TIMEOUT_S, 10, network) as client:
+            with pytest.raises(SourceUnavailable, match="did not accept a connection in time"):
+                await Served(HttpxSource(client, gate), f"https://{NAME}/day.json").fetch()
+
+
+async def test_an_idle_connection_is_used_again_unless_the_source_has_closed_it(
+    tls: trustme.CA | None,
+) -> None:
+    replies, may_close, closed = 0, asyncio.Event(), asyncio.Event()
+
+    async def send_and_close_after_two(writer: asyncio.StreamWriter) -> None:
+        nonlocal replies
+        replies += 1
+        await send_all(writer)
+        if replies == 2:
+            await may_close.wait()
+            writer.close()
+            if not tls:  # TLS waits for the client's close_notify, which does not come while it is idle
+                await writer.wait_closed()
+            closed.set()
+            await asyncio.sleep(60)
+
+    async with serving(send_and_close_after_two, tls) as served:
+        for _ in range(2):
+            assert await served.fetch() == CONTENT
+        assert served.connections == 1
+        may_close.set()
+        await closed.wait()
+        assert await served.fetch() == CONTENT
+        assert served.connections == 2

@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpcore
 import pytest
 import trustme
 
 from services.fetcher.errors import SourceRefused, SourceUnavailable
-from services.fetcher.sockets_httpcore import SocketBackend
 from services.fetcher.sources.gated_network import GatedBackend
 from services.fetcher.sources.http import HttpxSource, new_client
 from shared.sources.gate import SourceGate
 from simulator.vendor import Misbehaviour, Vendor
-from tests.support.fetcher.wire import A_FILE, OUTSIDE, Names
+from tests.support.fetcher.wire import A_FILE, OUTSIDE, Names, Rerouted
 
 NAME = "2025-11-14_NQ_NDX_classic_gex_zero.json"
 URL = f"https://hist.gex.bot/{NAME}?sig=secret"
@@ -41,27 +39,6 @@ class SecureSource:
 
     def note(self, _: ssl.SSLObject, name: str, __: ssl.SSLContext) -> None:
         self.server_names.append(name)
-
-
-class Rerouted(httpcore.AsyncNetworkBackend):
-    """The network: every address is this machine's."""
-
-    def __init__(self, port: int) -> None:
-        self.asked: list[tuple[str, int]] = []
-        self._port = port
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 (httpcore names it)
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        self.asked.append((host, port))
-        return await SocketBackend().connect_tcp(
-            "127.0.0.1", self._port, timeout, local_address, socket_options
-        )
 
 
 @pytest.fixture(scope="module")

@@ -83,6 +83,27 @@ class _Stream(httpcore.AsyncMockStream):
         return self
 
 
+class Rerouted(httpcore.AsyncNetworkBackend):
+    """A network in which every address is a port of this machine."""
+
+    def __init__(self, port: int) -> None:
+        self.asked: list[tuple[str, int]] = []
+        self._port = port
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 (httpcore names it)
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        self.asked.append((host, port))
+        return await httpcore.AnyIOBackend().connect_tcp(
+            "127.0.0.1", self._port, timeout, local_address, socket_options
+        )
+
+
 class Names:
     """DNS: each question is given the next of ``answers``, the last of them again and again."""
 

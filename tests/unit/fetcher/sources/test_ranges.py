@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from services.fetcher.download.ranges import length, range_request, strong_etag, total_of_rest
+from services.fetcher.sources.ranges import length, range_request, strong_etag, total_of_rest
 from services.fetcher.sources.source import Held
 
 ETAG = '"0x8DC"'
