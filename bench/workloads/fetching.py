@@ -1,4 +1,4 @@
-"""A fetcher by itself: it, its broker and the vendor's stand-in as processes, and what they bring in."""
+"""A fetcher with its broker and the vendor's stand-in, as processes, and fetches by it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from simulator.process_groups import end
 from simulator.stack import NATS, Stack
 
 SLOTS: Final = 4
-"""How many files are fetched at once: the fetcher has one slot more, which waits for critical work."""
+"""How many files are fetched at once; the fetcher has one more slot, kept for critical work."""
 _WITHIN_S: Final = 600.0
 _WARM_UP: Final = "warm-up.json"
 _SMALL: Final = b"[]"
@@ -41,32 +41,32 @@ _ROOT: Final = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Fetching:
-    """What is fetched from, and by what."""
+    """A running vendor and a fetcher."""
 
     base_url: str
     stack: Stack
     _generations: Iterator[int]
 
     def fetch(self, names: Sequence[str], sha256: str) -> Run:
-        """Have files fetched, all asked for at once, and wait until the last one is staged.
+        """Request files all at once, and wait until the last one is staged.
 
         Args:
-            names: of the files at the vendor's.
-            sha256: what each of them must have.
+            names: the vendor's files.
+            sha256: the checksum of each of them.
 
         Raises:
-            BenchFailed: one failed, or is another file.
+            BenchFailed: a fetch failed, or a staged file has another checksum.
         """
         fetcher = self.stack.processes["fetcher"].pid
         used_before = process_usage.cpu_s(fetcher)
-        seconds = asyncio.run(self._bring_in([self._command(name) for name in names], sha256))
+        seconds = asyncio.run(self._stage_all([self._command(name) for name in names], sha256))
         return Run(seconds, process_usage.cpu_s(fetcher) - used_before, process_usage.peak_bytes(fetcher))
 
     def restart(self) -> None:
-        """Start the fetcher anew, and have it fetch something small: its peak of memory counts from there.
+        """Restart the fetcher and fetch a small file, so that the peak memory starts from an idle process.
 
         Raises:
-            BenchFailed: it did not.
+            BenchFailed: the small file was not fetched.
         """
         if "fetcher" in self.stack.processes:
             self.stack.stop_service("fetcher")
@@ -74,7 +74,7 @@ class Fetching:
         self.fetch([_WARM_UP], hashlib.sha256(_SMALL).hexdigest())
 
     def staged(self) -> list[Path]:
-        """Return the files that were staged."""
+        """Return the staged files."""
         return [path for path in (self.stack.data_dir / "source").rglob("*") if path.is_file()]
 
     def _command(self, name: str) -> FetchFile:
@@ -91,16 +91,16 @@ class Fetching:
         )
         return FetchFile(job=job, url=SecretStr(base_url))
 
-    async def _bring_in(self, commands: Sequence[FetchFile], sha256: str) -> float:
+    async def _stage_all(self, commands: Sequence[FetchFile], sha256: str) -> float:
         async with connected(Settings(nats_url=self.stack.nats_url), "bench") as bus:
-            facts = await bus.client.subscribe(subjects.ALL_EVENTS)
+            events = await bus.client.subscribe(subjects.ALL_EVENTS)
             await bus.client.flush()
             began = perf_counter()
             for command in commands:
                 await bus.publish_command(command)
             try:
                 async with asyncio.timeout(_WITHIN_S):
-                    await _all_staged(facts, {command.job.job_id for command in commands}, sha256)
+                    await _all_staged(events, {command.job.job_id for command in commands}, sha256)
             except TimeoutError:
                 raise BenchFailed(f"not all staged within {_WITHIN_S:g} s\n{self.stack.tails()}") from None
             return perf_counter() - began
@@ -108,7 +108,7 @@ class Fetching:
 
 @contextmanager
 def fetching(served: Path, folder: Path) -> Iterator[Fetching]:
-    """Run a vendor over the files of ``served``, and a fetcher with its broker in ``folder``."""
+    """Run a vendor with the files of ``served``, and a fetcher with its broker in ``folder``."""
     (served / _WARM_UP).write_bytes(_SMALL)
     vendor = subprocess.Popen(
         [sys.executable, "-m", "simulator.vendor", "--folder", str(served)],
@@ -130,21 +130,23 @@ def fetching(served: Path, folder: Path) -> Iterator[Fetching]:
 
 
 def _announced(vendor: subprocess.Popen[bytes]) -> str:
-    """Return where the vendor serves, as it says itself once it does."""
+    """Return the base URL that the vendor prints when it is ready."""
     line = vendor.stdout.readline() if vendor.stdout else b""
     if not line:
         raise BenchFailed("the vendor's stand-in did not start")
     return line.decode().split()[-1]
 
 
-async def _all_staged(facts: Subscription, missing: set[UUID], sha256: str) -> None:
-    async for message in facts.messages:
+async def _all_staged(events: Subscription, missing: set[UUID], sha256: str) -> None:
+    async for message in events.messages:
         match decode(message.subject, message.data).open(message.subject):
-            case FileStaged() as fact:
-                if fact.sha256 != sha256:
-                    raise BenchFailed(f"{fact.job.base_url} was staged as another file")
-                missing.discard(fact.job.job_id)
+            case FileStaged() as event:
+                if event.sha256 != sha256:
+                    raise BenchFailed(
+                        f"{event.job.base_url} was staged with the sha256 {event.sha256}, not {sha256}"
+                    )
+                missing.discard(event.job.job_id)
                 if not missing:
                     return
-            case JobFailed() as fact:
-                raise BenchFailed(f"a fetch failed: {fact.error}")
+            case JobFailed() as event:
+                raise BenchFailed(f"a fetch failed: {event.error}")
