@@ -1,4 +1,4 @@
-# Everything a person does with gexlake. `make` alone lists it.
+# The commands of a developer and an operator; `make` alone lists them.
 VENV ?= .venv
 PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
@@ -33,7 +33,7 @@ demo: $(VENV)/.ready ## Bring one generated trading day through the whole system
 
 # By way of the environment: whatever quotes and dollars the query has, no shell reads them.
 sql: export QUERY := $(value Q)
-sql: $(VENV)/.ready ## Ask the lake: make sql Q="SELECT ..." [FORMAT=json]
+sql: $(VENV)/.ready ## Query the lake: make sql Q="SELECT ..." [FORMAT=json]
 	@$(BIN)/gexlake sql --format "$(or $(FORMAT),table)" -- "$$QUERY"
 
 test: $(VENV)/.ready ## Run the quick tests, without containers, on all cores [WORKERS=2]
@@ -49,7 +49,7 @@ $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	@touch $@
 
-fuzz: $(VENV)/.fuzz ## Hold imports against the oracle: 10,000 examples, sanitizers in the reader, then atheris (Linux, gcc) [FUZZ_SECONDS=600]
+fuzz: $(VENV)/.fuzz ## Compare imports with the oracle: 10,000 examples, sanitizers in the reader, then atheris (Linux, gcc) [FUZZ_SECONDS=600]
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest --timeout=0 tests/unit/importer/imports/test_properties.py
 	$(BIN)/python -m tests.fuzz.sanitized
 	$(BIN)/python -m tests.fuzz $(or $(FUZZ_SECONDS),600)

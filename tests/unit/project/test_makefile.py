@@ -50,7 +50,19 @@ def test_sql_takes_the_query_and_the_format_from_the_environment_too(venv: Path)
 
 def test_help_is_the_default_target_and_lists_all_others(venv: Path) -> None:
     listed = {line.split()[0] for line in make(venv).splitlines()}
-    assert listed >= {"run", "demo", "sql", "test", "test-integration", "lint", "fmt", "lock", "help"}
+    assert listed >= {
+        "run",
+        "demo",
+        "sql",
+        "test",
+        "test-slow",
+        "test-integration",
+        "lint",
+        "fmt",
+        "docs",
+        "lock",
+        "help",
+    }
 
 
 def test_no_python_that_is_new_enough_is_told_in_one_line(tmp_path: Path) -> None:
