@@ -1,1 +1,1 @@
-"""The importer: turns staged files into partitions of the lake; the only service that opens DuckDB."""
+"""The importer: imports staged files into the lake; the only service that opens DuckDB."""

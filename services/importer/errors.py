@@ -2,19 +2,19 @@
 
 Terminal
 ├── BadRecord           a record breaks a rule; names its number and its field
-├── UnreadableFile      the file is no JSON that a day of history can be
-├── NoRecords           there is nothing in it
-├── StagedFileMissing   it is not where the message says
+├── UnreadableFile      the file is not JSON of the vendor's form
+│   └── NoRecords           it has no records
+├── StagedFileMissing   it is not at the path in the message
 └── WorseData           it would replace a partition by fewer snapshots or strike rows
 Transient
-├── StagedFileReplaced  it is not what the message says: another download came after it
+├── StagedFileReplaced  it has another checksum than the message: a later download replaced it
 ├── StorageTrouble      input/output errors
-│   └── DiskFull            a NotNow, too: it costs no attempt
-└── ImportTimedOut      it took too long
+│   └── DiskFull            also Deferred: it costs no attempt
+└── ImportTimedOut      the import took too long
 CannotStart
 └── LakeLocked          another process has the DuckDB file open
 GexlakeError
-└── QueryRefused        a query that cannot be answered; no job ends by it
+└── QueryRefused        a query that cannot be answered; no job fails by it
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class NoRecords(UnreadableFile):
 
 
 class StagedFileMissing(Terminal):
-    """The staged file is not the one that the message speaks of.
+    """The staged file is missing.
 
     Args:
         path: where it should be.
@@ -78,7 +78,7 @@ class StagedFileMissing(Terminal):
 
 
 class StagedFileReplaced(Transient):
-    """The staged file is another one than the message speaks of.
+    """The staged file has another checksum than the message: a later download replaced it.
 
     Args:
         path: where it is.
@@ -95,10 +95,10 @@ class WorseData(Terminal):
 
     Args:
         partition: what it would replace.
-        field: ``snapshots`` or ``strikes``: what there is too little of.
+        field: ``snapshots`` or ``strikes``: which of them are too few.
         new: how many the file has.
         held: how many the partition holds.
-        share: the least share that is accepted.
+        share: the minimum share that is accepted.
     """
 
     def __init__(self, partition: Partition, field: str, new: int, held: int, share: float) -> None:
@@ -113,8 +113,8 @@ class StorageTrouble(Transient):
     """The disk fails.
 
     Args:
-        doing: what was being done.
-        cause: what the system said.
+        doing: the operation.
+        cause: the error of the system or of DuckDB.
     """
 
     _what_then = ""
@@ -130,7 +130,7 @@ class DiskFull(StorageTrouble, Deferred):
 
 
 def trouble(doing: str, cause: Exception) -> StorageTrouble:
-    """Return the error for what the disk did not take: ``DiskFull`` if it has no space."""
+    """Return the error for a failed operation on the disk: ``DiskFull`` if there is no space."""
     return DiskFull(doing, cause) if is_full(cause) else StorageTrouble(doing, cause)
 
 
@@ -152,7 +152,7 @@ class LakeLocked(CannotStart):
 
     Args:
         path: the file.
-        holder: what is known of the process.
+        holder: the process, in brackets, if it is known.
     """
 
     def __init__(self, path: Path, holder: str) -> None:
@@ -166,7 +166,7 @@ class QueryRefused(GexlakeError):
 
     Args:
         problem: why.
-        code: as HTTP has it: 400 refused, 408 too slow, 500 failed.
+        code: an HTTP status: 400 refused, 408 too slow, 503 not now.
     """
 
     def __init__(self, problem: str, code: int = 400) -> None:

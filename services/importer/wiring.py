@@ -1,4 +1,4 @@
-"""Put the importer's parts together; tests pass their own lake or bus through here."""
+"""Wire the importer together; tests pass their own lake or bus here."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
 
 
 async def _recover(bus: Bus, lake: Lake) -> None:
-    """Sweep and finish what a dead process has left."""
+    """Remove the temporary files of a process that died, and finish its import."""
     await asyncio.to_thread(sweep, lake)
     try:
         await finish_committed(bus, lake)
     except (BrokerUnavailable, StorageTrouble) as error:
         # The next import tries again.
-        log.warning("recovery_put_off", error=str(error))
+        log.warning("recovery_deferred", error=str(error))

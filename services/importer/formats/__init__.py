@@ -1,4 +1,7 @@
-"""The registry of the formats that can be imported; adding one is a file here, its tables, and its oracle."""
+"""The formats that can be imported.
+
+To add one, write a module here, a migration with its tables, and an oracle for its tests.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ def format_of(endpoint: str) -> Format:
     """Return the format of an endpoint's files.
 
     Raises:
-        KeyError: no file of it can be imported.
+        KeyError: the endpoint has no format.
     """
     return _BY_ENDPOINT[endpoint]
 

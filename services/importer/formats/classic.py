@@ -18,7 +18,7 @@ STRIKES: Final = Rows(
         Field("gex_by_open_interest", column="oi_gamma"),
         Field("priors", Kind.NUMBERS),
     ),
-    least=2,
+    min_parts=2,
 )
 
 CLASSIC: Final = Format(

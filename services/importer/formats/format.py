@@ -1,4 +1,4 @@
-"""What the importer has to know of a vendor's format: its fields, their rules, and where they go."""
+"""The description of a vendor's format: its fields, their rules, and the tables that they go to."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from enum import StrEnum
 from typing import Final
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
-"""A record's text may have this many bytes; a real one has some 7,000."""
+"""The maximum size of a record; real ones have about 7,000 bytes."""
 MAX_DEPTH: Final = 64
-"""How deep a record may be nested."""
+"""The maximum nesting of a record."""
 
 KEY_COLUMNS: Final = ("timestamp", "ticker", "endpoint")
 """The columns that every row of the lake begins with."""
 
 
 class Kind(StrEnum):
-    """What a value must be; null is allowed unless it is required."""
+    """The type of a value; null is allowed unless the field is required."""
 
     NUMBER = "number"
     """A JSON number that is a finite double; stored as DOUBLE."""
     INTEGER = "integer"
-    """A JSON number that is whole and has 32 bits; stored as INTEGER."""
+    """A JSON number that is a 32-bit integer; stored as INTEGER."""
     ARRAY = "array"
     """Any JSON array; stored as its JSON text."""
     NUMBERS = "numbers"
@@ -34,9 +34,9 @@ class Field:
 
     Args:
         name: as the vendor calls it.
-        kind: what its value must be.
-        required: whether it must be there and not null.
-        column: where it is stored, if under another name.
+        kind: the type of its value.
+        required: whether it must be present and not null.
+        column: the column's name, if it is another.
     """
 
     name: str
@@ -52,19 +52,19 @@ class Field:
 
 @dataclass(frozen=True)
 class Rows:
-    """The array in each record whose elements become rows of their own; each element is an array itself.
+    """The array in each record whose elements become rows; each element is an array itself.
 
     Args:
         field: the array's name in the record.
-        table: where its rows go.
+        table: the table of its rows.
         parts: the elements of a row, in their order.
-        least: how many of them a row has at least; those beyond may be left out.
+        min_parts: the minimum number of elements; those after it are optional.
     """
 
     field: str
     table: str
     parts: tuple[Field, ...]
-    least: int
+    min_parts: int
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ class Format:
     of rows. Parquet holds the rows, or the records of a format that has no rows.
 
     Args:
-        package: as the vendor's file names call it.
+        package: its name in the vendor's file names.
         endpoints: the endpoints whose files have this format.
-        table: where records go.
+        table: the table of its records.
         fields: the fields of a record beside ``timestamp`` and ``ticker``.
         rows: its array of rows, if it has one.
         history: the view of all its Parquet files, by ticker, endpoint and trading day.

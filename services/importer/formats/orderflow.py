@@ -23,7 +23,7 @@ _OF_GEX: Final = (
     *("zero_gamma", "major_pos_vol", "major_pos_oi", "major_neg_vol", "major_neg_oi"),
     *("sum_gex_vol", "sum_gex_oi", "delta_risk_reversal"),
 )
-"""The answer of the API has them; files seen so far do not."""
+"""The API returns them; files so far do not have them."""
 
 ORDERFLOW: Final = Format(
     package="orderflow",

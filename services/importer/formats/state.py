@@ -46,13 +46,13 @@ STATE_GREEKS: Final = Format(
             Field("strike", required=True),
             Field("call_ivol"),
             Field("put_ivol"),
-            # The client calls it so after the volume categories, which share the shape.
+            # The vendor's client names it after the volume categories, which have the same shape.
             Field("call_cvolume", column="greek"),
             Field("call_cvolume_priors", Kind.NUMBERS, column="priors"),
             Field("put_cvolume"),
             Field("put_cvolume_priors", Kind.NUMBERS),
         ),
-        least=4,
+        min_parts=4,
     ),
     history="state_greeks_history",
     constants=CLASSIC.constants,

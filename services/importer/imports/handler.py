@@ -1,4 +1,4 @@
-"""What the importer does with a command: import a staged file, or find that there is nothing to do."""
+"""Handle an import command: import the staged file, or skip it if the lake already holds its content."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from services.importer.imports.task import ImportTask
 from services.importer.interruption import Interruption
 from services.importer.lake import partitions
 from services.importer.lake.database import Lake
-from services.importer.lake.parquet import is_there
+from services.importer.lake.parquet import is_present
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import transaction
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger import table
-from services.importer.ledger.events import imported, skipped, told_again
+from services.importer.ledger.events import event_of, imported, skipped
 from services.importer.ledger.notes import LedgerNotes
 from services.importer.ledger.rows import LedgerRow, of_generation, with_outcome
 from services.importer.reader.source import OpenFile
@@ -38,13 +38,13 @@ log = structlog.get_logger(__name__)
 async def import_file(
     command: ImportFile, *, bus: Bus, lake: Lake, writer: WriterThread, limits: ImportLimits, timeout_s: float
 ) -> None:
-    """Bring a staged file into the lake and announce what became of it.
+    """Import a staged file and publish the outcome.
 
     Raises:
         Terminal: the file is refused; nothing was changed.
-        DiskFull: there is no space; the partition is as it was, or the rest of it follows later.
+        DiskFull: there is no space; the partition is unchanged, or its Parquet file is put in place later.
         Transient: the disk failed or the time ran out; nothing was changed.
-        BrokerUnavailable: it is in the lake, but nobody could be told yet.
+        BrokerUnavailable: it is in the lake, but the event could not be published yet.
     """
     failpoint("importer.started")
     job = command.job
@@ -53,16 +53,16 @@ async def import_file(
         raise full
     newest = await bus.last_event(FileStaged, job.job_id)
     work = partial(import_staged, as_last_staged(command, newest), lake, clock=bus.clock, limits=limits)
-    fact = await writer.run_within(work, timeout_s)
-    await bus.publish_event(fact)
+    event = await writer.run_within(work, timeout_s)
+    await bus.publish_event(event)
     failpoint("importer.event_published")
 
 
 def as_last_staged(command: ImportFile, newest: FileStaged | None) -> ImportFile:
     """Return the command for the file that the fetcher staged last for this generation.
 
-    A fetcher that dies after it has asked for the import downloads again; when the vendor's file has changed
-    meanwhile, its second command is dropped as a copy of the first.
+    A fetcher that dies after publishing the command downloads again. If the vendor's file has changed in the
+    meantime, its second command is dropped as a duplicate of the first.
     """
     if newest is None or newest.job.generation != command.job.generation or newest.sha256 == command.sha256:
         return command
@@ -77,12 +77,12 @@ def import_staged(
     clock: Callable[[], datetime],
     limits: ImportLimits,
 ) -> PartitionImported | JobSkipped:
-    """Make the lake hold what the staged file says; doing it again changes nothing."""
+    """Import a staged file unless that is done already; repeating it changes nothing."""
     began = time.monotonic()
     job = command.job
     done = _own_work(lake, job)
     if done is not None:
-        return told_again(job, done)
+        return event_of(job, done)
     if not command.force and (held := _same_content(lake, command)) is not None:
         return _skip(lake, job, held, clock())
     with staged_file(lake.paths, command) as file:
@@ -122,10 +122,10 @@ def _task(
 
 
 def _own_work(lake: Lake, job: Job) -> LedgerRow | None:
-    """Return the ledger's row if this very request is done: its message was delivered again.
+    """Return the ledger's row if this request is done already: its message was delivered again.
 
     Raises:
-        StorageTrouble: it is committed, but its Parquet file still cannot be put in place.
+        StorageTrouble: it is committed, but its Parquet file cannot be put in place yet.
     """
     with lake.reading() as connection:
         row = table.read_one(connection, job.job_id)
@@ -146,7 +146,7 @@ def _same_content(lake: Lake, command: ImportFile) -> PartitionRow | None:
 
 
 def _is_whole(lake: Lake, row: PartitionRow) -> bool:
-    return row.published and is_there(lake.paths.parquet(row.partition), row.parquet_checksum)
+    return row.published and is_present(lake.paths.parquet(row.partition), row.parquet_checksum)
 
 
 def _skip(lake: Lake, job: Job, held: PartitionRow, now: datetime) -> JobSkipped:

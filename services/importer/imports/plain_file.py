@@ -1,4 +1,4 @@
-"""A staged file without its packing."""
+"""Unpack a staged file that is gzip data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BLOCK_BYTES: Final = 1 << 20
 
 
 def plain_file(file: OpenFile, folder: Path, interruption: Interruption) -> Path:
-    """Return where a staged file is read, or, if it is packed, what it holds, unpacked into ``folder``.
+    """Return the path of a staged file, or of its content unpacked into ``folder`` if it is gzip data.
 
     Raises:
         UnreadableFile: its gzip data is damaged.

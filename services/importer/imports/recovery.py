@@ -1,4 +1,4 @@
-"""At start: finish what was committed only, and sweep what a dead process left behind."""
+"""After a crash: finish imports that were only committed, and remove temporary files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.importer.errors import DiskFull, StorageTrouble
 from services.importer.imports.replace import complete
 from services.importer.lake import partitions
 from services.importer.lake.database import Lake
-from services.importer.lake.parquet import hidden_parquet, is_there, remove_partials
+from services.importer.lake.parquet import hidden_parquet, is_present, remove_partials
 from services.importer.lake.parquet_metadata import metadata_of
 from services.importer.lake.partition_tables import export_query
 from services.importer.lake.partitions import PartitionRow
@@ -26,17 +26,18 @@ log = structlog.get_logger(__name__)
 
 
 async def finish_committed(bus: Bus, lake: Lake) -> dict[tuple[str, int], DiskFull]:
-    """Put the Parquet file of every partition in place whose rows are committed without it, and tell of it.
+    """Put Parquet files in place whose rows are committed already, and publish the events.
 
-    The messages that asked for them may be long gone, so each is told before it counts as done. A partition
-    whose file cannot be put in place now is left for the next time, and holds up nobody else.
+    The commands may be gone from the stream, so the event is published before the partition is complete. A
+    partition whose file cannot be put in place now is skipped until the next time, and does not delay
+    others.
 
     Returns:
         By job id and generation, those for whose files there is no space.
 
     Raises:
-        DiskFull: there is none to record that a file is in place.
-        BrokerUnavailable: nobody can be told; the next time will.
+        DiskFull: there is no space to record that a file is in place.
+        BrokerUnavailable: the event cannot be published; the next call does.
     """
     without_space: dict[tuple[str, int], DiskFull] = {}
     for waiting in await asyncio.to_thread(_unpublished, lake):
@@ -47,16 +48,17 @@ async def finish_committed(bus: Bus, lake: Lake) -> dict[tuple[str, int], DiskFu
             if isinstance(error, DiskFull):
                 without_space[waiting.job_id, waiting.generation] = error
             continue
-        await _tell(bus, lake, row)
+        await _publish_event(bus, lake, row)
         await asyncio.to_thread(_complete, lake, replace(row, updated_at=bus.clock()))
         log.info("committed_partition_published", partition=str(row.partition))
     return without_space
 
 
 def sweep(lake: Lake) -> None:
-    """Remove the hidden files and scratch folders that a dead process has left.
+    """Remove the hidden files and scratch folders of a process that died.
 
-    Called before anything is written: only one importer at a time has the lake, so none of them is in use.
+    Called before anything is written. Only one importer at a time has the lake open, so none of them is in
+    use.
     """
     files = remove_partials(lake.paths.parquet_root)
     folders = remove_scratch_folders(lake.paths.scratch)
@@ -77,7 +79,7 @@ def _place(lake: Lake, row: PartitionRow) -> PartitionRow:
     """
     final = lake.paths.parquet(row.partition)
     with lake.writing() as connection:
-        if is_there(final, row.parquet_checksum):
+        if is_present(final, row.parquet_checksum):
             return row
         metadata = metadata_of(row.partition, row.job_id, row.checksum)
         with hidden_parquet(connection, export_query(row.partition), final, row.job_id, metadata) as file:
@@ -85,7 +87,7 @@ def _place(lake: Lake, row: PartitionRow) -> PartitionRow:
         return replace(row, parquet_bytes=file.size_bytes, parquet_checksum=file.sha256)
 
 
-async def _tell(bus: Bus, lake: Lake, row: PartitionRow) -> None:
+async def _publish_event(bus: Bus, lake: Lake, row: PartitionRow) -> None:
     with lake.reading() as connection:
         known = table.read_one(connection, row.job_id)
     if known is not None and known.generation == row.generation:

@@ -63,7 +63,7 @@ def replace_partition(
         lake: where.
         task: the file, and the rules for it.
         clock: returns the time.
-        notes: records the commit and the end.
+        notes: records the commit and the completion.
 
     Raises:
         BadRecord: a record breaks a rule.

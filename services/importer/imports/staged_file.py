@@ -1,4 +1,4 @@
-"""The staged file of a command: opened once, and made sure to be the one that the fetcher staged."""
+"""The staged file of a command: opened once, and checked to be the one that the fetcher staged."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def staged_file(paths: LakePaths, command: ImportFile) -> Iterator[OpenFile]:
     """Hold the staged file of a command open.
 
     Raises:
-        StagedFileMissing: it is not where the command says.
-        StagedFileReplaced: it is another one.
+        StagedFileMissing: it is not at the path in the command.
+        StagedFileReplaced: it has another checksum.
     """
     place = _place(paths, command)
     with _opened(place) as file:
-        held = OpenFile(place.name, Path(f"/proc/self/fd/{file.fileno()}"))
-        found = held.path.stat()
+        opened = OpenFile(place.name, Path(f"/proc/self/fd/{file.fileno()}"))
+        found = opened.path.stat()
         unchanged = found.st_size == command.size_bytes and found.st_mtime_ns == command.modified_ns
-        if not unchanged and sha256_of(held.path) != command.sha256:
+        if not unchanged and sha256_of(opened.path) != command.sha256:
             raise StagedFileReplaced(place)
-        yield held
+        yield opened
 
 
 def _place(paths: LakePaths, command: ImportFile) -> Path:
@@ -42,7 +42,7 @@ def _place(paths: LakePaths, command: ImportFile) -> Path:
 
 
 def _opened(path: Path) -> BinaryIO:
-    with suppress(FileNotFoundError):  # removed at this moment
+    with suppress(FileNotFoundError):  # removed in the meantime
         if path.is_file():
             return path.open("rb")
     raise StagedFileMissing(path, "is gone")

@@ -1,4 +1,4 @@
-"""The DuckDB file: opened once, by one process, at the schema that this version knows."""
+"""The DuckDB file: opened once, by one process, with the schema of this version."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from shared.paths import LakePaths
 from shared.process.durable_files import make_folder
 
 _INSERT_SHARE: Final = 0.5
-"""What of its memory DuckDB may use while rows are inserted."""
+"""The share of its memory that DuckDB may use while rows are inserted."""
 
-_READERS_GO_WITHIN_S: Final = 10
+_CLOSE_READERS_WITHIN_S: Final = 10
 
 log = structlog.get_logger(__name__)
 
 
 class LakeSettings(Protocol):
-    """What a lake has to know."""
+    """The settings of a lake."""
 
     @property
     def paths(self) -> LakePaths:
-        """Where it is."""
+        """The folders of the lake."""
 
     @property
     def memory(self) -> ImportMemory:
@@ -42,7 +42,7 @@ class LakeSettings(Protocol):
 
 
 class Lake:
-    """One open DuckDB file. Writes go through ``writing``, one at a time; reads wait for nobody."""
+    """One open DuckDB file. Writes go through ``writing``, one at a time; reads never wait."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Lake:
         self._readers_changed = threading.Condition()
         self._closed = False
         self._is_invalid = False
-        """Whether DuckDB has given the instance up; the next writer opens it anew."""
+        """Whether DuckDB has invalidated the instance; the next writer opens the file again."""
         self._views = ParquetViews(paths.parquet_root)
 
     @classmethod
@@ -104,10 +104,10 @@ class Lake:
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Yield a connection of its own to the open file; it sees what is committed and waits for nobody.
+        """Yield a connection of its own to the open file; it sees what is committed, and never waits.
 
         Raises:
-            StorageTrouble: the file is being closed, or has to be opened anew first.
+            StorageTrouble: the file is being closed, or must be opened again first.
         """
         with self._readers_changed:
             connection = self._cursor()
@@ -155,11 +155,12 @@ class Lake:
     def sparing_memory(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         """Give DuckDB less memory for as long as rows are inserted.
 
-        What it has written it keeps in its cache up to its limit, so that a larger file would take more
-        memory than all else of its import does. Goes around a transaction: in one that an error has
-        aborted, no limit can be set.
+        DuckDB keeps what it has written in its cache up to its limit, so inserting a large file would take
+        more memory than the rest of its import. Must enclose the transaction: in an aborted one, no limit
+        can be
+            set.
         """
-        with suppress(duckdb.OutOfMemoryException):  # queries hold more at this moment
+        with suppress(duckdb.OutOfMemoryException):  # queries use more at this moment
             connection.execute(memory_limit(int(self.memory.duckdb_mb * _INSERT_SHARE)))
         try:
             yield
@@ -177,13 +178,13 @@ class Lake:
                 try:
                     self._connection = self._connect()
                 except CannotStart as error:
-                    raise trouble("opening the lake anew", error) from error
+                    raise trouble("opening the lake again", error) from error
             return self._connection.cursor()
 
     def _disconnect(self) -> None:
-        """Close the file, once its readers, interrupted, have let go of it; the next use opens it anew."""
+        """Interrupt the readers, wait for them, and close the file; the next use opens it again."""
         with self._readers_changed:
-            for _ in range(_READERS_GO_WITHIN_S * 10):
+            for _ in range(_CLOSE_READERS_WITHIN_S * 10):
                 for reader in self._readers:
                     reader.interrupt()
                 if self._readers_changed.wait_for(lambda: not self._readers, timeout=0.1):
@@ -197,7 +198,7 @@ class Lake:
                     log.warning("lake_not_closed", error=str(error))
 
     def refresh_parquet_view(self) -> None:
-        """Make the views over the Parquet files, those of a kind anew once there is a first file of it."""
+        """Make the views over the Parquet files; those of a kind are made again once it has a first file."""
         kinds = self._views.outdated()
         if not kinds:
             return
@@ -205,5 +206,5 @@ class Lake:
             with self.writing() as connection:
                 self._views.make(connection, kinds)
         except (duckdb.Error, StorageTrouble) as error:
-            # Without its views the importer still imports.
+            # The importer works without the views.
             log.warning("parquet_view_not_refreshed", error=str(error).splitlines()[0])

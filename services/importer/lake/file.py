@@ -1,4 +1,4 @@
-"""Open the DuckDB file, and let no query out of the lake's folders."""
+"""Open the DuckDB file, and confine queries to the lake's folders."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def open_file(paths: LakePaths, memory_mb: int, threads: int) -> duckdb.DuckDBPy
 
     Args:
         paths: where it is.
-        memory_mb: what DuckDB may use, in MiB.
-        threads: how many it has; 0 is one per processor.
+        memory_mb: DuckDB's memory limit, in MiB.
+        threads: of DuckDB; 0 is one per processor.
 
     Raises:
         LakeLocked: another process has it open.
@@ -52,12 +52,12 @@ def open_file(paths: LakePaths, memory_mb: int, threads: int) -> duckdb.DuckDBPy
 
 
 def memory_limit(memory_mb: int) -> str:
-    """Return the statement that sets what DuckDB may use."""
+    """Return the statement that sets DuckDB's memory limit."""
     return f"SET memory_limit = '{memory_mb}MiB'"
 
 
 def _confine(connection: duckdb.DuckDBPyConnection, paths: LakePaths) -> None:
-    """Let no query, whoever sends it, read or write files outside the lake, nor undo this."""
+    """Keep every query from reading or writing files outside the lake, and from undoing this."""
     allowed = [paths.staging_root, paths.parquet_root, paths.scratch]
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     listed = ", ".join(quoted(f"{folder}/") for folder in allowed)

@@ -1,4 +1,4 @@
-"""Bring the lake's schema up to what this version knows."""
+"""Bring the lake's schema up to that of this version."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:
-    """Apply the migrations that the lake has not seen, in their order.
+    """Apply the migrations that the lake does not have, in their order.
 
     Raises:
         CannotStart: a newer version has written the lake.

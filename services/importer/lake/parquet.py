@@ -21,8 +21,8 @@ _OPTIONS: Final = (
     "FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 120_000, "
     "DICTIONARY_SIZE_LIMIT 2_000"
 )
-"""The encodings of version 2 suit figures that hardly repeat, so that a quick compression makes files of
-nearly the same size; such figures get no dictionary. Row groups have a little fewer rows than those of
+"""The encodings of version 2 suit numbers that hardly repeat, so a fast compression level makes files of
+nearly the same size; such numbers get no dictionary. Row groups have slightly fewer rows than those of
 DuckDB's tables (122,880), so that each is inserted as one of them."""
 
 
@@ -42,8 +42,8 @@ def hidden_parquet(
 ) -> Iterator[ParquetFile]:
     """Write the rows of ``query`` beside ``final`` under a hidden name, flushed and checked.
 
-    Its footer has ``metadata`` in it. Renamed within the context it stays; whatever is left under the hidden
-    name at the end goes.
+    Its footer contains ``metadata``. A file that is renamed within the context stays; one that still has the
+    hidden name at the end is removed.
 
     Raises:
         StorageTrouble: the file on disk is not what was written.
@@ -57,7 +57,7 @@ def hidden_parquet(
         sync_file(hidden)
         rows = _rows_in_footer(connection, hidden)
         if written is None or rows != written[0]:
-            raise StorageTrouble(f"writing {hidden}", ValueError(f"its footer tells {rows} rows"))
+            raise StorageTrouble(f"writing {hidden}", ValueError(f"its footer has {rows} rows"))
         failpoint("importer.parquet_written")
         yield ParquetFile(hidden, rows, hidden.stat().st_size, sha256_of(hidden))
     finally:
@@ -70,13 +70,13 @@ def copy_options(metadata: Mapping[str, str]) -> str:
     return f"{_OPTIONS}, KV_METADATA {{{pairs}}}"
 
 
-def is_there(path: Path, sha256: str) -> bool:
-    """Tell whether a Parquet file exists with the bytes that were written."""
+def is_present(path: Path, sha256: str) -> bool:
+    """Return whether a Parquet file exists with the bytes that were written."""
     return path.is_file() and sha256_of(path) == sha256
 
 
 def remove_partials(root: Path) -> int:
-    """Remove hidden files that a dead process left behind; return how many."""
+    """Remove the hidden files of a process that died; return how many."""
     left = [path for path in root.rglob(".*") if is_partial(path)]
     for path in left:
         path.unlink(missing_ok=True)

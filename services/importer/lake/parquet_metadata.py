@@ -1,4 +1,4 @@
-"""What a Parquet file of the lake says about itself: the key-value metadata in its footer.
+"""The key-value metadata in the footer of a Parquet file of the lake.
 
 Nothing in it depends on the clock: the same source, written again in the same way, gives the same bytes.
 """
@@ -19,7 +19,7 @@ def metadata_of(partition: Partition, job_id: str, source_sha256: str) -> dict[s
 
     Args:
         partition: whose rows the file has.
-        job_id: the job that brought them in.
+        job_id: the job that imported them.
         source_sha256: the checksum of the staged file that they came from.
     """
     return {

@@ -17,12 +17,12 @@ from shared.gexbot.partition import Partition
 from shared.gexbot.trading_day import bounds_ms
 
 _OF_PARTITION: Final = "timestamp >= ? AND timestamp < ? AND ticker = ? AND endpoint = ?"
-"""A range of timestamps: what is far from it is not looked at, however much the table holds."""
+"""DuckDB skips the row groups outside the range of timestamps: the cost does not grow with the table."""
 
 
 @dataclass(frozen=True)
 class PartitionContents:
-    """What a partition holds before it is replaced."""
+    """The counts and the row of a partition before it is replaced."""
 
     snapshots: int
     strike_rows: int
@@ -30,7 +30,7 @@ class PartitionContents:
 
 
 def contents_of(connection: duckdb.DuckDBPyConnection, partition: Partition) -> PartitionContents:
-    """Return what a partition holds."""
+    """Return the counts and the row of a partition."""
     form = format_of(partition.endpoint)
     snapshots = _count(connection, form.table, partition)
     strike_rows = _count(connection, form.rows.table, partition) if form.rows else 0

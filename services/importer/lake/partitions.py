@@ -1,4 +1,4 @@
-"""The table ``partitions``: what each partition holds, where it came from, and its Parquet file."""
+"""The table ``partitions``: the counts, the origin and the Parquet file of each partition."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _KEY: Final = "ticker = ? AND endpoint = ? AND trading_day = ?"
 
 
 def read(connection: duckdb.DuckDBPyConnection, partition: Partition) -> PartitionRow | None:
-    """Return what a partition holds, or None if it does not exist."""
+    """Return the row of a partition, or None if there is none."""
     return next(iter(_select(connection, f"WHERE {_KEY}", list(astuple(partition)))), None)
 
 

@@ -1,6 +1,6 @@
-"""Folders for what a staged file is split into; a killed importer leaves one, which the next one removes.
+"""Scratch folders for imports; one that a killed importer leaves is removed at the next start.
 
-DuckDB spills beside them, and looks after its own files: those of a dead process go when it next spills.
+DuckDB spills into the folder around them, and removes the files of a process that died when it next spills.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _PREFIX: Final = "import-"
 
 @contextmanager
 def scratch_folder(root: Path) -> Iterator[Path]:
-    """Make a folder in ``root`` for as long as the context lasts, and ``root`` too if somebody removed it.
+    """Make a folder in ``root`` for as long as the context lasts, and ``root`` too if it is missing.
 
     Raises:
-        OSError: the disk does not take it.
+        OSError: it cannot be made.
     """
     make_folder(root)
     folder = Path(mkdtemp(prefix=_PREFIX, dir=root))
@@ -33,7 +33,7 @@ def scratch_folder(root: Path) -> Iterator[Path]:
 
 
 def remove_scratch_folders(root: Path) -> int:
-    """Remove the folders that dead processes left in ``root``; return how many."""
+    """Remove the folders of processes that died; return how many."""
     left = list(root.glob(f"{_PREFIX}*"))
     for folder in left:
         rmtree(folder, ignore_errors=True)

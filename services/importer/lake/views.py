@@ -1,7 +1,8 @@
 """The views over the Parquet tree: the files as they are, and as a history by ticker, endpoint and day.
 
-A view reads what its glob finds when it is asked, so it is made once, with the first file. It names the
-columns itself: only the files that a query needs are opened, and a damaged one spoils no query of other days.
+A view reads the files that its glob finds when it is queried, so it is made once, with the first file. It
+names the columns itself: a query opens only the files that it needs, and a damaged file fails no query of
+other days.
 """
 
 from __future__ import annotations
@@ -73,10 +74,10 @@ class ParquetViews:
         ]
 
     def make(self, connection: duckdb.DuckDBPyConnection, kinds: list[ParquetKind]) -> None:
-        """Make the views of some kinds anew.
+        """Make the views of some kinds, in place of those that exist.
 
         Raises:
-            duckdb.Error: they cannot be made, and are as they were.
+            duckdb.Error: they cannot be made, and are unchanged.
         """
         for kind in kinds:
             found = self._has(kind)

@@ -1,4 +1,4 @@
-"""The thread that writes to the lake: with a time limit, and interruptible when the service stops."""
+"""The thread that writes to the lake, with a time limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class WriterThread:
-    """One thread for all that writes: pieces of work are done in the order in which they were asked for."""
+    """One thread for everything that writes; work is done in the order of the calls."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
@@ -31,8 +31,8 @@ class WriterThread:
     async def run_within(self, work: Callable[[Interruption], T], timeout_s: float) -> T:
         """Return what ``work`` returns.
 
-        A thread cannot be cancelled: when the time is over, or the caller is cancelled, its work is
-        interrupted until it has rolled back and ended.
+        A thread cannot be cancelled. When the time is over, or the caller is cancelled, the work is
+        interrupted repeatedly until it has rolled back and ended.
 
         Raises:
             ImportTimedOut: it took longer than ``timeout_s``.
@@ -56,4 +56,4 @@ async def _interrupt(interruption: Interruption, running: asyncio.Future[T]) -> 
     while not running.done():
         interruption.request()
         await asyncio.wait({running}, timeout=_INTERRUPT_AGAIN_S)
-    running.exception()  # taken note of
+    running.exception()  # retrieved, so that asyncio does not report it

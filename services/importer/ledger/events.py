@@ -9,7 +9,7 @@ from shared.job_states import Status
 
 
 def imported(job: Job, row: PartitionRow) -> PartitionImported:
-    """Return the fact that a partition was imported."""
+    """Return the event that a partition was imported."""
     return PartitionImported(
         job=job,
         trading_day=row.trading_day,
@@ -24,7 +24,7 @@ def imported(job: Job, row: PartitionRow) -> PartitionImported:
 
 
 def skipped(job: Job, held: PartitionRow) -> JobSkipped:
-    """Return the fact that a partition holds the job's file already."""
+    """Return the event that a partition holds the job's file already."""
     return JobSkipped(
         job=job,
         trading_day=held.trading_day,
@@ -36,8 +36,8 @@ def skipped(job: Job, held: PartitionRow) -> JobSkipped:
     )
 
 
-def told_again(job: Job, row: LedgerRow) -> PartitionImported | JobSkipped:
-    """Return the fact by which a job ended, as the ledger has it."""
+def event_of(job: Job, row: LedgerRow) -> PartitionImported | JobSkipped:
+    """Return the event that ended a job, from its ledger row."""
     ended = {
         "job": job,
         "trading_day": row.trading_day,

@@ -1,4 +1,4 @@
-"""Keep the ledger up to EVENTS, so that it knows the jobs that never reached an import too."""
+"""Keep the ledger up to date with EVENTS, so that it has the jobs that never reached an import too."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from shared.job_states import JobState, JobStates
 
 _RETRY_S: Final = 1.0
 _AT_ONCE: Final = 40
-"""How many rows are written in one turn: the imports wait meanwhile."""
-_GATHER_S: Final = 0.5
-"""How long news is gathered after all of it was written: an import makes several within moments."""
+"""The maximum number of rows in one transaction: imports wait in the meantime."""
+_COLLECT_S: Final = 0.5
+"""How long changes are collected before the next write: an import publishes several events within moments."""
 log = structlog.get_logger(__name__)
 
 
@@ -44,10 +44,10 @@ def record(lake: Lake, states: Iterable[JobState]) -> int:
 
 
 class LedgerKeeper:
-    """Follows EVENTS from its first message, and writes what the ledger does not know yet.
+    """Follows EVENTS from its first message, and writes what the ledger does not have yet.
 
-    Nothing has to be remembered between two runs: at every start the states are worked out again, and those
-    that the ledger knows already change nothing.
+    Nothing is stored between two runs: at every start the states are computed again, and those that the
+    ledger has already change nothing.
     """
 
     def __init__(self, bus: Bus, lake: Lake, writer: WriterThread) -> None:
@@ -70,7 +70,7 @@ class LedgerKeeper:
             await asyncio.sleep(0)
 
     async def write(self) -> None:
-        """Write what has changed, for ever; what cannot be written now is written later."""
+        """Write changed states, forever; a write that fails is repeated later."""
         while True:
             await self._news.wait()
             changed = set(islice(self._changed, _AT_ONCE))
@@ -84,4 +84,4 @@ class LedgerKeeper:
                 await asyncio.sleep(_RETRY_S)
             if not self._changed:
                 self._news.clear()
-                await asyncio.sleep(_GATHER_S)
+                await asyncio.sleep(_COLLECT_S)

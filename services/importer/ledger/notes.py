@@ -1,4 +1,4 @@
-"""What the ledger notes of a replacement, in the replacement's own transactions."""
+"""Write the ledger in the transactions of a replacement."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.importer.ledger.rows import of_generation, with_outcome, with_repl
 from shared.bus.messages import ImportFile
 from shared.job_states import Status
 
-# Failed: it was given up on before its file could be put in place.
+# FAILED: the job failed permanently before its file could be put in place.
 _COMPLETED_FROM: Final = frozenset({Status.COMMITTED, Status.FAILED})
 
 
@@ -26,7 +26,7 @@ class LedgerNotes:
     def committed(
         self, connection: duckdb.DuckDBPyConnection, row: PartitionRow, replaced: PartitionContents
     ) -> None:
-        """Note the commit, unless the job was asked for again since: then its row tells of that."""
+        """Note the commit, unless the ledger already has a later generation of the job."""
         current = of_generation(table.read_one(connection, row.job_id), self._command.job)
         if current is not None:
             committed = with_outcome(current, row, Status.COMMITTED, row.updated_at)

@@ -45,7 +45,7 @@ class LedgerRow:
 
     @property
     def job(self) -> Job:
-        """The generation of the job that the row tells of."""
+        """The generation of the job in the row."""
         return Job(
             job_id=UUID(self.id),
             generation=self.generation,
@@ -58,7 +58,7 @@ class LedgerRow:
 
 
 def fresh(job: Job, created_at: datetime) -> LedgerRow:
-    """Return the row of a generation that was just asked for."""
+    """Return the row of a generation that was just requested."""
     return LedgerRow(
         id=str(job.job_id),
         url=job.base_url,
@@ -89,7 +89,7 @@ def fresh(job: Job, created_at: datetime) -> LedgerRow:
 
 
 def of_generation(row: LedgerRow | None, job: Job) -> LedgerRow | None:
-    """Return the row to write a generation's news into, or None when the row is of a later one."""
+    """Return the row to update for a generation, or None if the row is of a later one."""
     if row is None:
         return fresh(job, job.requested_at)
     if row.job.is_older_than(job):
@@ -98,10 +98,10 @@ def of_generation(row: LedgerRow | None, job: Job) -> LedgerRow | None:
 
 
 def caught_up(row: LedgerRow | None, state: JobState) -> LedgerRow | None:
-    """Return the row after the news that ``state`` has for it; None when it has none.
+    """Return the row updated by ``state``; None if nothing changes.
 
-    What the importer wrote itself, with more in it, stands: of a state that is not further only the count of
-    attempts is taken over.
+    What the importer wrote itself has more in it and is kept: from a state that is not further, only the
+    count of attempts is taken.
     """
     current = of_generation(row, state.job)
     if current is None:
@@ -132,7 +132,7 @@ def _attempts(state: JobState) -> int:
 
 
 def with_outcome(row: LedgerRow, held: PartitionRow, status: Status, now: datetime) -> LedgerRow:
-    """Return the row of a job that has ended, or will, with what its partition holds."""
+    """Return the row of a job with a status and the figures of its partition."""
     return replace(
         row,
         trading_day=held.trading_day,
@@ -157,7 +157,7 @@ def with_replacement(
     Args:
         row: the row of the job that replaces.
         command: its command; forced, it corrects the job that wrote the partition before.
-        before: what the partition came from.
+        before: the partition's row before.
         held: how many snapshots and strike rows it held.
     """
     if before is None:

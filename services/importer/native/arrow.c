@@ -88,9 +88,8 @@ bool put_compact(Column *column, int64_t row, Slice json) {
     return json_append_compact(&column->text, json) && end_text(column, row);
 }
 
-/* Handing on. A parent and its children are one piece of memory, which goes with the parent; each child's
-   buffers go with the child, for a reader may take children out of their parent. */
-
+/* Export. Releasing a parent frees the structures of its children. The buffers of a child are freed by the child's own
+   release, because a consumer may move children out of their parent. */
 
 static void release_child(struct ArrowArray *array) {
     for (int64_t i = 0; i < array->n_buffers; i++) free((void *)array->buffers[i]);

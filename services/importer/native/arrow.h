@@ -1,4 +1,4 @@
-/* Columns that grow, handed on as batches of the Arrow C data interface (arrow.apache.org, "The Arrow C data
+/* Columns that grow, exported as batches of the Arrow C data interface (arrow.apache.org, "The Arrow C data
    interface" and "The Arrow C stream interface"; the two structures of the first and that of the second). */
 #ifndef GEXLAKE_ARROW_H
 #define GEXLAKE_ARROW_H
@@ -48,7 +48,7 @@ typedef struct {
     const char *name;
     int64_t nulls;
     uint8_t *validity;
-    void *values; /* of TEXT: where each value ends in `text`, behind a zero */
+    void *values; /* of TEXT: a zero, and the end of each value in `text` */
     Text text;
 } Column;
 
@@ -60,21 +60,21 @@ typedef struct {
     int64_t capacity;
 } Batch;
 
-/* Makes room for one more row; false if there is no memory. */
+/* Reserves memory for one more row; false if there is none. */
 bool batch_reserve(Batch *batch);
-/* Takes back all rows from `length` on. */
+/* Removes all rows from `length` on. */
 void batch_truncate(Batch *batch, int64_t length);
 void batch_free(Batch *batch);
-/* Hands the rows on, and begins anew with none; false if there is no memory. */
+/* Moves the rows to `out`, which leaves the batch empty; false if there is no memory. */
 bool batch_export(Batch *batch, struct ArrowArray *out);
 bool batch_schema(const Batch *batch, struct ArrowSchema *out);
 
-/* The cell in the row that was made room for last. */
+/* These set the cell of the row that was reserved last. */
 void put_null(Column *column, int64_t row);
 void put_int64(Column *column, int64_t row, int64_t value);
 void put_int32(Column *column, int64_t row, int32_t value);
 void put_double(Column *column, int64_t row, double value);
-/* These return false if there is no memory, or over 2 GiB of text in a column. */
+/* These return false if there is no memory, or more than 2 GiB of text in a column. */
 bool put_text(Column *column, int64_t row, Slice value);
 bool put_compact(Column *column, int64_t row, Slice json);
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What is still to be read begins at `at` and ends at `size`, where a NUL is. */
+/* The unread bytes are those from `at` to `size`, followed by a NUL. */
 typedef struct {
     int file; /* -1: not opened */
     uint8_t *block;
@@ -16,7 +16,7 @@ typedef struct {
 
 /* These return 0 or an errno. */
 int input_open(Input *input, const char *path);
-/* Reads on behind what is left, which moves to the front: at least as much again, and `block_bytes` more. */
+/* Moves the unread bytes to the front and reads on after them: at least as many bytes again, and `block_bytes` more. */
 int input_refill(Input *input, size_t block_bytes);
 void input_close(Input *input);
 

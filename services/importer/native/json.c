@@ -50,18 +50,18 @@ static bool escape(Cursor *cursor) {
     return true;
 }
 
-/* Steps over a character of two to four bytes: no longer than it must be, and no half of a surrogate pair. */
+/* Skips a character of two to four bytes; overlong forms and halves of surrogate pairs are faults. */
 static bool multibyte(Cursor *cursor) {
     const uint8_t *at = cursor->at;
-    uint8_t first = *at, least = 0x80, most = 0xBF;
+    uint8_t first = *at, min = 0x80, max = 0xBF;
     int more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
     if (first < 0xC2 || first > 0xF4) return json_fail(cursor, at, "is not UTF-8 text");
-    if (first == 0xE0) least = 0xA0;
-    if (first == 0xED) most = 0x9F;
-    if (first == 0xF0) least = 0x90;
-    if (first == 0xF4) most = 0x8F;
-    for (; more; more--, least = 0x80, most = 0xBF)
-        if (*++at < least || *at > most) return json_fail(cursor, at, "is not UTF-8 text");
+    if (first == 0xE0) min = 0xA0;
+    if (first == 0xED) max = 0x9F;
+    if (first == 0xF0) min = 0x90;
+    if (first == 0xF4) max = 0x8F;
+    for (; more; more--, min = 0x80, max = 0xBF)
+        if (*++at < min || *at > max) return json_fail(cursor, at, "is not UTF-8 text");
     cursor->at = at + 1;
     return true;
 }
@@ -115,7 +115,7 @@ static uint8_t short_escape(uint8_t letter) {
     }
 }
 
-/* Reads what follows \u, and the second half where that is the first of a pair. */
+/* Reads the digits after \u, and the second escape if this one is the first half of a surrogate pair. */
 static bool code_point(const uint8_t **at, const uint8_t *end, uint32_t *point) {
     *point = code_unit(*at);
     *at += 4;
@@ -129,7 +129,7 @@ static bool code_point(const uint8_t **at, const uint8_t *end, uint32_t *point) 
 }
 
 bool json_unescape(Cursor *cursor, Slice inside, Text *plain) {
-    /* Nothing becomes longer by being unescaped. */
+    /* Unescaped text is never longer. */
     if (!text_reserve(plain, inside.size)) return json_fail(cursor, inside.start, JSON_NO_MEMORY);
     const uint8_t *at = inside.start, *end = at + inside.size;
     while (at < end) {

@@ -1,8 +1,8 @@
 /* A strict JSON reader (RFC 8259) over bytes in memory.
 
-   The bytes end with a NUL at `limit`, which no JSON has outside of strings, so nothing is read beyond it. A
-   function that fails leaves the place of the fault in `at`: where that is `limit`, the bytes may merely have
-   ended too early, and the same is tried again once there are more. */
+   The bytes end with a NUL at `limit`. JSON has none outside of strings, so no function reads beyond it. A function
+   that fails sets `at` to the place of the fault. If that is `limit`, the text may only be incomplete: the caller
+   reads more of the file and starts the record again. */
 #ifndef GEXLAKE_JSON_H
 #define GEXLAKE_JSON_H
 
@@ -13,8 +13,8 @@
 typedef struct {
     const uint8_t *at;
     const uint8_t *limit;
-    const char *fault; /* what is wrong at `at`, as the end of a sentence about a record */
-    bool is_kept;      /* what is stepped over is stored as text, so that its numbers must be finite */
+    const char *fault; /* the problem at `at`, as the end of a sentence about a record */
+    bool is_kept;      /* skipped values are stored as text, so their numbers must be finite */
 } Cursor;
 
 typedef struct {
@@ -29,13 +29,13 @@ typedef struct {
     size_t capacity;
 } Text;
 
-/* The fault that is none of the text's. */
+/* The fault of a failed allocation. */
 extern const char JSON_NO_MEMORY[];
 
 bool text_grow(Text *text, size_t more);
 void text_free(Text *text);
 
-/* Makes room for `more` bytes; false if there is no memory. */
+/* Reserves `more` bytes; false if there is no memory. */
 static inline bool text_reserve(Text *text, size_t more) {
     return text->capacity - text->size >= more || text_grow(text, more);
 }
@@ -65,15 +65,15 @@ static inline bool json_expect(Cursor *cursor, char wanted, const char *fault) {
 bool json_null(Cursor *cursor);
 /* Reads a number; one that is too large for a double is a fault. */
 bool json_number(Cursor *cursor, double *value);
-/* Steps over a number, and sees only whether it is finite, if it is kept. */
+/* Skips a number; checks only that it is finite, if it is kept. */
 bool json_skip_number(Cursor *cursor);
-/* Steps over a string, and tells what stands between its quotes, and whether that has escapes. */
+/* Skips a string; sets the text between its quotes, and whether that has escapes. */
 bool json_string(Cursor *cursor, Slice *inside, bool *has_escapes);
-/* Writes what a string stands for; a half of a surrogate pair stands for nothing, which is a fault. */
+/* Appends the unescaped text of a string; half of a surrogate pair is a fault. */
 bool json_unescape(Cursor *cursor, Slice inside, Text *plain);
-/* Steps over an array of numbers and nulls. */
+/* Skips an array of numbers and nulls. */
 bool json_flat_array(Cursor *cursor, Slice *whole, bool *has_blanks);
-/* Steps over any value; `depth` more arrays and objects may be open at a time. */
+/* Skips any value, in which up to `depth` arrays and objects may be nested. */
 bool json_value(Cursor *cursor, int depth);
 /* Appends JSON text without the blanks outside of its strings. */
 bool json_append_compact(Text *text, Slice json);

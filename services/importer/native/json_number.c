@@ -4,16 +4,16 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define MOST_DIGITS 19              /* so many always fit into 64 bits */
-#define MOST_EXACT (1ULL << 53)     /* integers up to here are doubles */
-#define MOST_EXPONENT 1000000       /* beyond it, only zero is no fault */
-#define LARGEST_WHOLE 300           /* numbers of so many digits are finite */
-#define LARGEST_POWER 22            /* powers of ten up to here are doubles */
+#define MAX_DIGITS 19               /* always fit into 64 bits */
+#define MAX_EXACT (1ULL << 53)      /* integers up to this one are exact as doubles */
+#define MAX_EXPONENT 1000000        /* a larger one is the same as this one: only zero stays finite */
+#define MAX_FINITE_DIGITS 300       /* whole numbers of up to this many digits are finite */
+#define MAX_POWER 22                /* powers of ten up to this one are exact as doubles */
 
 static const double POWERS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
-/* A number's text, taken apart: digits * 10^exponent, unless there are too many digits. */
+/* The parts of a number: digits * 10^exponent, unless there are too many digits. */
 typedef struct {
     const uint8_t *start;
     uint64_t digits;
@@ -33,7 +33,7 @@ static bool exponent(Cursor *cursor, Number *number) {
     if (!json_is_digit(*at)) return no_number(cursor, at);
     int64_t value = 0;
     for (; json_is_digit(*at); at++)
-        if (value < MOST_EXPONENT) value = value * 10 + (*at - '0');
+        if (value < MAX_EXPONENT) value = value * 10 + (*at - '0');
     number->exponent += is_negative ? -value : value;
     cursor->at = at;
     return true;
@@ -87,10 +87,10 @@ bool json_number(Cursor *cursor, double *value) {
     Number number;
     if (!scan_number(cursor, &number)) return false;
     if (cursor->at == cursor->limit) return json_fail(cursor, cursor->limit, "ends in a number");
-    bool is_exact = number.count <= MOST_DIGITS && number.digits <= MOST_EXACT &&
-                    number.exponent >= -LARGEST_POWER && number.exponent <= LARGEST_POWER;
+    bool is_exact = number.count <= MAX_DIGITS && number.digits <= MAX_EXACT &&
+                    number.exponent >= -MAX_POWER && number.exponent <= MAX_POWER;
     if (is_exact) {
-        /* Both operands are doubles, so that their quotient or product is rounded once, as it must be. */
+        /* Both operands are exact, so their quotient or product is rounded once, and correctly. */
         double digits = (double)number.digits;
         double positive =
             number.exponent < 0 ? digits / POWERS[-number.exponent] : digits * POWERS[number.exponent];
@@ -100,15 +100,14 @@ bool json_number(Cursor *cursor, double *value) {
     return from_text(cursor, start, value);
 }
 
-/* Steps over a number that nobody wants to know; only one with an exponent, or with very many digits, may be too
-   large for a double. */
+/* Only a number with an exponent, or with very many digits, may be too large for a double. */
 bool json_skip_number(Cursor *cursor) {
     const uint8_t *start = cursor->at, *at = start + (*start == '-');
     if (!json_is_digit(*at)) return no_number(cursor, at);
     if (*at == '0') at++;
     else
         while (json_is_digit(*at)) at++;
-    bool may_be_too_large = at - start > LARGEST_WHOLE;
+    bool may_be_too_large = at - start > MAX_FINITE_DIGITS;
     if (*at == '.') {
         if (!json_is_digit(*++at)) return no_number(cursor, at);
         while (json_is_digit(*at)) at++;

@@ -7,7 +7,7 @@
 /* The columns that every batch begins with. */
 enum { RECORD_NUMBER, TIMESTAMP_MS, FIRST_OWN };
 
-/* The fields that every record has, in the bits of `seen` behind those of the plan. */
+/* The fields of every record, whose bits in `seen` follow those of the plan. */
 enum { OF_TIMESTAMP, OF_TICKER, OF_ROWS };
 
 static ColumnType column_type(Kind kind) {
@@ -42,7 +42,7 @@ static bool is_named(Slice name, const char *wanted, size_t size) {
     return name.size == size && memcmp(name.start, wanted, size) == 0;
 }
 
-/* Returns the place of a field: fields mostly come in the order of the last record. */
+/* Returns the index of a field, or -1. The search starts after the last one: most records have the same order. */
 static int place_of(Record *record, Slice name) {
     const Plan *plan = record->plan;
     int count = (int)plan->field_count;
@@ -59,7 +59,7 @@ static int place_of(Record *record, Slice name) {
     return -1;
 }
 
-/* Reads a string as the text that it stands for, in `scratch` if it has escapes. */
+/* Reads a string as its unescaped text, in `scratch` if it has escapes. */
 static bool plain_string(Record *record, Cursor *cursor, Slice *plain) {
     bool has_escapes;
     if (!json_string(cursor, plain, &has_escapes)) return false;
@@ -85,7 +85,7 @@ static bool ticker(Record *record, Cursor *cursor) {
     return is_same ? true : json_fail(cursor, start, "is of another ticker");
 }
 
-/* Steps over an array that is stored as its text. */
+/* Skips an array that is stored as its text. */
 static bool kept_array(Record *record, Cursor *cursor, Kind kind, Value *value) {
     const uint8_t *start = cursor->at;
     if (*start != '[') return json_fail(cursor, start, "has no array where one must be");
@@ -169,9 +169,9 @@ static bool rows(Record *record, Cursor *cursor) {
     }
 }
 
-/* Steps over the array of rows without reading it. Right rows have neither quotes nor braces, so that the array
-   ends before the comma of the next name, or the brace of the record. Whoever reads the rows finds out whether
-   they are right, and that the array ends there. */
+/* Skips the array of rows without reading it. Valid rows have neither quotes nor braces, so the array ends before the
+   comma of the next name, or the closing brace of the record. The stream of rows checks the rows, and that the array
+   ends there. */
 static bool skip_rows(Cursor *cursor) {
     if (*cursor->at == 'n') return json_null(cursor);
     if (*cursor->at != '[') return json_fail(cursor, cursor->at, "has no array of rows where one must be");
@@ -260,7 +260,7 @@ static bool put_record(Record *record, Cursor *cursor) {
     return true;
 }
 
-/* Writes number and time beside the rows that the record has brought; false if its timestamp is no time. */
+/* Sets number and time of the rows of the record; false if its timestamp does not fit. */
 static bool put_key(Record *record, int64_t first, int64_t number) {
     double timestamp_ms = nearbyint(record->timestamp * 1000);
     if (!(fabs(timestamp_ms) < 9223372036854775808.0)) return false;

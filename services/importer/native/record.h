@@ -5,12 +5,12 @@
 #include "arrow.h"
 #include "plan.h"
 
-#define MAX_FIELDS 61 /* a bit each, beside timestamp, ticker and rows */
+#define MAX_FIELDS 61 /* a bit of `seen` each, beside timestamp, ticker and rows */
 
-/* What was read of a field, until the whole record is. */
+/* The value of a field, until the whole record is read. */
 typedef struct {
     bool is_null;
-    bool is_spaced; /* text that has blanks in it, perhaps */
+    bool is_spaced; /* text that may have blanks in it */
     double number;
     Slice text;
 } Value;
@@ -18,20 +18,20 @@ typedef struct {
 typedef struct {
     const Plan *plan;
     Batch batch;
-    /* Of the record that is being read. */
+    /* These are of the current record. */
     Value values[MAX_FIELDS];
-    uint64_t seen; /* a bit a field, and behind them one each for timestamp, ticker and rows */
+    uint64_t seen; /* a bit for each field, then one each for timestamp, ticker and rows */
     int next_field;
     double timestamp;
     Text scratch;
-    Text others; /* the names of fields that are not known */
+    Text others; /* the names of unknown fields */
 } Record;
 
-/* Makes the batch that the plan asks for, and leaves it empty; false if that is not possible. */
+/* Makes an empty batch with the columns of the plan; false if there is no memory, or there are too many fields. */
 bool record_init(Record *record, const Plan *plan);
 void record_free(Record *record);
-/* Reads an object, the file's `number`th, all of it on one line if it must be. What it has put into the batch when
-   it fails is for the caller to take back. */
+/* Reads an object, the `number`th of the file, which may have to be on one line. If it fails, the caller removes the
+   rows that it has appended to the batch. */
 bool record_read(Record *record, Cursor *cursor, int64_t number, bool on_one_line);
 
 #endif

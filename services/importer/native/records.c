@@ -8,7 +8,7 @@
 #include "input.h"
 #include "record.h"
 
-#define BATCH_BYTES (32 << 20) /* a batch ends when so much of the file is in it, however few its rows are */
+#define BATCH_BYTES (32 << 20) /* a batch of few rows ends after this much of the file */
 #define MESSAGE_BYTES 256
 
 struct Records {
@@ -16,7 +16,7 @@ struct Records {
     Input input;
     Record record;
     bool is_array, is_done;
-    int error; /* which has ended the stream */
+    int error; /* that ended the stream, an errno */
     int64_t count;
     int64_t batch_bytes;
     char message[MESSAGE_BYTES];
@@ -43,7 +43,7 @@ bool records_schema(Records *records, struct ArrowSchema *out) {
 
 const char *records_error(Records *records) { return records->message; }
 
-/* What stands before the first record, between two, and behind the last */
+/* The text before the first record, between two records, and after the last */
 
 static const char NO_RECORDS[] = "it is neither an array of records nor one record a line";
 
@@ -97,15 +97,15 @@ static Step step(Records *records, Cursor *cursor) {
     return records->is_array ? in_array(records, cursor) : in_lines(records, cursor);
 }
 
-/* What is no fault of the file's. */
-static int trouble(Records *records, int error) {
+/* Sets the message of an error that is not in the file. */
+static int system_error(Records *records, int error) {
     snprintf(records->message, MESSAGE_BYTES, "it cannot be read: %s", strerror(error));
     return error;
 }
 
 static int fault(Records *records, const Cursor *cursor) {
     long long number = (long long)records->count + 1;
-    if (cursor->fault == JSON_NO_MEMORY) return trouble(records, ENOMEM);
+    if (cursor->fault == JSON_NO_MEMORY) return system_error(records, ENOMEM);
     if (cursor->fault == NO_RECORDS) snprintf(records->message, MESSAGE_BYTES, "%s", NO_RECORDS);
     else if (cursor->at == cursor->limit)
         snprintf(records->message, MESSAGE_BYTES, "the file is cut off in record %lld", number);
@@ -113,7 +113,7 @@ static int fault(Records *records, const Cursor *cursor) {
     return EINVAL;
 }
 
-/* Takes in the next record. */
+/* Reads the next record. */
 static int advance(Records *records) {
     for (;;) {
         Input *input = &records->input;
@@ -134,17 +134,17 @@ static int advance(Records *records) {
             return fault(records, &cursor);
         }
         int error = input_refill(input, (size_t)records->plan->block_bytes);
-        if (error) return trouble(records, error);
+        if (error) return system_error(records, error);
     }
 }
 
 static int open_file(Records *records) {
     int error = input_open(&records->input, records->plan->path);
     if (!error) error = input_refill(&records->input, (size_t)records->plan->block_bytes);
-    return error ? trouble(records, error) : 0;
+    return error ? system_error(records, error) : 0;
 }
 
-/* A batch without rows would say that there is nothing more, so that none is full before it has one. */
+/* A batch without rows would end the stream for some consumers, so one is full only with a row in it. */
 static bool is_full(const Records *records) {
     int64_t rows = records->record.batch.length;
     return rows >= records->plan->batch_rows || (rows > 0 && records->batch_bytes >= BATCH_BYTES);
@@ -155,7 +155,7 @@ static int next_batch(Records *records, struct ArrowArray *out) {
     records->batch_bytes = 0;
     while (!error && !records->is_done && !is_full(records)) error = advance(records);
     if (error || records->record.batch.length == 0) return error;
-    return batch_export(&records->record.batch, out) ? 0 : trouble(records, ENOMEM);
+    return batch_export(&records->record.batch, out) ? 0 : system_error(records, ENOMEM);
 }
 
 int records_next(Records *records, struct ArrowArray *out) {

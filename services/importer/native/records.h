@@ -1,4 +1,4 @@
-/* Reads the records of a staged file, one after the other, into batches of columns. */
+/* Reads the records of a file, one after the other, into batches of columns. */
 #ifndef GEXLAKE_RECORDS_H
 #define GEXLAKE_RECORDS_H
 

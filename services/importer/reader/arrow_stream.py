@@ -1,8 +1,8 @@
 """A staged file as two tables that DuckDB reads: its records, and the rows in them.
 
-DuckDB's own reader of JSON parses an array in one thread, writes every number of a nested array as text to
-cast it again, and takes for right what is not. The compiled reader (``native/``) takes only what the format
-allows and hands it on as Arrow columns (the Arrow PyCapsule interface), a batch at a time, to any thread.
+DuckDB's own JSON reader parses an array in one thread, writes every number of a nested array as text to cast
+it again, and accepts some invalid JSON. The compiled reader (``native/``) accepts only what the format
+allows, and returns Arrow columns (the Arrow PyCapsule interface), a batch at a time, to any thread.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ ROWS: Final = "staged_rows"
 """One row an element of the records' rows: the record's ``number`` and ``timestamp_ms``, and its parts."""
 
 BLOCK_BYTES = 1 << 20
-"""What is read of the file at a time."""
+"""The minimum number of bytes to read at a time."""
 
 _FAILED: Final = re.compile(r"^.* failed: ")
 _NO_INPUT: Final = "it cannot be read"
-"""What the reader says, whatever the file holds, if the disk fails."""
+"""The start of the reader's error if the disk fails, or the memory is exhausted."""
 
 
 class StagedTable:
-    """The records of a staged file, or their rows; every reading of it begins at the front.
+    """The records of a staged file, or their rows; each stream starts at the beginning of the file.
 
-    Each value is what the format says, or the reading fails: with DuckDB, as an invalid input.
+    Each value is valid in the format, or reading fails: in DuckDB, with ``InvalidInputException``.
 
     Args:
-        source: whose records.
+        source: the file, and the rules for its records.
         path: the plain file.
         rows: whether the table is that of the rows.
-        batch_rows: after so many rows a batch ends, with the record that is being read.
+        batch_rows: a batch ends with the record that reaches this many rows.
         kept: a byte for each record of the file, 0 if its rows are dropped; None if all stay.
     """
 
@@ -62,7 +62,7 @@ class StagedTable:
         self._kept = kept
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> CapsuleType:
-        """Return the table as a stream, whatever schema is wished for."""
+        """Return the table as a stream with its own schema, whatever schema is requested."""
         form = self._source.format
         return stream(
             path=os.fsencode(self._path),
@@ -70,7 +70,7 @@ class StagedTable:
             fields=() if self._rows else form.fields,
             row_field=form.rows.field if form.rows else None,
             parts=form.rows.parts if form.rows else (),
-            min_parts=form.rows.least if form.rows else 0,
+            min_parts=form.rows.min_parts if form.rows else 0,
             wants_rows=self._rows,
             kept=self._kept,
             block_bytes=BLOCK_BYTES,
@@ -84,10 +84,10 @@ class StagedTables:
     """The tables of a staged file on a connection, for as long as the context lasts.
 
     Args:
-        connection: where they are to be seen.
-        source: whose records.
+        connection: the one that gets them.
+        source: the file, and the rules for its records.
         path: the plain file.
-        batch_rows: after so many rows a batch ends.
+        batch_rows: a batch ends with the record that reaches this many rows.
     """
 
     def __init__(
@@ -97,23 +97,23 @@ class StagedTables:
         self._table = partial(StagedTable, source, path, batch_rows=batch_rows)
 
     def __enter__(self) -> Self:
-        """Give the connection the table ``staged_records``."""
+        """Register the table ``staged_records``."""
         self._connection.register(RECORDS, self._table(rows=False))
         return self
 
     def add_rows(self, kept: bytes | None) -> None:
-        """Give the connection the table ``staged_rows``, of the records that are kept."""
+        """Register the table ``staged_rows``, of the records that are kept."""
         self._connection.register(ROWS, self._table(rows=True, kept=kept))
 
     def __exit__(self, *_: object) -> None:
-        """Take the tables away."""
+        """Unregister the tables."""
         for name in (RECORDS, ROWS):
             self._connection.unregister(name)
 
 
 def error_of(source: RecordSource, error: duckdb.InvalidInputException) -> GexlakeError:
-    """Return the error for what the reader said when DuckDB could not read on."""
-    said = _FAILED.sub("", str(error).partition("\n")[0])
-    if said.startswith(_NO_INPUT):
-        return StorageTrouble("reading the staged file", OSError(said))
-    return refusal_of(source, said)
+    """Return the error for DuckDB's error, which contains that of the reader."""
+    problem = _FAILED.sub("", str(error).partition("\n")[0])
+    if problem.startswith(_NO_INPUT):
+        return StorageTrouble("reading the staged file", OSError(problem))
+    return refusal_of(source, problem)

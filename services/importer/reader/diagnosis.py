@@ -1,6 +1,6 @@
-"""Say what is wrong with a staged file: which record, which field.
+"""Find out what is wrong with a staged file: which record, and which field.
 
-A plain reader, a record at a time. It is slow beside the compiled one, and runs only on files that were
+A plain reader, a record at a time. It is much slower than the compiled one, and runs only on files that were
 refused.
 """
 
@@ -29,28 +29,28 @@ from shared.gexbot.trading_day import trading_day_of
 
 _CHUNK_CHARS: Final = 1 << 20
 _BLANKS: Final = " \t\r\n"
-_MOST_DIGITS: Final = 400
-"""A double has 309 digits before the point at most; Python refuses to read integers of over 4,300."""
+_MAX_DIGITS: Final = 400
+"""A double has up to 309 digits before the point; Python refuses integers of more than 4,300."""
 
 
-def refusal_of(source: RecordSource, said: str) -> Terminal:
-    """Return the error that names what is wrong with a file that was found fault with.
+def refusal_of(source: RecordSource, problem: str) -> Terminal:
+    """Return the error for a file that was refused.
 
     Args:
         source: the file.
-        said: what was found, in case that reading it record by record finds nothing.
+        problem: why it was refused; used if reading it record by record finds nothing.
     """
-    return find_fault(source) or UnreadableFile(source.file.name, said)
+    return find_fault(source) or UnreadableFile(source.file.name, problem)
 
 
 def find_fault(source: RecordSource) -> Terminal | None:
     """Return the first thing that is wrong with a staged file, or None."""
-    name, judge = source.file.name, _Judge(source)
+    name, checker = source.file.name, _Checker(source)
     number = 0
     try:
         for number, record in enumerate(_records(source.file), start=1):
             source.interruption.check()
-            if error := judge.error_of(number, record):
+            if error := checker.error_of(number, record):
                 return error
     except UnreadableFile as unreadable:
         return unreadable
@@ -61,21 +61,21 @@ def find_fault(source: RecordSource) -> Terminal | None:
     except RecursionError:
         return UnreadableFile(name, f"record {number + 1} is nested too deeply")
     else:
-        return judge.nothing_but_strays if number else NoRecords(name)
+        return checker.error_of_day if number else NoRecords(name)
 
 
-class _Judge:
-    """Holds one record after the other to the rules."""
+class _Checker:
+    """Checks one record after the other."""
 
     def __init__(self, source: RecordSource) -> None:
         self._source = source
         self._day: date | None = source.day
-        self._strays = 0
+        self._out_of_day = 0
         self._kept = 0
-        self._first_stray: BadRecord | None = None
+        self._first_out_of_day: BadRecord | None = None
 
     def error_of(self, number: int, record: Any) -> BadRecord | None:
-        """Return the error of a record; where strays are too many, that of the first."""
+        """Return the error of a record; if out-of-day records are too many, that of the first of them."""
         name = self._source.file.name
         fault = fault_of(record, self._source.format, self._source.ticker)
         if fault is None and self._day is None:
@@ -83,18 +83,18 @@ class _Judge:
         if fault is not None:
             return BadRecord(name, number, *fault)
         self._day = self._day or trading_day_of(timestamp_ms_of(record))
-        stray = fault_of_day(record, self._day)
-        if stray is None:
+        problem = fault_of_day(record, self._day)
+        if problem is None:
             self._kept += 1
             return None
-        self._strays += 1
-        self._first_stray = self._first_stray or BadRecord(name, number, *stray)
-        return self._first_stray if self._strays > self._source.max_out_of_day else None
+        self._out_of_day += 1
+        self._first_out_of_day = self._first_out_of_day or BadRecord(name, number, *problem)
+        return self._first_out_of_day if self._out_of_day > self._source.max_out_of_day else None
 
     @property
-    def nothing_but_strays(self) -> BadRecord | None:
-        """The error of a file that has nothing of its day, although so few records are no fault."""
-        return None if self._kept else self._first_stray
+    def error_of_day(self) -> BadRecord | None:
+        """The error of a file without any record of its day; None if it has one."""
+        return None if self._kept else self._first_out_of_day
 
 
 def _text_of(file: OpenFile) -> IO[str]:
@@ -204,4 +204,4 @@ class _Scanner:
 
 
 def _integer(text: str) -> float:
-    return int(text) if len(text) <= _MOST_DIGITS else float(text)
+    return int(text) if len(text) <= _MAX_DIGITS else float(text)

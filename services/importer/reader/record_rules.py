@@ -1,7 +1,7 @@
-"""The rules that every record must keep, over plain values.
+"""The rules for every record, checked on plain Python values.
 
-They say the same as the compiled reader and the checks in SQL, record by record and in words; they run only
-on a file that was refused, to name the record and the field.
+They are the same as those of the compiled reader and of the SQL checks. They run only on a file that was
+refused, to name the record and the field.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _HALF: Final = re.compile("[\ud800-\udfff]")
 _TIMESTAMP: Final = Field("timestamp", required=True)
 
 Fault = tuple[str, str]
-"""A field and what is wrong with it, as the end of a sentence."""
+"""A field, and the problem with it as the end of a sentence."""
 
 
 class Word(float):
-    """NaN or an infinity, written as a word, which JSON does not have; 1e999 is none."""
+    """NaN or an infinity, written as a word, which JSON does not have; 1e999 is not one."""
 
 
 class Record(dict[str, Any]):
-    """An object of the file that knows whether a name came twice in it."""
+    """An object of the file; ``twice`` is a name that it has twice, or None."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -37,12 +37,12 @@ class Record(dict[str, Any]):
 
 
 def fault_of(record: Any, form: Format, ticker: str) -> Fault | None:
-    """Return the first rule that a record breaks, or None; its day is another question.
+    """Return the first rule that a record breaks, or None; its day is not checked.
 
     Args:
         record: one element of the array.
-        form: what it should be.
-        ticker: the job's.
+        form: its format.
+        ticker: the job's ticker.
     """
     if not isinstance(record, Record):
         return "record", f"is {_shown(record)}, not an object"
@@ -64,7 +64,7 @@ def fault_of(record: Any, form: Format, ticker: str) -> Fault | None:
 
 
 def fault_of_day(record: dict[str, Any], day: date) -> Fault | None:
-    """Return what is wrong with the timestamp of a record that is otherwise right, or None."""
+    """Return the problem with the day of a record that is otherwise valid, or None."""
     start, end = bounds_ms(day)
     if start <= timestamp_ms_of(record) < end:
         return None
@@ -76,7 +76,7 @@ def fault_of_day(record: dict[str, Any], day: date) -> Fault | None:
 
 
 def fault_of_first_time(record: dict[str, Any]) -> Fault | None:
-    """Return what is wrong with the timestamp that has to tell the trading day, or None."""
+    """Return the problem with a timestamp from which the trading day is taken, or None."""
     try:
         trading_day_of(timestamp_ms_of(record))
     except (ValueError, OverflowError, OSError):
@@ -167,8 +167,8 @@ def _problem_of_row(element: Any, rows: Rows) -> str | None:
     names = ", ".join(part.name for part in rows.parts)
     if not isinstance(element, list):
         return f"is {_shown(element)}, not an array of {names}"
-    if not rows.least <= len(element) <= len(rows.parts):
-        return f"has {len(element)} elements, not {rows.least} to {len(rows.parts)} ({names})"
+    if not rows.min_parts <= len(element) <= len(rows.parts):
+        return f"has {len(element)} elements, not {rows.min_parts} to {len(rows.parts)} ({names})"
     for part, value in zip(rows.parts, element, strict=False):
         problem = f"is {value}" if value is None and part.required else _problem_of(part, value)
         if problem:
@@ -207,7 +207,7 @@ def _inside(value: list[Any] | dict[str, Any]) -> list[Any]:
 
 
 def _shown_name(name: str) -> str:
-    """Return a name of the file in letters that every message and header can carry."""
+    """Return a name of the file in ASCII, which messages and headers can hold."""
     return name.encode("ascii", "backslashreplace").decode()[:_MAX_SHOWN]
 
 
