@@ -1,4 +1,4 @@
-"""What the four services share: words, subjects, messages, the bus, paths, settings and logs."""
+"""What the services share: the bus, sources and vendor names, job states, paths, settings and logs."""
 
 from gexlake import __version__
 

@@ -1,4 +1,4 @@
-"""The connection to NATS: connect, publish with ack, read a job's last facts, close.
+"""The connection to NATS: connect, publish with ack, read a job's last event, close.
 
 Errors of nats-py are translated here: callers see ``BrokerUnavailable`` and ``StreamFull``.
 """
@@ -23,7 +23,6 @@ from nats.js.errors import Error as JetStreamError
 from shared.bus import streams, subjects
 from shared.bus.envelope import Envelope, decode
 from shared.bus.messages import Command, Event
-from shared.bus.subjects import EventType
 from shared.errors import BrokerUnavailable, MalformedMessage, StoppedEarly, StreamFull
 from shared.process.settings import DEFAULT_ACK_WAIT_S, Settings
 
@@ -35,8 +34,8 @@ _STREAM_FULL: Final = 10077
 _WRITE_AFTER_LOSS: Final = TypeError
 """What asyncio of Python 3.12 and 3.13 raises when nats-py writes to a connection that was just lost."""
 
-_CLOSE_WITHIN_S: Final = 1.5
-"""How long the end waits for what is under way, and for itself: the broker may be gone without a word."""
+_CLOSE_TIMEOUT_S: Final = 1.5
+"""For the flush and for the close, each: the broker may be unreachable."""
 
 log = structlog.get_logger(__name__)
 E = TypeVar("E", bound=Event)
@@ -44,39 +43,39 @@ T = TypeVar("T")
 
 
 def utc_now() -> datetime:
-    """Return the present moment; the clock that services are wired with."""
+    """Return the current time; the default clock of a service."""
     return datetime.now(UTC)
 
 
 class Bus:
-    """One connection to NATS, and JetStream on it."""
+    """A connection to NATS, with JetStream."""
 
     def __init__(self, client: Client, clock: Callable[[], datetime] = utc_now) -> None:
         self.client = client
         self.clock = clock
         self.ack_wait_s = DEFAULT_ACK_WAIT_S
-        """After this long without a sign of work, the broker gives a message to another worker."""
+        """The broker redelivers a message after this long without an in-progress heartbeat."""
         self.closed = asyncio.Event()
-        """Set once the connection is gone for good: the service then exits."""
+        """Set once the connection is closed for good: the service then exits."""
         self._on_reconnect: list[Callable[[], object]] = []
         self._closing = False
 
     @property
     def js(self) -> JetStreamContext:
-        """JetStream, with the timeout that requests of ours have."""
+        """JetStream, with this module's request timeout."""
         return self.client.jetstream(timeout=PUBLISH_TIMEOUT_S)
 
     @property
     def is_connected(self) -> bool:
-        """Whether the broker is reachable as far as the client knows."""
+        """Whether the client currently holds a connection."""
         return bool(self.client.is_connected)
 
     @classmethod
     async def connect(cls, settings: Settings, name: str) -> Bus:
-        """Connect, waiting for the broker as long as it takes."""
+        """Connect, waiting for the broker without a time limit."""
         bus = cls(Client())
         bus.ack_wait_s = settings.ack_wait_s
-        waiting = asyncio.create_task(_say_if_waiting(settings.broker_url))
+        waiting = asyncio.create_task(_log_if_waiting(settings.broker_url))
         try:
             await bus.client.connect(
                 settings.broker_url,
@@ -96,15 +95,15 @@ class Bus:
         return bus
 
     def on_reconnect(self, callback: Callable[[], object]) -> None:
-        """Call ``callback`` whenever the connection is back after a loss."""
+        """Call ``callback`` after every reconnect."""
         self._on_reconnect.append(callback)
 
     def remove_reconnect_callback(self, callback: Callable[[], object]) -> None:
-        """Call ``callback`` no more."""
+        """Stop calling ``callback`` after reconnects."""
         self._on_reconnect.remove(callback)
 
     async def apply_streams(self, replicas: int = 1) -> None:
-        """Bring the broker's streams and durables up to date.
+        """Apply the stream and consumer definitions to the broker.
 
         Raises:
             BrokerUnavailable: no answer in time.
@@ -124,11 +123,11 @@ class Bus:
         return await self.publish(command.subject, sealed.encode(), subjects.JOBS, command.msg_id, headers)
 
     async def publish_event(self, event: Event, at: datetime | None = None) -> PubAck:
-        """Publish a fact and await its ack; a second copy within the dedupe window is dropped.
+        """Publish an event and await its ack; a second copy within the dedupe window is dropped.
 
         Args:
-            event: the fact.
-            at: when it came to be; now, if not given.
+            event: the event.
+            at: when it occurred; now, if not given.
 
         Raises:
             BrokerUnavailable: no ack in time.
@@ -153,13 +152,12 @@ class Bus:
             )
 
     async def last_event(self, event_type: type[E], job_id: UUID) -> E | None:
-        """Return the newest fact of one kind about a job, or None.
+        """Return the newest event of one type about a job, or None when there is none that can be read.
 
         Raises:
             BrokerUnavailable: no answer in time.
         """
-        what: EventType = event_type.EVENT_TYPE
-        subject = subjects.event(what, job_id)
+        subject = subjects.event(event_type.EVENT_TYPE, job_id)
         with translate_errors(f"read {subjects.EVENTS}"):
             try:
                 message = await self.js.get_last_msg(subjects.EVENTS, subject)
@@ -167,21 +165,21 @@ class Bus:
                 return None
         try:
             payload = decode(subject, message.data or b"").open(subject)
-        except MalformedMessage as error:  # of a later version: as good as none
+        except MalformedMessage as error:  # published by a later version
             log.warning("event_unreadable", error=str(error))
             return None
         return payload if isinstance(payload, event_type) else None
 
     async def close(self) -> None:
-        """Flush what is under way and disconnect; a broker that is gone by then is no error."""
+        """Flush and disconnect; an unreachable broker is no error."""
         self._closing = True
         with contextlib.suppress(NatsError, OSError):
-            async with asyncio.timeout(_CLOSE_WITHIN_S):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 if self.is_connected:
-                    # Not drain(): it waits for subscriptions that nobody reads any more, too.
+                    # Not drain(): it also waits for subscriptions that are no longer read.
                     await self.client.flush()
         with contextlib.suppress(NatsError, OSError, _WRITE_AFTER_LOSS):
-            async with asyncio.timeout(_CLOSE_WITHIN_S):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 if not self.client.is_closed:
                     await self.client.close()
 
@@ -200,15 +198,15 @@ class Bus:
 
 @contextlib.asynccontextmanager
 async def connected(settings: Settings, name: str, stop: asyncio.Event | None = None) -> AsyncIterator[Bus]:
-    """Connect, bring the streams up to date, and close in the end.
+    """Connect, apply the stream definitions, and close on exit.
 
     Args:
-        settings: where the broker is; it is waited for as long as it takes.
-        name: how the broker calls this connection.
-        stop: ends the waiting.
+        settings: the broker's URL; there is no time limit on connecting.
+        name: the connection's name on the broker.
+        stop: aborts the connecting.
 
     Raises:
-        StoppedEarly: ``stop`` was set before the broker was there.
+        StoppedEarly: ``stop`` was set before the connection was made.
     """
     bus = await _unless_stopped(Bus.connect(settings, name), stop)
     try:
@@ -242,11 +240,16 @@ async def _unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event | No
 
 @contextlib.contextmanager
 def translate_errors(doing: str, stream: str = "") -> Iterator[None]:
-    """Turn errors of nats-py into ours.
+    """Translate errors of nats-py into those of ``shared.errors``.
 
     Args:
-        doing: what is being done, as a phrase.
+        doing: the operation, as a phrase for the error text.
         stream: the stream that may be full.
+
+    Raises:
+        BrokerUnavailable: any error of nats-py but the two below.
+        StreamFull: the stream is at its byte cap.
+        NotFoundError: unchanged, for the caller to handle.
     """
     try:
         yield
@@ -264,6 +267,6 @@ async def _on_error(error: Exception) -> None:
     log.debug("broker_error", error=str(error) or type(error).__name__)
 
 
-async def _say_if_waiting(url: str) -> None:
+async def _log_if_waiting(url: str) -> None:
     await asyncio.sleep(2)
     log.warning("waiting_for_broker", url=url)

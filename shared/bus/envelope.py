@@ -1,4 +1,4 @@
-"""The envelope around every message on the bus: sealed, encoded, decoded and opened here."""
+"""The envelope around every message on the bus, and its encoding as JSON."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PAYLOADS: Final[dict[str, type[Payload]]] = {
 
 
 class Envelope(Frozen):
-    """What every message on the bus has in common."""
+    """The fields that every message on the bus has."""
 
     type: str
     id: UUID
@@ -58,7 +58,7 @@ class Envelope(Frozen):
 
     @classmethod
     def seal(cls, payload: Payload, occurred_at: datetime, message_id: UUID | None = None) -> Self:
-        """Wrap a payload."""
+        """Return the envelope of a payload; its message id is random unless given."""
         return cls(
             type=payload.TYPE,
             id=message_id or uuid4(),
@@ -68,14 +68,14 @@ class Envelope(Frozen):
         )
 
     def encode(self) -> bytes:
-        """Return the bytes that go over the wire."""
+        """Return the message as JSON bytes."""
         return self.model_dump_json().encode()
 
     def open(self, subject: str) -> Payload:
         """Return the payload.
 
         Raises:
-            MalformedMessage: its type is unknown, or it does not fit its type.
+            MalformedMessage: its type is unknown, or it does not match its type.
         """
         payload_type = PAYLOADS.get(self.type)
         if payload_type is None:
@@ -87,10 +87,10 @@ class Envelope(Frozen):
 
 
 def decode(subject: str, data: bytes) -> Envelope:
-    """Read an envelope.
+    """Decode an envelope.
 
     Raises:
-        MalformedMessage: the bytes are not one.
+        MalformedMessage: the bytes are not the JSON of an envelope.
     """
     try:
         return Envelope.model_validate_json(data)
@@ -106,7 +106,7 @@ class TimedEvent(NamedTuple):
 
 
 def decode_event(subject: str, data: bytes) -> TimedEvent:
-    """Read a message of EVENTS.
+    """Decode a message of EVENTS.
 
     Raises:
         MalformedMessage: the bytes are not an event that this version knows.

@@ -1,4 +1,4 @@
-"""Health check of the containers: ``python -m shared.bus.health fetcher`` exits 0 if the service answers."""
+"""Container health check: ``python -m shared.bus.health SERVICE`` exits 0 if the service answers a ping."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def main() -> None:
     except CannotStart as error:
         fail(error)
     except (nats.errors.Error, OSError) as error:
-        sys.exit(f"{service}: the broker does not answer: {error}")
+        sys.exit(f"{service}: no connection to the broker: {error}")
 
 
 async def _check(broker_url: str, service: str) -> bool:
-    # Left to itself the client tries for two minutes, and tells each attempt.
+    # By default the client retries for two minutes and prints each attempt.
     client = await nats.connect(
         broker_url,
         allow_reconnect=False,
         max_reconnect_attempts=1,
         reconnect_time_wait=0,
         connect_timeout=2,
-        error_cb=_keep_quiet,
+        error_cb=_ignore,
     )
     try:
         return await is_answering(client, service, socket.gethostname())
@@ -44,8 +44,8 @@ async def _check(broker_url: str, service: str) -> bool:
         await client.close()
 
 
-async def _keep_quiet(_: Exception) -> None:
-    """Leave it to the caller to tell the error."""
+async def _ignore(_: Exception) -> None:
+    """Do nothing: the caller prints the error that ends the check."""
 
 
 if __name__ == "__main__":

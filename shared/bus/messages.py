@@ -18,40 +18,40 @@ from shared.bus.subjects import CommandSubject, EventType, Priority, Stage, even
 SignedUrl = Annotated[SecretStr, PlainSerializer(lambda url: url.get_secret_value(), when_used="json")]
 """A URL whose query is a secret: plain in JSON on the bus, hidden wherever Python would print it."""
 
-_CLOCKS_AGREE_WITHIN: Final = timedelta(days=1)
+_MAX_CLOCK_SKEW: Final = timedelta(days=1)
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Frozen(BaseModel):
-    """A value on the bus."""
+    """Base of all values on the bus: immutable, unknown fields ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Job(Frozen):
-    """One source file to bring into the lake; every message about it carries this."""
+    """One source file to import into the lake; every message about it carries this."""
 
     job_id: UUID
     generation: int = Field(ge=1)
     ticker: str
     endpoint: str
     trading_day: date | None
-    """None when the file's name does not tell; the importer then takes it from the records."""
+    """None when the file's name does not contain it; the importer then takes it from the records."""
     base_url: str
     """The source URL without its query."""
     priority: Priority = Priority.MEDIUM
     requested_at: AwareDatetime
-    """When this generation was asked for (UTC)."""
+    """When this generation was requested (UTC)."""
 
     def is_older_than(self, other: Job) -> bool:
-        """Tell whether ``other`` is a later request for the same file.
+        """Return whether ``other`` is a later request for the same file.
 
-        The counter decides. It starts again once EVENTS has forgotten the job, so over more than a day (the
-        window in which JetStream drops a repeated message id, and more than clocks disagree) the time does.
+        The generation decides, unless the requests are more than a day apart: the counter restarts once
+        EVENTS has dropped the job. A day is JetStream's dedupe window, and more than clocks differ.
         """
         later_by = other.requested_at - self.requested_at
-        if abs(later_by) > _CLOCKS_AGREE_WITHIN:
+        if abs(later_by) > _MAX_CLOCK_SKEW:
             return later_by > timedelta(0)
         return self.generation < other.generation
 
@@ -74,7 +74,7 @@ class Payload(Frozen):
 
     @property
     def msg_id(self) -> str:
-        """The ``Nats-Msg-Id`` by which JetStream recognises a second copy."""
+        """The ``Nats-Msg-Id`` by which JetStream drops a second copy."""
         raise NotImplementedError
 
 
@@ -83,7 +83,7 @@ class Command(Payload):
 
     STAGE: ClassVar[Stage]
     force: bool = False
-    """Replace the partition even by worse data; needs a reason."""
+    """Replace the partition even with worse data; requires a reason."""
     reason: str | None = None
 
     @property
@@ -104,7 +104,7 @@ class FetchFile(Command):
 
 
 class ImportFile(Command):
-    """Replace a partition by what the staged file holds."""
+    """Replace a partition with the content of the staged file."""
 
     TYPE = "gex.job.v1.import"
     STAGE = Stage.IMPORT
@@ -113,8 +113,8 @@ class ImportFile(Command):
     size_bytes: int = Field(ge=0)
     sha256: Sha256
     modified_ns: int
-    """The staged file's modification time: tells whether another download has replaced it since. 0 when
-    it is not known: then the checksum tells."""
+    """The staged file's modification time, which detects that another download has replaced the file. 0 when
+    unknown: the checksum is compared instead."""
 
     @property
     def msg_id(self) -> str:
@@ -123,7 +123,7 @@ class ImportFile(Command):
 
 
 class Event(Payload):
-    """A fact about a job."""
+    """Something that happened to a job."""
 
     EVENT_TYPE: ClassVar[EventType]
 
@@ -137,32 +137,32 @@ class Event(Payload):
 
 
 class RequestEvent(Event):
-    """A job was asked for. What its command says of worse data is told, too: the command expires earlier."""
+    """A job was requested; carries the command's ``force`` too, because the command expires earlier."""
 
     force: bool = Field(default=False, exclude_if=not_)
-    """Replace the partition even by worse data."""
+    """Replace the partition even with worse data."""
     reason: str | None = Field(default=None, exclude_if=not_)
 
 
 class JobRequested(RequestEvent):
-    """A client asked for the file, for the first time, again, or with a fresh signature."""
+    """A client requested the file, for the first time, again, or with a fresh signature."""
 
     TYPE = "gex.event.v1.requested"
     EVENT_TYPE = EventType.REQUESTED
     command_seq: int
-    """Where in JOBS the fetch command stands."""
+    """Stream sequence of the fetch command in JOBS."""
     url_sha256: Sha256
-    """Of the whole URL: tells a fresh signature from a repeated request without keeping it."""
+    """Of the whole URL: detects a fresh signature without storing it."""
 
 
 class JobStarted(Event):
-    """A worker took up a stage of the job."""
+    """A worker started a stage of the job."""
 
     TYPE = "gex.event.v1.started"
     EVENT_TYPE = EventType.STARTED
     stage: Stage
     start: int = Field(ge=1)
-    """How many times this stage of this generation has been taken up, this one included."""
+    """How many times this stage of this generation has been started, this one included."""
 
     @property
     def msg_id(self) -> str:
@@ -170,7 +170,7 @@ class JobStarted(Event):
 
 
 class FileStaged(Event):
-    """The source file is complete on disk and its import is asked for."""
+    """The source file is complete on disk and its import command is published."""
 
     TYPE = "gex.event.v1.staged"
     EVENT_TYPE = EventType.STAGED
@@ -178,11 +178,11 @@ class FileStaged(Event):
     size_bytes: int
     sha256: Sha256
     command_seq: int
-    """Where in JOBS the import command stands."""
+    """Stream sequence of the import command in JOBS."""
 
 
 class PartitionImported(Event):
-    """The partition holds what the file says, in DuckDB and in Parquet."""
+    """The partition holds the file's records, in DuckDB and in Parquet."""
 
     TYPE = "gex.event.v1.imported"
     EVENT_TYPE = EventType.IMPORTED
@@ -195,11 +195,11 @@ class PartitionImported(Event):
     parquet_bytes: int
     parquet_sha256: Sha256
     replaced_sha256: Sha256 | None = None
-    """Checksum of the file that the partition came from before."""
+    """Checksum of the file that the partition was imported from before."""
 
 
 class JobSkipped(Event):
-    """The partition already holds this very file."""
+    """The partition already holds the records of an identical file."""
 
     TYPE = "gex.event.v1.skipped"
     EVENT_TYPE = EventType.SKIPPED
@@ -213,16 +213,16 @@ class JobSkipped(Event):
 
 
 class NoData(Event):
-    """The vendor has no data for the job's day: there is nothing to fetch, and nothing went wrong."""
+    """The vendor has no data for the job's day; this is not a failure."""
 
     TYPE = "gex.event.v1.no_data"
     EVENT_TYPE = EventType.NO_DATA
     reason: str
-    """Who said so, for people."""
+    """Where that is known from, for people."""
 
 
 class JobFailed(Event):
-    """An attempt failed, or found no room to work in; the last one (``final``) leaves a dead letter."""
+    """An attempt failed or was deferred; a permanent failure (``final``) leaves a dead letter."""
 
     TYPE = "gex.event.v1.failed"
     EVENT_TYPE = EventType.FAILED
@@ -230,12 +230,12 @@ class JobFailed(Event):
     failures: int = Field(ge=0)
     """How many attempts of this stage of this generation have failed, this one included if it counts."""
     waits: int = Field(default=0, ge=0)
-    """How many were put off without counting, because a disk or a stream was full."""
+    """How many attempts were deferred, which do not count as failures."""
     final: bool
     error: str
     field: str | None = None
     dead_letter_seq: int | None = None
-    """Where in DEAD the dead letter stands."""
+    """Stream sequence of the dead letter in DEAD."""
 
     @property
     def msg_id(self) -> str:

@@ -1,7 +1,7 @@
 """A service's presence on the bus: heartbeats, and a NATS micro service that answers pings.
 
-The heartbeat is what ``/status`` shows; the micro service is what ``nats service ls`` and the containers'
-health checks (``shared.bus.health``) ask.
+``/status`` shows the heartbeats; ``nats service ls`` and the containers' health checks
+(``shared.bus.health``) use the micro service.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from shared.bus.connection import Bus, translate_errors
 from shared.bus.messages import Frozen
 from shared.errors import BrokerUnavailable
 
-INTERVAL_S: Final = 5.0
+HEARTBEAT_INTERVAL_S: Final = 5.0
 PING_TIMEOUT_S: Final = 2.0
-_STOP_WITHIN_S: Final = 1.0
-"""A broker that is gone too does not answer, and one that is there forgets by itself who has left."""
+_STOP_TIMEOUT_S: Final = 1.0
+"""For the deregistration, which is a courtesy: the broker drops subscriptions of a closed connection."""
+
 log = structlog.get_logger(__name__)
 
 
 class Heartbeat(Frozen):
-    """One sign of life."""
+    """One heartbeat of a service instance."""
 
     service: str
     instance: str
@@ -40,17 +41,17 @@ class Heartbeat(Frozen):
     started_at: AwareDatetime
     at: AwareDatetime
     busy: int = 0
-    """How many messages the service has in hand."""
+    """How many messages or duties the service is working on."""
     has_vendor_key: bool | None = None
-    """Whether a fetcher has the key to the vendor's API; None of other services."""
+    """Whether a fetcher has a key for the vendor's API; None for other services."""
 
 
-class Busy(Protocol):
-    """What does a service's work, and can tell how much of it is in hand."""
+class Workload(Protocol):
+    """The part of a service that does its work."""
 
     @property
     def busy(self) -> int:
-        """How many messages are in hand."""
+        """How many messages or duties are being worked on."""
         ...
 
 
@@ -59,11 +60,11 @@ async def announce_service(
     bus: Bus,
     service: str,
     description: str,
-    worker: Busy | None = None,
+    workload: Workload | None = None,
     *,
     has_vendor_key: bool | None = None,
 ) -> AsyncIterator[Service]:
-    """Be visible on the bus as ``service``; yields the micro service, to add endpoints to."""
+    """Register the micro service and send heartbeats until exit; yield the service, to add endpoints to."""
     registered = Service(
         bus.client,
         ServiceConfig(
@@ -73,7 +74,7 @@ async def announce_service(
             metadata={"instance": socket.gethostname()},
         ),
     )
-    # Its subscriptions stand, and come back with the connection: a broker that dies now is no reason to end.
+    # After a timeout its subscriptions exist all the same and are restored with the connection.
     with suppress(TimeoutError):
         async with asyncio.timeout(PING_TIMEOUT_S):
             await registered.start()
@@ -85,7 +86,7 @@ async def announce_service(
         at=now,
         has_vendor_key=has_vendor_key,
     )
-    beating = asyncio.create_task(_beat(bus, first, worker))
+    beating = asyncio.create_task(_send_heartbeats(bus, first, workload))
     log.info("service_started", version=shared.__version__)
     try:
         yield registered
@@ -93,33 +94,33 @@ async def announce_service(
         log.info("service_stopped")
         beating.cancel()
         with suppress(Exception):
-            async with asyncio.timeout(_STOP_WITHIN_S):
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await registered.stop()
 
 
 async def is_answering(client: Client, service: str, instance: str | None = None) -> bool:
-    """Tell whether a service (on one host, if ``instance`` is given) answers a ping within 2 s."""
+    """Return whether a service (on one host, if ``instance`` is given) answers a ping within 2 s."""
     inbox = client.new_inbox()
-    answers = await client.subscribe(inbox)
+    replies = await client.subscribe(inbox)
     await client.publish(subjects.ping(service), b"", reply=inbox)
     try:
         async with asyncio.timeout(PING_TIMEOUT_S):
-            async for answer in answers.messages:
-                if (answer.headers or {}).get("Status") == "503":
+            async for reply in replies.messages:
+                if (reply.headers or {}).get("Status") == "503":
                     return False
-                if instance in {None, json.loads(answer.data).get("metadata", {}).get("instance")}:
+                if instance in {None, json.loads(reply.data).get("metadata", {}).get("instance")}:
                     return True
     except TimeoutError:
         return False
     finally:
-        await answers.unsubscribe()
+        await replies.unsubscribe()
     return False
 
 
-async def _beat(bus: Bus, first: Heartbeat, worker: Busy | None) -> None:
+async def _send_heartbeats(bus: Bus, first: Heartbeat, workload: Workload | None) -> None:
     while True:
-        busy = worker.busy if worker is not None else 0
+        busy = workload.busy if workload is not None else 0
         beat = first.model_copy(update={"at": bus.clock(), "busy": busy})
-        with suppress(BrokerUnavailable), translate_errors("say that the service is alive"):
+        with suppress(BrokerUnavailable), translate_errors("publish a heartbeat"):
             await bus.client.publish(subjects.heartbeat(beat.service), beat.model_dump_json().encode())
-        await asyncio.sleep(INTERVAL_S)
+        await asyncio.sleep(HEARTBEAT_INTERVAL_S)

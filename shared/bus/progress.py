@@ -1,4 +1,4 @@
-"""Progress of a job, told over core NATS several times a second: nothing is lost when nobody listens."""
+"""Progress of a job, published over core NATS several times a second and not stored."""
 
 from __future__ import annotations
 
@@ -17,31 +17,37 @@ INTERVAL_S: Final = 0.2
 
 
 class Progress(Frozen):
-    """How far a stage of a job has come."""
+    """How many bytes a stage of a job has processed."""
 
     job_id: UUID
     generation: int
     stage: Stage
     done_bytes: int
     total_bytes: int | None
-    """None when the source does not say."""
+    """None when the source gives no length."""
 
 
 class ProgressReporter:
-    """Tells the progress of one stage of one job, at most every 0.2 s."""
+    """Publishes the progress of one stage of one job, at most every 0.2 s."""
 
     def __init__(self, bus: Bus, job: Job, stage: Stage) -> None:
         self._bus = bus
         self._job = job
         self._stage = stage
-        self._told_at = 0.0
+        self._reported_at = 0.0
 
     async def report(self, done_bytes: int, total_bytes: int | None, *, always: bool = False) -> None:
-        """Publish the progress, unless the last time was just now."""
+        """Publish the progress, unless the last report was less than 0.2 s ago.
+
+        Args:
+            done_bytes: bytes processed so far.
+            total_bytes: bytes in all, or None when the source gives no length.
+            always: publish regardless of the last report.
+        """
         now = time.monotonic()
-        if not always and now - self._told_at < INTERVAL_S:
+        if not always and now - self._reported_at < INTERVAL_S:
             return
-        self._told_at = now
+        self._reported_at = now
         progress = Progress(
             job_id=self._job.job_id,
             generation=self._job.generation,
@@ -49,7 +55,7 @@ class ProgressReporter:
             done_bytes=done_bytes,
             total_bytes=total_bytes,
         )
-        with suppress(BrokerUnavailable), translate_errors("tell progress"):
+        with suppress(BrokerUnavailable), translate_errors("publish progress"):
             await self._bus.client.publish(
                 subjects.progress(self._job.job_id), progress.model_dump_json().encode()
             )

@@ -1,7 +1,7 @@
 """The streams and durable consumers, as data, and the one step that applies them.
 
-``apply`` is idempotent: it creates what is missing, updates what differs, and leaves the rest alone. Nothing
-else creates a stream.
+``apply`` is idempotent: it creates what is missing and updates what differs. Streams that are not defined
+here are not touched. Nothing else creates a stream.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ _HOUR_S: Final = 3600.0
 _DAY_S: Final = 24 * _HOUR_S
 
 MAX_ACK_PENDING: Final = 20_000
-"""What all workers of one consumer may have in hand together.
+"""How many unacknowledged messages the workers of one consumer may hold together.
 
-That includes what was put off: a source that is left alone may have thousands of jobs, and they must not hold
-up those of other sources.
+Deferred messages count: a source whose circuit is open may have thousands of jobs, and they must not block
+those of other sources.
 """
 
 EVENTS_KEPT_PER_SUBJECT: Final = 20
-"""How many facts of one kind are kept of a job, the newest.
+"""How many events of one type are kept of a job, the newest.
 
-A job that waits for days for a source tells of each time that it was put off. Attempts are counted by the
-last fact alone; the others are for people. What 10,000 such jobs keep is well below the cap of EVENTS.
+A job that waits for days for a source publishes an event for each deferral. Attempts are counted from the
+last event alone; the others are for people. 10,000 such jobs stay well below the byte cap of EVENTS.
 """
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One stream: what it takes, how much, and for how long."""
+    """One stream: its subjects and its limits."""
 
     name: str
     subjects: tuple[str, ...]
@@ -52,14 +52,14 @@ class Stream:
     max_bytes: int
     duplicate_window_s: float
     refuses_when_full: bool = False
-    """Whether a full stream refuses new messages, so that the sender hears of it, or drops its oldest."""
+    """Whether a full stream refuses new messages, with an error to the sender, or drops its oldest."""
     max_per_subject: int = -1
     """How many messages of one subject are kept, the newest; -1 for all."""
-    is_taken_in_turns: bool = False
-    """Whether a subject takes no message while it holds one, and each message says when it is to end."""
+    holds_leases: bool = False
+    """Whether a subject refuses a message while it holds one; each message carries its time to live."""
 
     def config(self, replicas: int) -> StreamConfig:
-        """Return what JetStream is told."""
+        """Return the definition in JetStream's terms."""
         return StreamConfig(
             name=self.name,
             subjects=list(self.subjects),
@@ -69,8 +69,8 @@ class Stream:
             max_age=self.max_age_s,
             max_bytes=self.max_bytes,
             max_msgs_per_subject=self.max_per_subject,
-            discard_new_per_subject=self.is_taken_in_turns,
-            allow_msg_ttl=self.is_taken_in_turns,
+            discard_new_per_subject=self.holds_leases,
+            allow_msg_ttl=self.holds_leases,
             duplicate_window=self.duplicate_window_s,
             num_replicas=replicas,
             allow_direct=True,
@@ -89,7 +89,6 @@ STREAMS: Final = (
     ),
     Stream(subjects.FEED, (subjects.ALL_LIVE,), 2 * _DAY_S, 1024 * _MIB, _HOUR_S / 6, refuses_when_full=True),
     Stream(subjects.DEAD, (subjects.ALL_DEAD_LETTERS,), 90 * _DAY_S, 256 * _MIB, _DAY_S),
-    Stream(subjects.ADVISORIES, subjects.ALL_ADVISORIES, 14 * _DAY_S, 32 * _MIB, 120.0),
     Stream(subjects.SOURCES, (subjects.ALL_SOURCES,), 90 * _DAY_S, 8 * _MIB, 120.0, max_per_subject=1),
     Stream(
         subjects.TURNS,
@@ -99,7 +98,7 @@ STREAMS: Final = (
         60.0,
         refuses_when_full=True,
         max_per_subject=1,
-        is_taken_in_turns=True,
+        holds_leases=True,
     ),
 )
 
@@ -107,8 +106,8 @@ STREAMS: Final = (
 def job_consumer(stage: Stage, priority: Priority, ack_wait_s: float) -> ConsumerConfig:
     """Return the durable pull consumer of a stage and priority.
 
-    The broker never gives a message up by itself (``max_deliver`` -1): workers count attempts. After
-    ``ack_wait_s`` without a sign of work it gives a message to another worker.
+    The broker never stops delivering a message (``max_deliver`` -1): workers count attempts. After
+    ``ack_wait_s`` without an in-progress heartbeat it redelivers the message.
     """
     return ConsumerConfig(
         durable_name=subjects.durable(stage, priority),
@@ -121,7 +120,7 @@ def job_consumer(stage: Stage, priority: Priority, ack_wait_s: float) -> Consume
 
 
 async def apply(js: JetStreamContext, *, replicas: int, ack_wait_s: float) -> None:
-    """Make the broker's streams and durables those that are defined here."""
+    """Create or update the streams and durable consumers that are defined here."""
     for stream in STREAMS:
         await _apply_stream(js, stream.config(replicas))
     for stage in Stage:

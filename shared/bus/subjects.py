@@ -1,4 +1,4 @@
-"""Every subject, durable and stream name: built here, parsed here, spelled nowhere else."""
+"""Every subject, durable consumer and stream name is built and parsed here, and nowhere else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ JOBS: Final = "JOBS"
 EVENTS: Final = "EVENTS"
 FEED: Final = "FEED"
 DEAD: Final = "DEAD"
-ADVISORIES: Final = "ADVISORIES"
 SOURCES: Final = "SOURCES"
 TURNS: Final = "TURNS"
 
@@ -24,11 +23,6 @@ ALL_SOURCES: Final = "gex.source.>"
 ALL_TURNS: Final = "gex.turn.>"
 ALL_HEARTBEATS: Final = "gex.heartbeat.>"
 ALL_PROGRESS: Final = "gex.progress.>"
-ALL_ADVISORIES: Final = (
-    f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{JOBS}.>",
-    f"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.{JOBS}.>",
-)
-"""Where the broker says that a command will not be delivered again."""
 
 REPLAY: Final = "gex.svc.jobs.replay"
 LAKE: Final = "gex.svc.lake"
@@ -39,14 +33,14 @@ _ESCAPED = re.compile(r"-([0-9A-F]{2})")
 
 
 class Stage(StrEnum):
-    """A step of a job that a worker does."""
+    """A step of a job that workers execute."""
 
     FETCH = "fetch"
     IMPORT = "import"
 
 
 class Priority(StrEnum):
-    """How urgent a job is; declared most urgent first."""
+    """The urgency of a job, declared most urgent first."""
 
     CRITICAL = "critical"
     HIGH = "high"
@@ -55,7 +49,7 @@ class Priority(StrEnum):
 
 
 class EventType(StrEnum):
-    """The facts that EVENTS holds about a job."""
+    """The types of event in EVENTS."""
 
     REQUESTED = "requested"
     STARTED = "started"
@@ -80,20 +74,20 @@ class CommandSubject:
 
 
 def parse_command(subject: str) -> CommandSubject:
-    """Read a command's subject.
+    """Parse a command's subject.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: the subject is not that of a command.
     """
     match subject.split("."):
         case ["gex", "job", stage, priority, ticker]:
             return CommandSubject(Stage(stage), Priority(priority), decode_token(ticker))
         case _:
-            raise ValueError(f"{subject!r} is not the subject of a command")
+            raise ValueError(f"expected the subject gex.job.<stage>.<priority>.<ticker>, got {subject!r}")
 
 
 def commands(stage: Stage, priority: Priority | None = None) -> str:
-    """Return the filter for a stage's commands, of one priority or of all."""
+    """Return the subject filter of a stage's commands, of one priority or of all."""
     return f"gex.job.{stage}.{priority}.>" if priority else f"gex.job.{stage}.>"
 
 
@@ -103,47 +97,47 @@ def durable(stage: Stage, priority: Priority) -> str:
 
 
 def next_message(stream: str, consumer: str) -> str:
-    """Return where the broker is asked for the next messages of a consumer (JetStream's API)."""
+    """Return the subject of JetStream's API that pulls the next messages of a consumer."""
     return f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
 
 
 def next_command(stage: Stage, priority: Priority) -> str:
-    """Return where the broker is asked for the next command of a stage and priority."""
+    """Return the subject of JetStream's API that pulls the next command of a stage and priority."""
     return next_message(JOBS, durable(stage, priority))
 
 
-def event(what: EventType, job_id: UUID) -> str:
-    """Return the subject of a fact about a job."""
-    return f"gex.event.job.{what}.{job_id}"
+def event(event_type: EventType, job_id: UUID) -> str:
+    """Return the subject of an event about a job."""
+    return f"gex.event.job.{event_type}.{job_id}"
 
 
 def dead(subject: str) -> str:
-    """Return where the dead letter of a message goes."""
+    """Return the subject of a message's dead letter."""
     return f"gex.dead.{subject}"
 
 
 def source(base_url: str) -> str:
-    """Return where the record of a source is kept."""
+    """Return the subject of a source's health record."""
     return f"gex.source.{encode_token(base_url)}"
 
 
 def vendor_lease(ticker: str, endpoint: str) -> str:
-    """Return where a fetcher takes its turn to ask the vendor's API about a ticker and endpoint."""
+    """Return the subject of the lease to request a ticker and endpoint from the vendor's API."""
     return f"gex.turn.{encode_token(ticker)}.{encode_token(endpoint)}"
 
 
 def heartbeat(service: str) -> str:
-    """Return where a service says that it is alive (core NATS)."""
+    """Return the subject of a service's heartbeats (core NATS)."""
     return f"gex.heartbeat.{service}"
 
 
 def ping(service: str) -> str:
-    """Return where a service is asked whether it is there (NATS micro)."""
+    """Return the subject that pings a service (NATS micro)."""
     return f"$SRV.PING.{service}"
 
 
 def progress(job_id: UUID) -> str:
-    """Return where the progress of a job is told several times a second (core NATS)."""
+    """Return the subject of a job's progress reports (core NATS)."""
     return f"gex.progress.{job_id}"
 
 
@@ -171,5 +165,5 @@ def decode_token(token: str) -> str:
     except UnicodeError:
         text = ""
     if not token or encode_token(text) != token:
-        raise ValueError(f"{token!r} is not an encoded token")
+        raise ValueError(f"expected a token made by encode_token, got {token!r}")
     return text

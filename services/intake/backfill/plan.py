@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.intake.backfill.request import BackfillRequest
 from services.intake.history.request import HistoryRequest
-from shared.bus.presence import INTERVAL_S, Heartbeat
+from shared.bus.presence import HEARTBEAT_INTERVAL_S, Heartbeat
 from shared.gexbot.partition import Partition
 from shared.gexbot.trading_day import NEW_YORK
 from shared.gexbot.vendor_api import HISTORY_DAYS, VendorApi
@@ -19,7 +19,7 @@ from shared.job_states import JobState
 
 NO_DATA_IS_FINAL_AFTER: Final = timedelta(days=2)
 """The vendor may be late with a day: that there was no data is believed only from then on."""
-_ALIVE_WITHIN: Final = timedelta(seconds=3 * INTERVAL_S)
+_ALIVE_WITHIN: Final = timedelta(seconds=3 * HEARTBEAT_INTERVAL_S)
 
 
 class Standing(StrEnum):

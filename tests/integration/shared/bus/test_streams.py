@@ -13,7 +13,6 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo, StorageType, StreamInfo
 
 from shared.bus import streams, subjects
-from shared.bus.connection import Bus
 from shared.bus.subjects import Priority, Stage
 from tests.support.poll import eventually
 
@@ -23,7 +22,6 @@ LIMITS = {
     "EVENTS": (30 * DAY_S, DAY_S, "old"),
     "FEED": (2 * DAY_S, 600, "new"),
     "DEAD": (90 * DAY_S, DAY_S, "old"),
-    "ADVISORIES": (14 * DAY_S, 120, "old"),
     "SOURCES": (90 * DAY_S, 120, "old"),
     "TURNS": (60, 60, "new"),
 }
@@ -141,15 +139,3 @@ async def test_an_operators_own_stream_is_left_alone(client: Client) -> None:
     await apply(js)
     found, _ = await defined(client)
     assert {info.config.name for info in found} == {*LIMITS, "OTHER"}
-
-
-async def test_a_terminated_command_leaves_an_advisory(bus: Bus) -> None:
-    await bus.js.publish("gex.job.fetch.low.SPX", b"x")
-    subscription = await bus.js.pull_subscribe_bind("fetch_low", subjects.JOBS)
-    (message,) = await subscription.fetch(1)
-    await message.term()
-
-    async def advised() -> bool:
-        return (await bus.js.stream_info(subjects.ADVISORIES)).state.messages == 1
-
-    await eventually(advised)

@@ -14,7 +14,8 @@ from shared.bus.connection import Bus
 from shared.bus.consumer import attempts, dead_letters
 from shared.bus.consumer import worker as loop
 from shared.bus.consumer.attempts import Retries
-from shared.bus.consumer.worker import Handler, Worker
+from shared.bus.consumer.execution import Handler
+from shared.bus.consumer.worker import Worker
 from shared.bus.follower import follow_events
 from shared.bus.messages import FetchFile, JobFailed, JobRequested
 from shared.bus.streams import EVENTS_KEPT_PER_SUBJECT
