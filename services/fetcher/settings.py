@@ -7,8 +7,6 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from services.fetcher.health.circuit_breaker import BreakerRules
-from services.fetcher.sources.response_policy import slowest_answer_s
 from shared.process.settings import aliases
 from shared.sources.settings import SourceSettings
 
@@ -55,13 +53,3 @@ class FetcherSettings(SourceSettings):
     source_pause_s: Seconds = Field(30.0, gt=0)
     """How long the first time; it doubles each time that the source has not come back."""
     source_longest_pause_s: Seconds = Field(600.0, gt=0)
-
-    @property
-    def breaker_rules(self) -> BreakerRules:
-        """When a source is left alone; the request that then tries it has the time of the slowest answer."""
-        return BreakerRules(
-            failures=self.source_max_failures,
-            pause_s=self.source_pause_s,
-            longest_pause_s=self.source_longest_pause_s,
-            probe_s=slowest_answer_s(self.fetch_connect_timeout_s, self.fetch_read_timeout_s),
-        )

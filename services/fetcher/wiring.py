@@ -19,12 +19,14 @@ from services.fetcher.download.stall_detector import MinimumSpeed
 from services.fetcher.gexbot.api import SignedUrls
 from services.fetcher.gexbot.lease_nats import VendorLease
 from services.fetcher.handler import fetch_file
+from services.fetcher.health.circuit_breaker import BreakerRules
 from services.fetcher.health.source_health_nats import SourceHealthStore
 from services.fetcher.locations import Locations
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.sources.gated_network import GatedBackend
 from services.fetcher.sources.http import HttpxSource, new_client
 from services.fetcher.sources.local import LocalSource
+from services.fetcher.sources.response_policy import slowest_answer_s
 from services.fetcher.sources.source import Body, Held, Source
 from shared.bus.connection import Bus, connected
 from shared.bus.consumer.attempts import Retries
@@ -73,6 +75,16 @@ def new_limits(settings: FetcherSettings) -> Limits:
     )
 
 
+def breaker_rules(settings: FetcherSettings) -> BreakerRules:
+    """Return when a circuit opens; a probe may take as long as the slowest response."""
+    return BreakerRules(
+        failures=settings.source_max_failures,
+        pause_s=settings.source_pause_s,
+        longest_pause_s=settings.source_longest_pause_s,
+        probe_s=slowest_answer_s(settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s),
+    )
+
+
 @asynccontextmanager
 async def locations(bus: Bus, settings: FetcherSettings) -> AsyncIterator[Locations]:
     """Yield what finds the files of commands; only its client has the key to the vendor's API."""
@@ -82,7 +94,7 @@ async def locations(bus: Bus, settings: FetcherSettings) -> AsyncIterator[Locati
         VendorLease(bus) as turns,
     ):
         vendor = SignedUrls(client, settings.api, settings.gexbot_api_key, settings.gate)
-        yield Locations(settings.api, vendor, turns, SourceHealthStore(bus, settings.breaker_rules))
+        yield Locations(settings.api, vendor, turns, SourceHealthStore(bus, breaker_rules(settings)))
 
 
 def new_worker(bus: Bus, settings: FetcherSettings, source: Source, locations: Locations) -> Worker:
@@ -92,7 +104,7 @@ def new_worker(bus: Bus, settings: FetcherSettings, source: Source, locations: L
         bus=bus,
         source=source,
         locations=locations,
-        records=SourceHealthStore(bus, settings.breaker_rules),
+        records=SourceHealthStore(bus, breaker_rules(settings)),
         paths=settings.paths,
         limits=new_limits(settings),
     )

@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import Final
 
 import structlog
-from nats.js.api import Header
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.kv import KeyValue
 from pydantic import ValidationError
 
 from services.fetcher.errors import CircuitOpenError, SourceUnavailable
@@ -36,8 +36,6 @@ from shared.bus.connection import Bus, translate_errors
 from shared.errors import BrokerUnavailable
 from shared.sources.record import SourceRecord, origin_of
 
-_OVERTAKEN: Final = frozenset({10071, 10164})
-"""JetStream's error codes for: the subject's last message is not the one that was expected."""
 _TRIES: Final = 50
 """Each time that a writer is overtaken another one got through, so that as many writers as this all do."""
 
@@ -133,6 +131,8 @@ class SourceHealthStore:
     def __init__(self, bus: Bus, rules: BreakerRules) -> None:
         self.rules = rules
         self._bus = bus
+        # The stream is older than the naming of buckets (KV_…), so the bucket is put over it by hand.
+        self._store = KeyValue(subjects.SOURCES, subjects.SOURCES, "", bus.js, direct=False)
 
     def now(self) -> datetime:
         """Return the present moment (UTC)."""
@@ -186,8 +186,8 @@ class SourceHealthStore:
         """
         try:
             for _ in range(_TRIES):
-                before, sequence = await self._read(base_url)
-                if await self._write(after := change(before), sequence):
+                before, revision = await self._read(base_url)
+                if await self._write(after := change(before), revision):
                     self._tell(before, after)
                     return after
         except BrokerUnavailable as error:
@@ -203,11 +203,11 @@ class SourceHealthStore:
             SourceLeftAlone: none may be made.
         """
         while True:
-            record, sequence = await self._read(base_url)
+            record, revision = await self._read(base_url)
             claim = self.verdict_on(record).claim
             if claim is None:
                 return False
-            if await self._write(claim, sequence):
+            if await self._write(claim, revision):
                 log.info("source_tried_again", source=base_url)
                 return True
 
@@ -215,29 +215,24 @@ class SourceHealthStore:
         """Return the record of a source, a blank one if there is none, and its place in the stream."""
         with translate_errors(f"read {subjects.SOURCES}"):
             try:
-                message = await self._bus.js.get_last_msg(subjects.SOURCES, subjects.source(base_url))
-            except NotFoundError:
+                entry = await self._store.get(subjects.source(base_url))
+            except KeyNotFoundError:
                 return SourceRecord(base_url=base_url), 0
         try:
-            return SourceRecord.model_validate_json(message.data or b""), message.seq or 0
+            return SourceRecord.model_validate_json(entry.value or b""), entry.revision or 0
         except ValidationError as error:  # of a later version: begun anew
             log.warning("source_record_unreadable", source=base_url, problems=error.error_count())
-            return SourceRecord(base_url=base_url), message.seq or 0
+            return SourceRecord(base_url=base_url), entry.revision or 0
 
-    async def _write(self, record: SourceRecord, last_sequence: int) -> bool:
-        """Write a record; False if somebody has written it since ``last_sequence``."""
+    async def _write(self, record: SourceRecord, revision: int) -> bool:
+        """Write a record; False if somebody has written it since ``revision``."""
         with translate_errors(f"write {subjects.SOURCES}", subjects.SOURCES):
             try:
-                await self._bus.js.publish(
-                    subjects.source(record.base_url),
-                    record.model_dump_json().encode(),
-                    stream=subjects.SOURCES,
-                    headers={Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(last_sequence)},
+                await self._store.update(
+                    subjects.source(record.base_url), record.model_dump_json().encode(), last=revision
                 )
-            except APIError as error:
-                if error.err_code in _OVERTAKEN:
-                    return False
-                raise
+            except KeyWrongLastSequenceError:
+                return False
         return True
 
     def _tell(self, before: SourceRecord, after: SourceRecord) -> None:

@@ -274,3 +274,14 @@ async def test_a_file_is_not_lost_over_a_record_that_cannot_be_written(
         await bus.js.delete_stream(subjects.SOURCES)
     await bus.apply_streams()
     assert (await bus.js.stream_info(subjects.SOURCES)).state.messages == 0
+
+
+async def test_a_record_of_the_version_before_is_read_and_replaced(
+    bus: Bus, records: SourceHealthStore
+) -> None:
+    """That version published records as plain messages of the stream."""
+    before = SourceRecord(base_url=HOST, requests=7, successes=5)
+    await bus.js.publish(subjects.source(HOST), before.model_dump_json().encode(), stream=subjects.SOURCES)
+    await ask(records)
+    after = await record_of(bus)
+    assert (after.requests, after.successes) == (8, 6)
