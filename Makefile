@@ -45,6 +45,14 @@ test-slow: $(VENV)/.ready ## Run the tests with large files, random kills and fu
 test-integration: $(VENV)/.ready ## Run the container tests: the main job, replay and the loss tests on compose.yaml
 	$(BIN)/pytest tests/e2e
 
+coverage: $(VENV)/.ready ## Run the quick and the slow tests, and print which lines and branches they cover [WORKERS=2]
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PARALLEL)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered
+	@$(BIN)/coverage json --quiet -o - | $(BIN)/python -c 'import json, sys; of = json.load(sys.stdin)["totals"]; \
+		print("lines %.2f %%, branches %.2f %%" % (100 * of["covered_lines"] / of["num_statements"], 100 * of["covered_branches"] / of["num_branches"]))'
+
 $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	@touch $@
@@ -89,4 +97,4 @@ lock: $(VENV)/.ready ## Recompile the pinned requirements, with hashes and witho
 		--no-header --group compiler --output-file requirements/compiler.txt
 
 clean: ## Remove the virtual environments, build results and caches (never data/)
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* *.egg-info

@@ -1,6 +1,6 @@
-"""A backfill of two and a half months through the whole system, which is killed half-way and started again.
+"""A backfill of two weeks through the whole system is killed half-way and started again.
 
-It takes more than a minute: the vendor's API is asked once a second.
+The fetchers send one request a second to the vendor's API, which is why it takes long.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from tests.support.system.running import SETTINGS, System
 
 pytestmark = pytest.mark.slow
 
-START: Final = date(2025, 9, 2)
+START: Final = date(2025, 10, 29)
 END: Final = date(2025, 11, 14)
 CALENDAR: Final = tuple(START + timedelta(ahead) for ahead in range((END - START).days + 1))
 TRADING: Final = tuple(day for day in CALENDAR if day.isoweekday() <= 5)
 """Between these two, no weekday was a holiday of the exchange."""
-MISSING: Final = frozenset({date(2025, 9, 15), date(2025, 10, 31)})
+MISSING: Final = frozenset({date(2025, 10, 31), date(2025, 11, 12)})
 DAYS: Final = tuple(
     Day("NQ_NDX", "gex_zero", day, snapshots=10, strikes=3, seed=number)
     for number, day in enumerate(TRADING)
@@ -47,7 +47,7 @@ WITHIN_S: Final = 120.0
 
 @dataclass
 class Scene:
-    """The system with two fetchers, and the vendor's API that they ask."""
+    """The system with two fetchers, and the vendor's API."""
 
     system: System
     api: StandInApi
@@ -63,7 +63,7 @@ class Scene:
             text=True,
         )
 
-    async def told_at_the_end(self) -> tuple[int, list[list[str]]]:
+    async def run_to_the_end(self) -> tuple[int, list[list[str]]]:
         """Run the command to its end; return its exit status and the words of its lines."""
         running = self.command()
         try:
@@ -91,9 +91,9 @@ class Scene:
         self.system.stack.kill("fetcher", instance=2)
         self.system.stack.kill(NATS)
 
-    def asked(self) -> Counter[date]:
-        """Count how often the API was asked for each day."""
-        return Counter(asked.partition.trading_day for asked in self.api.asked if asked.partition)
+    def requested(self) -> Counter[date]:
+        """Count the requests to the API for each day."""
+        return Counter(request.partition.trading_day for request in self.api.asked if request.partition)
 
 
 @pytest.fixture
@@ -118,30 +118,30 @@ async def test_a_backfill_that_is_killed_half_way_does_only_what_is_missing_when
     scene: Scene,
 ) -> None:
     done = await killed_half_way(scene)
-    status, lines = await scene.told_at_the_end()
+    status, lines = await scene.run_to_the_end()
     assert status == 0, lines
     imported, skipped, without_data, failed = counts_in(lines)
     assert imported + skipped == len(DAYS)
     assert imported > 0
     assert skipped >= len(done - MISSING)
     assert (without_data, failed) == (len(MISSING), 0)
-    assert days_told_as_without_data(lines) == set(map(str, MISSING))
+    assert days_without_data(lines) == set(map(str, MISSING))
 
-    asked = scene.asked()
-    assert sorted(asked) == list(TRADING)
-    assert {asked[day] for day in done} == {1}
+    requested = scene.requested()
+    assert sorted(requested) == list(TRADING)
+    assert {requested[day] for day in done} == {1}
     assert scene.api.statuses.keys() == {200, 404}
     assert all(later.at_s - earlier.at_s >= 1 for earlier, later in pairwise(scene.api.asked))
     await scene.system.assert_whole(*DAYS)
 
     before = len(scene.api.asked)
-    status, lines = await scene.told_at_the_end()
+    status, lines = await scene.run_to_the_end()
     assert (status, counts_in(lines)) == (0, [0, len(DAYS), len(MISSING), 0])
     assert len(scene.api.asked) == before
 
 
 async def killed_half_way(scene: Scene) -> set[date]:
-    """Kill the command and all services when half of the days were asked for; return what was finished."""
+    """Kill the command and all services half-way, and return the days that were finished."""
     first = scene.command()
     try:
         await eventually(
@@ -160,7 +160,7 @@ async def killed_half_way(scene: Scene) -> set[date]:
     return done
 
 
-def days_told_as_without_data(lines: list[list[str]]) -> set[str]:
+def days_without_data(lines: list[list[str]]) -> set[str]:
     rows = [line for line in lines if line[:4] == ["NQ_NDX", "gex_zero", "no", "data"]]
     return {word.rstrip(",") for row in rows for word in row if word.startswith("2025-")}
 

@@ -1,16 +1,17 @@
-"""Nothing lost, nothing twice: real processes are killed between durable steps, then the lake is compared.
+"""No job is lost or done twice when processes are killed between durable steps.
 
-The oracle: every job that was answered with success ends completed, every partition has exactly the rows of
-its file, Parquet equals the table, and no temporary file is left. One stack serves the whole module, because
-starting five processes for each of the points would take longer than the tests.
+Afterwards every accepted job is completed, every partition has exactly the rows of its file, Parquet equals
+the table, and no temporary file is left. The tests share one stack, because starting five processes for each
+failpoint would take longer than the tests.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -19,7 +20,7 @@ from simulator.stack import NATS
 from tests.support.poll import eventually
 from tests.support.system.running import WITHIN_S, System, running_system
 
-FAILPOINTS = (
+FAILPOINTS: Final = (
     "intake.accepted",
     "intake.command_published",
     "intake.event_published",
@@ -37,13 +38,25 @@ FAILPOINTS = (
     "importer.completed",
     "importer.event_published",
 )
+QUICK_WITH_SERVICE: Final = {
+    "intake.command_published",
+    "fetcher.file_staged",
+    *(point for point in FAILPOINTS if point.startswith("importer.")),
+}
+"""Intake and fetcher are killed at every point by quicker tests, each without the other services."""
+QUICK_WITH_BROKER: Final = {"intake.command_published", "fetcher.file_staged", "importer.committed"}
+
+
+def failpoints(quick: Collection[str]) -> list[Any]:
+    """Return all failpoints as parameters, those outside of ``quick`` marked as slow."""
+    return [pytest.param(point, marks=() if point in quick else pytest.mark.slow) for point in FAILPOINTS]
 
 
 def allowed_ends(victim: str) -> set[str]:
-    """Return how a job may end.
+    """Return the states that a job may end in.
 
-    A client that gets no answer because intake died posts again. If the job has been completed meanwhile,
-    that is a finished job asked for again, with an unchanged file: skipped.
+    A client that gets no answer because intake was killed posts again. If the job was completed before that,
+    the file is unchanged and the job is skipped.
     """
     return {"completed", "skipped"} if victim == "intake" else {"completed"}
 
@@ -54,8 +67,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         yield system
 
 
-@pytest.mark.parametrize("failpoint", FAILPOINTS)
-async def test_a_service_killed_between_durable_steps_loses_and_doubles_nothing(
+@pytest.mark.parametrize("failpoint", failpoints(QUICK_WITH_SERVICE))
+async def test_a_service_killed_between_durable_steps_loses_and_repeats_nothing(
     system: System, failpoint: str
 ) -> None:
     service = failpoint.partition(".")[0]
@@ -71,8 +84,8 @@ async def test_a_service_killed_between_durable_steps_loses_and_doubles_nothing(
     await system.assert_whole(day)
 
 
-@pytest.mark.parametrize("failpoint", FAILPOINTS)
-async def test_the_broker_killed_between_durable_steps_loses_and_doubles_nothing(
+@pytest.mark.parametrize("failpoint", failpoints(QUICK_WITH_BROKER))
+async def test_the_broker_killed_between_durable_steps_loses_and_repeats_nothing(
     system: System, failpoint: str, tmp_path: Path
 ) -> None:
     service = failpoint.partition(".")[0]
@@ -97,19 +110,19 @@ async def test_twenty_jobs_survive_random_kills_of_everything(system: System) ->
     victims = ["intake", "fetcher", "importer", NATS] * 3
     source.shuffle(victims)
 
-    async def kill_now_and_then() -> None:
+    async def kill_at_random() -> None:
         for victim in victims:
             await asyncio.sleep(source.uniform(0.05, 0.6))
             await asyncio.to_thread(system.stack.kill, victim)
             await asyncio.sleep(source.uniform(0.0, 0.2))
             await asyncio.to_thread(system.stack.start_service, victim)
 
-    async def post_after_a_while(day: Day) -> str:
+    async def post_at_random(day: Day) -> str:
         await asyncio.sleep(source.uniform(0.0, 6.0))
         return await system.post(day)
 
-    killing = asyncio.create_task(kill_now_and_then())
-    job_ids = await asyncio.gather(*(post_after_a_while(day) for day in days))
+    killing = asyncio.create_task(kill_at_random())
+    job_ids = await asyncio.gather(*(post_at_random(day) for day in days))
     await killing
     await asyncio.to_thread(system.stack.wait_ready)
     jobs = [await system.finished(job_id) for job_id in job_ids]
