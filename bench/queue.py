@@ -33,6 +33,9 @@ from bench.measure.spread import Spread
 from bench.measure.tables import Table
 from bench.workbench import Workbench
 from bench.workloads.queued_days import TICKERS, repeated, small_days
+from gexlake.api import services
+from gexlake.api.rpc import CallFailed, call
+from gexlake.api.services import SqlRequest
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.bus.messages import FileStaged, ImportFile, Job, JobRequested
@@ -172,7 +175,7 @@ async def _ask_until_imported(bus: Bus, stack: Stack, job: Job, jobs: int) -> li
     key = (
         f"ticker = '{job.ticker}' AND endpoint = '{job.endpoint}' AND timestamp BETWEEN {start} AND {end} - 1"
     )
-    request = json.dumps({"query": _QUERY.format(key=key)}).encode()
+    request = SqlRequest(query=_QUERY.format(key=key))
     waiting = asyncio.create_task(_until_imported(bus, stack, jobs))
     latencies: list[float] = []
     asking: set[asyncio.Task[None]] = set()
@@ -185,11 +188,10 @@ async def _ask_until_imported(bus: Bus, stack: Stack, job: Job, jobs: int) -> li
     return latencies
 
 
-async def _ask(bus: Bus, request: bytes, latencies: list[float]) -> None:
+async def _ask(bus: Bus, request: SqlRequest, latencies: list[float]) -> None:
     began = time.perf_counter()
-    with contextlib.suppress(NatsError):  # before the importer is there
-        answer = await bus.client.request(subjects.lake("sql"), request, timeout=_ANSWER_WITHIN_S)
-        if json.loads(answer.data).get("rows"):
+    with contextlib.suppress(NatsError, CallFailed):  # before the importer has started
+        if (await call(bus.client, services.SQL, request, _ANSWER_WITHIN_S)).rows:
             latencies.append((time.perf_counter() - began) * 1000)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from functools import singledispatch
 from typing import Any, Final
 from uuid import UUID
 
+from gexlake.api.jobs import FINISHED, Stage, Status
 from shared.bus.messages import (
     Event,
     FileStaged,
@@ -26,27 +26,10 @@ from shared.bus.messages import (
     PartitionImported,
     RequestEvent,
 )
-from shared.bus.subjects import Stage
-
-
-class Status(StrEnum):
-    """Where a job is."""
-
-    PENDING = "pending"
-    STARTED = "started"
-    STAGED = "staged"
-    COMMITTED = "committed"
-    """In the table but not yet in Parquet; only the ledger sees this."""
-    COMPLETED = "completed"
-    SKIPPED = "skipped"
-    FAILED = "failed"
-
 
 KEPT_FOR: Final = timedelta(days=30)
 """As long as EVENTS keeps its messages."""
 _SWEEP_EVERY: Final = timedelta(hours=1)
-
-FINISHED: Final = frozenset({Status.COMPLETED, Status.SKIPPED, Status.FAILED})
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from pydantic import SecretStr
 from bench.measure import process_usage
 from bench.measure.figures import Run
 from bench.measure.processes import BenchFailed
+from gexlake.api.jobs import Priority
 from shared.bus import subjects
 from shared.bus.connection import connected
 from shared.bus.envelope import decode
 from shared.bus.messages import FetchFile, FileStaged, Job, JobFailed, job_id_of
-from shared.bus.subjects import Priority
 from shared.process.settings import Settings
 from simulator.process_groups import end
 from simulator.stack import NATS, Stack

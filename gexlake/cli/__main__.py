@@ -6,14 +6,15 @@ import sys
 from collections.abc import Sequence
 
 from gexlake.cli.commands import app
-from shared.errors import GexlakeError
+from gexlake.cli.errors import CommandFailed
+from gexlake.environment import UnusableSetting
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; without ``arguments``, the one that the program was called with."""
     try:
         app(arguments, prog_name="gexlake")
-    except GexlakeError as error:
+    except (CommandFailed, UnusableSetting) as error:
         print(f"gexlake: {error}", file=sys.stderr)  # noqa: T201 (the line the user sees)
         sys.exit(1)
 

@@ -6,9 +6,8 @@ from typing import Any, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from gexlake.api.jobs import FINISHED, Stage, Status
 from gexlake.cli.errors import UnexpectedAnswer
-from shared.bus.subjects import Stage
-from shared.job_states import FINISHED, Status
 
 A = TypeVar("A", bound=BaseModel)
 

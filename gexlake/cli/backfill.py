@@ -8,14 +8,14 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from gexlake.api.jobs import Priority
 from gexlake.cli.backfill_days import Backfilled, Outcome, Plan, PlanJobs
 from gexlake.cli.backfill_view import outcome_shown, plan_shown, shown_on
 from gexlake.cli.intake_client import Intake
 from gexlake.cli.settings import CliSettings
 from gexlake.cli.tables import console
 from gexlake.cli.watch import follow
-from shared.bus.subjects import Priority
-from shared.process.settings import load
+from gexlake.environment import load
 
 POLL_S: Final = 0.5
 _INTERRUPTED: Final = 130

@@ -11,9 +11,9 @@ from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from gexlake.api.jobs import Status
 from gexlake.cli.answers import JobAnswer, read_as
 from gexlake.cli.errors import RequestRefused, UnexpectedAnswer
-from shared.job_states import Status
 
 _PAGE: Final = 500
 _NOT_FOUND: Final = 404

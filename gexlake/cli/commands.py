@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-import shared
+import gexlake
+from gexlake.api.jobs import Priority, Stage, Status
 from gexlake.cli.answers import JobAnswer
 from gexlake.cli.backfill import backfill
 from gexlake.cli.errors import UnexpectedAnswer
@@ -19,9 +20,7 @@ from gexlake.cli.lake_client import Rows, query
 from gexlake.cli.settings import CliSettings
 from gexlake.cli.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
 from gexlake.cli.watch import follow, shown_on, summary
-from shared.bus.subjects import Priority, Stage
-from shared.job_states import Status
-from shared.process.settings import load
+from gexlake.environment import load
 
 app = typer.Typer(
     name="gexlake",
@@ -45,7 +44,7 @@ class Format(StrEnum):
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"gexlake {shared.__version__}")
+        typer.echo(f"gexlake {gexlake.__version__}")
         raise typer.Exit
 
 

@@ -13,11 +13,9 @@
 
 from __future__ import annotations
 
-from shared.errors import GexlakeError
 
-
-class CommandFailed(GexlakeError):
-    """Base of the errors of the command line."""
+class CommandFailed(Exception):
+    """Base of the errors of the command line; ``str()`` is the line that the user sees."""
 
 
 class IntakeUnreachable(CommandFailed):

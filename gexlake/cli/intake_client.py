@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from json import JSONDecodeError
 from types import TracebackType
 from typing import Any, Final, Self
@@ -10,10 +11,9 @@ from urllib.parse import quote
 
 import httpx
 
-import shared
+import gexlake
 from gexlake.cli.errors import IntakeUnreachable, RequestRefused, UnexpectedAnswer
 from gexlake.cli.settings import CliSettings
-from shared.sources.addresses import is_loopback
 
 _TIMEOUT_S: Final = 20.0
 
@@ -37,10 +37,10 @@ class Intake:
                 headers={"Authorization": f"Bearer {key}"} if key else {},
                 timeout=_TIMEOUT_S,
                 # A proxy of the environment is not meant for this machine's own services.
-                trust_env=not is_loopback(host),
+                trust_env=not _is_loopback(host),
                 transport=transport,
             )
-            self._client.headers["User-Agent"] = f"gexlake/{shared.__version__}"
+            self._client.headers["User-Agent"] = f"gexlake/{gexlake.__version__}"
         except (httpx.InvalidURL, ValueError) as error:
             raise UnexpectedAnswer(self._url, str(error)) from error
 
@@ -108,3 +108,11 @@ class Intake:
         if self._has_key:
             return f"intake at {self._url} does not accept the API key in GEXLAKE_API_KEY"
         return f"intake at {self._url} wants an API key: set GEXLAKE_API_KEY"
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether a host name or address is this machine's own."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import nats
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import NoRespondersError
-from nats.errors import TimeoutError as NatsTimeoutError
-from nats.micro.request import ERROR_HEADER
-from pydantic import BaseModel, ValidationError, model_validator
 
-from gexlake.cli.errors import BrokerUnreachable, LakeUnreachable, QueryRefused, UnexpectedAnswer
-from shared.bus import subjects
-from shared.process.settings import Settings
+from gexlake.api import services
+from gexlake.api.rpc import CallFailed, NoResponse, NoService, Refused, call
+from gexlake.api.services import SqlRequest
+from gexlake.cli.errors import (
+    BrokerUnreachable,
+    CommandFailed,
+    LakeUnreachable,
+    QueryRefused,
+    UnexpectedAnswer,
+)
+from gexlake.environment import BrokerSettings
 
 _CONNECT_TIMEOUT_S: Final = 2
 GRACE_S: Final = 5.0
@@ -43,27 +45,7 @@ class Rows:
         return [dict(zip(names, row, strict=True)) for row in self.rows]
 
 
-class _Column(BaseModel):
-    name: str
-    type: str
-
-
-class _Answer(BaseModel):
-    """The answer as it comes over NATS."""
-
-    columns: tuple[_Column, ...]
-    rows: tuple[tuple[Any, ...], ...]
-    truncated: bool
-    seconds: float
-
-    @model_validator(mode="after")
-    def _rows_fit_the_columns(self) -> Self:
-        if any(len(row) != len(self.columns) for row in self.rows):
-            raise ValueError("a row has not one value for each column")
-        return self
-
-
-async def query(settings: Settings, sql: str, max_rows: int, timeout_s: float) -> Rows:
+async def query(settings: BrokerSettings, sql: str, max_rows: int, timeout_s: float) -> Rows:
     """Have the importer answer one query.
 
     Args:
@@ -78,22 +60,36 @@ async def query(settings: Settings, sql: str, max_rows: int, timeout_s: float) -
         QueryRefused: the statement is wrong, not allowed, or took too long.
         UnexpectedAnswer: the answer is not one of the importer's.
     """
-    request = {"query": sql, "max_rows": max_rows, "timeout_s": timeout_s}
+    request = SqlRequest(query=sql, max_rows=max_rows, timeout_s=timeout_s)
     client = await _connect(settings.broker_url)
     try:
-        answer = await client.request(
-            subjects.lake("sql"), json.dumps(request).encode(), timeout=timeout_s + GRACE_S
-        )
-    except NoRespondersError as error:
-        raise LakeUnreachable from error
-    except (NatsTimeoutError, TimeoutError) as error:
-        raise LakeUnreachable(timeout_s + GRACE_S) from error
+        response = await call(client, services.SQL, request, timeout_s + GRACE_S)
+    except CallFailed as error:
+        raise _failure(error, timeout_s + GRACE_S) from error
     except (NatsError, OSError) as error:
         raise BrokerUnreachable(settings.broker_url, _words(error)) from error
     finally:
         with suppress(NatsError, OSError):
             await client.close()
-    return _read(answer)
+    return Rows(
+        columns=tuple(column.name for column in response.columns),
+        types=tuple(column.type for column in response.columns),
+        rows=response.rows,
+        truncated=response.truncated,
+        seconds=response.seconds,
+    )
+
+
+def _failure(error: CallFailed, waited_s: float) -> CommandFailed:
+    match error:
+        case NoService():
+            return LakeUnreachable()
+        case NoResponse():
+            return LakeUnreachable(waited_s)
+        case Refused():
+            return QueryRefused(str(error))
+        case _:
+            return UnexpectedAnswer("the importer", str(error), "GEXLAKE_NATS_URL")
 
 
 async def _connect(url: str) -> Client:
@@ -115,31 +111,6 @@ async def _connect(url: str) -> Client:
     except (NatsError, OSError, ValueError, TimeoutError) as error:
         # The library's last error tells only that no server is left to try.
         raise BrokerUnreachable(url, _words(problems[-1] if problems else error)) from error
-
-
-def _read(answer: Msg) -> Rows:
-    problem = (answer.headers or {}).get(ERROR_HEADER)
-    if problem:
-        raise QueryRefused(problem)
-    try:
-        content = _Answer.model_validate(json.loads(answer.data))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "answer"
-        raise _unexpected(f"{where}: {first['msg']}") from error
-    except ValueError as error:
-        raise _unexpected("no JSON") from error
-    return Rows(
-        columns=tuple(column.name for column in content.columns),
-        types=tuple(column.type for column in content.columns),
-        rows=content.rows,
-        truncated=content.truncated,
-        seconds=content.seconds,
-    )
-
-
-def _unexpected(what: str) -> UnexpectedAnswer:
-    return UnexpectedAnswer("the importer", what, "GEXLAKE_NATS_URL")
 
 
 def _distinct(names: Iterable[str]) -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
-from shared.process.settings import Settings, aliases
+from gexlake.environment import BrokerSettings, aliases
 
 
-class CliSettings(Settings):
+class CliSettings(BrokerSettings):
     """What ``gexlake`` needs to know."""
 
     port: int = Field(8877, ge=1, le=65535, validation_alias=aliases("GEXLAKE_PORT", "PORT"))

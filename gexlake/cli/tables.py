@@ -15,9 +15,9 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from gexlake.api.jobs import Status
 from gexlake.cli.answers import JobAnswer
 from gexlake.cli.lake_client import Rows
-from shared.job_states import Status
 
 _PIPED_WIDTH: Final = 200
 """Columns when the output is no terminal: wide enough that rows stay whole."""

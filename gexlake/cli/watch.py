@@ -19,10 +19,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from gexlake.api.jobs import Stage, Status
 from gexlake.cli.answers import JobAnswer
 from gexlake.cli.errors import IntakeUnreachable, RequestRefused
-from shared.bus.subjects import Stage
-from shared.job_states import Status
 
 POLL_S: Final = 0.2
 PATIENCE_S: Final = 30.0

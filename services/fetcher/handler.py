@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from gexlake.api.jobs import Stage
 from services.fetcher.download.attempt import Limits, download, partial_of
 from services.fetcher.download.block_writer import blocking
 from services.fetcher.download.partial_recovery import remove_dead
@@ -20,7 +21,6 @@ from shared.bus.connection import Bus
 from shared.bus.consumer.execution import is_superseded
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, NoData
 from shared.bus.progress import ProgressReporter
-from shared.bus.subjects import Stage
 from shared.paths import LakePaths
 from shared.process.failpoints import failpoint
 

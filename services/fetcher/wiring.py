@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from gexlake.api.jobs import Stage
 from services.fetcher.download.attempt import Limits
 from services.fetcher.download.bandwidth import Bandwidth
 from services.fetcher.download.partial_recovery import sweep_tree
@@ -32,7 +33,6 @@ from shared.bus.connection import Bus, connected
 from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.worker import Worker
 from shared.bus.presence import announce_service
-from shared.bus.subjects import Stage
 from shared.errors import CannotStart
 from shared.paths import LakePaths
 from shared.process.durable_files import make_folder

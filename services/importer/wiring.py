@@ -7,6 +7,7 @@ from functools import partial
 
 import structlog
 
+from gexlake.api.jobs import Stage
 from services.importer.errors import StorageTrouble
 from services.importer.imports.handler import import_file
 from services.importer.imports.recovery import finish_committed, sweep
@@ -20,7 +21,6 @@ from shared.bus.connection import Bus, connected
 from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.worker import Worker
 from shared.bus.presence import announce_service
-from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable
 from shared.process.runtime import supervise
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from pydantic import AwareDatetime, ValidationError
 
+from gexlake.api.jobs import Stage
 from shared.bus.messages import (
     Event,
     FetchFile,
@@ -23,7 +24,6 @@ from shared.bus.messages import (
     PartitionImported,
     Payload,
 )
-from shared.bus.subjects import Stage
 from shared.errors import MalformedMessage
 
 COMMANDS: Final[dict[Stage, type[FetchFile | ImportFile]]] = {

@@ -13,7 +13,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
 
-from shared.bus.subjects import CommandSubject, EventType, Priority, Stage, event
+from gexlake.api.jobs import Priority, Stage
+from shared.bus.subjects import CommandSubject, EventType, event
 
 SignedUrl = Annotated[SecretStr, PlainSerializer(lambda url: url.get_secret_value(), when_used="json")]
 """A URL whose query is a secret: plain in JSON on the bus, hidden wherever Python would print it."""

@@ -20,8 +20,8 @@ from nats.js.api import (
 )
 from nats.js.errors import NotFoundError
 
+from gexlake.api.jobs import Priority, Stage
 from shared.bus import subjects
-from shared.bus.subjects import Priority, Stage
 
 _MIB: Final = 1024 * 1024
 _HOUR_S: Final = 3600.0

@@ -1,4 +1,7 @@
-"""Every subject, durable consumer and stream name is built and parsed here, and nowhere else."""
+"""Every subject, durable and stream name: built and parsed here only.
+
+The endpoints of services (``gex.svc.…``) are in ``gexlake.api.services``.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
+
+from gexlake.api.jobs import Priority, Stage
 
 JOBS: Final = "JOBS"
 EVENTS: Final = "EVENTS"
@@ -24,28 +29,8 @@ ALL_TURNS: Final = "gex.turn.>"
 ALL_HEARTBEATS: Final = "gex.heartbeat.>"
 ALL_PROGRESS: Final = "gex.progress.>"
 
-REPLAY: Final = "gex.svc.jobs.replay"
-LAKE: Final = "gex.svc.lake"
-"""Prefix of the importer's read-only endpoints: ``.ledger``, ``.coverage``, ``.days``, ``.sql``."""
-
 _PLAIN = re.compile(r"[A-Za-z0-9_]+")
 _ESCAPED = re.compile(r"-([0-9A-F]{2})")
-
-
-class Stage(StrEnum):
-    """A step of a job that workers execute."""
-
-    FETCH = "fetch"
-    IMPORT = "import"
-
-
-class Priority(StrEnum):
-    """The urgency of a job, declared most urgent first."""
-
-    CRITICAL = "critical"
-    HIGH = "high"
-    MEDIUM = "medium"
-    LOW = "low"
 
 
 class EventType(StrEnum):
@@ -139,11 +124,6 @@ def ping(service: str) -> str:
 def progress(job_id: UUID) -> str:
     """Return the subject of a job's progress reports (core NATS)."""
     return f"gex.progress.{job_id}"
-
-
-def lake(endpoint: str) -> str:
-    """Return the subject of one of the importer's query endpoints."""
-    return f"{LAKE}.{endpoint}"
 
 
 def encode_token(text: str) -> str:

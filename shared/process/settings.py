@@ -2,51 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field
 
+from gexlake import environment
+from gexlake.environment import BrokerSettings, CommaList, UnusableSetting, aliases
 from shared.errors import CannotStart
 from shared.paths import LakePaths
+
+__all__ = ["CommaList", "Settings", "aliases", "load"]
 
 DEFAULT_ACK_WAIT_S: Final = 30.0
 
 
-def aliases(*names: str) -> AliasChoices:
-    """Read a setting from the first of ``names`` that the environment has.
-
-    Those without ``GEXLAKE_`` are of the first system, and come last.
-    """
-    return AliasChoices(*names)
-
-
-def _split(value: Any) -> Any:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-"""A list written with commas."""
-
-
-class Settings(BaseSettings):
+class Settings(BrokerSettings):
     """What every service needs to know."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="GEXLAKE_",
-        env_file=".env",
-        # compose.yaml passes settings on as ${NAME:-}: an empty one means "not set".
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        validate_by_name=True,
-    )
-
-    nats_port: int = Field(4222, ge=1, le=65535)
-    nats_url: str = ""
-    """Where NATS answers; by default the loopback port ``nats_port``."""
     stream_replicas: int = Field(1, ge=1, le=5)
     """Copies of each stream: 1, or 3 in a cluster."""
     data_dir: Path = Field(Path("data"), validation_alias=aliases("GEXLAKE_DATA_DIR", "DATA_DIR"))
@@ -74,11 +47,6 @@ class Settings(BaseSettings):
     """How long work in hand may go on after SIGTERM before it is given back to the broker."""
 
     @property
-    def broker_url(self) -> str:
-        """The URL to connect to."""
-        return self.nats_url or f"nats://127.0.0.1:{self.nats_port}"
-
-    @property
     def paths(self) -> LakePaths:
         """Where data lives."""
         return LakePaths.under(self.data_dir, staging=self.staging_dir, parquet=self.parquet_dir)
@@ -98,18 +66,6 @@ def load(settings_type: type[S], **overrides: Any) -> S:
         CannotStart: a setting is unusable; the message names it as the environment spells it.
     """
     try:
-        return settings_type(**{name: value for name, value in overrides.items() if value is not None})
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        name = ".".join(str(part) for part in problem["loc"][:1])
-        shown = _as_the_environment_spells(name, settings_type)
-        why = problem["msg"].removeprefix("Value error, ")
-        raise CannotStart(f"the setting {shown} is unusable: {why}") from error
-
-
-def _as_the_environment_spells(name: str, settings_type: type[Settings]) -> str:
-    for field in settings_type.model_fields.values():
-        alias = field.validation_alias
-        if isinstance(alias, AliasChoices) and name in alias.choices:
-            return str(next((choice for choice in alias.choices if os.environ.get(str(choice))), name))
-    return name if name.isupper() else f"GEXLAKE_{name.upper()}"
+        return environment.load(settings_type, **overrides)
+    except UnusableSetting as error:
+        raise CannotStart(str(error)) from error

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from gexlake.api.jobs import Priority
 from shared.bus.messages import FetchFile, ImportFile, Job, JobSkipped, job_id_of
-from shared.bus.subjects import Priority
 
 NOON = datetime(2025, 11, 14, 17, 0, tzinfo=UTC)
 BASE_URL = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"

@@ -9,6 +9,7 @@ from functools import partial
 
 import structlog
 
+from gexlake.api.jobs import Status
 from services.importer.errors import StorageTrouble
 from services.importer.imports.recovery import finish_committed
 from services.importer.imports.replace import replace_partition
@@ -29,7 +30,6 @@ from services.importer.reader.source import OpenFile
 from services.importer.settings import ImportLimits
 from shared.bus.connection import Bus
 from shared.bus.messages import FileStaged, ImportFile, Job, JobSkipped, PartitionImported
-from shared.job_states import Status
 from shared.process.failpoints import failpoint
 
 log = structlog.get_logger(__name__)

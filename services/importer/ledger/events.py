@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from gexlake.api.jobs import Status
 from services.importer.lake.partitions import PartitionRow
 from services.importer.ledger.rows import LedgerRow
 from shared.bus.messages import Job, JobSkipped, PartitionImported
-from shared.job_states import Status
 
 
 def imported(job: Job, row: PartitionRow) -> PartitionImported:

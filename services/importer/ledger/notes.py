@@ -6,12 +6,12 @@ from typing import Final
 
 import duckdb
 
+from gexlake.api.jobs import Status
 from services.importer.lake.partition_tables import PartitionContents
 from services.importer.lake.partitions import PartitionRow
 from services.importer.ledger import table
 from services.importer.ledger.rows import of_generation, with_outcome, with_replacement
 from shared.bus.messages import ImportFile
-from shared.job_states import Status
 
 # FAILED: the job failed permanently before its file could be put in place.
 _COMPLETED_FROM: Final = frozenset({Status.COMMITTED, Status.FAILED})

@@ -7,10 +7,10 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from gexlake.api.jobs import FINISHED, Stage, Status
 from services.importer.lake.partitions import PartitionRow
 from shared.bus.messages import Command, Job
-from shared.bus.subjects import Stage
-from shared.job_states import FINISHED, RANK, JobState, Status
+from shared.job_states import RANK, JobState
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import duckdb
 
+from gexlake.api.jobs import Status
 from services.importer.ledger.rows import LedgerRow
-from shared.job_states import Status
 
 COLUMNS: Final = ", ".join(field.name for field in fields(LedgerRow))
 _UNNESTED: Final = ", ".join("unnest(?)" for _ in fields(LedgerRow))

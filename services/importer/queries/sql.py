@@ -9,11 +9,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
 
+from gexlake.api.services import Column, SqlResponse
 from services.importer.errors import QueryRefused
 from services.importer.lake.database import Lake
 
@@ -25,17 +25,7 @@ _OPTIONS: Final = r"\(\s*(?:ANALYZE|FORMAT)\b(?:[\w\s,]|'\w*')*\)"
 _EXPLAIN: Final = re.compile(rf"\s*EXPLAIN(\s+ANALYZE)?(\s*{_OPTIONS})?", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The rows of a query, as far as the limits let them through."""
-
-    columns: list[dict[str, str]]
-    rows: list[list[Any]]
-    truncated: bool
-    seconds: float
-
-
-def answer(lake: Lake, query: str, *, max_rows: int, timeout_s: float) -> Answer:
+def answer(lake: Lake, query: str, *, max_rows: int, timeout_s: float) -> SqlResponse:
     """Run one SELECT on what is committed.
 
     Args:
@@ -53,10 +43,10 @@ def answer(lake: Lake, query: str, *, max_rows: int, timeout_s: float) -> Answer
         try:
             with _time_limit(connection, timeout_s), _read_only(connection):
                 connection.execute(query)
-                columns = [
-                    {"name": name, "type": str(kind)} for name, kind, *_ in connection.description or ()
-                ]
-                names = sum(len(column["name"]) + _QUOTES for column in columns)
+                columns = tuple(
+                    Column(name=name, type=str(kind)) for name, kind, *_ in connection.description or ()
+                )
+                names = sum(len(column.name) + _QUOTES for column in columns)
                 rows, truncated = _rows(connection, max_rows, names)
         except duckdb.FatalException:
             raise
@@ -68,7 +58,9 @@ def answer(lake: Lake, query: str, *, max_rows: int, timeout_s: float) -> Answer
             ) from error
         except duckdb.Error as error:
             raise QueryRefused(str(error).strip()) from error
-    return Answer(columns, rows, truncated, round(time.monotonic() - started, 6))
+    return SqlResponse(
+        columns=columns, rows=rows, truncated=truncated, seconds=round(time.monotonic() - started, 6)
+    )
 
 
 def _check(query: str) -> None:
@@ -110,18 +102,18 @@ def _time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterat
 
 def _rows(
     connection: duckdb.DuckDBPyConnection, max_rows: int, extra_bytes: int
-) -> tuple[list[list[Any]], bool]:
+) -> tuple[tuple[tuple[Any, ...], ...], bool]:
     """Return the rows that fit, each with ``extra_bytes`` for the names it may be sent with."""
-    rows: list[list[Any]] = []
+    rows: list[tuple[Any, ...]] = []
     size = 0
     while batch := connection.fetchmany(_BATCH_ROWS):
         for values in batch:
-            row = [_plain(value) for value in values]
+            row = tuple(_plain(value) for value in values)
             size += len(json.dumps(row)) + extra_bytes
             if len(rows) == max_rows or size > MAX_ANSWER_BYTES:
-                return rows, True
+                return tuple(rows), True
             rows.append(row)
-    return rows, False
+    return tuple(rows), False
 
 
 def _plain(value: Any) -> Any:

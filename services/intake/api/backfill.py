@@ -11,6 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
+from gexlake.api.jobs import Priority
 from services.intake.api.auth import ClientName, require_key
 from services.intake.api.context import Context
 from services.intake.api.error_responses import documented
@@ -18,7 +19,6 @@ from services.intake.api.json_body import read_json_object
 from services.intake.backfill.plan import PlannedDay, Standing, warnings, without_key
 from services.intake.backfill.request import MAX_JOBS, BackfillRequest, NamedDay, read_backfill_request
 from services.intake.history.body_fields import MAX_REASON_LENGTH
-from shared.bus.subjects import Priority
 from shared.gexbot.partition import ENDPOINTS
 from shared.gexbot.trading_day import NEW_YORK
 

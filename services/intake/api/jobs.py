@@ -9,6 +9,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 
+from gexlake.api.jobs import Priority, Stage
+from gexlake.api.services import ReplayQueued
 from services.intake.api.auth import ClientName, require_key
 from services.intake.api.context import Context
 from services.intake.api.error_responses import documented
@@ -16,14 +18,12 @@ from services.intake.api.json_body import read_json_object
 from services.intake.history.body_fields import MAX_REASON_LENGTH
 from services.intake.history.replay import (
     KnownJob,
-    ReplayQueued,
-    ReplayRequest,
+    Replay,
     read_replay_options,
     unknown_job,
 )
 from services.intake.history.request import read_history_request
 from services.intake.state.jobs_view import JobFilter, JobsPage, JobView, list_jobs, view_job
-from shared.bus.subjects import Priority, Stage
 from shared.gexbot.partition import ENDPOINTS
 
 router = APIRouter(tags=["jobs"], dependencies=[Depends(require_key)])
@@ -137,4 +137,4 @@ async def post_replay(
 ) -> ReplayQueued:
     """Publish the job's command again as a new generation; importing replaces, so replays converge."""
     options = read_replay_options(await read_json_object(request, optional=True))
-    return await parts.commands.replay(ReplayRequest(KnownJob(job_id), options))
+    return await parts.commands.replay(Replay(KnownJob(job_id), options))

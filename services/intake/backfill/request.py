@@ -17,10 +17,10 @@ from pydantic import (
     ValidationError,
 )
 
+from gexlake.api.jobs import Priority
 from services.intake.backfill.market_days import days_between, early_close, is_weekend, why_closed
 from services.intake.errors import Unprocessable
 from services.intake.history.body_fields import check_reason
-from shared.bus.subjects import Priority
 from shared.gexbot.partition import Partition, normalize_endpoint, normalize_ticker
 
 MAX_JOBS: Final = 1000

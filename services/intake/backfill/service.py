@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from gexlake.api.services import DaysRequest, KnownDay
 from services.intake.backfill.plan import (
     Known,
     PlannedDay,
@@ -22,8 +23,9 @@ from services.intake.backfill.plan import (
 from services.intake.backfill.request import BackfillRequest
 from services.intake.history.commands import JobCommands
 from services.intake.state.broker_link import BrokerLink
-from services.intake.state.lake import DaysRequest, ask_days
+from services.intake.state.lake import ask_days
 from services.intake.state.projection import Projection
+from shared.gexbot.partition import Partition
 from shared.gexbot.vendor_api import VendorApi
 
 _AT_ONCE: Final = 32
@@ -73,9 +75,9 @@ class Backfills:
         unfinished = under_way(self.projection.jobs)
         told = await ask_days(self.link.require(), request)
         return Known(
-            held=frozenset(day.partition for day in told if day.standing == "held"),
+            held=frozenset(partition_of(day) for day in told if day.standing == "held"),
             # The ledger remembers for good, but hears of it a moment later.
-            no_data={day.partition: day.at for day in told if day.standing == "no_data"}
+            no_data={partition_of(day): day.at for day in told if day.standing == "no_data"}
             | no_data(self.projection.jobs),
             under_way=unfinished,
         )
@@ -98,3 +100,8 @@ class Backfills:
         job = await self.commands.accept(request)
         # Of a job that goes on as it is, intake returns what it knew of it.
         return as_queued(day, was_under_way=before is not None and before.job == job)
+
+
+def partition_of(day: KnownDay) -> Partition:
+    """Return the partition that the importer speaks of."""
+    return Partition(day.ticker, day.endpoint, day.trading_day)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from gexlake.api.jobs import Priority
 from services.intake.errors import Unprocessable
-from shared.bus.subjects import Priority
 from shared.process.redaction import redact
 
 OPTIONS: Final = frozenset({"priority", "force", "reason"})

@@ -12,11 +12,11 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from gexlake.api.services import ReplayQueued
 from services.intake.history.decisions import AlreadyQueued, decide, digest_of_command, is_same_work
 from services.intake.history.replay import (
     KnownJob,
-    ReplayQueued,
-    ReplayRequest,
+    Replay,
     find_command,
     find_command_of_job,
     next_generation,
@@ -91,7 +91,7 @@ class JobCommands:
             log.info("job_queued", **_named(command.job))
             return command.job
 
-    async def replay(self, asked: ReplayRequest) -> ReplayQueued:
+    async def replay(self, asked: Replay) -> ReplayQueued:
         """Publish a command again, as a new generation.
 
         Raises:

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from pydantic import SecretStr
 
+from gexlake.api.jobs import Priority
 from services.intake.history.request import HistoryRequest, digest_of
 from shared.bus.messages import Command, FetchFile, ImportFile, Job
-from shared.bus.subjects import Priority
 from shared.job_states import JobState
 
 

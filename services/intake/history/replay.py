@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from pydantic import (
     BaseModel,
     ConfigDict,
-    Field,
     SecretStr,
     StrictBool,
     ValidationError,
-    model_validator,
 )
 
+from gexlake.api import services
+from gexlake.api.jobs import Stage
 from services.intake.errors import NotFound, Unprocessable
 from services.intake.history.body_fields import check_reason
 from services.intake.history.request import digest_of
@@ -24,7 +24,6 @@ from services.intake.history.stored_commands import read_command, read_command_o
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import Command, FetchFile, ImportFile
-from shared.bus.subjects import Stage
 from shared.gexbot.vendor_api import ASK, base_of
 from shared.job_states import JobState
 
@@ -81,58 +80,33 @@ class ReplayOptions(BaseModel):
 
 
 @dataclass(frozen=True)
-class ReplayRequest:
+class Replay:
     """What to replay, and how."""
 
     target: KnownJob | StoredCommand | DeadLetter
     options: ReplayOptions
 
 
-class ReplayQueued(BaseModel):
-    """A job whose command was published again."""
-
-    status: Literal["queued"] = "queued"
-    id: UUID
-    generation: int
-    stage: Stage
-    replay_of: str = Field(examples=["job", "JOBS:17", "DEAD:2"])
-    command_seq: int = Field(description="where in JOBS the new command stands")
-
-
-class _ReplayMessage(ReplayOptions):
-    """The request as it comes over NATS."""
-
-    job_id: UUID | None = None
-    stream_seq: int | None = Field(None, ge=1)
-    dead_letter: int | None = Field(None, ge=1)
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if len(self.targets()) != 1:
-            raise ValueError("give exactly one of job_id, stream_seq and dead_letter")
-        return self
-
-    def targets(self) -> list[KnownJob | StoredCommand | DeadLetter]:
-        named = (
-            self.job_id and KnownJob(self.job_id),
-            self.stream_seq and StoredCommand(self.stream_seq),
-            self.dead_letter and DeadLetter(self.dead_letter),
-        )
-        return [target for target in named if target]
-
-
-def read_replay_request(body: dict[str, Any]) -> ReplayRequest:
+def read_replay_request(body: dict[str, Any]) -> services.ReplayRequest:
     """Read a request that came over NATS.
 
     Raises:
         Unprocessable: it does not say what to replay, or breaks a rule.
     """
     try:
-        message = _ReplayMessage.model_validate(body)
+        return services.ReplayRequest.model_validate(body)
     except ValidationError as error:
         raise Unprocessable.first_of(error.errors()) from error
-    (target,) = message.targets()
-    return ReplayRequest(target, message)
+
+
+def replay_of_request(request: services.ReplayRequest) -> Replay:
+    """Return what a request asks to replay, and how."""
+    options = ReplayOptions(stage=request.stage, force=request.force, reason=request.reason)
+    if request.job_id is not None:
+        return Replay(KnownJob(request.job_id), options)
+    if request.stream_seq is not None:
+        return Replay(StoredCommand(request.stream_seq), options)
+    return Replay(DeadLetter(request.dead_letter or 0), options)
 
 
 def read_replay_options(body: dict[str, Any]) -> ReplayOptions:

@@ -16,10 +16,10 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlunsplit
 from uuid import UUID
 
+from gexlake.api.jobs import Priority
 from services.intake.errors import Unprocessable
 from services.intake.history.body_fields import OPTIONS, BodyFields, check_reason, read_priority
 from shared.bus.messages import job_id_of
-from shared.bus.subjects import Priority
 from shared.gexbot.partition import ENDPOINTS, PACKAGES, in_package, normalize_ticker
 from shared.gexbot.source_name import SourceName, parse_source_name
 from shared.sources.gate import SourceGate

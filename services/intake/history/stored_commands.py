@@ -7,12 +7,12 @@ from uuid import UUID
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
+from gexlake.api.jobs import Stage
 from services.intake.errors import Unprocessable
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
 from shared.bus.envelope import decode
 from shared.bus.messages import Command
-from shared.bus.subjects import Stage
 from shared.errors import MalformedMessage
 
 

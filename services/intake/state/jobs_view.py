@@ -10,10 +10,10 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from gexlake.api.jobs import Priority, Stage, Status
 from shared.bus.progress import Progress
-from shared.bus.subjects import Priority, Stage
 from shared.gexbot.partition import normalize_endpoint, normalize_ticker
-from shared.job_states import JobState, Status
+from shared.job_states import JobState
 
 
 class TransitionView(BaseModel):

@@ -9,6 +9,7 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gexlake.api.jobs import Stage
 from services.intake.state.projection import Projection
 from services.intake.state.status import BrokerFacts, jobs_by_state
 from shared.bus.messages import (
@@ -20,7 +21,6 @@ from shared.bus.messages import (
     NoData,
     PartitionImported,
 )
-from shared.bus.subjects import Stage
 from shared.job_states import KEPT_FOR
 
 _SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)

@@ -10,15 +10,14 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 import shared
+from gexlake.api.jobs import Priority, Stage, Status
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.projection import Projection
 from services.intake.state.sources_view import CircuitView, KnownSources, view_circuit
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
 from shared.bus.presence import Heartbeat, is_answering
-from shared.bus.subjects import Priority, Stage
 from shared.errors import BrokerUnavailable
-from shared.job_states import Status
 
 _STATES = tuple(
     status for status in Status if status is not Status.COMMITTED

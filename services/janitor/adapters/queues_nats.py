@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from nats.js.errors import NotFoundError
 
+from gexlake.api.jobs import Priority, Stage
 from services.janitor.duties.requeue_stranded_jobs import Command, ConsumerProgress
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
 from shared.bus.envelope import decode
-from shared.bus.subjects import Priority, Stage
 from shared.errors import MalformedMessage
 
 

@@ -25,9 +25,10 @@ from uuid import UUID
 
 import structlog
 
+from gexlake.api.jobs import Stage
 from services.janitor.duty import Counts, Jobs
 from services.janitor.errors import ReplayRefused
-from shared.bus.subjects import Stage, durable
+from shared.bus.subjects import durable
 from shared.job_states import JobState
 
 REFUSED_FOR: Final = timedelta(days=1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from gexlake.api.jobs import Stage
 from shared.bus.connection import Bus
 from shared.bus.messages import Command, JobFailed, JobStarted
-from shared.bus.subjects import Stage
 from shared.errors import Terminal
 
 MAX_STARTS: Final = 30

@@ -18,12 +18,12 @@ from typing import Any, Final
 import structlog
 from nats.aio.msg import Msg
 
+from gexlake.api.jobs import Stage
 from shared.bus.connection import Bus, translate_errors
 from shared.bus.consumer import dead_letters
 from shared.bus.consumer.attempts import AttemptCounts, Attempts, Retries
 from shared.bus.envelope import COMMANDS, decode
 from shared.bus.messages import Command, Job, JobFailed, JobReplayed, JobRequested
-from shared.bus.subjects import Stage
 from shared.errors import (
     BrokerUnavailable,
     Deferred,

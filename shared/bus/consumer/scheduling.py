@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.bus.subjects import Priority
+from gexlake.api.jobs import Priority
 
 URGENT_FIRST: Final = tuple(Priority)
 _PROMOTE_EVERY: Final = 5

@@ -18,13 +18,13 @@ from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 from nats.js.errors import NotFoundError
 
+from gexlake.api.jobs import Priority, Stage
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
 from shared.bus.consumer import scheduling
 from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.execution import Execution, Handler
 from shared.bus.streams import job_consumer
-from shared.bus.subjects import Priority, Stage
 from shared.errors import BrokerUnavailable
 
 POLL_S: Final = 1.0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gexlake.api.jobs import Priority, Stage
 from services.fetcher.settings import FetcherSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
@@ -19,7 +20,6 @@ from shared.bus.consumer import dead_letters
 from shared.bus.envelope import decode
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed, JobRequested
 from shared.bus.progress import Progress
-from shared.bus.subjects import Priority, Stage
 from shared.paths import is_partial
 from simulator.vendor import Misbehaviour, Vendor
 from tests.support.fetcher.fetching import fetching

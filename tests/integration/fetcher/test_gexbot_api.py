@@ -15,6 +15,7 @@ import pytest
 from nats.aio.msg import Msg
 from pydantic import SecretStr
 
+from gexlake.api.jobs import Status
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.wiring import serve
 from shared.bus import subjects
@@ -23,7 +24,7 @@ from shared.bus.messages import Event, FetchFile, FileStaged, Job, JobFailed, Jo
 from shared.bus.presence import Heartbeat
 from shared.gexbot.partition import Partition
 from shared.gexbot.source_name import vendor_name
-from shared.job_states import JobStates, Status
+from shared.job_states import JobStates
 from shared.sources.record import SourceRecord
 from simulator.vendor import Misbehaviour, Vendor
 from simulator.vendor_api import KEY, StandInApi

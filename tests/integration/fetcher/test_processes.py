@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from bench.measure.process_usage import peak_bytes
+from gexlake.api.jobs import Stage
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.envelope import decode
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed
-from shared.bus.subjects import Stage
 from shared.paths import LakePaths, is_partial, partial_path
 from shared.process.settings import Settings
 from simulator.vendor import Misbehaviour, Vendor

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from gexlake.api.jobs import Priority, Stage
 from services.fetcher.settings import FetcherSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, FileStaged, JobFailed
-from shared.bus.subjects import Priority, Stage
 from shared.sources.record import SourceRecord
 from simulator.vendor import Misbehaviour, Vendor
 from tests.support.fetcher.fetching import fetching

@@ -37,7 +37,9 @@ async def fact(bus: Bus, kind: type[Event], generation: int = 1) -> Event:
 async def ask(bus: Bus, endpoint: str, request: dict[str, Any]) -> Any:
     async def look() -> Any:
         with contextlib.suppress(Exception):
-            return await bus.client.request(subjects.lake(endpoint), json.dumps(request).encode(), timeout=10)
+            return await bus.client.request(
+                f"gex.svc.lake.{endpoint}", json.dumps(request).encode(), timeout=10
+            )
 
     reply = await eventually(look)
     error = (reply.headers or {}).get("Nats-Service-Error-Code")

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from nats.aio.msg import Msg
 
+from gexlake.api.jobs import Priority, Stage
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.bus.consumer import scheduling
 from shared.bus.envelope import decode
 from shared.bus.messages import Event, FileStaged, ImportFile, JobStarted, PartitionImported, Payload
-from shared.bus.subjects import Priority, Stage
 from shared.gexbot.trading_day import bounds_ms
 from shared.process.settings import Settings
 from simulator.generator import Day

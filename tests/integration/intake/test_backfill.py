@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from gexlake.api.jobs import Priority, Stage
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, JobFailed, JobReplayed, NoData
 from shared.bus.presence import announce_service
-from shared.bus.subjects import Priority, Stage
 from shared.gexbot.vendor_api import DEFAULT_BASE
 from tests.support.intake.fake_importer import FakeImporter, fake_importer
 from tests.support.intake.running import RunningIntake, all_events, messages_in, payload_at, running_intake

@@ -7,12 +7,12 @@ import json
 
 import pytest
 
+from gexlake.api.jobs import Stage
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, FileStaged, JobRequested, JobStarted
 from shared.bus.progress import Progress
-from shared.bus.subjects import Stage
 from tests.support.intake.running import (
     DAY_URL,
     SIGNED_URL,

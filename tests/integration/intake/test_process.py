@@ -10,6 +10,7 @@ from typing import Final
 import httpx
 import pytest
 
+from gexlake.api import services
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile
@@ -132,7 +133,9 @@ async def test_no_answer_event_log_or_reason_holds_a_signed_query(
         job_id = json.loads(told[0])["id"]
         for options in ({}, {"force": True, "reason": f"again: {SIGNED_URL}"}):
             told.append((await http.post(f"{intake.url}/jobs/{job_id}/replay", json=options)).text)
-        reply = await bus.client.request(subjects.REPLAY, json.dumps({"stream_seq": 1}).encode(), timeout=5)
+        reply = await bus.client.request(
+            services.REPLAY.subject, json.dumps({"stream_seq": 1}).encode(), timeout=5
+        )
         told.append(reply.data.decode())
         paths = ("/jobs", f"/jobs/{job_id}", "/status", "/metrics", "/jobs?ticker=sig=S3CRET")
         told += [(await http.get(f"{intake.url}{path}")).text for path in paths]

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from nats.aio.msg import Msg
 
+from gexlake.api import services
+from gexlake.api.jobs import Stage
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import REPLAY_HEADER, Bus
 from shared.bus.consumer import dead_letters
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, JobFailed, JobReplayed
-from shared.bus.subjects import Stage
 from shared.errors import Terminal
 from tests.support.intake.running import (
     DAY_URL,
@@ -40,7 +41,7 @@ async def intake(nats_url: str) -> AsyncIterator[RunningIntake]:
 
 
 async def ask(bus: Bus, **request: Any) -> Msg:
-    return await bus.client.request(subjects.REPLAY, json.dumps(request).encode(), timeout=10)
+    return await bus.client.request(services.REPLAY.subject, json.dumps(request).encode(), timeout=10)
 
 
 async def headers_at(bus: Bus, sequence: int) -> dict[str, str]:

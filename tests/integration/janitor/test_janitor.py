@@ -16,6 +16,9 @@ import pytest
 from nats import micro
 from nats.micro.request import Request
 
+from gexlake.api import services
+from gexlake.api.jobs import Priority, Stage, Status
+from gexlake.api.services import ReplayQueued
 from services.janitor.adapters.known_jobs_nats import KnownJobs
 from services.janitor.adapters.queues_nats import JobQueues
 from services.janitor.adapters.replays_nats import IntakeReplays
@@ -27,8 +30,6 @@ from shared.bus import subjects
 from shared.bus.connection import Bus, utc_now
 from shared.bus.messages import FileStaged, Job, JobReplayed, JobRequested, JobStarted
 from shared.bus.presence import is_answering
-from shared.bus.subjects import Priority, Stage
-from shared.job_states import Status
 from shared.process.settings import Settings
 from tests.support.poll import eventually
 from tests.support.repository import ROOT
@@ -59,7 +60,14 @@ class Intake:
         await self.bus.publish_event(
             JobReplayed(job=again, stage=Stage.FETCH, replay_of="job", command_seq=ack.seq, url_sha256=HASH)
         )
-        await request.respond(b'{"status": "queued"}')
+        queued = ReplayQueued(
+            id=again.job_id,
+            generation=again.generation,
+            stage=Stage.FETCH,
+            replay_of="job",
+            command_seq=ack.seq,
+        )
+        await request.respond(queued.model_dump_json().encode())
 
 
 JOBS_OF_TESTS = [a_job(ticker=ticker, requested_at=utc_now()) for ticker in ("NQ_NDX", "SPX", "ES_SPX")]
@@ -75,7 +83,7 @@ def janitor_settings(settings: Settings) -> JanitorSettings:
 async def intake(bus: Bus) -> AsyncIterator[Intake]:
     intake = Intake(bus)
     service = await micro.add_service(bus.client, name="intake", version="1.0.0", description="stand-in")
-    await service.add_endpoint(name="replay", subject=subjects.REPLAY, handler=intake.answer)
+    await service.add_endpoint(name="replay", subject=services.REPLAY.subject, handler=intake.answer)
     await bus.client.flush()
     yield intake
     await service.stop()

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from nats.micro.request import Request
 
-from shared.bus import subjects
+from gexlake.api import services
 from shared.bus.connection import Bus
 from shared.bus.presence import announce_service
 
@@ -49,6 +49,6 @@ async def fake_importer(bus: Bus) -> AsyncIterator[FakeImporter]:
     """Be the importer on the bus."""
     fake = FakeImporter()
     async with announce_service(bus, "importer", "stands in") as service:
-        await service.add_endpoint(name="days", subject=subjects.lake("days"), handler=fake.handle)
+        await service.add_endpoint(name="days", subject=services.DAYS.subject, handler=fake.handle)
         await bus.client.flush()
         yield fake

@@ -12,8 +12,8 @@ from typing import Any, Final
 import httpx
 from testcontainers.compose import DockerCompose
 
+from gexlake.api.jobs import FINISHED
 from shared.bus.connection import Bus
-from shared.job_states import FINISHED
 from shared.process.settings import Settings
 from simulator.generator import Day, DayFacts
 from simulator.nats_server import free_port

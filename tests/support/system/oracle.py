@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from shared.bus import subjects
+from gexlake.api import services
+from gexlake.api.rpc import Refused, call
+from gexlake.api.services import SqlRequest
 from shared.bus.connection import Bus
 from shared.gexbot.trading_day import bounds_ms
 from simulator.generator import Day
@@ -28,13 +30,13 @@ async def ask_lake(bus: Bus, query: str) -> list[list[Any]]:
     Raises:
         AssertionError: it was refused, or there are too many rows to answer.
     """
-    request = json.dumps({"query": query, "max_rows": 10_000, "timeout_s": _TIMEOUT_S}).encode()
-    reply = await bus.client.request(subjects.lake("sql"), request, timeout=_TIMEOUT_S)
-    refusal = (reply.headers or {}).get("Nats-Service-Error")
-    assert not refusal, f"{query}: {refusal}"
-    answer = json.loads(reply.data)
-    assert not answer["truncated"], f"{query}: too many rows to compare"
-    return list(answer["rows"])
+    request = SqlRequest(query=query, max_rows=10_000, timeout_s=_TIMEOUT_S)
+    try:
+        response = await call(bus.client, services.SQL, request, _TIMEOUT_S)
+    except Refused as error:
+        raise AssertionError(f"{query}: {error}") from error
+    assert not response.truncated, f"{query}: too many rows to compare"
+    return [list(row) for row in response.rows]
 
 
 async def assert_holds_exactly(bus: Bus, day: Day) -> None:

@@ -10,6 +10,7 @@ import pytest
 from pydantic import AliasChoices
 
 from gexlake.cli.settings import CliSettings
+from gexlake.environment import BrokerSettings
 from shared.process.settings import Settings
 from tests.support.repository import ROOT
 
@@ -22,7 +23,7 @@ NOT_IN_CONTAINERS: Final = {"GEXLAKE_SSL_CERTFILE", "GEXLAKE_SSL_KEYFILE"}
 """No file of the host is in a container."""
 
 
-def settings_of(service: str) -> type[Settings]:
+def settings_of(service: str) -> type[BrokerSettings]:
     module = importlib.import_module(f"services.{service}.settings")
     return next(
         kind
@@ -31,7 +32,7 @@ def settings_of(service: str) -> type[Settings]:
     )
 
 
-def names_of(kind: type[Settings]) -> set[str]:
+def names_of(kind: type[BrokerSettings]) -> set[str]:
     """Return the names of a settings class, as the environment spells the first of each."""
     aliases = {name: field.validation_alias for name, field in kind.model_fields.items()}
     return {
@@ -40,7 +41,7 @@ def names_of(kind: type[Settings]) -> set[str]:
     }
 
 
-def older_names_of(kind: type[Settings]) -> set[str]:
+def older_names_of(kind: type[BrokerSettings]) -> set[str]:
     """Return the names that settings of a class had before, and are still read by."""
     aliases = (field.validation_alias for field in kind.model_fields.values())
     return {str(name) for alias in aliases if isinstance(alias, AliasChoices) for name in alias.choices[1:]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
+from gexlake.api.services import SqlRequest
 from gexlake.cli import lake_client
 from gexlake.cli.commands import app
 from services.importer.queries.service import Queries
@@ -83,7 +83,8 @@ class Broker:
     headers: None = None
 
     async def request(self, _: str, data: bytes, **__: float) -> Broker:
-        return Broker(self.queries, json.dumps(self.queries.sql(data)).encode())
+        response = self.queries.sql(SqlRequest.model_validate_json(data))
+        return Broker(self.queries, response.model_dump_json().encode())
 
     async def close(self) -> None:
         pass
@@ -273,10 +274,10 @@ def check_rows(recipe: Recipe, rows: Rows) -> None:
 @pytest.mark.parametrize("recipe", of_language("sql"), ids=lambda recipe: recipe.name)
 def test_a_query_asked_of_the_importer_answers_what_the_files_say(lake: LakeOnDisk, recipe: Recipe) -> None:
     code = recipe.code.replace("'data/", f"'{lake.settings.data_dir}/")
-    answer = Queries(lake.lake, lake.settings).sql(json.dumps({"query": code}).encode())
-    assert not answer["truncated"]
-    kinds = [column["type"] for column in answer["columns"]]
-    check_rows(recipe, [tuple(map(read, kinds, row)) for row in answer["rows"]])
+    answer = Queries(lake.lake, lake.settings).sql(SqlRequest(query=code))
+    assert not answer.truncated
+    kinds = [column.type for column in answer.columns]
+    check_rows(recipe, [tuple(map(read, kinds, row)) for row in answer.rows])
 
 
 def read(kind: str, value: Any) -> Any:

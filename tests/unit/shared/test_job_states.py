@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gexlake.api.jobs import Stage
 from shared.bus.messages import (
     Event,
     FileStaged,
@@ -21,7 +22,6 @@ from shared.bus.messages import (
     NoData,
     PartitionImported,
 )
-from shared.bus.subjects import Stage
 from shared.job_states import JobState, advance
 from tests.support.values import a_job, a_skip
 

@@ -9,14 +9,14 @@ import pytest
 from pydantic import AliasChoices
 
 from gexlake.cli.settings import CliSettings
+from gexlake.environment import BrokerSettings
 from services.fetcher.settings import FetcherSettings
 from services.importer.settings import ImporterSettings
 from services.intake.settings import IntakeSettings
 from services.janitor.settings import JanitorSettings
-from shared.process.settings import Settings
 from simulator.stack import is_setting
 
-KINDS: tuple[type[Settings], ...] = (
+KINDS: tuple[type[BrokerSettings], ...] = (
     CliSettings,
     FetcherSettings,
     ImporterSettings,
@@ -25,7 +25,7 @@ KINDS: tuple[type[Settings], ...] = (
 )
 
 
-def names_of(kind: type[Settings]) -> set[str]:
+def names_of(kind: type[BrokerSettings]) -> set[str]:
     """Return every name that the environment may give a setting."""
     own = {f"GEXLAKE_{name.upper()}" for name in kind.model_fields}
     aliases = [field.validation_alias for field in kind.model_fields.values()]

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from gexlake.api.jobs import Stage
 from gexlake.cli import backfill as command
 from gexlake.cli.__main__ import main
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, Job, JobFailed, NoData, PartitionImported
-from shared.bus.subjects import Stage
 from tests.support.intake.fake_importer import FakeImporter, fake_importer
 from tests.support.intake.running import RunningIntake, messages_in, payload_at, running_intake
 from tests.support.poll import eventually

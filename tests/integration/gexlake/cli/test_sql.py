@@ -15,8 +15,8 @@ import pytest
 from nats import micro
 from nats.micro.request import Request
 
+from gexlake.api import services
 from gexlake.cli.__main__ import main
-from shared.bus import subjects
 from simulator.nats_server import NatsServer, free_port
 
 ANSWER = {
@@ -51,7 +51,7 @@ async def lake(nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> Asyn
     fake = FakeLake()
     client = await nats.connect(nats_server.url)
     service = await micro.add_service(client, name="importer", version="0.1.0")
-    await service.add_endpoint(name="sql", subject=subjects.lake("sql"), handler=fake.handle)
+    await service.add_endpoint(name="sql", subject=services.SQL.subject, handler=fake.handle)
     await client.flush()
     monkeypatch.setenv("GEXLAKE_NATS_PORT", str(nats_server.port))
     yield fake
@@ -137,7 +137,7 @@ async def test_a_refused_query_is_the_importers_words_in_one_line(lake: FakeLake
     [
         (b"", "no JSON"),
         (b"\xff\xfe\xff", "no JSON"),
-        (b"[1]", "answer: "),
+        (b"[1]", "response: "),
         (b"{}", "columns: Field required"),
         (json.dumps({**ANSWER, "columns": [{"name": "ticker"}]}).encode(), "columns.0.type: Field required"),
         (json.dumps({**ANSWER, "rows": [[1], [2, 3]]}).encode(), "a row has not one value for each column"),

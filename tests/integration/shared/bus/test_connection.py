@@ -9,11 +9,11 @@ import nats
 import pytest
 from nats.js.errors import NotFoundError
 
+from gexlake.api.jobs import Stage
 from shared.bus import subjects
 from shared.bus.connection import REPLAY_HEADER, Bus, connected, translate_errors
 from shared.bus.envelope import decode
 from shared.bus.messages import FetchFile, JobRequested, JobStarted
-from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable, StreamFull
 from shared.process.settings import Settings
 from simulator.nats_server import NatsServer

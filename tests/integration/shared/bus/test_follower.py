@@ -8,12 +8,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
+from gexlake.api.jobs import Stage
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.envelope import decode
 from shared.bus.follower import _WAIT_S, Followed, FollowedEvent, follow, follow_events
 from shared.bus.messages import JobStarted
-from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable
 from simulator.nats_server import NatsServer
 from tests.support.poll import eventually

@@ -12,8 +12,8 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo, StorageType, StreamInfo
 
+from gexlake.api.jobs import Priority, Stage
 from shared.bus import streams, subjects
-from shared.bus.subjects import Priority, Stage
 from tests.support.poll import eventually
 
 DAY_S = 24 * 3600

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
+from gexlake.api.jobs import Priority, Stage, Status
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.consumer import attempts, dead_letters
@@ -19,9 +20,8 @@ from shared.bus.consumer.worker import Worker
 from shared.bus.follower import follow_events
 from shared.bus.messages import FetchFile, JobFailed, JobRequested
 from shared.bus.streams import EVENTS_KEPT_PER_SUBJECT
-from shared.bus.subjects import Priority, Stage
 from shared.errors import BrokerUnavailable, Deferred, Terminal, Transient
-from shared.job_states import JobStates, Status
+from shared.job_states import JobStates
 from simulator.nats_server import NatsServer
 from tests.support.poll import eventually
 from tests.support.values import NOON, a_fetch, a_job

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from gexlake.api.jobs import Status
 from gexlake.cli.answers import JobAnswer
 from gexlake.cli.errors import CommandFailed, IntakeUnreachable, RequestRefused, UnexpectedAnswer
 from gexlake.cli.watch import PATIENCE_S, POLL_S, follow, shown_on, summary
-from shared.job_states import Status
 
 ID = "6f2f5b1e-0000-5000-8000-000000000000"
 AT = {

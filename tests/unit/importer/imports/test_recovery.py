@@ -14,6 +14,7 @@ from typing import cast
 import duckdb
 import pytest
 
+from gexlake.api.jobs import Stage, Status
 from services.importer.errors import ImportTimedOut, StorageTrouble
 from services.importer.imports.handler import import_staged
 from services.importer.imports.recovery import finish_committed, sweep
@@ -25,9 +26,8 @@ from services.importer.ledger.keeper import record
 from services.importer.settings import ImportLimits
 from shared.bus.connection import Bus
 from shared.bus.messages import ImportFile, JobFailed, PartitionImported
-from shared.bus.subjects import Stage
 from shared.errors import BrokerUnavailable, CannotStart
-from shared.job_states import JobStates, Status
+from shared.job_states import JobStates
 from shared.paths import partial_path
 from tests.support.importer.full_disk import own_files_limited
 from tests.support.importer.lake import LakeOnDisk, a_record, records

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from gexlake.api.jobs import Stage, Status
 from services.importer.ledger import table
 from services.importer.ledger.keeper import record
 from services.importer.ledger.rows import LedgerRow, caught_up
 from shared.bus.messages import Event, FileStaged, JobFailed, JobReplayed, JobRequested, JobStarted, NoData
-from shared.bus.subjects import Stage
-from shared.job_states import JobStates, Status
+from shared.job_states import JobStates
 from tests.support.importer.lake import LakeOnDisk, records
 from tests.support.values import NOON, a_job, a_skip
 

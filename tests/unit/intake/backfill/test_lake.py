@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
 
+from gexlake.api.services import DaysRequest, KnownDay
 from services.importer.queries.service import Queries
 from services.intake.backfill.market_days import days_between
 from services.intake.backfill.request import MAX_JOBS
-from services.intake.state.lake import DaysRequest, KnownDay
+from services.intake.backfill.service import partition_of
 from shared.gexbot.partition import Partition
 from tests.support.importer.lake import LakeOnDisk, records
 
 
-def asked(lake: LakeOnDisk, request: DaysRequest) -> list[KnownDay]:
-    answer = Queries(lake.lake, lake.settings).days(request.model_dump_json().encode())
-    # As over the wire.
-    return [KnownDay.model_validate_json(json.dumps(day)) for day in answer["days"]]
+def asked(lake: LakeOnDisk, request: DaysRequest) -> tuple[KnownDay, ...]:
+    return Queries(lake.lake, lake.settings).days(request).days
 
 
 def test_the_importer_answers_intake_in_words_that_it_reads(lake: LakeOnDisk) -> None:
     lake.import_staged(lake.stage(records(3)))
     day = date(2025, 11, 14)
     (known,) = asked(lake, DaysRequest(tickers=("NQ_NDX",), endpoints=("gex_zero",), days=(day,)))
-    assert (known.partition, known.standing) == (Partition("NQ_NDX", "gex_zero", day), "held")
+    assert (partition_of(known), known.standing) == (Partition("NQ_NDX", "gex_zero", day), "held")
 
 
 def test_the_importer_takes_the_largest_request_that_intake_sends(lake: LakeOnDisk) -> None:
@@ -32,4 +30,4 @@ def test_the_importer_takes_the_largest_request_that_intake_sends(lake: LakeOnDi
     )
     names = tuple(f"T{number}" for number in range(MAX_JOBS))
     assert len(days) == MAX_JOBS
-    assert asked(lake, DaysRequest(tickers=names, endpoints=("gex_zero",), days=days)) == []
+    assert asked(lake, DaysRequest(tickers=names, endpoints=("gex_zero",), days=days)) == ()

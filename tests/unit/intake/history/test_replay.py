@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from gexlake.api.jobs import Stage
 from services.intake.errors import Unprocessable
 from services.intake.history.replay import (
     DeadLetter,
@@ -17,9 +18,9 @@ from services.intake.history.replay import (
     next_generation,
     read_replay_options,
     read_replay_request,
+    replay_of_request,
 )
 from shared.bus.messages import JobRequested
-from shared.bus.subjects import Stage
 from shared.job_states import advance
 from tests.support.values import NOON, a_fetch, a_job, an_import
 
@@ -36,12 +37,13 @@ JOB_ID = uuid4()
     ],
 )
 def test_a_request_names_one_thing(body: dict[str, Any], target: object, replay_of: str) -> None:
-    asked = read_replay_request(body)
+    asked = replay_of_request(read_replay_request(body))
     assert (asked.target, asked.target.replay_of) == (target, replay_of)
 
 
 def test_a_request_has_the_options_of_the_http_route() -> None:
-    options = read_replay_request({"stream_seq": 7, "stage": "import", "force": True, "reason": "r"}).options
+    request = {"stream_seq": 7, "stage": "import", "force": True, "reason": "r"}
+    options = replay_of_request(read_replay_request(request)).options
     assert (options.stage, options.force, options.reason) == (Stage.IMPORT, True, "r")
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gexlake.api.jobs import Priority
 from services.intake.errors import Refused, Unprocessable
 from services.intake.history.request import HistoryRequest, read_history_request
 from shared.bus.messages import job_id_of
-from shared.bus.subjects import Priority
 from shared.sources.gate import SourceGate
 
 GATE = SourceGate.parse(("https://hist.gex.bot/", "http://127.0.0.1:8000/"), ("/srv/gex",))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from gexlake.api.jobs import Stage, Status
 from services.intake.state.jobs_view import JobFilter, list_jobs, view_job
 from shared.bus.messages import (
     Event,
@@ -23,8 +24,7 @@ from shared.bus.messages import (
     PartitionImported,
 )
 from shared.bus.progress import Progress
-from shared.bus.subjects import Stage
-from shared.job_states import JobState, JobStates, Status
+from shared.job_states import JobState, JobStates
 from tests.support.values import BASE_URL, NOON, a_job, a_skip
 
 SHA, OLD = "a" * 64, "b" * 64

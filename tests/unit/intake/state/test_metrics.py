@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gexlake.api.jobs import Stage
 from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
 from shared.bus.messages import Event, FileStaged, Job, JobStarted, NoData
-from shared.bus.subjects import Stage
 from tests.support.values import NOON, a_job
 
 ONE, OTHER = a_job(ticker="SPX"), a_job(ticker="NDX")

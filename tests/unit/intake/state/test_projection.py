@@ -9,6 +9,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from prometheus_client.parser import text_string_to_metric_families
 
+from gexlake.api.jobs import Priority, Stage
 from services.intake.errors import NotReady
 from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
@@ -20,7 +21,6 @@ from shared.bus.follower import FollowedEvent
 from shared.bus.messages import Event, FileStaged, JobRequested, JobStarted
 from shared.bus.presence import Heartbeat
 from shared.bus.progress import Progress
-from shared.bus.subjects import Priority, Stage
 from tests.support.values import NOON, a_job
 
 SHA = "a" * 64

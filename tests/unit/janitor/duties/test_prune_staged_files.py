@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gexlake.api.jobs import FINISHED, Stage, Status
 from services.janitor.adapters.staging_folder_os import StagingFolderOnDisk
 from services.janitor.duties.prune_staged_files import PruneConfig, PruneStagedFiles, StagedFile, plan
 from services.janitor.errors import NotCaughtUp
-from shared.bus.subjects import Stage
-from shared.job_states import FINISHED, JobState, Status
+from shared.job_states import JobState
 from shared.paths import LakePaths, name_beside, partial_path
 from tests.support.values import NOON, a_job
 

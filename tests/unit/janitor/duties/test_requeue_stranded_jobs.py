@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gexlake.api.jobs import FINISHED, Priority, Stage, Status
 from services.janitor.duties.requeue_stranded_jobs import (
     Asked,
     Command,
@@ -22,8 +23,8 @@ from services.janitor.duties.requeue_stranded_jobs import (
 )
 from services.janitor.errors import IntakeUnavailable, ReplayRefused
 from shared.bus.messages import FileStaged, JobReplayed, JobRequested, JobStarted
-from shared.bus.subjects import Priority, Stage, durable
-from shared.job_states import FINISHED, JobState, JobStates, Status
+from shared.bus.subjects import durable
+from shared.job_states import JobState, JobStates
 from tests.support.values import NOON, a_job, a_skip
 
 NOW = NOON + timedelta(hours=3)

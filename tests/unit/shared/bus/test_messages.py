@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from gexlake.api.jobs import Priority, Stage
 from shared.bus import messages, subjects
 from shared.bus.envelope import COMMANDS, PAYLOADS, Envelope, decode, decode_event
 from shared.bus.messages import (
@@ -27,7 +28,7 @@ from shared.bus.messages import (
     Payload,
     job_id_of,
 )
-from shared.bus.subjects import EventType, Priority, Stage
+from shared.bus.subjects import EventType
 from shared.errors import MalformedMessage
 from tests.support.repository import GOLDEN
 from tests.support.values import BASE_URL, a_fetch, a_job, a_skip, an_import

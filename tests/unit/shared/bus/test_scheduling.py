@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gexlake.api.jobs import Priority
 from shared.bus.consumer.scheduling import allowed, order
-from shared.bus.subjects import Priority
 
 some_waiting = st.sets(st.sampled_from(Priority), min_size=1)
 

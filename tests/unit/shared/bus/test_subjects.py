@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gexlake.api.jobs import Priority, Stage
 from shared.bus import subjects
-from shared.bus.subjects import CommandSubject, EventType, Priority, Stage
+from shared.bus.subjects import CommandSubject, EventType
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
@@ -79,7 +80,6 @@ def test_names_are_those_of_the_design() -> None:
     assert subjects.ping("fetcher") == "$SRV.PING.fetcher"
     assert subjects.next_command(Stage.FETCH, Priority.HIGH) == "$JS.API.CONSUMER.MSG.NEXT.JOBS.fetch_high"
     assert subjects.progress(job_id) == f"gex.progress.{job_id}"
-    assert subjects.lake("sql") == "gex.svc.lake.sql"
 
 
 def test_priorities_are_declared_most_urgent_first() -> None:

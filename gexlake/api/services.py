@@ -1,0 +1,166 @@
+"""The endpoints of the services over NATS (``gex.svc.…``), with the models of their requests and responses.
+
+``nats req gex.svc.lake.sql '{"query": "SELECT 1"}'`` and ``nats service info importer`` work with them too.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, Final, Literal, Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, model_validator
+
+from gexlake.api.jobs import Stage
+from gexlake.api.rpc import Endpoint
+
+MAX_DAYS: Final = 1000
+"""How many tickers, endpoints and days one question about days may name, each."""
+
+
+class Request(BaseModel):
+    """A request; an unknown field is an error of the sender."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Response(BaseModel):
+    """A response; fields of a later version are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class SqlRequest(Request):
+    """One query that reads."""
+
+    query: str = Field(min_length=1)
+    max_rows: int = Field(1000, ge=1)
+    timeout_s: float = Field(10.0, gt=0)
+
+
+class Column(Response):
+    """A column of a result: its name and DuckDB's name of its type."""
+
+    name: str
+    type: str
+
+
+class SqlResponse(Response):
+    """The rows of a query, as far as the limits on rows and bytes allow."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    truncated: bool
+    """Whether the query has more rows."""
+    seconds: float
+
+    @model_validator(mode="after")
+    def _rows_fit_the_columns(self) -> Self:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError("a row has not one value for each column")
+        return self
+
+
+class LedgerRequest(Request):
+    """Which ledger rows; the newest first."""
+
+    job_id: str | None = None
+    ticker: str | None = None
+    endpoint: str | None = None
+    status: str | None = None
+    limit: int = Field(100, ge=1, le=1000)
+
+
+class LedgerResponse(Response):
+    """Ledger rows, each an object of columns and values."""
+
+    rows: tuple[dict[str, Any], ...]
+    truncated: bool
+
+
+class CoverageRequest(Request):
+    """Which partitions."""
+
+    ticker: str | None = None
+    endpoint: str | None = None
+    limit: int = Field(1000, ge=1, le=10_000)
+
+
+class CoverageResponse(Response):
+    """Partitions with their rows, bytes and checksums, each an object of columns and values."""
+
+    partitions: tuple[dict[str, Any], ...]
+    truncated: bool
+
+
+class DaysRequest(Request):
+    """Which partitions: every day of every ticker and endpoint."""
+
+    tickers: tuple[str, ...] = Field(max_length=MAX_DAYS)
+    endpoints: tuple[str, ...] = Field(max_length=MAX_DAYS)
+    days: tuple[date, ...] = Field(max_length=MAX_DAYS)
+
+
+class KnownDay(Response):
+    """A partition that the lake holds (``held``), or that the vendor had no data for (``no_data``)."""
+
+    ticker: str
+    endpoint: str
+    trading_day: date
+    standing: Literal["held", "no_data"]
+    at: AwareDatetime
+    """Since when (UTC)."""
+
+
+class DaysResponse(Response):
+    """The known ones of the partitions; a partition may be both held and without data."""
+
+    days: tuple[KnownDay, ...]
+    truncated: Literal[False] = False
+
+
+class ReplayRequest(Request):
+    """A job to do again from its message: exactly one of ``job_id``, ``stream_seq`` and ``dead_letter``."""
+
+    job_id: UUID | None = None
+    stream_seq: int | None = Field(None, ge=1)
+    """Where in JOBS its command is."""
+    dead_letter: int | None = Field(None, ge=1)
+    """Where in DEAD its dead letter is."""
+    stage: Stage | None = None
+    """Where to start again; by default the stage that the job is in or ended in."""
+    force: StrictBool | None = None
+    """Replace the partition even by worse data; needs a reason."""
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        targets = (self.job_id, self.stream_seq, self.dead_letter)
+        if sum(target is not None for target in targets) != 1:
+            raise ValueError("give exactly one of job_id, stream_seq and dead_letter")
+        return self
+
+
+class ReplayQueued(BaseModel):
+    """A job whose command was published again."""
+
+    status: Literal["queued"] = "queued"
+    id: UUID
+    generation: int
+    stage: Stage
+    replay_of: str = Field(examples=["job", "JOBS:17", "DEAD:2"])
+    command_seq: int = Field(description="where in JOBS the new command stands")
+
+
+SQL: Final = Endpoint("sql", "gex.svc.lake.sql", SqlRequest, SqlResponse)
+LEDGER: Final = Endpoint("ledger", "gex.svc.lake.ledger", LedgerRequest, LedgerResponse)
+COVERAGE: Final = Endpoint("coverage", "gex.svc.lake.coverage", CoverageRequest, CoverageResponse)
+DAYS: Final = Endpoint("days", "gex.svc.lake.days", DaysRequest, DaysResponse)
+REPLAY: Final = Endpoint(
+    "replay",
+    "gex.svc.jobs.replay",
+    ReplayRequest,
+    ReplayQueued,
+    description="Publish a job's command again as a new generation",
+    example='{"job_id": "…"} or {"stream_seq": n} or {"dead_letter": n}; optional: stage, force, reason',
+)
