@@ -163,7 +163,7 @@ def check_metadata(rows: Rows) -> None:
 
 SQL_CHECKS: Final[dict[str, Callable[[Rows], None]]] = {
     "Introduction 1": check_comments,
-    "What a file says about itself 1": check_metadata,
+    "Metadata of a file 1": check_metadata,
 }
 IMPORTER_ONLY: Final = {
     "Introduction 1",
@@ -250,8 +250,8 @@ PYTHON: Final[dict[str, Callable[[dict[str, Any]], None]]] = {
     "Priors as numbers 3": check_priors,
     "New York time 2": check_moments,
     "New York time 3": check_moments,
-    "What a file says about itself 2": check_schema_version,
-    "What a file says about itself 3": check_schema_version,
+    "Metadata of a file 2": check_schema_version,
+    "Metadata of a file 3": check_schema_version,
 }
 
 
