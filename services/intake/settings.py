@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+from limits import parse_many
 from pydantic import BeforeValidator, Field, FilePath
 
-from services.intake.api.rate_limits import fit_rate
-from shared.process.settings import CommaList, aliases
+from gexlake.environment import CommaList, aliases
 from shared.sources.settings import SourceSettings
+
+
+def fit_rate(value: Any) -> str:
+    """Return a rate in the syntax of ``limits``; a bare number is per minute.
+
+    Raises:
+        ValueError: it is not a rate, or allows no request.
+    """
+    text = str(value).strip()
+    rate = f"{text}/minute" if text.isdecimal() else text
+    try:
+        limits = parse_many(rate)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a rate: write it like 600/minute, 10/second or 600") from None
+    if any(limit.amount < 1 or limit.get_expiry() < 1 for limit in limits):
+        raise ValueError(f"{text!r} allows no request: a rate is at least 1")
+    return rate
+
 
 Rate = Annotated[str, BeforeValidator(fit_rate)]
 """A rate as ``limits`` writes it (``600/minute``); a bare number is per minute."""

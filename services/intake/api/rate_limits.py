@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, Final
+from typing import Final
 
 from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage
@@ -13,28 +13,11 @@ from limits.strategies import MovingWindowRateLimiter
 from services.intake.errors import TooManyRequests
 
 
-def fit_rate(value: Any) -> str:
-    """Return a rate in the syntax of ``limits``; a bare number is per minute.
-
-    Raises:
-        ValueError: it is not a rate, or lets nothing through.
-    """
-    text = str(value).strip()
-    rate = f"{text}/minute" if text.isdecimal() else text
-    try:
-        limits = parse_many(rate)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a rate: write it like 600/minute, 10/second or 600") from None
-    if any(limit.amount < 1 or limit.get_expiry() < 1 for limit in limits):
-        raise ValueError(f"{text!r} lets nothing through: a rate is at least 1")
-    return rate
-
-
 class RateLimit:
     """How many requests each client may send to one route.
 
     Args:
-        rate: as ``fit_rate`` returns it; several rates, separated by ``;``, hold together.
+        rate: as ``fit_rate`` of the settings returns it; several rates, separated by ``;``, hold together.
     """
 
     def __init__(self, rate: str) -> None:
