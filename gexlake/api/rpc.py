@@ -1,7 +1,7 @@
 """Requests and responses over NATS: one ``call`` and one ``serve`` for typed endpoints.
 
 A refused request is answered with the error headers of NATS micro services (``Nats-Service-Error``,
-``Nats-Service-Error-Code``), and with the whole text in the body: ``{"error": {"message": …}}``.
+``Nats-Service-Error-Code``); the body may have the whole text: ``{"error": {"message": …}}``.
 
     CallFailed
     ├── NoService           no service answers this subject
@@ -46,6 +46,7 @@ class Endpoint(Generic[Q, A]):
         response: the model of a response.
         description: shown by ``nats service info``.
         example: of a request, shown there too.
+        error_has_body: whether an error response has the whole text in its body, beside the headers.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Endpoint(Generic[Q, A]):
     response: type[A]
     description: str = ""
     example: str = ""
+    error_has_body: bool = True
 
 
 class CallFailed(Exception):
@@ -155,7 +157,9 @@ async def serve(
             content = json.dumps(response.model_dump(mode="json")).encode()
         except Exception as error:  # noqa: BLE001 (every request gets a response)
             refused = error if isinstance(error, Refused) else refusal(error)
-            body = json.dumps({"error": {"message": str(refused)}}).encode()
+            body = (
+                json.dumps({"error": {"message": str(refused)}}).encode() if endpoint.error_has_body else b""
+            )
             # A header is one line.
             await request.respond_error(str(refused.code), " ".join(str(refused).split()), body)
         else:

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Any, Final, Literal, Self
+from datetime import date, datetime
+from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StrictBool, model_validator
 
 from gexlake.api.jobs import Stage
 from gexlake.api.rpc import Endpoint
@@ -108,7 +108,7 @@ class KnownDay(Response):
     endpoint: str
     trading_day: date
     standing: Literal["held", "no_data"]
-    at: AwareDatetime
+    at: Annotated[AwareDatetime, PlainSerializer(datetime.isoformat, when_used="json")]
     """Since when (UTC)."""
 
 
@@ -162,5 +162,6 @@ REPLAY: Final = Endpoint(
     ReplayRequest,
     ReplayQueued,
     description="Publish a job's command again as a new generation",
+    error_has_body=False,
     example='{"job_id": "…"} or {"stream_seq": n} or {"dead_letter": n}; optional: stage, force, reason',
 )

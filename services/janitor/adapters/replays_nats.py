@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from gexlake.api import services
-from gexlake.api.rpc import CallFailed, NoService, Refused, call
+from gexlake.api.rpc import CallFailed, NoService, Refused, UnreadableResponse, call
 from gexlake.api.services import ReplayRequest
 from services.janitor.errors import IntakeUnavailable, ReplayRefused
 from shared.bus.connection import Bus, translate_errors
@@ -32,6 +32,8 @@ class IntakeReplays:
         try:
             with translate_errors("ask intake for a replay"):
                 await call(self._bus.client, services.REPLAY, ReplayRequest(job_id=job_id), TIMEOUT_S)
+        except UnreadableResponse:
+            return  # the command is published; only its description cannot be read
         except BrokerUnavailable as error:
             raise IntakeUnavailable("no answer in time") from error
         except Refused as error:
