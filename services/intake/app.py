@@ -6,7 +6,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-import shared
+import gexlake
 from services.intake.api import backfill, error_responses, jobs, sources, system
 from services.intake.api.context import AppContext
 from services.intake.state.metrics import RequestCounter
@@ -23,7 +23,7 @@ def create_app(parts: AppContext) -> ASGIApp:
     """Return the application that serves ``parts``."""
     app = FastAPIOffline(  # /docs without a CDN: its files are served from here
         title="gexlake intake",
-        version=shared.__version__,
+        version=gexlake.__version__,
         description=_DESCRIPTION,
         redoc_url=None,
         openapi_tags=[

@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from nats.micro.service import Service, ServiceConfig
 from pydantic import AwareDatetime
 
-import shared
+import gexlake
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
 from shared.bus.messages import Frozen
@@ -69,7 +69,7 @@ async def announce_service(
         bus.client,
         ServiceConfig(
             name=service,
-            version=shared.__version__,
+            version=gexlake.__version__,
             description=description,
             metadata={"instance": socket.gethostname()},
         ),
@@ -81,13 +81,13 @@ async def announce_service(
     first = Heartbeat(
         service=service,
         instance=socket.gethostname(),
-        version=shared.__version__,
+        version=gexlake.__version__,
         started_at=(now := bus.clock()),
         at=now,
         has_vendor_key=has_vendor_key,
     )
     beating = asyncio.create_task(_send_heartbeats(bus, first, workload))
-    log.info("service_started", version=shared.__version__)
+    log.info("service_started", version=gexlake.__version__)
     try:
         yield registered
     finally:

@@ -12,7 +12,7 @@ from typing import Final, cast
 
 import httpx
 
-import shared
+import gexlake
 from services.fetcher.errors import SourceTooSlow, UnusableAnswer
 from services.fetcher.sources.gated_network import REDIRECTS_TO, GatedBackend, GatedTransport
 from services.fetcher.sources.http_errors import translate_errors
@@ -55,7 +55,7 @@ def new_client(
         follow_redirects=False,
         timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s),
         headers={
-            "User-Agent": f"gexlake/{shared.__version__}",
+            "User-Agent": f"gexlake/{gexlake.__version__}",
             "Accept": "application/json, application/gzip, */*",
             "Accept-Encoding": "identity",
         },

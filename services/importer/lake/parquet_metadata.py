@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared import __version__
+from gexlake import __version__
 from shared.gexbot.partition import Partition
 
 SCHEMA_VERSION: Final = 1

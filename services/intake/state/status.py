@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-import shared
+import gexlake
 from gexlake.api.jobs import Priority, Stage, Status
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.projection import Projection
@@ -105,7 +105,7 @@ def view_status(
     for beat in projection.heartbeats():
         services.setdefault(beat.service, []).append(_view_heartbeat(beat, now))
     return StatusView(
-        version=shared.__version__,
+        version=gexlake.__version__,
         broker=BrokerView(connected=facts is not None),
         rebuilt=projection.is_rebuilt,
         queue=_by_stage(facts) if facts else None,

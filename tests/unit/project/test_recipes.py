@@ -14,11 +14,11 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
+from gexlake import __version__
 from gexlake.api.services import SqlRequest
 from gexlake.cli import lake_client
 from gexlake.cli.commands import app
 from services.importer.queries.service import Queries
-from shared import __version__
 from tests.support.importer.lake import LakeOnDisk, a_record
 from tests.support.recipes import Recipe, recipes_of
 from tests.support.repository import ROOT

@@ -10,7 +10,7 @@ import pytest
 from nats.aio.msg import Msg
 from nats.errors import Error
 
-import shared
+import gexlake
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.presence import Heartbeat, announce_service, is_answering
@@ -32,7 +32,7 @@ async def test_a_present_service_beats_and_says_how_busy_it_is(bus: Bus) -> None
     await bus.client.subscribe(subjects.ALL_HEARTBEATS, cb=hear)
     async with announce_service(bus, "tester", "is there", ThreeInHand()):
         await eventually(lambda: beats)
-    assert (beats[0].service, beats[0].version, beats[0].busy) == ("tester", shared.__version__, 3)
+    assert (beats[0].service, beats[0].version, beats[0].busy) == ("tester", gexlake.__version__, 3)
     assert beats[0].started_at <= beats[0].at
 
 
@@ -41,7 +41,7 @@ async def test_a_ping_is_answered_while_the_service_is_there(bus: Bus) -> None:
     async with announce_service(bus, "tester", "is there") as service:
         assert await is_answering(bus.client, "tester")
         assert await is_answering(bus.client, "tester", os.uname().nodename)
-        assert service.info().version == shared.__version__
+        assert service.info().version == gexlake.__version__
         assert not await is_answering(bus.client, "somebody")
     assert not await is_answering(bus.client, "tester")
 

@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 from pyarrow import parquet
 
+from gexlake import __version__
 from services.importer.imports.recovery import finish_committed
-from shared import __version__
 from shared.bus.connection import Bus
 from shared.bus.messages import ImportFile
 from tests.support.importer.lake import LakeOnDisk, records
