@@ -31,3 +31,7 @@ def test_every_requirement_of_a_part_is_in_its_lock_at_the_same_version(extra: s
         if requirement.startswith("gexlake["):
             continue
         assert requirement in (found if "==" in requirement else names), "run make lock"
+
+
+def test_every_requirement_of_the_distribution_is_in_the_lock_of_the_command_line() -> None:
+    assert set(PROJECT["dependencies"]) <= locked("cli"), "run make lock"
