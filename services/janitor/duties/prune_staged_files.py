@@ -23,7 +23,7 @@ from shared.bus.streams import STREAMS
 from shared.gexbot.partition import Partition
 from shared.gexbot.source_name import vendor_name
 from shared.job_states import JobState
-from shared.paths import name_beside
+from shared.paths import name_with_job_id
 
 COMMAND_LIFE: Final = timedelta(seconds=next(one.max_age_s for one in STREAMS if one.name == subjects.JOBS))
 
@@ -97,7 +97,7 @@ def _paths_of(job: JobState) -> Iterator[str]:
         yield job.staged_path
     for name in _names_of(job.job):
         yield f"{job.job.ticker}/{job.job.endpoint}/{name}"
-        yield f"{job.job.ticker}/{job.job.endpoint}/{name_beside(name, job.job.job_id)}"
+        yield f"{job.job.ticker}/{job.job.endpoint}/{name_with_job_id(name, job.job.job_id)}"
 
 
 def _names_of(job: Job) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The thin loop around the duties."""
+"""The schedule of the duties."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ async def nothing(_: int) -> Counts:
     return {"removed": 0}
 
 
-async def test_a_duty_is_done_at_the_start_however_long_its_interval() -> None:
+async def test_a_duty_runs_at_the_start_whatever_its_interval() -> None:
     duty = Recorded(nothing, interval_s=3600)
     async with running([duty]):
         await eventually(lambda: duty.rounds)
     assert duty.rounds == 1
 
 
-async def test_a_duty_is_done_again_and_again() -> None:
+async def test_a_duty_runs_at_its_interval() -> None:
     duty = Recorded(nothing)
     async with running([duty]):
         await eventually(lambda: duty.rounds >= 3)
 
 
 @pytest.mark.parametrize("error", [Transient("not now"), ValueError("a bug")])
-async def test_a_failing_duty_is_told_and_tried_again_and_holds_up_no_other(error: Exception) -> None:
+async def test_a_failing_duty_is_logged_and_retried_and_delays_no_other(error: Exception) -> None:
     async def fail(_: int) -> Counts:
         raise error
 
@@ -75,7 +75,7 @@ async def test_a_failing_duty_is_told_and_tried_again_and_holds_up_no_other(erro
     assert {line["event"] for line in lines} == {"duty_failed"}
 
 
-async def test_an_idle_duty_logs_nothing_and_a_busy_one_what_it_did() -> None:
+async def test_an_idle_duty_logs_nothing_and_a_busy_one_its_counts() -> None:
     async def once(number: int) -> Counts:
         return {"removed": 2 if number == 2 else 0, "freed_bytes": 0}
 
@@ -86,7 +86,7 @@ async def test_an_idle_duty_logs_nothing_and_a_busy_one_what_it_did() -> None:
     assert [(line["event"], line["removed"]) for line in lines] == [("duty_done", 2)]
 
 
-async def test_a_duty_that_takes_long_is_never_done_twice_at_a_time(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_long_duty_never_runs_twice_at_the_same_time(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL", logger="apscheduler")
     other = Recorded(nothing, name="other")
     at_once: list[int] = []
@@ -106,7 +106,7 @@ async def test_a_duty_that_takes_long_is_never_done_twice_at_a_time(caplog: pyte
         await eventually(lambda: duty.rounds >= 2)
 
 
-async def test_a_duty_at_work_is_finished_before_the_janitor_stops() -> None:
+async def test_a_running_duty_finishes_before_the_janitor_stops() -> None:
     begun, release = asyncio.Event(), asyncio.Event()
     finished: list[int] = []
 
@@ -124,7 +124,7 @@ async def test_a_duty_at_work_is_finished_before_the_janitor_stops() -> None:
     assert finished == [1]
 
 
-async def test_a_duty_that_outlasts_the_drain_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_duty_that_outlasts_the_drain_is_cancelled(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL", logger="apscheduler")
     begun = asyncio.Event()
     ended: list[str] = []
@@ -142,7 +142,7 @@ async def test_a_duty_that_outlasts_the_drain_is_given_up(caplog: pytest.LogCapt
     await eventually(lambda: ended)
 
 
-async def test_a_janitor_that_is_told_to_stop_at_once_does_nothing() -> None:
+async def test_a_janitor_stopped_before_its_start_runs_no_duty() -> None:
     duty, stop = Recorded(nothing), asyncio.Event()
     stop.set()
     await asyncio.wait_for(Rounds([duty]).run(stop, 1), 10)
