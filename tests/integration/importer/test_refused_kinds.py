@@ -101,10 +101,10 @@ def left_over(system: System) -> list[Path]:
     return [*(data_dir / "parquet").rglob(".*"), *(data_dir / ".scratch").glob("import-*")]
 
 
-async def test_as_many_strays_as_the_setting_allows_are_dropped(system: System) -> None:
+async def test_as_many_out_of_day_records_as_the_setting_allows_are_dropped(system: System) -> None:
     document = records(30)
     document[7]["timestamp"] -= 86_400
-    job = await brought_in(system, "one_stray", NAME, json.dumps(document).encode())
+    job = await brought_in(system, "one_out_of_day", NAME, json.dumps(document).encode())
     assert (job["state"], job["snapshots"]) == ("completed", 30 - MAX_OUT_OF_DAY)
     assert await system.sql("SELECT snapshots, strays FROM partitions") == [[29, 1]]
 
