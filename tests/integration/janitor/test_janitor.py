@@ -296,7 +296,7 @@ async def test_jobs_are_known_up_to_the_newest_event_and_an_empty_stream_is_no_d
 
 async def test_events_that_are_not_read_in_time_raise_not_caught_up(bus: Bus) -> None:
     await bus.publish_event(JobRequested(job=FIRST, command_seq=1, url_sha256=HASH))
-    with pytest.raises(NotCaughtUp, match="at 0 of 1"):
+    with pytest.raises(NotCaughtUp, match="at sequence 0 of 1"):
         await KnownJobs(bus, timeout_s=0.05).as_of_now()
 
 

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.janitor.duty import Counts, Duty
-from services.janitor.scheduler import Rounds
+from services.janitor.scheduler import Scheduler
 from services.janitor.settings import JanitorSettings
 from shared.errors import CannotStart, Transient
 from shared.process.settings import load
@@ -36,11 +36,11 @@ class Recorded:
 @contextlib.asynccontextmanager
 async def running(
     duties: Sequence[Duty], drain_timeout_s: float = 5
-) -> AsyncIterator[tuple[Rounds, asyncio.Event]]:
-    rounds, stop = Rounds(duties), asyncio.Event()
-    task = asyncio.create_task(rounds.run(stop, drain_timeout_s))
+) -> AsyncIterator[tuple[Scheduler, asyncio.Event]]:
+    scheduler, stop = Scheduler(duties), asyncio.Event()
+    task = asyncio.create_task(scheduler.run(stop, drain_timeout_s))
     try:
-        yield rounds, stop
+        yield scheduler, stop
     finally:
         stop.set()
         await asyncio.wait_for(task, 10)
@@ -93,15 +93,15 @@ async def test_a_long_duty_never_runs_twice_at_the_same_time(caplog: pytest.LogC
     release = asyncio.Event()
 
     async def long(_: int) -> Counts:
-        at_once.append(rounds.busy)
+        at_once.append(scheduler.busy)
         await release.wait()
         return {}
 
     duty = Recorded(long, name="long")
-    async with running([duty, other]) as (rounds, _):
+    async with running([duty, other]) as (scheduler, _):
         await eventually(lambda: other.rounds >= 5)
         assert duty.rounds == 1
-        assert rounds.busy >= 1
+        assert scheduler.busy >= 1
         release.set()
         await eventually(lambda: duty.rounds >= 2)
 
@@ -116,10 +116,10 @@ async def test_a_running_duty_finishes_before_the_janitor_stops() -> None:
         finished.append(number)
         return {}
 
-    async with running([Recorded(long, interval_s=3600)]) as (rounds, stop):
+    async with running([Recorded(long, interval_s=3600)]) as (scheduler, stop):
         await asyncio.wait_for(begun.wait(), 10)
         stop.set()
-        await eventually(lambda: rounds.busy == 1)
+        await eventually(lambda: scheduler.busy == 1)
         release.set()
     assert finished == [1]
 
@@ -145,7 +145,7 @@ async def test_a_duty_that_outlasts_the_drain_is_cancelled(caplog: pytest.LogCap
 async def test_a_janitor_stopped_before_its_start_runs_no_duty() -> None:
     duty, stop = Recorded(nothing), asyncio.Event()
     stop.set()
-    await asyncio.wait_for(Rounds([duty]).run(stop, 1), 10)
+    await asyncio.wait_for(Scheduler([duty]).run(stop, 1), 10)
     assert duty.rounds == 0
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gexlake.api.jobs import FINISHED, Stage, Status
 from services.janitor.adapters.staging_folder_os import StagingFolderOnDisk
-from services.janitor.duties.prune_staged_files import PruneConfig, PruneStagedFiles, StagedFile, plan
+from services.janitor.duties.prune_staged_files import PrunableFile, PruneConfig, PruneStagedFiles, plan
 from services.janitor.errors import NotCaughtUp
 from shared.job_states import JobState
 from shared.paths import LakePaths, name_with_job_id, partial_path
@@ -38,9 +38,9 @@ def a_state(status: Status, *, staged_path: str | None = PATH, **job: Any) -> Jo
     )
 
 
-def a_file(days: float, path: str = PATH) -> StagedFile:
+def a_file(days: float, path: str = PATH) -> PrunableFile:
     modified = NOW - timedelta(days=days)
-    return StagedFile(path, round(modified.timestamp() * 1e9), 10)
+    return PrunableFile(path, round(modified.timestamp() * 1e9), 10)
 
 
 @pytest.mark.parametrize("status", sorted(FINISHED))

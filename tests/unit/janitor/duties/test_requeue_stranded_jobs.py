@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from gexlake.api.jobs import FINISHED, Priority, Stage, Status
 from services.janitor.duties.requeue_stranded_jobs import (
-    Asked,
-    Command,
+    CommandPosition,
     ConsumerProgress,
+    RecentReplay,
     RequeueConfig,
     RequeueStrandedJobs,
     commands_of,
@@ -47,18 +47,20 @@ def a_state(**changes: Any) -> JobState:
     return JobState(**values)
 
 
-def all_held(*states: JobState) -> dict[Command, bool]:
+def all_stored(*states: JobState) -> dict[CommandPosition, bool]:
     return {command: True for state in states for command in commands_of(state)}
 
 
 def stranded(
     state: JobState,
     consumers: Mapping[str, ConsumerProgress] = ALL_IDLE,
-    held: Mapping[Command, bool] | None = None,
-    asked: Mapping[UUID, Asked] | None = None,
+    stored: Mapping[CommandPosition, bool] | None = None,
+    replayed: Mapping[UUID, RecentReplay] | None = None,
     now: datetime = NOW,
 ) -> bool:
-    return bool(plan([state], consumers, all_held(state) if held is None else held, asked or {}, now, CONFIG))
+    return bool(
+        plan([state], consumers, all_stored(state) if stored is None else stored, replayed or {}, now, CONFIG)
+    )
 
 
 def fetches(progress: ConsumerProgress) -> dict[str, ConsumerProgress]:
@@ -66,7 +68,7 @@ def fetches(progress: ConsumerProgress) -> dict[str, ConsumerProgress]:
 
 
 @pytest.mark.parametrize(
-    ("sequence", "progress", "held", "gone"),
+    ("sequence", "progress", "stored", "gone"),
     [
         (7, IDLE, True, True),  # acknowledged, and nothing came of it
         (7, IDLE, False, True),  # purged or expired
@@ -89,10 +91,10 @@ def fetches(progress: ConsumerProgress) -> dict[str, ConsumerProgress]:
     ],
 )
 def test_a_silent_job_is_stranded_when_its_command_is_gone(
-    sequence: int, progress: ConsumerProgress, held: bool, gone: bool
+    sequence: int, progress: ConsumerProgress, stored: bool, gone: bool
 ) -> None:
     state = a_state(fetch_command_seq=sequence)
-    lookups = dict.fromkeys(commands_of(state), held)
+    lookups = dict.fromkeys(commands_of(state), stored)
     assert stranded(state, fetches(progress), lookups) == gone
 
 
@@ -165,7 +167,7 @@ def test_a_deleted_consumer_is_expected_to_deliver_everything_again() -> None:
 
 
 def test_a_job_that_was_not_looked_up_waits_for_another_round() -> None:
-    assert not stranded(a_state(), held={})
+    assert not stranded(a_state(), stored={})
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ def test_a_job_that_was_not_looked_up_waits_for_another_round() -> None:
 )
 def test_a_generation_is_not_replayed_again_too_soon(generation: int, until: datetime, again: bool) -> None:
     state = a_state()
-    assert stranded(state, asked={state.job.job_id: Asked(generation, until)}) == again
+    assert stranded(state, replayed={state.job.job_id: RecentReplay(generation, until)}) == again
 
 
 def test_a_round_is_bounded_and_requeues_the_longest_silent_first() -> None:
@@ -183,7 +185,7 @@ def test_a_round_is_bounded_and_requeues_the_longest_silent_first() -> None:
         for minutes in (20, 90, 11, 40)
     ]
     config = RequeueConfig(stranded_after=timedelta(seconds=600), max_jobs=2, interval_s=60)
-    planned = plan(states, ALL_IDLE, all_held(*states), {}, NOW, config)
+    planned = plan(states, ALL_IDLE, all_stored(*states), {}, NOW, config)
     assert [state.job.ticker for state in planned] == ["T90", "T40"]
 
 
@@ -193,17 +195,17 @@ def test_a_round_is_bounded_and_requeues_the_longest_silent_first() -> None:
     ahead=st.integers(0, 20),
     to_deliver=st.integers(0, 3),
     unacknowledged=st.integers(0, 3),
-    held=st.booleans(),
+    stored=st.booleans(),
 )
 def test_a_command_that_is_pending_or_unacknowledged_is_never_stranded(
-    sequence: int, ack_floor: int, ahead: int, to_deliver: int, unacknowledged: int, held: bool
+    sequence: int, ack_floor: int, ahead: int, to_deliver: int, unacknowledged: int, stored: bool
 ) -> None:
     delivered = ack_floor + ahead
     progress = ConsumerProgress(delivered, ack_floor, to_deliver, unacknowledged)
     state = a_state(fetch_command_seq=sequence)
-    if stranded(state, fetches(progress), dict.fromkeys(commands_of(state), held)):
+    if stranded(state, fetches(progress), dict.fromkeys(commands_of(state), stored)):
         assert not (sequence > delivered and to_deliver)
-        assert not (held and ack_floor < sequence <= delivered and unacknowledged)
+        assert not (stored and ack_floor < sequence <= delivered and unacknowledged)
         assert sequence or progress.is_idle
 
 
@@ -213,7 +215,7 @@ class World:
     def __init__(self, *states: JobState) -> None:
         self.states: Sequence[JobState] = states
         self.progress: Mapping[str, ConsumerProgress] = ALL_IDLE
-        self.lookups: list[Command] = []
+        self.lookups: list[CommandPosition] = []
         self.replayed: list[UUID] = []
         self.answer: Exception | None = None
         self.now = NOW
@@ -224,7 +226,7 @@ class World:
     async def consumers(self) -> Mapping[str, ConsumerProgress]:
         return self.progress
 
-    async def holds(self, command: Command) -> bool:
+    async def stores(self, command: CommandPosition) -> bool:
         self.lookups.append(command)
         return True
 
