@@ -1,5 +1,5 @@
--- The Parquet tree as one view, for any DuckDB from 1.4 on; no importer is needed, nor disturbed.
---   duckdb -init docs/lake.sql         in the folder that has data/ in it
+-- The Parquet tree as one view, for any DuckDB from 1.4 on, independent of the importer.
+--   duckdb -init docs/lake.sql         in the folder that contains data/
 --   duckdb.sql(open("docs/lake.sql").read())
 -- Elsewhere, change the path in the last line. The importer's database has the same view and the same macros.
 
@@ -9,8 +9,8 @@ CREATE OR REPLACE TEMP MACRO new_york_time(timestamp_ms) AS
 CREATE OR REPLACE TEMP MACRO new_york_ms(wall_clock) AS
     epoch_ms(timezone('America/New_York', CAST(wall_clock AS TIMESTAMP)));
 
--- Ticker, endpoint and day come from the path, so that a filter on them opens no other file; with the columns
--- named here, a damaged file spoils no query of other days.
+-- Ticker, endpoint and day come from the path, so a filter on them opens no other file. The columns are named
+-- here, so a damaged file does not break queries of other days.
 CREATE OR REPLACE TEMP VIEW gex_history AS
 SELECT
     CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE) AS trading_day,

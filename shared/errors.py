@@ -1,47 +1,47 @@
 """The errors of gexlake.
 
     GexlakeError
-    ├── Terminal            doing it again cannot help: the message becomes a dead letter
-    │   ├── MalformedMessage    bytes on the bus that are no message of ours
-    │   └── GaveUp              a stage was started too often and never ended (in shared.attempts)
-    ├── Transient           doing it again later may help: the message comes back after a delay
+    ├── Terminal            a retry cannot succeed: the message becomes a dead letter
+    │   ├── MalformedMessage    the bytes are not a message that this version knows
+    │   └── GaveUp              a stage was started too often without an outcome (in bus.consumer.attempts)
+    ├── Transient           a retry may succeed: the message is redelivered after a delay
     │   ├── BrokerUnavailable   no answer from NATS in time
-    │   └── NotNow              no fault of the job: the message comes back, and no attempt is counted
+    │   └── Deferred            no fault of the job: the message is redelivered, and no attempt is counted
     │       └── StreamFull          a stream refused a message because of its byte cap
-    ├── CannotStart         a service that cannot run says why in one line and exits
-    │   └── BrokerGone          the connection was closed for good (in shared.runtime)
-    └── StoppedEarly        a service was told to stop before it was up
+    ├── CannotStart         a service cannot run: it prints one line and exits
+    │   └── BrokerGone          the connection was closed for good (in process.runtime)
+    └── StoppedEarly        a service was stopped before it was connected
 
-Every service derives its own errors from Terminal and Transient, beside its work. The consumer loop in
-``shared.bus.consumer.worker`` is the only place that turns the type into a decision.
+Services derive their own errors from Terminal and Transient. ``shared.bus.consumer.execution`` is the only
+place that turns the type into a decision.
 """
 
 from __future__ import annotations
 
 
 class GexlakeError(Exception):
-    """Base of all errors that gexlake raises on purpose; ``str()`` is fit for the person who reads it."""
+    """Base of all errors that gexlake raises; ``str()`` is a message for the user."""
 
     field: str | None = None
-    """The field of the input that is wrong, where there is one."""
+    """The field of the input that is wrong, if there is one."""
 
 
 class Terminal(GexlakeError):
-    """Doing the same work again cannot succeed."""
+    """A retry of the same work cannot succeed."""
 
 
 class Transient(GexlakeError):
-    """Doing the same work again later may succeed."""
+    """A later retry of the same work may succeed."""
 
     retry_after_s: float | None = None
-    """In how many seconds it should be tried again, where that is known; else after a growing pause."""
+    """Seconds until the next attempt, if known; otherwise the delay grows with each attempt."""
 
 
 class MalformedMessage(Terminal):
-    """A message that cannot be read.
+    """A message cannot be read.
 
     Args:
-        subject: where it came from.
+        subject: the subject of the message.
         reason: what is wrong with it.
     """
 
@@ -53,7 +53,7 @@ class BrokerUnavailable(Transient):
     """NATS gave no answer in time.
 
     Args:
-        doing: what was being done, as a phrase ("publish to gex.job.fetch…").
+        doing: the operation, as a phrase ("publish to gex.job.fetch…").
     """
 
     def __init__(self, doing: str) -> None:
@@ -63,17 +63,17 @@ class BrokerUnavailable(Transient):
 
 
 class Deferred(Transient):
-    """There is no room for the work now; the job has no part in that, so it costs no attempt."""
+    """The work cannot start now for a reason outside the job, so no attempt is counted."""
 
     max_retry_delay_s: float = 60.0
-    """It is tried again after a growing pause, of this length at the most."""
+    """Upper bound of the delay before the next attempt, which grows with each deferral."""
 
 
 class StreamFull(Deferred):
     """A stream is at its byte cap and refuses new messages.
 
     Args:
-        stream: its name.
+        stream: the name of the stream.
     """
 
     def __init__(self, stream: str) -> None:
@@ -83,8 +83,8 @@ class StreamFull(Deferred):
 
 
 class CannotStart(GexlakeError):
-    """A service cannot run as configured; its message is the one line that the operator sees."""
+    """A service cannot run as configured; the message is the one line that the operator sees."""
 
 
 class StoppedEarly(GexlakeError):
-    """The service was told to stop while it was still waiting for the broker."""
+    """The service was stopped while it was waiting for the broker."""

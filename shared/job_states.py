@@ -1,6 +1,6 @@
-"""The live state of jobs, as a projection of EVENTS: values in, values out.
+"""The live state of jobs, as a projection of EVENTS, without I/O.
 
-Statuses are the ledger's words: ``pending``, ``started``, ``staged``, ``completed``, ``skipped``, ``failed``.
+Statuses are the ledger's: ``pending``, ``started``, ``staged``, ``completed``, ``skipped``, ``failed``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SWEEP_EVERY: Final = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Transition:
-    """A status that the job's newest generation came to, and when (UTC)."""
+    """A status that the job's newest generation reached, and when (UTC)."""
 
     state: Status
     at: datetime
@@ -42,28 +42,28 @@ class Transition:
 
 @dataclass(frozen=True)
 class JobState:
-    """All that EVENTS tells about the newest generation of a job."""
+    """What EVENTS holds about the newest generation of a job."""
 
     job: Job
     status: Status
     stage: Stage
-    """The stage that the job is in or ended in."""
+    """The current or last stage of the job."""
     created_at: datetime
-    """When the job was first heard of."""
+    """When the first event of the job occurred."""
     updated_at: datetime
     transitions: tuple[Transition, ...] = ()
     fetch_command_seq: int = 0
-    """Where in JOBS the newest fetch command stands; 0 when there is none."""
+    """Stream sequence in JOBS of the newest fetch command; 0 when there is none."""
     import_command_seq: int = 0
-    untold: frozenset[Stage] = frozenset()
-    """Stages of which the newest generation has not told where its command stands: it may be on its way, and
-    the place known, if any, is that of an older generation's."""
+    stale_commands: frozenset[Stage] = frozenset()
+    """Stages whose command sequence, if set, is of an older generation: the event with the sequence of the
+    newest one has not arrived yet."""
     url_sha256: str | None = None
     attempts: int = 0
-    """How many times the present stage was started."""
+    """How many times the current stage was started."""
     failures: int = 0
     waits: int = 0
-    """How many attempts of the present stage were put off without counting."""
+    """How many attempts of the current stage were deferred without counting."""
     error: str | None = None
     error_field: str | None = None
     dead_letter_seq: int | None = None
@@ -78,49 +78,49 @@ class JobState:
     staged_path: str | None = None
     replay_of: str | None = None
     force: bool = False
-    """Whether the partition is replaced even by worse data, and why."""
+    """Whether the partition is replaced even with worse data; ``reason`` says why."""
     reason: str | None = None
     no_data: str | None = None
-    """Why the job was skipped without a file: who said that there is no data for its day."""
+    """Why the job was skipped without a file: where it is known from that its day has no data."""
 
     @property
     def command_seq(self) -> int:
-        """Where in JOBS the command stands that moves the job on."""
+        """Stream sequence in JOBS of the current stage's command."""
         return self._seq_of(self.stage)
 
     def known_command_seq(self, stage: Stage) -> int:
-        """Return where in JOBS the newest generation's own command of a stage stands; 0 when untold."""
-        return 0 if stage in self.untold else self._seq_of(stage)
+        """Return the sequence in JOBS of the newest generation's command of a stage; 0 when unknown."""
+        return 0 if stage in self.stale_commands else self._seq_of(stage)
 
     def _seq_of(self, stage: Stage) -> int:
         return self.import_command_seq if stage is Stage.IMPORT else self.fetch_command_seq
 
     @property
     def is_finished(self) -> bool:
-        """Whether no message is to move the job on."""
+        """Whether the job has reached its final status."""
         return self.status in FINISHED
 
 
 @dataclass
 class JobStates:
-    """Every job that EVENTS remembers; one is forgotten 30 days after its last fact, as EVENTS does."""
+    """Every job in EVENTS; one is dropped 30 days after its last event, as EVENTS does."""
 
     by_id: dict[UUID, JobState] = field(default_factory=dict)
     _swept_at: datetime | None = None
 
     def apply(self, event: Event, at: datetime) -> JobState:
-        """Take in a fact; telling it twice, or late, changes nothing."""
+        """Apply an event and return the job's state; a repeated or late event changes nothing."""
         state = advance(self.by_id.get(event.job.job_id), event, at)
         self.by_id[event.job.job_id] = state
         if self._swept_at is None or at - self._swept_at > _SWEEP_EVERY:
-            self._forget_before(at - KEPT_FOR)
+            self._drop_before(at - KEPT_FOR)
             self._swept_at = at
         return state
 
     def __iter__(self) -> Iterator[JobState]:
         return iter(self.by_id.values())
 
-    def _forget_before(self, moment: datetime) -> None:
+    def _drop_before(self, moment: datetime) -> None:
         self.by_id = {job_id: state for job_id, state in self.by_id.items() if state.updated_at >= moment}
 
 
@@ -133,47 +133,47 @@ RANK: Final = {
     Status.COMPLETED: 5,
     Status.SKIPPED: 5,
 }
-"""How far a status is; a job never goes back. An import that was given up on may still turn out completed,
-when the importer finishes at its next start what it had committed."""
+"""The order of statuses; a job never goes back. A failed import may still become completed, when the importer
+finishes at its next start what it had committed."""
 
 
 def advance(state: JobState | None, event: Event, at: datetime) -> JobState:
-    """Return the state of a job after a fact about it.
+    """Return the state of a job after an event.
 
-    Facts about an older generation, and facts that the job is already past, change nothing: they are late.
+    An event of an older generation, or of a status that the job has passed, changes nothing: it is late.
     """
     if state is None:
-        state = _first_heard_of(event.job, at)
+        state = _new_state(event.job, at)
     elif state.job.is_older_than(event.job):
         state = _next_generation(state, event.job, at)
     elif event.job.is_older_than(state.job):
         return state
-    return _take_in(event, state, at)
+    return _apply(event, state, at)
 
 
 @singledispatch
-def _take_in(event: Event, state: JobState, at: datetime) -> JobState:
+def _apply(event: Event, state: JobState, at: datetime) -> JobState:
     raise TypeError(f"no rule for {event.TYPE} received at {at} in status {state.status}")
 
 
-@_take_in.register
+@_apply.register
 def _requested(event: JobRequested, state: JobState, _at: datetime) -> JobState:
-    state = _asked(event, state)
+    state = _request(event, state)
     return replace(state, job=event.job, url_sha256=event.url_sha256, fetch_command_seq=event.command_seq)
 
 
-@_take_in.register
+@_apply.register
 def _replayed(event: JobReplayed, state: JobState, at: datetime) -> JobState:
-    state = replace(_asked(event, state), replay_of=event.replay_of)
+    state = replace(_request(event, state), replay_of=event.replay_of)
     if event.stage is Stage.FETCH:
         url_sha256 = event.url_sha256 or state.url_sha256
         return replace(state, fetch_command_seq=event.command_seq, url_sha256=url_sha256)
-    # No fetch command goes with it: that of an older generation is the newest that there is.
-    state = replace(_told(state, Stage.IMPORT), import_command_seq=event.command_seq)
+    # The replay of an import publishes no fetch command: the newest one is of an older generation.
+    state = replace(_with_fresh_command(state, Stage.IMPORT), import_command_seq=event.command_seq)
     return _moved(state, Status.STAGED, at, stage=Stage.IMPORT)
 
 
-@_take_in.register
+@_apply.register
 def _started(event: JobStarted, state: JobState, at: datetime) -> JobState:
     state = _in_stage(state, event.stage)
     if _is_past(state, event.stage) or event.start <= state.attempts:
@@ -182,11 +182,11 @@ def _started(event: JobStarted, state: JobState, at: datetime) -> JobState:
     return _moved(state, Status.STARTED, at) if event.stage is Stage.FETCH else state
 
 
-@_take_in.register
+@_apply.register
 def _staged(event: FileStaged, state: JobState, at: datetime) -> JobState:
-    # The importer may be quicker than this fact: what only it tells is taken in even when it is late.
+    # The importer's events may arrive first: what only this event carries is set even when it is late.
     state = replace(
-        _told(_in_stage(state, Stage.IMPORT), Stage.IMPORT),
+        _with_fresh_command(_in_stage(state, Stage.IMPORT), Stage.IMPORT),
         import_command_seq=event.command_seq,
         size_bytes=event.size_bytes,
         sha256=event.sha256,
@@ -195,23 +195,23 @@ def _staged(event: FileStaged, state: JobState, at: datetime) -> JobState:
     return _moved(state, Status.STAGED, at)
 
 
-@_take_in.register
+@_apply.register
 def _imported(event: PartitionImported, state: JobState, at: datetime) -> JobState:
     return _ended(event, state, Status.COMPLETED, at, replaced_sha256=event.replaced_sha256)
 
 
-@_take_in.register
+@_apply.register
 def _skipped(event: JobSkipped, state: JobState, at: datetime) -> JobState:
     return _ended(event, state, Status.SKIPPED, at)
 
 
-@_take_in.register
+@_apply.register
 def _no_data(event: NoData, state: JobState, at: datetime) -> JobState:
     ended = _moved(state, Status.SKIPPED, at, stage=Stage.FETCH, no_data=event.reason)
     return state if ended is state else replace(ended, error=None, error_field=None)
 
 
-@_take_in.register
+@_apply.register
 def _failed(event: JobFailed, state: JobState, at: datetime) -> JobState:
     state = _in_stage(state, event.stage)
     is_news = (event.failures, event.waits) > (state.failures, state.waits)
@@ -249,7 +249,7 @@ def _ended(
     )
 
 
-def _first_heard_of(job: Job, at: datetime) -> JobState:
+def _new_state(job: Job, at: datetime) -> JobState:
     return JobState(
         job=job,
         status=Status.PENDING,
@@ -258,14 +258,14 @@ def _first_heard_of(job: Job, at: datetime) -> JobState:
         updated_at=at,
         transitions=(Transition(Status.PENDING, at),),
         trading_day=job.trading_day,
-        untold=frozenset(Stage),
+        stale_commands=frozenset(Stage),
     )
 
 
 def _next_generation(state: JobState, job: Job, at: datetime) -> JobState:
-    """Start over, but keep what the old generation knew of the staged file and where its commands stand."""
+    """Return a new state that keeps the staged file and the command sequences of the old generation."""
     return replace(
-        _first_heard_of(job, at),
+        _new_state(job, at),
         created_at=state.created_at,
         fetch_command_seq=state.fetch_command_seq,
         import_command_seq=state.import_command_seq,
@@ -276,16 +276,16 @@ def _next_generation(state: JobState, job: Job, at: datetime) -> JobState:
     )
 
 
-def _asked(event: RequestEvent, state: JobState) -> JobState:
-    return replace(_told(state, Stage.FETCH), force=event.force, reason=event.reason)
+def _request(event: RequestEvent, state: JobState) -> JobState:
+    return replace(_with_fresh_command(state, Stage.FETCH), force=event.force, reason=event.reason)
 
 
-def _told(state: JobState, stage: Stage) -> JobState:
-    return replace(state, untold=state.untold - {stage})
+def _with_fresh_command(state: JobState, stage: Stage) -> JobState:
+    return replace(state, stale_commands=state.stale_commands - {stage})
 
 
 def _in_stage(state: JobState, stage: Stage) -> JobState:
-    """Go on to the import, with attempts counted anew; nothing leads back to the fetch."""
+    """Return the state in the import stage, with counts reset; the fetch stage is never re-entered."""
     if state.is_finished or stage is Stage.FETCH or state.stage is Stage.IMPORT:
         return state
     return replace(state, stage=stage, attempts=0, failures=0, waits=0)

@@ -1,4 +1,4 @@
-"""The grammar of the data folder: every path is built and parsed here, and none leaves its root."""
+"""The layout of the data folder: every path is built and parsed here, and none leaves its root."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from uuid import UUID
 from shared.gexbot.partition import Partition, normalize_endpoint, normalize_ticker
 
 PARQUET_SUFFIX: Final = ".strikes.parquet"
-"""Ending of the Parquet files of the classic package."""
+"""Suffix of the Parquet files of the classic package."""
 PARTIAL_SUFFIX: Final = ".part"
-"""Ending of hidden names under which a file is written before it is renamed into place."""
+"""Suffix of the hidden name under which a file is written before it is renamed into place."""
 RESUME_SUFFIX: Final = ".resume"
-"""Ending of the hidden note beside a partial file that says how to go on with it."""
+"""Suffix of the hidden file, beside a partial file, with the metadata to resume it."""
 
 _VENDOR_FOLDER = "gexbot"
 
 
 @dataclass(frozen=True)
 class LakePaths:
-    """The folders and files of one lake; all absolute.
+    """The absolute paths of one lake's folders and files.
 
     Layout: ``gex_data.db``, ``source/gexbot/<TICKER>/<endpoint>/<original name>`` and
     ``parquet/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<kind>.parquet``.
@@ -35,7 +35,7 @@ class LakePaths:
 
     @classmethod
     def under(cls, data_dir: Path, staging: Path | None = None, parquet: Path | None = None) -> Self:
-        """Return the paths below a data folder, with the folders of the first system's settings if given."""
+        """Return the paths below a data folder; staging and Parquet may have folders of their own."""
         root = Path(os.path.abspath(data_dir))  # noqa: PTH100 (resolve() would follow links)
         return cls(
             data_dir=root,
@@ -45,7 +45,7 @@ class LakePaths:
 
     @property
     def database(self) -> Path:
-        """The DuckDB file: the importer's alone."""
+        """The DuckDB file, which only the importer opens."""
         return self.data_dir / "gex_data.db"
 
     @property
@@ -54,10 +54,10 @@ class LakePaths:
         return self.data_dir / ".scratch"
 
     def staged(self, ticker: str, endpoint: str, name: str) -> Path:
-        """Return where a source file is staged.
+        """Return the path of a staged file.
 
         Raises:
-            ValueError: a part is unfit, or the path would leave the staging folder.
+            ValueError: a part is not valid, or the path would leave the staging folder.
         """
         return _inside(self.staging_root, normalize_ticker(ticker), normalize_endpoint(endpoint), name)
 
@@ -69,11 +69,11 @@ class LakePaths:
         """
         parts = relative.split("/")
         if len(parts) != 3:
-            raise ValueError(f"{relative!r} is not the path of a staged file")
+            raise ValueError(f"expected the staged path <TICKER>/<endpoint>/<name>, got {relative!r}")
         return self.staged(*parts)
 
     def relative_to_staging(self, path: Path) -> str:
-        """Return the form in which messages name a staged file."""
+        """Return a staged file's path as messages carry it, relative to the staging folder."""
         return path.relative_to(self.staging_root).as_posix()
 
     def parquet(self, partition: Partition) -> Path:
@@ -83,7 +83,7 @@ class LakePaths:
         return _inside(self.parquet_root, normalize_ticker(partition.ticker), endpoint, name)
 
     def relative_to_parquet(self, path: Path) -> str:
-        """Return the form in which messages and the ledger name a Parquet file."""
+        """Return a Parquet file's path as messages and the ledger carry it."""
         return path.relative_to(self.parquet_root).as_posix()
 
     def parse_parquet(self, path: Path) -> Partition:
@@ -104,7 +104,7 @@ class LakePaths:
 
 
 def parquet_kind(endpoint: str) -> str:
-    """Return what an endpoint's Parquet files hold: the middle of their names."""
+    """Return the kind in the names of an endpoint's Parquet files: ``<YYYYMMDD>.<kind>.parquet``."""
     if endpoint == "orderflow":
         return "orderflow"
     if not endpoint.startswith("state_"):
@@ -112,19 +112,19 @@ def parquet_kind(endpoint: str) -> str:
     return "state_strikes" if endpoint.startswith("state_gex_") else "state_contracts"
 
 
-def name_beside(name: str, job_id: UUID) -> str:
-    """Return the name that a job's staged file has when a file of another job has the name of its own."""
+def name_with_job_id(name: str, job_id: UUID) -> str:
+    """Return the name of a job's staged file when another job's file already has its usual name."""
     stem, _, ending = name.partition(".json")
     return f"{stem}~{job_id.hex[:12]}.json{ending}"
 
 
 def partial_path(path: Path, owner: str) -> Path:
-    """Return the hidden name, beside ``path``, under which ``owner`` writes it before the rename."""
+    """Return the hidden path, beside ``path``, under which ``owner`` writes it before the rename."""
     return path.with_name(f".{path.name}.{owner}{PARTIAL_SUFFIX}")
 
 
 def is_partial(path: Path) -> bool:
-    """Tell whether a path is a hidden name made by ``partial_path``."""
+    """Return whether a path was made by ``partial_path``."""
     return path.name.startswith(".") and path.name.endswith(PARTIAL_SUFFIX)
 
 
@@ -141,5 +141,5 @@ def is_resume_metadata(path: Path) -> bool:
 def _inside(root: Path, *parts: str) -> Path:
     for part in parts:
         if not part or part in {".", ".."} or "/" in part or "\\" in part or "\0" in part:
-            raise ValueError(f"{part!r} is unfit as the name of a file or folder")
+            raise ValueError(f"expected the name of a file or folder, got {part!r}")
     return root.joinpath(*parts)

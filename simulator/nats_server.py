@@ -67,14 +67,14 @@ class NatsServer:
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """URL for clients."""
         return f"nats://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start and wait until it accepts connections.
 
         Raises:
-            TimeoutError: it does not within 10 s.
+            TimeoutError: it did not within 10 s.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [binary(), "-c", str(self._config), "-a", "127.0.0.1", "-p", str(self.port)]

@@ -1,4 +1,4 @@
-"""End processes that lead groups of their own, with all that they have started."""
+"""End processes that lead process groups, with their children."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from contextlib import suppress
 def end(
     processes: Sequence[subprocess.Popen[bytes]], grace_s: float, number: signal.Signals = signal.SIGTERM
 ) -> None:
-    """End processes, all at once: with ``number``, and SIGKILL for those still there after ``grace_s``.
+    """End processes together with signal ``number``, and with SIGKILL after ``grace_s``.
 
-    Whatever interrupts the wait, none is left.
+    If the wait is interrupted, they are killed at once.
     """
     deadline = time.monotonic() + grace_s
     try:

@@ -36,12 +36,12 @@ _STARTS: Final = ("GEXLAKE_", "MAX_IMPORT_", "IMPORT_", "RATE_LIMIT_", "GEXBOT_"
 
 
 def is_setting(name: str) -> bool:
-    """Tell whether an environment variable is a setting of gexlake, by its own name or a legacy one."""
+    """Return whether an environment variable is a setting of gexlake, by its own name or a legacy one."""
     return name.upper() in _LEGACY or name.upper().startswith(_STARTS)
 
 
 class StackError(Exception):
-    """The system did not come up or stay up; the message ends with what the logs say."""
+    """The system did not start or ended early; the message ends with the last lines of the logs."""
 
 
 class Stack:
@@ -64,18 +64,17 @@ class Stack:
         """The processes that are meant to run, by service; the second fetcher is ``fetcher-2``."""
         self._env = dict(env or {})
         self._python_path = tuple(python_path)
-        # Ctrl-C strikes the main thread only: a start in this one is not torn between the new process and
-        # the note of it in ``processes``.
+        # Ctrl-C interrupts the main thread only, so a start in this thread always reaches ``processes``.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stack")
 
     @property
     def url(self) -> str:
-        """Where intake answers."""
+        """URL of intake."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def nats_url(self) -> str:
-        """Where the broker answers."""
+        """URL of the broker."""
         return self.nats.url
 
     @property
@@ -84,7 +83,7 @@ class Stack:
         return self.folder / "data"
 
     def start(self) -> None:
-        """Start the broker and one process of each service; ``wait_ready`` tells when they work."""
+        """Start the broker and one process of each service; ``wait_ready`` waits until they answer."""
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             for name in (NATS, *SERVICES):
@@ -102,7 +101,7 @@ class Stack:
             instance: which of several processes of the service.
 
         Raises:
-            StackError: it runs already.
+            StackError: it is already running.
         """
         if name == NATS:
             self._starter.submit(self.nats.start).result()
@@ -126,7 +125,7 @@ class Stack:
         """Wait until a process has ended by itself and return its exit status; minus the signal if killed.
 
         Raises:
-            StackError: it still runs.
+            StackError: it is still running.
         """
         label = _label(name, instance)
         try:
@@ -139,10 +138,10 @@ class Stack:
         return status
 
     def wait_ready(self, within_s: float = 60.0) -> None:
-        """Wait until intake says that the broker and the importer answer.
+        """Wait until intake reports that the broker and the importer answer.
 
         Raises:
-            StackError: a process ended, or the time is up.
+            StackError: a process ended, or the time is over.
         """
         deadline = time.monotonic() + within_s
         while not self._is_ready():
@@ -155,7 +154,7 @@ class Stack:
 
     def stop(self, grace_s: float = 10.0) -> None:
         """End every process: SIGTERM, and SIGKILL for those that are still there after ``grace_s``."""
-        self._starter.submit(lambda: None).result()  # whatever is being started is noted by now
+        self._starter.submit(lambda: None).result()  # wait for a start that is under way
         try:
             end(list(self.processes.values()), grace_s)
         finally:

@@ -1,4 +1,4 @@
-"""Fixtures: a broker, a connection; an account or a server of its own for each test."""
+"""Fixtures: a broker account or server of its own for each test, and a connection to it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def broker_accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterat
 
 @pytest.fixture
 def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
-    """A server of the test's own, to be killed, stopped or looked at from outside."""
+    """A server for this test alone, to kill, stop or inspect."""
     server = NatsServer(tmp_path / "nats")
     server.start()
     yield server
@@ -41,7 +41,7 @@ def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
 
 @pytest.fixture
 def nats_url(request: pytest.FixtureRequest) -> str:
-    """Where the test's broker is: its own server if it takes one, an account on the shared one otherwise."""
+    """URL of the test's own server if it uses ``nats_server``, else of an account on the shared one."""
     if "nats_server" in request.fixturenames:
         server: NatsServer = request.getfixturevalue("nats_server")
         return server.url

@@ -1,1 +1,1 @@
-"""The janitor: keeps the lake tidy and its jobs moving; it asks, and never writes the lake itself."""
+"""The janitor: prunes staged files and has stranded jobs requeued; it never writes the lake."""

@@ -8,7 +8,7 @@ from shared.process.runtime import run
 
 
 def main() -> None:
-    """Do the duties until SIGTERM or Ctrl-C; exit 1 with one line when the janitor cannot start."""
+    """Run the duties until SIGTERM or Ctrl-C; exit 1 with one line when the janitor cannot start."""
     run("janitor", JanitorSettings, serve)
 
 

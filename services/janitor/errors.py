@@ -1,10 +1,10 @@
-"""What can go wrong in a duty.
+"""The errors of a duty.
 
 Transient
-├── IntakeUnavailable   intake did not answer, or could not do it now
-└── NotCaughtUp         the facts about jobs are still being read
+├── IntakeUnavailable   intake did not answer, or cannot replay now
+└── NotCaughtUp         EVENTS has not been read to its end in time
 Terminal
-└── ReplayRefused       intake will not replay this job, now or later
+└── ReplayRefused       intake refuses to replay the job, now or later
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shared.errors import Terminal, Transient
 
 
 class IntakeUnavailable(Transient):
-    """Intake did not replay a job, but may do so later.
+    """Intake did not replay a job, but may later.
 
     Args:
         reason: why, as far as it is known.
@@ -26,24 +26,24 @@ class IntakeUnavailable(Transient):
 
 
 class NotCaughtUp(Transient):
-    """The facts about jobs were not all read in time.
+    """EVENTS has not been read to its end in time.
 
     Args:
-        sequence: the fact of EVENTS that has been read.
-        last: the newest one.
+        sequence: the stream sequence that has been read.
+        last: the sequence of the newest event.
     """
 
     def __init__(self, sequence: int, last: int) -> None:
-        super().__init__(f"the facts about jobs are still being read: at {sequence} of {last}")
+        super().__init__(f"EVENTS is still being read: at sequence {sequence} of {last}")
 
 
 class ReplayRefused(Terminal):
     """Intake refuses to replay a job.
 
     Args:
-        job_id: which.
-        code: an HTTP status; 404 when the job's message is gone.
-        reason: in intake's words.
+        job_id: the job.
+        code: an HTTP status; 404 when the job's command has expired.
+        reason: intake's error message.
     """
 
     def __init__(self, job_id: UUID, code: int, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""The rounds: each duty at once when the janitor starts, then at its interval, never twice at a time."""
+"""Run each duty when the janitor starts and then at its interval, never twice at the same time."""
 
 from __future__ import annotations
 
@@ -15,39 +15,41 @@ from shared.errors import GexlakeError
 log = structlog.get_logger(__name__)
 
 
-class Rounds:
-    """Does the duties until told to stop.
+class Scheduler:
+    """Runs the duties until it is stopped.
 
-    A duty that fails is logged and tried again in its next round; one that had nothing to do logs nothing.
+    A duty that fails is logged and retried in its next round; a round with nothing to do logs nothing.
     """
 
     def __init__(self, duties: Sequence[Duty]) -> None:
         self._duties = duties
-        self._in_hand: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
 
     @property
     def busy(self) -> int:
-        """How many duties are at work."""
-        return len(self._in_hand)
+        """How many duties are running."""
+        return len(self._running)
 
     async def run(self, stop: asyncio.Event, drain_timeout_s: float) -> None:
-        """Do the duties until ``stop`` is set, then let what is at work finish, or give it up."""
+        """Run the duties until ``stop`` is set, then wait for the running ones and cancel late ones."""
         scheduler = self._scheduler()
         scheduler.start()
         try:
             await stop.wait()
             scheduler.pause()
-            if self._in_hand:
-                await asyncio.wait(self._in_hand, timeout=drain_timeout_s)
+            if self._running:
+                await asyncio.wait(self._running, timeout=drain_timeout_s)
         finally:
             scheduler.shutdown(wait=False)
-            await asyncio.sleep(0)  # it ends in the next turn of the loop, and cancels what is late
+            await asyncio.sleep(
+                0
+            )  # the scheduler cancels late duties in the next iteration of the event loop
 
     def _scheduler(self) -> AsyncIOScheduler:
         scheduler = AsyncIOScheduler(timezone=UTC)
         for duty in self._duties:
             scheduler.add_job(
-                self._round,
+                self._run_round,
                 "interval",
                 args=[duty],
                 id=duty.name,
@@ -59,18 +61,18 @@ class Rounds:
             )
         return scheduler
 
-    async def _round(self, duty: Duty) -> None:
+    async def _run_round(self, duty: Duty) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 (for the type checker: a coroutine runs in a task)
-        self._in_hand.add(task)
+        self._running.add(task)
         try:
             with structlog.contextvars.bound_contextvars(duty=duty.name):
-                await _do(duty)
+                await _run_duty(duty)
         finally:
-            self._in_hand.discard(task)
+            self._running.discard(task)
 
 
-async def _do(duty: Duty) -> None:
+async def _run_duty(duty: Duty) -> None:
     try:
         counts = await duty.run_once()
     except GexlakeError as error:

@@ -8,15 +8,15 @@ from shared.process.settings import Settings
 
 
 class JanitorSettings(Settings):
-    """What the janitor needs to know."""
+    """Settings of the janitor, beyond those of every service."""
 
     staged_retention_days: float = Field(14.0, ge=0, le=3650)
     """How long the staged file of a finished job is kept."""
     prune_interval_s: float = Field(3600.0, gt=0)
     prune_batch: int = Field(1000, ge=1)
-    """At most so many staged files are removed in one round."""
+    """The maximum number of staged files removed in one round."""
     stranded_after_s: float = Field(600.0, gt=0)
-    """How long nothing may be heard of an unfinished job before its message is looked for."""
+    """How long an unfinished job may be without an event before its command is looked up."""
     requeue_interval_s: float = Field(60.0, gt=0)
     requeue_batch: int = Field(20, ge=1)
-    """At most so many jobs are requeued in one round."""
+    """The maximum number of jobs requeued in one round."""

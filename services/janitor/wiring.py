@@ -1,9 +1,10 @@
-"""How the janitor's parts are wired together; tests pass their own clock through here."""
+"""Wire the janitor: build the duties with their adapters and run them."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Final
 
 from services.janitor.adapters.known_jobs_nats import KnownJobs
 from services.janitor.adapters.queues_nats import JobQueues
@@ -12,15 +13,17 @@ from services.janitor.adapters.staging_folder_os import StagingFolderOnDisk
 from services.janitor.duties.prune_staged_files import PruneConfig, PruneStagedFiles
 from services.janitor.duties.requeue_stranded_jobs import RequeueConfig, RequeueStrandedJobs
 from services.janitor.duty import Jobs
-from services.janitor.scheduler import Rounds
+from services.janitor.scheduler import Scheduler
 from services.janitor.settings import JanitorSettings
 from shared.bus.connection import Bus, connected
 from shared.bus.presence import announce_service
 from shared.process.runtime import supervise
 
+DESCRIPTION: Final = "Prunes staged files and requeues stranded jobs"
+
 
 def pruning(settings: JanitorSettings, bus: Bus, jobs: Jobs) -> PruneStagedFiles:
-    """Return the duty that removes staged files."""
+    """Return the duty that prunes staged files."""
     config = PruneConfig(
         retention=timedelta(days=settings.staged_retention_days),
         max_files=settings.prune_batch,
@@ -40,18 +43,18 @@ def requeueing(settings: JanitorSettings, bus: Bus, jobs: Jobs) -> RequeueStrand
 
 
 async def serve(settings: JanitorSettings, stop: asyncio.Event) -> None:
-    """Do the duties until ``stop`` is set.
+    """Run the duties until ``stop`` is set.
 
     Raises:
         BrokerGone: the connection was closed for good.
     """
     async with connected(settings, "janitor", stop) as bus:
         jobs = KnownJobs(bus)
-        rounds = Rounds([pruning(settings, bus, jobs), requeueing(settings, bus, jobs)])
-        async with announce_service(bus, "janitor", "Prunes staged files and requeues stranded jobs", rounds):
+        scheduler = Scheduler([pruning(settings, bus, jobs), requeueing(settings, bus, jobs)])
+        async with announce_service(bus, "janitor", DESCRIPTION, scheduler):
             await supervise(
                 bus.closed,
                 stop,
-                working=[rounds.run(stop, settings.drain_timeout_s)],
+                working=[scheduler.run(stop, settings.drain_timeout_s)],
                 background=[jobs.follow()],
             )

@@ -1,4 +1,4 @@
-"""Tell a full disk from the other troubles of one."""
+"""Recognise errors that mean a full disk."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 from typing import Final
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""No space left, over the quota, over the largest file that the process may write."""
-_WORDS: Final = tuple(os.strerror(code) for code in _FULL)
+"""No space left, disk quota exceeded, file size limit of the process exceeded."""
+_MESSAGES: Final = tuple(os.strerror(code) for code in _FULL)
 
 
 def is_full(cause: BaseException) -> bool:
-    """Tell whether an error means that the disk takes no more.
+    """Return whether an error means that the disk is full.
 
-    The operating system has a number for it. A library that wrote for us has only the system's words.
+    An OSError carries an errno; errors of libraries carry only the system's message.
     """
     if isinstance(cause, OSError) and cause.errno is not None:
         return cause.errno in _FULL
-    return any(words in str(cause) for words in _WORDS)
+    return any(message in str(cause) for message in _MESSAGES)

@@ -1,4 +1,4 @@
-"""Make files durable: what is renamed into place has its bytes and its folder entry on disk."""
+"""Durable files: their content and their directory entries are flushed to disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def sync_file(path: Path) -> None:
-    """Flush a file's bytes to disk."""
+    """Flush a file's content to disk."""
     _fsync(path, os.O_RDONLY)
 
 
@@ -17,7 +17,7 @@ def sync_folder(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents, each with its entry on disk."""
+    """Create a folder and its parents, each with its entry flushed to disk."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for folder in reversed(missing):
@@ -25,7 +25,7 @@ def make_folder(path: Path) -> None:
 
 
 def rename_durably(temporary: Path, final: Path) -> None:
-    """Rename a file that is already flushed into place, atomically and durably."""
+    """Rename an already flushed file into place, atomically, and flush the folder."""
     temporary.rename(final)
     sync_folder(final.parent)
 

@@ -1,8 +1,7 @@
-"""Named points between durable steps at which the fault tests stop a real process.
+"""Named points between durable steps at which fault tests stop a real process.
 
-``GEXLAKE_FAILPOINT=<name>`` kills the process there, as ``kill -9`` would; ``<name>=hold:<file>`` creates the
-file and waits, once, until it is gone, so that a test can kill something else meanwhile. Unset, it costs a
-look-up.
+``GEXLAKE_FAILPOINT=<name>`` kills the process there, as ``kill -9`` would. ``<name>=hold:<file>`` creates the
+file and waits, once, until a test removes it. Unset, a failpoint costs one look-up in the environment.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _POLL_S = 0.02
 
 
 def failpoint(name: str) -> None:
-    """Stop here if the environment asks for it."""
+    """Kill or hold the process here if ``GEXLAKE_FAILPOINT`` names this point."""
     wanted, _, action = os.environ.get(_VARIABLE, "").partition("=")
     if wanted != name:
         return

@@ -1,4 +1,4 @@
-"""Logs: an event name and key-values, JSON unless on a terminal, with secrets taken out in one processor."""
+"""Logs: an event name and key-values, JSON unless on a terminal, with secrets redacted in one processor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOG_FILE_BYTES = 20_000_000
 
 
 def configure(service: str, level: str = "INFO", log_dir: Path | None = None) -> None:
-    """Send structlog's and the standard library's logs through one redacting pipeline.
+    """Send the logs of structlog and the standard library through one redacting pipeline.
 
     Args:
         service: bound to every line.
@@ -27,7 +27,7 @@ def configure(service: str, level: str = "INFO", log_dir: Path | None = None) ->
         log_dir: also write ``<service>.log`` there, rotated at 20 MB, as JSON.
 
     Raises:
-        CannotStart: nothing can be written there.
+        CannotStart: the folder cannot be written to.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -55,7 +55,7 @@ def configure(service: str, level: str = "INFO", log_dir: Path | None = None) ->
         rotating.setFormatter(_formatter(shared, terminal=False))
         handlers.append(rotating)
     logging.basicConfig(handlers=handlers, level=level.upper(), force=True)
-    logging.raiseExceptions = False  # a line that cannot be written would be printed with its secrets
+    logging.raiseExceptions = False  # else logging prints a line that it cannot write, unredacted
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -82,7 +82,7 @@ def _formatter(shared: list[Processor], *, terminal: bool) -> logging.Formatter:
 
 
 def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    # The formatter's own keys start with an underscore and are taken out before a line is written.
+    # Keys of the formatter start with an underscore and are removed before a line is written.
     return {key: value if key.startswith("_") else _clean_field(key, value) for key, value in event.items()}
 
 

@@ -1,4 +1,4 @@
-"""The one place where secrets are taken out of text: URL queries, userinfo and API keys."""
+"""Redact secrets in text: URL queries, userinfo and API keys. No other module does this."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 HIDDEN: Final = "[redacted]"
 
-# A query may hold an apostrophe, so the one that closes a quoted URL is hidden with it.
+# A query may contain an apostrophe, so the one that closes a quoted URL is redacted too.
 _URL_SECRETS = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)(?:[^\s/?#\"'<>]*@)?([^\s?#\"'<>]*)([?#][^\s\"<>]*)?")
 _KEYS = re.compile(r"(?i)(\bbearer\s+|gexbot_custom_)[A-Za-z0-9._~+/=-]+")
 _QUERY_SECRETS = re.compile(r"(?i)\b(sig|signature|token|x-amz-[a-z-]+|api_?key)=[^\s&\"'<>]+")
@@ -16,7 +16,7 @@ SECRET_FIELDS: Final = frozenset({"authorization", "x-api-key", "api_key", "api_
 
 
 def redact(text: str) -> str:
-    """Return ``text`` with every secret that is known by its shape taken out."""
+    """Return ``text`` with every recognised secret replaced by ``[redacted]``."""
     text = _URL_SECRETS.sub(_hide_query, text)
     text = _KEYS.sub(rf"\1{HIDDEN}", text)
     text = _KEY_HEADERS.sub(rf"\1{HIDDEN}", text)

@@ -1,4 +1,4 @@
-"""How every service runs: until SIGTERM or Ctrl-C, then it drains; a second signal exits at once."""
+"""Run a service until SIGTERM or Ctrl-C, then drain it; a second signal exits at once."""
 
 from __future__ import annotations
 
@@ -20,23 +20,21 @@ Serve = Callable[[S, asyncio.Event], Awaitable[None]]
 
 
 class BrokerGone(CannotStart):
-    """The connection was closed for good; the supervisor starts the service again."""
+    """The connection was closed for good; the process supervisor restarts the service."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "the connection to the broker was closed for good; the service must be started again"
-        )
+        super().__init__("the connection to the broker was closed for good; the service must be restarted")
 
 
 def run(service: str, settings_type: type[S], serve: Serve[S], **flags: Any) -> None:
-    """Run a service: read its settings, open its log, and serve until SIGTERM or Ctrl-C.
+    """Read a service's settings, configure its log, and serve until SIGTERM or Ctrl-C.
 
-    Exits with status 1 and one line on standard error when it cannot start or go on.
+    Exits with status 1 and one line on standard error when the service cannot start or continue.
 
     Args:
-        service: its name in the log.
-        settings_type: what it has to know.
-        serve: does its work; it gets the event that tells it to stop, and returns when it has drained.
+        service: the name in the log.
+        settings_type: the class of the service's settings.
+        serve: runs the service until the event that it is passed is set, drains, and returns.
         flags: settings from the command line, by field name; None means not given.
     """
     try:
@@ -48,7 +46,7 @@ def run(service: str, settings_type: type[S], serve: Serve[S], **flags: Any) -> 
 
 
 def fail(error: CannotStart) -> NoReturn:
-    """Print why a service cannot run, as one line, and exit with status 1."""
+    """Print the error as one line and exit with status 1."""
     print(f"gexlake: {error}", file=sys.stderr)  # noqa: T201 (the line the operator sees)
     sys.exit(1)
 
@@ -60,7 +58,7 @@ async def supervise(
     working: Sequence[Coroutine[Any, Any, None]] = (),
     background: Sequence[Coroutine[Any, Any, None]] = (),
 ) -> None:
-    """Run the parts of a service until ``stop`` is set, the connection is gone, or a part fails.
+    """Run the parts of a service until ``stop`` is set, the connection is closed, or a part fails.
 
     Args:
         closed: set when the connection to the broker is closed for good.
@@ -97,7 +95,7 @@ async def _stopped_or_closed(closed: asyncio.Event, stop: asyncio.Event) -> None
 
 
 async def _end(parts: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel until all have ended: before Python 3.12, ``wait_for`` may lose a cancellation."""
+    """Cancel repeatedly until all have ended: before Python 3.12, ``wait_for`` may lose a cancellation."""
     pending = set(parts)
     while pending:
         for part in pending:

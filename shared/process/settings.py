@@ -18,7 +18,7 @@ DEFAULT_ACK_WAIT_S: Final = 30.0
 
 
 class Settings(BrokerSettings):
-    """What every service needs to know."""
+    """Settings that every service has."""
 
     stream_replicas: int = Field(1, ge=1, le=5)
     """Copies of each stream: 1, or 3 in a cluster."""
@@ -38,17 +38,17 @@ class Settings(BrokerSettings):
             "GEXLAKE_MAX_ATTEMPTS", "GEXLAKE_MAX_IMPORT_ATTEMPTS", "MAX_IMPORT_ATTEMPTS"
         ),
     )
-    """Failed attempts of a stage after which a job is given up on."""
+    """How many failed attempts of a stage make a job fail permanently."""
     retry_delay_s: float = Field(5.0, ge=0)
-    """Pause before the second attempt; it doubles with each one."""
+    """Delay before the second attempt; it doubles with each further one."""
     ack_wait_s: float = Field(DEFAULT_ACK_WAIT_S, ge=0.5)
-    """How long a worker may be silent before its message goes to another; the same for all services."""
+    """How long the broker waits for an in-progress heartbeat before it redelivers a message."""
     drain_timeout_s: float = Field(25.0, ge=0)
-    """How long work in hand may go on after SIGTERM before it is given back to the broker."""
+    """How long running work may continue after SIGTERM before it is returned to the broker."""
 
     @property
     def paths(self) -> LakePaths:
-        """Where data lives."""
+        """The paths of the lake."""
         return LakePaths.under(self.data_dir, staging=self.staging_dir, parquet=self.parquet_dir)
 
 
@@ -59,11 +59,11 @@ def load(settings_type: type[S], **overrides: Any) -> S:
     """Read the settings of a service.
 
     Args:
-        settings_type: which.
+        settings_type: the class of the service's settings.
         overrides: values from command-line flags, by field name; None means not given.
 
     Raises:
-        CannotStart: a setting is unusable; the message names it as the environment spells it.
+        CannotStart: a setting is not valid; the message names it as the environment spells it.
     """
     try:
         return environment.load(settings_type, **overrides)

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from shared.bus.connection import Bus
-from tests.support.system.compose import ComposeStack, docker_is_missing
+from tests.support.system.compose import ComposeStack, why_no_docker
 
 
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
-    missing = docker_is_missing()
+    missing = why_no_docker()
     if missing and os.environ.get("CI") == "true":
         pytest.fail(missing)
     if missing:

@@ -1,4 +1,4 @@
-"""Nothing lost, nothing twice: containers are killed while jobs are posted, then the lake is compared."""
+"""No job is lost or done twice when containers are killed while jobs are posted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def test_twenty_jobs_survive_random_kills_of_everything(stack: ComposeStac
     for day in days:
         stack.offer(day)
     source = Random(20251114)
-    killing = asyncio.create_task(kill_in_turn(stack, source.sample(VICTIMS * 3, 12), source))
+    killing = asyncio.create_task(kill_one_by_one(stack, source.sample(VICTIMS * 3, 12), source))
     job_ids = [await post_after_a_while(stack, day, source) for day in days]
     await killing
     jobs = [await stack.finished(job_id) for job_id in job_ids]
@@ -54,14 +54,14 @@ async def test_one_job_survives_a_crash_of_every_service_at_a_failpoint(
     await eventually(all_are_dead, what="the crash of all three")
     await asyncio.to_thread(stack.up)
     job = await stack.finished(await posting)
-    # Intake died before it answered: the retry may find the job finished already, and ask for it again.
+    # Intake was killed before it answered: the retry may request a job that is already finished.
     assert job["state"] in {"completed", "skipped"}, job
     async with stack.connected() as bus:
         await assert_holds_exactly(bus, day)
         await assert_nothing_is_left_over(stack, bus)
 
 
-async def kill_in_turn(stack: ComposeStack, victims: Sequence[str], source: Random) -> None:
+async def kill_one_by_one(stack: ComposeStack, victims: Sequence[str], source: Random) -> None:
     """Kill and restart one container after the other, with random pauses."""
     for victim in victims:
         await asyncio.sleep(source.uniform(0.2, 1.5))
@@ -71,13 +71,13 @@ async def kill_in_turn(stack: ComposeStack, victims: Sequence[str], source: Rand
 
 
 async def post_after_a_while(stack: ComposeStack, day: Day, source: Random) -> str:
-    """Post a day, so that the posts spread over the kills."""
+    """Post a day after a random pause, so that the posts spread over the kills."""
     await asyncio.sleep(source.uniform(0.1, 1.0))
     return await stack.post(local_url(day))
 
 
 async def assert_nothing_is_left_over(stack: ComposeStack, bus: Bus) -> None:
-    """Check that no temporary file is left in any volume, and that Parquet is the table."""
+    """Check that no temporary file is left in any volume, and that Parquet equals the table."""
 
     async def nothing() -> bool:
         left = await asyncio.to_thread(stack.exec, "importer", "find", "/data", "-name", "*.part")

@@ -1,4 +1,4 @@
-"""A file larger than the importer's memory: it goes in, whole, and the kernel ends nobody."""
+"""A file larger than the importer's memory is imported in full, without an out-of-memory kill."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.bus.connection import Bus
 from simulator.generator import Day
 from tests.support.files.large_day import LargeDay
 from tests.support.system.compose import ComposeStack, local_url
-from tests.support.system.oracle import ask_lake
+from tests.support.system.oracle import query_lake
 
 LIMIT_MB = 512
 FILE_BYTES = 600_000_000
@@ -26,7 +26,7 @@ OF_THE_DAY = (
 
 @pytest.fixture(scope="module")
 def small_stack(stack: ComposeStack) -> Iterator[ComposeStack]:
-    """The stack while its importer has little memory."""
+    """The stack with an importer that has little memory."""
     stack.up(GEXLAKE_IMPORTER_MEMORY=f"{LIMIT_MB}m")
     yield stack
     stack.up()
@@ -46,7 +46,7 @@ async def test_a_600_mb_day_imports_in_a_container_of_512_mb(small_stack: Compos
         await assert_holds(bus, large, snapshots)
 
 
-def test_the_importer_knows_what_its_container_may_use(small_stack: ComposeStack) -> None:
+def test_the_importer_derives_its_limit_from_the_container(small_stack: ComposeStack) -> None:
     look = "from services.importer.settings import ImporterSettings as s; print(s().duckdb_memory_mb)"
     assert small_stack.exec("importer", "python", "-c", look).strip() == str(LIMIT_MB // 2)
 
@@ -58,11 +58,11 @@ async def assert_holds(bus: Bus, large: LargeDay, snapshots: int) -> None:
     first_ms, last_ms = (round(1000 * large.record(n)["timestamp"]) for n in (0, snapshots - 1))
     rows = "count(*), count(DISTINCT timestamp), min(timestamp), max(timestamp)"
     asked = f"SELECT {rows}, sum(round(100 * spot_price)::BIGINT) FROM gex_snapshots WHERE {OF_THE_DAY}"
-    assert await ask_lake(bus, asked) == [[snapshots, snapshots, first_ms, last_ms, spots]]
+    assert await query_lake(bus, asked) == [[snapshots, snapshots, first_ms, last_ms, spots]]
     for table in ("gex_strikes", "parquet_gex_strikes"):
         asked = f"SELECT {rows}, sum(round(100 * gamma)::BIGINT) FROM {table} WHERE {OF_THE_DAY}"
         strikes = [snapshots * DAY.strikes, snapshots, first_ms, last_ms, gamma]
-        assert await ask_lake(bus, asked) == [strikes], table
+        assert await query_lake(bus, asked) == [strikes], table
         for number in (0, snapshots // 2 + 1, snapshots - 1):
             await assert_holds_record(bus, table, large.record(number))
 
@@ -70,5 +70,5 @@ async def assert_holds(bus: Bus, large: LargeDay, snapshots: int) -> None:
 async def assert_holds_record(bus: Bus, table: str, record: dict[str, Any]) -> None:
     """Check the strike rows of a record, value by value and in their order."""
     where = f"{OF_THE_DAY} AND timestamp = {round(1000 * record['timestamp'])}"
-    found = await ask_lake(bus, f"SELECT strike, gamma, oi_gamma, priors FROM {table} WHERE {where}")
+    found = await query_lake(bus, f"SELECT strike, gamma, oi_gamma, priors FROM {table} WHERE {where}")
     assert [[*row[:3], json.loads(row[3])] for row in found] == record["strikes"], table

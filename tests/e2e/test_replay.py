@@ -1,4 +1,4 @@
-"""Replays through nats-box, with the commands that the README shows."""
+"""Replays through nats-box, with the documented commands."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_a_dead_letter_is_replayed_once_its_cause_is_gone(stack: ComposeSt
 
 
 async def imported(stack: ComposeStack, day: Day) -> str:
-    """Bring a day in and return the id of its job."""
+    """Import a day and return the id of its job."""
     stack.offer(day)
     job_id = await stack.post(local_url(day))
     job = await stack.finished(job_id)
@@ -59,13 +59,13 @@ async def imported(stack: ComposeStack, day: Day) -> str:
 
 
 async def replay(stack: ComposeStack, what: dict[str, Any]) -> None:
-    """Ask for a replay with the ``nats`` command."""
+    """Request a replay with the ``nats`` command."""
     answer = json.loads(stack.nats("request", "--raw", "gex.svc.jobs.replay", json.dumps(what)))
     assert answer["generation"] == 2, answer
 
 
 async def state_of_generation(stack: ComposeStack, job_id: str, generation: int) -> dict[str, Any]:
-    """Return a job once this generation of it has ended."""
+    """Return a job once this generation of it is finished."""
 
     async def ended() -> dict[str, Any]:
         job = await stack.finished(job_id)

@@ -11,7 +11,7 @@ _PACKED: Final = 1
 _NAMED_PACKED: Final = 2
 """The content stands under a name that ends in .gz, whatever it is."""
 _NO_DAY: Final = 4
-_STRAYS: Final = 8
+_OUT_OF_DAY: Final = 8
 _BOUNDED: Final = 16
 _BLOCK_BYTES: Final = (1, 7, 200, 1 << 20)
 
@@ -24,7 +24,7 @@ def file_of(data: bytes) -> tuple[HistoryFile, str]:
         gzip.compress(content, 1, mtime=0) if choices & _PACKED else content,
         packed=packed,
         day=None if choices & _NO_DAY else DAY,
-        max_stray=2 if choices & _STRAYS else 0,
+        max_out_of_day=2 if choices & _OUT_OF_DAY else 0,
         block_bytes=_BLOCK_BYTES[choices >> 6],
     )
     return file, "bounded" if choices & _BOUNDED else "fast"

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
-from tests.support.files.corrupt_files import BAD_NUMBERS, GARBAGE, STRAY_TIMES
+from tests.support.files.corrupt_files import BAD_NUMBERS, GARBAGE, OUT_OF_DAY_TIMES
 from tests.support.files.history_files import ESCAPED, NUMBERS, TRAPS
 
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[-+.\w]+|[\[\]{},:]|[ \t\r\n]+|.', re.DOTALL)
 _NAMES: Final = (b'"timestamp"', b'"ticker"', b'"spot"', b'"strikes"', b'"max_priors"', b'"min_dte"', b'"x"')
 _WORDS: Final = (
-    *(text.encode() for text in (*NUMBERS, *BAD_NUMBERS, *STRAY_TIMES, *ESCAPED.values())),
+    *(text.encode() for text in (*NUMBERS, *BAD_NUMBERS, *OUT_OF_DAY_TIMES, *ESCAPED.values())),
     *(b'"' + text.strip('"').replace('"', '\\"').encode() + b'"' for text in TRAPS),
     *_NAMES,
     *(

@@ -26,9 +26,11 @@ from tests.support.files.history_files import DAY, TICKER
 _EACH: Final = 40
 _LARGEST: Final = 4096
 _BLOCKS: Final = 6
-_LAYOUT: Final = re.compile(r"record \d+ (goes over several lines|does not begin on a line)")
+_LAYOUT: Final = re.compile(
+    r"record \d+: expected the (whole record on one line|record on a line of its own)"
+)
 """What the slow reader does not look at."""
-_TWICE: Final = "is there twice"
+_TWICE: Final = "occurs twice"
 """What is looked for behind the reader, of fields that the format does not know."""
 Outcome = str | list[tuple[Any, ...]]
 

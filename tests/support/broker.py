@@ -13,7 +13,7 @@ _ACCOUNTS: Final = 600
 """More than there are tests that need a broker."""
 _CONFIG: Final = """
 jetstream {{
-  # Streams reserve what they may grow to, those of all accounts together.
+  # The streams of all accounts together reserve their maximum sizes.
   max_file_store: 1000TB
   max_memory_store: 1GB
 }}
@@ -30,7 +30,7 @@ _ACCOUNT: Final = "  {name}: {{ jetstream: enabled, users: [{{ user: {name}, pas
 def accounts(folder: Path) -> Iterator[Iterator[str]]:
     """Run a server and yield the URLs of its accounts, each of them empty.
 
-    It does not flush to the disk: a test that kills its server takes the fixture ``nats_server``.
+    The server does not flush to the disk. A test that kills its server uses the fixture ``nats_server``.
     """
     names = [f"test{number}" for number in range(_ACCOUNTS)]
     folder.mkdir()
@@ -41,4 +41,4 @@ def accounts(folder: Path) -> Iterator[Iterator[str]]:
     try:
         yield (f"nats://{name}:{name}@127.0.0.1:{server.port}" for name in names)
     finally:
-        server.kill()  # its data is of no further use
+        server.kill()  # no test needs its data any more

@@ -1,4 +1,4 @@
-"""Wait for something with a deadline, never by a fixed sleep."""
+"""Poll a condition until a deadline."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ async def eventually(look: Callable[[], T | None], *, within_s: float = ..., wha
 async def eventually(
     look: Callable[[], Awaitable[T | None] | T | None], *, within_s: float = DEADLINE_S, what: What = ""
 ) -> T:
-    """Return the first truthy thing that ``look`` gives.
+    """Return the first truthy value of ``look``.
 
     Args:
-        look: what is asked again and again.
-        within_s: for how long.
-        what: what is waited for, for the message; a callable is asked when the time is up.
+        look: called until its value is truthy.
+        within_s: the time limit.
+        what: names the condition in the error; a callable is called when the time is over.
 
     Raises:
-        AssertionError: it gave none in time; the last value is in the message.
+        AssertionError: no value was truthy in time; the message ends with the last value.
     """
     deadline = time.monotonic() + within_s
     while True:

@@ -1,4 +1,4 @@
-"""The recipes of a page: its blocks of code, under the heading that they stand under."""
+"""The recipes of a page: its blocks of code with their headings."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Recipe:
 
     Args:
         heading: the heading above it; empty before the first.
-        number: its place under that heading, counted from 1.
-        language: as the page names it.
+        number: its position under that heading, from 1.
+        language: the language that the page names.
         code: its text.
     """
 
@@ -30,7 +30,7 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """What it is called in a test."""
+        """The name of the test case."""
         return f"{self.heading or 'Introduction'} {self.number}"
 
 

@@ -1,4 +1,4 @@
-"""Where the repository and the golden files are."""
+"""Paths of the repository and the golden files."""
 
 from __future__ import annotations
 

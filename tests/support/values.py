@@ -1,4 +1,4 @@
-"""Small values that tests start from."""
+"""Messages with default values, for tests to change."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def an_import(job: Job | None = None, **changes: Any) -> ImportFile:
 
 
 def a_skip(job: Job | None = None, **changes: Any) -> JobSkipped:
-    """Return the fact that a job was skipped."""
+    """Return the event that a job was skipped."""
     values: dict[str, Any] = {
         "job": job or a_job(),
         "trading_day": date(2025, 11, 14),

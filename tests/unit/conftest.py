@@ -1,4 +1,4 @@
-"""Fixtures that need nothing but a folder."""
+"""Fixtures that need only a folder."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from shared.paths import name_beside
+from shared.paths import name_with_job_id
 
 _OWNER: Final = "user.gexlake.job"
 _NO_OWNERS: Final = (errno.ENODATA, errno.ENOTSUP, errno.ENOENT)
@@ -73,7 +73,7 @@ def place_for(final: Path, job_id: UUID) -> Path:
         return final
     if owner == job_id.hex.encode():
         return final
-    return final.with_name(name_beside(final.name, job_id))
+    return final.with_name(name_with_job_id(final.name, job_id))
 
 
 @contextmanager

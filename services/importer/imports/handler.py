@@ -88,6 +88,7 @@ def import_staged(
     with staged_file(lake.paths, command) as file:
         task = _task(command, file, limits, interruption)
         row = replace_partition(lake, task, clock=clock, notes=LedgerNotes(command))
+    dropped = {"duplicates": row.duplicates, "out_of_day": row.strays}
     log.info(
         "partition_imported",
         partition=str(row.partition),
@@ -95,7 +96,7 @@ def import_staged(
         strike_rows=row.strike_rows,
         parquet_bytes=row.parquet_bytes,
         replaced=row.replaced_checksum is not None,
-        **{name: count for name in ("duplicates", "strays") if (count := getattr(row, name))},
+        **{name: count for name, count in dropped.items() if count},
         seconds=round(time.monotonic() - began, 6),
     )
     if row.unknown_records:

@@ -38,7 +38,8 @@ void batch_truncate(Batch *batch, int64_t length) {
             column->nulls -= !(column->validity[row / 8] & bit);
             column->validity[row / 8] |= bit;
         }
-        if (column->type == TEXT && batch->capacity) column->text.size = (size_t)((int32_t *)column->values)[length];
+        if (column->type == TEXT && batch->capacity)
+            column->text.size = (size_t)((int32_t *)column->values)[length];
     }
     batch->length = length;
 }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char JSON_NO_MEMORY[] = "is too large for the memory";
+const char JSON_NO_MEMORY[] = "no memory";
 
 bool text_grow(Text *text, size_t more) {
     size_t capacity = text->capacity ? text->capacity : 256;
@@ -23,7 +23,7 @@ void text_free(Text *text) {
 static bool word(Cursor *cursor, const char *wanted) {
     const uint8_t *at = cursor->at;
     for (; *wanted; wanted++, at++)
-        if (*at != (uint8_t)*wanted) return json_fail(cursor, at, "has something that is no JSON value");
+        if (*at != (uint8_t)*wanted) return json_fail(cursor, at, "expected a JSON value");
     cursor->at = at;
     return true;
 }
@@ -32,20 +32,18 @@ bool json_null(Cursor *cursor) { return word(cursor, "null"); }
 
 /* Strings */
 
-static inline bool is_hex(uint8_t byte) {
-    return json_is_digit(byte) || (uint8_t)((byte | 0x20) - 'a') < 6;
-}
+static inline bool is_hex(uint8_t byte) { return json_is_digit(byte) || (uint8_t)((byte | 0x20) - 'a') < 6; }
 
 static bool escape(Cursor *cursor) {
     const uint8_t *at = cursor->at + 1;
     if (*at != 'u') {
         if (*at == 0 || strchr("\"\\/bfnrt", *at) == NULL)
-            return json_fail(cursor, at, "has a string with an escape that JSON does not know");
+            return json_fail(cursor, at, "unknown escape in a string");
         cursor->at = at + 1;
         return true;
     }
     for (int digit = 0; digit < 4; digit++)
-        if (!is_hex(*++at)) return json_fail(cursor, at, "has a string with an escape that is not complete");
+        if (!is_hex(*++at)) return json_fail(cursor, at, "incomplete escape in a string");
     cursor->at = at + 1;
     return true;
 }
@@ -55,19 +53,19 @@ static bool multibyte(Cursor *cursor) {
     const uint8_t *at = cursor->at;
     uint8_t first = *at, min = 0x80, max = 0xBF;
     int more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
-    if (first < 0xC2 || first > 0xF4) return json_fail(cursor, at, "is not UTF-8 text");
+    if (first < 0xC2 || first > 0xF4) return json_fail(cursor, at, "invalid UTF-8");
     if (first == 0xE0) min = 0xA0;
     if (first == 0xED) max = 0x9F;
     if (first == 0xF0) min = 0x90;
     if (first == 0xF4) max = 0x8F;
     for (; more; more--, min = 0x80, max = 0xBF)
-        if (*++at < min || *at > max) return json_fail(cursor, at, "is not UTF-8 text");
+        if (*++at < min || *at > max) return json_fail(cursor, at, "invalid UTF-8");
     cursor->at = at + 1;
     return true;
 }
 
 bool json_string(Cursor *cursor, Slice *inside, bool *has_escapes) {
-    if (!json_expect(cursor, '"', "has no string where one must be")) return false;
+    if (!json_expect(cursor, '"', "expected a string")) return false;
     inside->start = cursor->at;
     *has_escapes = false;
     while (*cursor->at != '"') {
@@ -78,7 +76,7 @@ bool json_string(Cursor *cursor, Slice *inside, bool *has_escapes) {
         } else if (byte >= 0x80) {
             if (!multibyte(cursor)) return false;
         } else if (byte < 0x20) {
-            return json_fail(cursor, cursor->at, "has a string with a control character in it");
+            return json_fail(cursor, cursor->at, "control character in a string");
         } else {
             cursor->at++;
         }
@@ -99,9 +97,10 @@ static size_t encode(uint32_t point, uint8_t *out) {
     if (point < 0x80) return out[0] = (uint8_t)point, 1;
     if (point < 0x800) return out[0] = 0xC0 | point >> 6, out[1] = 0x80 | (point & 0x3F), 2;
     if (point < 0x10000)
-        return out[0] = 0xE0 | point >> 12, out[1] = 0x80 | (point >> 6 & 0x3F), out[2] = 0x80 | (point & 0x3F), 3;
-    return out[0] = 0xF0 | point >> 18, out[1] = 0x80 | (point >> 12 & 0x3F),
-           out[2] = 0x80 | (point >> 6 & 0x3F), out[3] = 0x80 | (point & 0x3F), 4;
+        return out[0] = 0xE0 | point >> 12, out[1] = 0x80 | (point >> 6 & 0x3F), out[2] = 0x80 | (point & 0x3F),
+               3;
+    return out[0] = 0xF0 | point >> 18, out[1] = 0x80 | (point >> 12 & 0x3F), out[2] = 0x80 | (point >> 6 & 0x3F),
+           out[3] = 0x80 | (point & 0x3F), 4;
 }
 
 static uint8_t short_escape(uint8_t letter) {
@@ -142,7 +141,7 @@ bool json_unescape(Cursor *cursor, Slice inside, Text *plain) {
             uint32_t point;
             at += 2;
             if (!code_point(&at, end, &point))
-                return json_fail(cursor, inside.start, "has a name with half of a surrogate pair");
+                return json_fail(cursor, inside.start, "half of a surrogate pair in a name");
             plain->size += encode(point, plain->bytes + plain->size);
         }
     }
@@ -154,7 +153,7 @@ bool json_unescape(Cursor *cursor, Slice inside, Text *plain) {
 bool json_flat_array(Cursor *cursor, Slice *whole, bool *has_blanks) {
     const uint8_t *start = cursor->at, *before;
     bool blanks = false;
-    if (!json_expect(cursor, '[', "has no array of numbers where one must be")) return false;
+    if (!json_expect(cursor, '[', "expected an array of numbers")) return false;
     before = cursor->at, json_skip_blanks(cursor), blanks |= cursor->at != before;
     if (*cursor->at == ']') {
         cursor->at++;
@@ -163,7 +162,7 @@ bool json_flat_array(Cursor *cursor, Slice *whole, bool *has_blanks) {
             if (*cursor->at == 'n' ? !json_null(cursor) : !json_skip_number(cursor)) return false;
             before = cursor->at, json_skip_blanks(cursor), blanks |= cursor->at != before;
             if (*cursor->at == ']') break;
-            if (!json_expect(cursor, ',', "has no comma between two numbers")) return false;
+            if (!json_expect(cursor, ',', "expected a comma between two numbers")) return false;
             before = cursor->at, json_skip_blanks(cursor), blanks |= cursor->at != before;
         }
         cursor->at++;
@@ -181,7 +180,7 @@ static bool elements(Cursor *cursor, int depth) {
         if (!json_value(cursor, depth)) return false;
         json_skip_blanks(cursor);
         if (*cursor->at == ']') return cursor->at++, true;
-        if (!json_expect(cursor, ',', "has no comma between two elements")) return false;
+        if (!json_expect(cursor, ',', "expected a comma between two elements")) return false;
         json_skip_blanks(cursor);
     }
 }
@@ -195,12 +194,12 @@ static bool members(Cursor *cursor, int depth) {
     for (;;) {
         if (!json_string(cursor, &name, &has_escapes)) return false;
         json_skip_blanks(cursor);
-        if (!json_expect(cursor, ':', "has no colon behind a name")) return false;
+        if (!json_expect(cursor, ':', "expected a colon after a name")) return false;
         json_skip_blanks(cursor);
         if (!json_value(cursor, depth)) return false;
         json_skip_blanks(cursor);
         if (*cursor->at == '}') return cursor->at++, true;
-        if (!json_expect(cursor, ',', "has no comma between two fields")) return false;
+        if (!json_expect(cursor, ',', "expected a comma between two fields")) return false;
         json_skip_blanks(cursor);
     }
 }
@@ -215,7 +214,7 @@ bool json_value(Cursor *cursor, int depth) {
     case 'n': return word(cursor, "null");
     case '[':
     case '{':
-        if (depth == 0) return json_fail(cursor, cursor->at, "is nested too deeply");
+        if (depth == 0) return json_fail(cursor, cursor->at, "nested too deeply");
         return *cursor->at == '[' ? elements(cursor, depth - 1) : members(cursor, depth - 1);
     default: return json_skip_number(cursor);
     }

@@ -13,7 +13,7 @@
 typedef struct {
     const uint8_t *at;
     const uint8_t *limit;
-    const char *fault; /* the problem at `at`, as the end of a sentence about a record */
+    const char *fault; /* the problem at `at`; a constant */
     bool is_kept;      /* skipped values are stored as text, so their numbers must be finite */
 } Cursor;
 

@@ -4,11 +4,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define MAX_DIGITS 19               /* always fit into 64 bits */
-#define MAX_EXACT (1ULL << 53)      /* integers up to this one are exact as doubles */
-#define MAX_EXPONENT 1000000        /* a larger one is the same as this one: only zero stays finite */
-#define MAX_FINITE_DIGITS 300       /* whole numbers of up to this many digits are finite */
-#define MAX_POWER 22                /* powers of ten up to this one are exact as doubles */
+#define MAX_DIGITS 19          /* always fit into 64 bits */
+#define MAX_EXACT (1ULL << 53) /* integers up to this one are exact as doubles */
+#define MAX_EXPONENT 1000000   /* a larger one is the same as this one: only zero stays finite */
+#define MAX_FINITE_DIGITS 300  /* whole numbers of up to this many digits are finite */
+#define MAX_POWER 22           /* powers of ten up to this one are exact as doubles */
 
 static const double POWERS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
@@ -22,9 +22,7 @@ typedef struct {
     bool is_negative;
 } Number;
 
-static bool no_number(Cursor *cursor, const uint8_t *at) {
-    return json_fail(cursor, at, "has something that is no JSON number");
-}
+static bool no_number(Cursor *cursor, const uint8_t *at) { return json_fail(cursor, at, "expected a number"); }
 
 static bool exponent(Cursor *cursor, Number *number) {
     const uint8_t *at = cursor->at + 1;
@@ -69,7 +67,8 @@ static locale_t plain_locale(void) {
     if (locale != (locale_t)0) return locale;
     locale_t made = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (made == (locale_t)0) return made;
-    if (__atomic_compare_exchange_n(&plain, &locale, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return made;
+    if (__atomic_compare_exchange_n(&plain, &locale, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return made;
     freelocale(made);
     return locale;
 }
@@ -79,21 +78,21 @@ static bool from_text(Cursor *cursor, const uint8_t *start, double *value) {
     locale_t locale = plain_locale();
     if (locale == (locale_t)0) return json_fail(cursor, start, JSON_NO_MEMORY);
     *value = strtod_l((const char *)start, NULL, locale);
-    return isfinite(*value) ? true : json_fail(cursor, start, "has a number that is not finite");
+    return isfinite(*value) ? true : json_fail(cursor, start, "expected a finite number");
 }
 
 bool json_number(Cursor *cursor, double *value) {
     const uint8_t *start = cursor->at;
     Number number;
     if (!scan_number(cursor, &number)) return false;
-    if (cursor->at == cursor->limit) return json_fail(cursor, cursor->limit, "ends in a number");
-    bool is_exact = number.count <= MAX_DIGITS && number.digits <= MAX_EXACT &&
-                    number.exponent >= -MAX_POWER && number.exponent <= MAX_POWER;
+    if (cursor->at == cursor->limit) return json_fail(cursor, cursor->limit, "incomplete number");
+    bool is_exact = number.count <= MAX_DIGITS && number.digits <= MAX_EXACT && number.exponent >= -MAX_POWER &&
+                    number.exponent <= MAX_POWER;
     if (is_exact) {
         /* Both operands are exact, so their quotient or product is rounded once, and correctly. */
         double digits = (double)number.digits;
-        double positive =
-            number.exponent < 0 ? digits / POWERS[-number.exponent] : digits * POWERS[number.exponent];
+        double positive = number.exponent < 0 ? digits / POWERS[-number.exponent]
+                                              : digits * POWERS[number.exponent];
         *value = number.is_negative ? -positive : positive;
         return true;
     }

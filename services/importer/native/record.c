@@ -10,9 +10,7 @@ enum { RECORD_NUMBER, TIMESTAMP_MS, FIRST_OWN };
 /* The fields of every record, whose bits in `seen` follow those of the plan. */
 enum { OF_TIMESTAMP, OF_TICKER, OF_ROWS };
 
-static ColumnType column_type(Kind kind) {
-    return kind == NUMBER ? DOUBLE : kind == INTEGER ? INT32 : TEXT;
-}
+static ColumnType column_type(Kind kind) { return kind == NUMBER ? DOUBLE : kind == INTEGER ? INT32 : TEXT; }
 
 bool record_init(Record *record, const Plan *plan) {
     const Field *own = plan->wants_rows ? plan->parts : plan->fields;
@@ -82,13 +80,13 @@ static bool ticker(Record *record, Cursor *cursor) {
         uint8_t byte = found.start[i];
         is_same = (byte >= 'a' && byte <= 'z' ? byte - 32 : byte) == (uint8_t)wanted[i];
     }
-    return is_same ? true : json_fail(cursor, start, "is of another ticker");
+    return is_same ? true : json_fail(cursor, start, "expected the ticker of the job");
 }
 
 /* Skips an array that is stored as its text. */
 static bool kept_array(Record *record, Cursor *cursor, Kind kind, Value *value) {
     const uint8_t *start = cursor->at;
-    if (*start != '[') return json_fail(cursor, start, "has no array where one must be");
+    if (*start != '[') return json_fail(cursor, start, "expected an array");
     cursor->is_kept = true;
     bool is_right = kind == NUMBERS ? json_flat_array(cursor, &value->text, &value->is_spaced)
                                     : json_value(cursor, record->plan->max_depth - 1);
@@ -104,7 +102,7 @@ static bool value_of(Record *record, Cursor *cursor, const Field *field, Value *
     const uint8_t *start = cursor->at;
     *value = (Value){.is_null = *start == 'n'};
     if (value->is_null) {
-        if (field->is_required) return json_fail(cursor, start, "has a null where a value must be");
+        if (field->is_required) return json_fail(cursor, start, "expected a value, got null");
         return json_null(cursor);
     }
     if (field->kind == NUMBERS || field->kind == ARRAY) return kept_array(record, cursor, field->kind, value);
@@ -112,7 +110,7 @@ static bool value_of(Record *record, Cursor *cursor, const Field *field, Value *
     if (field->kind == NUMBER) return true;
     bool is_whole = value->number >= INT32_MIN && value->number <= INT32_MAX &&
                     value->number == (double)(int32_t)value->number;
-    return is_whole ? true : json_fail(cursor, start, "has no whole number of 32 bits where one must be");
+    return is_whole ? true : json_fail(cursor, start, "expected a 32-bit integer");
 }
 
 static bool put(Cursor *cursor, Column *column, int64_t row, const Field *field, const Value *value) {
@@ -134,14 +132,14 @@ static bool row(Record *record, Cursor *cursor) {
     Column *columns = record->batch.columns + FIRST_OWN;
     int64_t place = record->batch.length;
     int part = 0;
-    if (!json_expect(cursor, '[', "has a row that is no array")) return false;
+    if (!json_expect(cursor, '[', "expected a row that is an array")) return false;
     if (!batch_reserve(&record->batch)) return json_fail(cursor, cursor->at, JSON_NO_MEMORY);
     record->batch.length++;
     json_skip_blanks(cursor);
     while (*cursor->at != ']') {
         Value value;
-        if (part == plan->part_count) return json_fail(cursor, cursor->at, "has a row with too many elements");
-        if (part && !json_expect(cursor, ',', "has no comma between two elements")) return false;
+        if (part == plan->part_count) return json_fail(cursor, cursor->at, "too many elements in a row");
+        if (part && !json_expect(cursor, ',', "expected a comma between two elements")) return false;
         json_skip_blanks(cursor);
         if (!value_of(record, cursor, &plan->parts[part], &value) ||
             !put(cursor, &columns[part], place, &plan->parts[part], &value))
@@ -149,7 +147,7 @@ static bool row(Record *record, Cursor *cursor) {
         part++;
         json_skip_blanks(cursor);
     }
-    if (part < plan->min_parts) return json_fail(cursor, cursor->at, "has a row with too few elements");
+    if (part < plan->min_parts) return json_fail(cursor, cursor->at, "too few elements in a row");
     for (; part < plan->part_count; part++) put_null(&columns[part], place);
     cursor->at++;
     return true;
@@ -157,14 +155,14 @@ static bool row(Record *record, Cursor *cursor) {
 
 static bool rows(Record *record, Cursor *cursor) {
     if (*cursor->at == 'n') return json_null(cursor);
-    if (!json_expect(cursor, '[', "has no array of rows where one must be")) return false;
+    if (!json_expect(cursor, '[', "expected an array of rows")) return false;
     json_skip_blanks(cursor);
     if (*cursor->at == ']') return cursor->at++, true;
     for (;;) {
         if (!row(record, cursor)) return false;
         json_skip_blanks(cursor);
         if (*cursor->at == ']') return cursor->at++, true;
-        if (!json_expect(cursor, ',', "has no comma between two rows")) return false;
+        if (!json_expect(cursor, ',', "expected a comma between two rows")) return false;
         json_skip_blanks(cursor);
     }
 }
@@ -174,18 +172,18 @@ static bool rows(Record *record, Cursor *cursor) {
    ends there. */
 static bool skip_rows(Cursor *cursor) {
     if (*cursor->at == 'n') return json_null(cursor);
-    if (*cursor->at != '[') return json_fail(cursor, cursor->at, "has no array of rows where one must be");
+    if (*cursor->at != '[') return json_fail(cursor, cursor->at, "expected an array of rows");
     size_t left = (size_t)(cursor->limit - cursor->at);
     const uint8_t *quote = memchr(cursor->at, '"', left);
     const uint8_t *end = quote == NULL ? cursor->limit : quote;
     const uint8_t *brace = memchr(cursor->at, '}', (size_t)(end - cursor->at));
     const uint8_t *last = brace == NULL ? end : brace;
     while (last > cursor->at && json_is_blank(last[-1])) last--;
-    if (brace == NULL && quote == NULL) return json_fail(cursor, cursor->limit, "ends in its rows");
+    if (brace == NULL && quote == NULL) return json_fail(cursor, cursor->limit, "incomplete rows");
     if (brace == NULL && last[-1] == ',') last--;
     while (last > cursor->at && json_is_blank(last[-1])) last--;
     if (last - cursor->at < 2 || last[-1] != ']')
-        return json_fail(cursor, cursor->at, "has something that is no JSON in its rows");
+        return json_fail(cursor, cursor->at, "invalid JSON in the rows");
     cursor->at = last;
     return true;
 }
@@ -217,7 +215,7 @@ static bool field(Record *record, Cursor *cursor) {
     if (!plain_string(record, cursor, &name)) return false;
     Slice quoted = {start, (size_t)(cursor->at - start)};
     json_skip_blanks(cursor);
-    if (!json_expect(cursor, ':', "has no colon behind a name")) return false;
+    if (!json_expect(cursor, ':', "expected a colon after a name")) return false;
     json_skip_blanks(cursor);
     int place = place_of(record, name);
     if (place < 0) {
@@ -225,7 +223,7 @@ static bool field(Record *record, Cursor *cursor) {
         return json_value(cursor, plan->max_depth - 1);
     }
     uint64_t bit = 1ULL << place;
-    if (record->seen & bit) return json_fail(cursor, start, "has a name twice");
+    if (record->seen & bit) return json_fail(cursor, start, "a name occurs twice");
     record->seen |= bit;
     if (place >= plan->field_count) return special(record, cursor, place - (int)plan->field_count);
     return value_of(record, cursor, &plan->fields[place], &record->values[place]);
@@ -273,14 +271,14 @@ static bool put_key(Record *record, int64_t first, int64_t number) {
 }
 
 static bool fields(Record *record, Cursor *cursor) {
-    if (!json_expect(cursor, '{', "is no object")) return false;
+    if (!json_expect(cursor, '{', "expected an object")) return false;
     json_skip_blanks(cursor);
     if (*cursor->at == '}') return cursor->at++, true;
     for (;;) {
         if (!field(record, cursor)) return false;
         json_skip_blanks(cursor);
         if (*cursor->at == '}') return cursor->at++, true;
-        if (!json_expect(cursor, ',', "has no comma between two fields")) return false;
+        if (!json_expect(cursor, ',', "expected a comma between two fields")) return false;
         json_skip_blanks(cursor);
     }
 }
@@ -297,11 +295,11 @@ bool record_read(Record *record, Cursor *cursor, int64_t number, bool on_one_lin
     record->others.size = 0;
     if (!fields(record, cursor)) return false;
     int64_t size = cursor->at - start;
-    if (size > record->plan->max_record_bytes) return json_fail(cursor, start, "is too large");
+    if (size > record->plan->max_record_bytes) return json_fail(cursor, start, "too large");
     if (on_one_line && memchr(start, '\n', (size_t)size) != NULL)
-        return json_fail(cursor, start, "goes over several lines, in a file of one record a line");
-    if (!is_complete(record)) return json_fail(cursor, start, "lacks a field that it must have");
+        return json_fail(cursor, start, "expected the whole record on one line");
+    if (!is_complete(record)) return json_fail(cursor, start, "a required field is missing");
     if (!record->plan->wants_rows && !put_record(record, cursor)) return false;
     if (!is_kept(record->plan, number)) batch_truncate(&record->batch, first);
-    return put_key(record, first, number) ? true : json_fail(cursor, start, "has a timestamp that is no time");
+    return put_key(record, first, number) ? true : json_fail(cursor, start, "the timestamp is out of range");
 }

@@ -72,13 +72,13 @@ static Step array_end(Records *records, Cursor *cursor) {
     cursor->at++;
     json_skip_blanks(cursor);
     if (cursor->at == cursor->limit && records->input.has_ended) return END;
-    return json_fail(cursor, cursor->at, "comes behind the end of the array"), FAULT;
+    return json_fail(cursor, cursor->at, "unexpected text after the end of the array"), FAULT;
 }
 
 static Step in_array(Records *records, Cursor *cursor) {
     json_skip_blanks(cursor);
     if (*cursor->at == ']') return array_end(records, cursor);
-    if (records->count && !json_expect(cursor, ',', "does not follow a comma")) return FAULT;
+    if (records->count && !json_expect(cursor, ',', "expected a comma before the record")) return FAULT;
     json_skip_blanks(cursor);
     return next_record(records, cursor);
 }
@@ -88,7 +88,7 @@ static Step in_lines(Records *records, Cursor *cursor) {
     for (; json_is_blank(*cursor->at); cursor->at++) has_break |= *cursor->at == '\n';
     if (cursor->at == cursor->limit && records->input.has_ended) return END;
     if (cursor->at < cursor->limit && !has_break)
-        return json_fail(cursor, cursor->at, "does not begin on a line of its own"), FAULT;
+        return json_fail(cursor, cursor->at, "expected the record on a line of its own"), FAULT;
     return next_record(records, cursor);
 }
 
@@ -109,7 +109,7 @@ static int fault(Records *records, const Cursor *cursor) {
     if (cursor->fault == NO_RECORDS) snprintf(records->message, MESSAGE_BYTES, "%s", NO_RECORDS);
     else if (cursor->at == cursor->limit)
         snprintf(records->message, MESSAGE_BYTES, "the file is cut off in record %lld", number);
-    else snprintf(records->message, MESSAGE_BYTES, "record %lld %s", number, cursor->fault);
+    else snprintf(records->message, MESSAGE_BYTES, "record %lld: %s", number, cursor->fault);
     return EINVAL;
 }
 
@@ -130,7 +130,7 @@ static int advance(Records *records) {
         bool may_go_on = cursor.at == cursor.limit && !records->input.has_ended;
         if (!may_go_on) return fault(records, &cursor);
         if ((int64_t)(input->size - input->at) > records->plan->max_record_bytes + records->plan->block_bytes) {
-            json_fail(&cursor, input->block, "is too large");
+            json_fail(&cursor, input->block, "too large");
             return fault(records, &cursor);
         }
         int error = input_refill(input, (size_t)records->plan->block_bytes);

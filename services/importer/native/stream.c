@@ -48,7 +48,9 @@ static void release(struct ArrowArrayStream *stream) {
     stream->release = NULL;
 }
 
-int64_t reader_abi(void) { return (int64_t)READER_ABI << 32 | (int64_t)sizeof(Plan) << 16 | (int64_t)sizeof(Field); }
+int64_t reader_abi(void) {
+    return (int64_t)READER_ABI << 32 | (int64_t)sizeof(Plan) << 16 | (int64_t)sizeof(Field);
+}
 
 void reader_set_capsule_pointer(CapsulePointer function) { capsule_pointer = function; }
 

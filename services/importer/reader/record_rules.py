@@ -47,7 +47,7 @@ def fault_of(record: Any, form: Format, ticker: str) -> Fault | None:
     if not isinstance(record, Record):
         return "record", f"is {_shown(record)}, not an object"
     if record.twice is not None:
-        return _shown_name(record.twice), "is there twice"
+        return _shown_name(record.twice), "occurs twice"
     fields = (_TIMESTAMP, *form.fields)
     for field in fields:
         if field.required and record.get(field.name) is None:
@@ -80,7 +80,7 @@ def fault_of_first_time(record: dict[str, Any]) -> Fault | None:
     try:
         trading_day_of(timestamp_ms_of(record))
     except (ValueError, OverflowError, OSError):
-        return "timestamp", f"is {_shown(record['timestamp'])}, which is no time"
+        return "timestamp", f"is {_shown(record['timestamp'])}, which is not a valid time"
     return None
 
 
@@ -108,7 +108,7 @@ def _problem_of(field: Field, value: Any) -> str | None:
     if problem := _problem_of_number(value):
         return problem
     if field.kind is Kind.INTEGER and (value != int(value) or not -_INT32 <= value < _INT32):
-        return f"is {_shown(value)}, not a whole number of 32 bits"
+        return f"is {_shown(value)}, not a 32-bit integer"
     return None
 
 
@@ -148,7 +148,7 @@ def _fault_of_time(record: dict[str, Any]) -> Fault | None:
     timestamp_ms = float(record["timestamp"]) * 1000
     if math.isfinite(timestamp_ms) and abs(round(timestamp_ms)) < 2**63:
         return None
-    return "timestamp", f"is {_shown(record['timestamp'])}, which is no time"
+    return "timestamp", f"is {_shown(record['timestamp'])}, which is not a valid time"
 
 
 def _fault_of_rows(record: dict[str, Any], rows: Rows) -> Fault | None:

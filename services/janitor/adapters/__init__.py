@@ -1,0 +1,1 @@
+"""The duties' access to the broker, to intake and to the disk."""

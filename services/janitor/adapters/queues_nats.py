@@ -1,11 +1,11 @@
-"""JOBS and its consumers, as the requeueing duty sees them."""
+"""JOBS and its consumers, for the duty that requeues stranded jobs."""
 
 from __future__ import annotations
 
 from nats.js.errors import NotFoundError
 
 from gexlake.api.jobs import Priority, Stage
-from services.janitor.duties.requeue_stranded_jobs import Command, ConsumerProgress
+from services.janitor.duties.requeue_stranded_jobs import CommandPosition, ConsumerProgress
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
 from shared.bus.envelope import decode
@@ -13,13 +13,13 @@ from shared.errors import MalformedMessage
 
 
 class JobQueues:
-    """Asks the broker."""
+    """Reads JOBS and the progress of its consumers."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
     async def consumers(self) -> dict[str, ConsumerProgress]:
-        """Return the progress of every stage's consumers; one that an operator deleted is left out.
+        """Return the progress of every stage's consumers by name, without those that an operator deleted.
 
         Raises:
             BrokerUnavailable: no answer in time.
@@ -28,8 +28,8 @@ class JobQueues:
         found = {name: await self._progress(name) for name in names}
         return {name: progress for name, progress in found.items() if progress is not None}
 
-    async def holds(self, command: Command) -> bool:
-        """Tell whether JOBS holds the job's command at its place: numbers begin anew in a new stream.
+    async def stores(self, command: CommandPosition) -> bool:
+        """Return whether JOBS holds the job's command at its sequence; a new stream counts from 1 again.
 
         Raises:
             BrokerUnavailable: no answer in time.
@@ -45,7 +45,7 @@ class JobQueues:
             return False
 
     async def _progress(self, name: str) -> ConsumerProgress | None:
-        with translate_errors(f"ask for the consumer {name}"):
+        with translate_errors(f"read the consumer {name}"):
             try:
                 info = await self._bus.js.consumer_info(subjects.JOBS, name)
             except NotFoundError:

@@ -1,4 +1,4 @@
-"""Intake's replay endpoint, asked over NATS."""
+"""Requests to intake's replay endpoint over NATS."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _TOO_MANY_REQUESTS: Final = 429
 
 
 class IntakeReplays:
-    """Asks intake to replay a job."""
+    """Requests replays from intake."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
     async def replay(self, job_id: UUID) -> None:
-        """Have a job's command published again.
+        """Request that a job's command is published again.
 
         Raises:
-            IntakeUnavailable: intake does not answer, or could not do it now.
-            ReplayRefused: it will not.
+            IntakeUnavailable: intake does not answer, or cannot replay now.
+            ReplayRefused: intake refuses, now or later.
         """
         try:
-            with translate_errors("ask intake for a replay"):
+            with translate_errors("request a replay from intake"):
                 await call(self._bus.client, services.REPLAY, ReplayRequest(job_id=job_id), TIMEOUT_S)
         except UnreadableResponse:
             return  # the command is published; only its description cannot be read

@@ -1,4 +1,4 @@
-"""The staging folder on disk, as the pruning duty sees it."""
+"""The staging folder on disk, for the duty that prunes staged files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from services.janitor.duties.prune_staged_files import StagedFile
+from services.janitor.duties.prune_staged_files import PrunableFile
 from shared.paths import LakePaths
 from shared.process.durable_files import sync_folder
 
@@ -14,12 +14,12 @@ log = structlog.get_logger(__name__)
 
 
 class StagingFolderOnDisk:
-    """Lists and removes staged files; everything else in the folder is left alone."""
+    """Lists and removes staged files, and nothing else in the folder."""
 
     def __init__(self, paths: LakePaths) -> None:
         self._paths = paths
 
-    def files(self) -> list[StagedFile]:
+    def files(self) -> list[PrunableFile]:
         """Return the complete staged files.
 
         Raises:
@@ -28,8 +28,8 @@ class StagingFolderOnDisk:
         found = (self._staged(path) for path in self._paths.staging_root.glob("*/*/*"))
         return [file for file in found if file is not None]
 
-    def remove(self, file: StagedFile) -> bool:
-        """Remove a file, unless it is gone or has been staged anew; tell whether it was removed."""
+    def remove(self, file: PrunableFile) -> bool:
+        """Remove a file unless it has changed or no longer exists; return whether it was removed."""
         path = self._paths.staged_from_relative(file.path)
         try:
             if self._staged(path) != file:
@@ -42,8 +42,8 @@ class StagingFolderOnDisk:
         log.info("staged_file_removed", path=file.path, bytes=file.size_bytes)
         return True
 
-    def _staged(self, path: Path) -> StagedFile | None:
-        """Return what is known of a staged file; None for hidden names, links, folders and strangers."""
+    def _staged(self, path: Path) -> PrunableFile | None:
+        """Return the staged file at a path; None for hidden names, links, folders and other layouts."""
         relative = self._paths.relative_to_staging(path)
         try:
             if path.name.startswith(".") or self._paths.staged_from_relative(relative) != path:
@@ -53,4 +53,4 @@ class StagingFolderOnDisk:
             status = path.stat()
         except (ValueError, FileNotFoundError):
             return None
-        return StagedFile(relative, status.st_mtime_ns, status.st_size)
+        return PrunableFile(relative, status.st_mtime_ns, status.st_size)

@@ -1,1 +1,1 @@
-"""The duties, one per file."""
+"""The duties of the janitor, one module each: configuration, plan and run."""

@@ -1,11 +1,11 @@
 """Duty: remove the staged files of finished jobs once they have been kept long enough.
 
-A file is kept as long as any unfinished job needs it, or is about to write it: two jobs of different URLs may
-share a name. Hidden names belong to fetchers at work and are never looked at; folders stay.
+A file is kept as long as an unfinished job needs it or may write it: two jobs of different URLs may share a
+name. Hidden files belong to running fetches and are skipped; folders are kept.
 
-A file that no known job owns is kept twice as long, and never less than a command lives in JOBS. EVENTS
-remembers 30 days, so a job may be unknown simply because it is old. But it may also be unknown because EVENTS
-was purged, or has dropped its oldest facts at its byte cap, while the import of the file is still waiting.
+A file without a known job is kept twice as long, and at least as long as a command lives in JOBS. EVENTS
+keeps 30 days, so a job may be unknown because it is old. It may also be unknown because EVENTS was purged, or
+has dropped its oldest events at its byte cap, while the import of the file is still queued.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shared.bus.streams import STREAMS
 from shared.gexbot.partition import Partition
 from shared.gexbot.source_name import vendor_name
 from shared.job_states import JobState
-from shared.paths import name_beside
+from shared.paths import name_with_job_id
 
 COMMAND_LIFE: Final = timedelta(seconds=next(one.max_age_s for one in STREAMS if one.name == subjects.JOBS))
 
@@ -33,9 +33,9 @@ class PruneConfig:
     """How long staged files are kept.
 
     Args:
-        retention: by the file's modification time, that is, since it was staged.
-        max_files: at most so many are removed in one round, the oldest first.
-        interval_s: from round to round.
+        retention: how long a file is kept after its modification time, which is when it was staged.
+        max_files: the maximum number removed in one round, the oldest first.
+        interval_s: seconds from the start of one round to the start of the next.
     """
 
     retention: timedelta
@@ -44,13 +44,13 @@ class PruneConfig:
 
     @property
     def retention_of_unowned(self) -> timedelta:
-        """How long a file is kept that no known job owns."""
+        """How long a file without a known job is kept."""
         return max(2 * self.retention, COMMAND_LIFE)
 
 
 @dataclass(frozen=True)
-class StagedFile:
-    """One file of the staging folder."""
+class PrunableFile:
+    """A complete file in the staging folder."""
 
     path: str
     """Relative to the staging folder: ``<TICKER>/<endpoint>/<name>``."""
@@ -58,32 +58,32 @@ class StagedFile:
     size_bytes: int
 
     def age(self, now: datetime) -> timedelta:
-        """Return how long ago it was staged."""
+        """Return how long ago the file was staged."""
         return now - datetime.fromtimestamp(self.modified_ns / 1e9, tz=UTC)
 
 
 class StagingFolder(Protocol):
     """The staging folder; its calls block."""
 
-    def files(self) -> list[StagedFile]:
+    def files(self) -> list[PrunableFile]:
         """Return the complete staged files."""
         ...
 
-    def remove(self, file: StagedFile) -> bool:
-        """Remove a file; tell whether it was there, unchanged, and is gone now."""
+    def remove(self, file: PrunableFile) -> bool:
+        """Remove a file unless it has changed or no longer exists; return whether it was removed."""
         ...
 
 
 def plan(
-    files: Iterable[StagedFile], jobs: Iterable[JobState], now: datetime, config: PruneConfig
-) -> tuple[StagedFile, ...]:
+    files: Iterable[PrunableFile], jobs: Iterable[JobState], now: datetime, config: PruneConfig
+) -> tuple[PrunableFile, ...]:
     """Return the files to remove now, the oldest first."""
     needed: set[str] = set()
     owned: set[str] = set()
     for job in jobs:
         (owned if job.is_finished else needed).update(_paths_of(job))
 
-    def is_due(file: StagedFile) -> bool:
+    def is_due(file: PrunableFile) -> bool:
         retention = config.retention if file.path in owned else config.retention_of_unowned
         return file.path not in needed and file.age(now) > retention
 
@@ -92,16 +92,16 @@ def plan(
 
 
 def _paths_of(job: JobState) -> Iterator[str]:
-    """Yield where the job's file stands, and where it may be going to."""
+    """Yield the paths that the job's file has or may get."""
     if job.staged_path:
         yield job.staged_path
     for name in _names_of(job.job):
         yield f"{job.job.ticker}/{job.job.endpoint}/{name}"
-        yield f"{job.job.ticker}/{job.job.endpoint}/{name_beside(name, job.job.job_id)}"
+        yield f"{job.job.ticker}/{job.job.endpoint}/{name_with_job_id(name, job.job.job_id)}"
 
 
 def _names_of(job: Job) -> Iterator[str]:
-    """Yield the names that a job's file may have: its URL's, or the vendor's if its API is asked."""
+    """Yield the names that a job's file may have: that of its URL, or the one used by the vendor's API."""
     yield job.base_url.rpartition("/")[2]
     if job.trading_day is not None:
         partition = Partition(job.ticker, job.endpoint, job.trading_day)
@@ -109,7 +109,7 @@ def _names_of(job: Job) -> Iterator[str]:
 
 
 class PruneStagedFiles:
-    """The duty, wired to a staging folder."""
+    """The duty."""
 
     name = "prune_staged_files"
 
@@ -123,21 +123,21 @@ class PruneStagedFiles:
 
     @property
     def interval_s(self) -> float:
-        """How long from round to round."""
+        """Seconds from the start of one round to the start of the next."""
         return self._config.interval_s
 
     async def run_once(self) -> Counts:
-        """Remove what is due.
+        """Remove the files whose retention has passed; return counts.
 
         Raises:
-            Transient: the jobs are not known at present: nothing is removed.
+            Transient: the jobs are unknown at present; nothing is removed.
         """
         files = await asyncio.to_thread(self._folder.files)
-        # Asked after the files were listed: a job that has come meanwhile protects its file.
+        # Read after the files were listed, so that a job requested in between protects its file.
         jobs = await self._jobs.as_of_now()
         due = plan(files, jobs, self._clock(), self._config)
         removed = await asyncio.to_thread(self._remove, due)
         return {"removed": len(removed), "freed_bytes": sum(file.size_bytes for file in removed)}
 
-    def _remove(self, due: tuple[StagedFile, ...]) -> list[StagedFile]:
+    def _remove(self, due: tuple[PrunableFile, ...]) -> list[PrunableFile]:
         return [file for file in due if self._folder.remove(file)]

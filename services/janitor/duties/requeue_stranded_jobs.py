@@ -1,18 +1,17 @@
-"""Duty: find jobs that no message will move on any more, and ask intake to requeue them.
+"""Duty: find jobs that no message in JOBS can advance any more, and have intake requeue them.
 
-A job is suspect when it is unfinished and nothing was heard of it for a while. That alone says little: it may
-wait in a long queue, or be in a worker's hands. So its commands are looked up, and its consumer is asked:
+A job is suspected when it is unfinished and has had no event for a while. It may still wait in a long queue,
+or a worker may hold it. So its commands and the progress of their consumers are looked up:
 
-    the command is not in JOBS any more            nothing will deliver it: gone
-    it stands after what was delivered             it is still to come, while anything is
-    it stands at or before the ack floor           acknowledged or terminated: gone
-    it stands between the two                      in doubt, and gone only if the consumer waits for no ack
+    the command is no longer in JOBS                it will not be delivered: gone
+    its sequence is after the delivered ones        pending, as long as the consumer has any pending
+    its sequence is at or before the ack floor      acknowledged or terminated: gone
+    its sequence is in between                      gone only if the consumer waits for no ack
 
-A message to be delivered again, after a nak or a silent worker, counts as waiting for its ack. The place of a
-command may be unknown, because intake publishes it before the fact that tells its place, and what an older
-generation told says nothing of it: then it is gone only if its consumer has nothing left to deliver and waits
-for no ack. A job in its import is also moved on by its fetch command, whose redelivery asks for the import
-again.
+A message to be redelivered, after a nak or a lost worker, counts as waiting for its ack. The sequence of a
+command is unknown until the event that carries it has arrived, since intake publishes the command first. Such
+a command is gone only if its consumer has nothing pending and waits for no ack. A job in its import is also
+advanced by its fetch command, whose redelivery publishes the import command again.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class RequeueConfig:
-    """When a job is taken to be stranded.
+    """When a job counts as stranded, and how many are handled in one round.
 
     Args:
-        stranded_after: nothing was heard of it for so long.
-        max_jobs: at most so many are requeued in one round, the longest silent first.
-        interval_s: from round to round.
-        max_lookups: at most so many suspects are looked up in one round.
+        stranded_after: how long a job has had no event.
+        max_jobs: the maximum number requeued in one round, the longest silent first.
+        interval_s: seconds from the start of one round to the start of the next.
+        max_lookups: the maximum number of suspected jobs looked up in one round.
     """
 
     stranded_after: timedelta
@@ -54,34 +53,34 @@ class RequeueConfig:
 
 @dataclass(frozen=True)
 class ConsumerProgress:
-    """How far a durable consumer of JOBS has come; sequences are those of the stream."""
+    """The progress of a durable consumer of JOBS, in stream sequences."""
 
     delivered: int
     ack_floor: int
     to_deliver: int
-    """How many messages were never delivered yet."""
+    """How many messages have not been delivered yet."""
     unacknowledged: int
-    """How many were delivered and wait for their ack, those to be delivered again included."""
+    """How many were delivered and wait for their ack, including those to be redelivered."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether it has nothing left to deliver, and waits for no ack."""
+        """Whether it has nothing to deliver and waits for no ack."""
         return self.to_deliver == 0 and self.unacknowledged == 0
 
 
 @dataclass(frozen=True)
-class Command:
-    """The place of one command of a job."""
+class CommandPosition:
+    """The position of one command of a job."""
 
     job_id: UUID
     consumer: str
     sequence: int
-    """In JOBS; 0 when it is not known."""
+    """Stream sequence in JOBS; 0 when unknown."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """That a generation of a job was asked for, and until when it is not asked for again."""
+class RecentReplay:
+    """The generation of a job whose replay was requested, and until when it is not requested again."""
 
     generation: int
     until: datetime
@@ -94,11 +93,11 @@ class Queues(Protocol):
     """JOBS and its consumers."""
 
     async def consumers(self) -> Consumers:
-        """Return the progress of every consumer that exists, by name."""
+        """Return the progress of every existing consumer, by name."""
         ...
 
-    async def holds(self, command: Command) -> bool:
-        """Tell whether JOBS still holds a command."""
+    async def stores(self, command: CommandPosition) -> bool:
+        """Return whether JOBS still holds a command."""
         ...
 
 
@@ -106,55 +105,55 @@ class Replays(Protocol):
     """Intake's replay endpoint."""
 
     async def replay(self, job_id: UUID) -> None:
-        """Have a job's command published again.
+        """Request that a job's command is published again.
 
         Raises:
-            ReplayRefused: it cannot be, now or later.
-            Transient: it was not, but may be later.
+            ReplayRefused: intake refuses, now or later.
+            Transient: the request failed; a later one may succeed.
         """
         ...
 
 
-def commands_of(state: JobState) -> Iterator[Command]:
-    """Yield the commands that may still move a job on."""
+def commands_of(state: JobState) -> Iterator[CommandPosition]:
+    """Yield the commands that may still advance a job."""
     job = state.job
     for stage in (Stage.FETCH,) if state.stage is Stage.FETCH else (Stage.IMPORT, Stage.FETCH):
-        yield Command(job.job_id, durable(stage, job.priority), state.known_command_seq(stage))
+        yield CommandPosition(job.job_id, durable(stage, job.priority), state.known_command_seq(stage))
 
 
-def is_to_come(command: Command, consumers: Consumers) -> bool:
-    """Tell whether a consumer has yet to deliver a command, without looking at the command itself."""
+def is_pending(command: CommandPosition, consumers: Consumers) -> bool:
+    """Return whether a consumer has yet to deliver a command, without a look-up of the command."""
     progress = consumers.get(command.consumer)
-    # A consumer that was deleted is restored by its workers, and then delivers everything again.
+    # Workers restore a deleted consumer, which then delivers everything again.
     return progress is None or (command.sequence > progress.delivered and progress.to_deliver > 0)
 
 
-def is_gone(command: Command, consumers: Consumers, held: Mapping[Command, bool]) -> bool:
-    """Tell whether nothing will deliver a command any more."""
-    if is_to_come(command, consumers):
+def is_gone(command: CommandPosition, consumers: Consumers, stored: Mapping[CommandPosition, bool]) -> bool:
+    """Return whether a command will not be delivered any more."""
+    if is_pending(command, consumers):
         return False
     progress = consumers[command.consumer]
     if command.sequence == 0 or command.sequence > progress.delivered:
-        return progress.is_idle or (command.sequence > 0 and not held[command])
-    return not held[command] or command.sequence <= progress.ack_floor or progress.unacknowledged == 0
+        return progress.is_idle or (command.sequence > 0 and not stored[command])
+    return not stored[command] or command.sequence <= progress.ack_floor or progress.unacknowledged == 0
 
 
 def suspects(
     jobs: Iterable[JobState],
     consumers: Consumers,
-    asked: Mapping[UUID, Asked],
+    replayed: Mapping[UUID, RecentReplay],
     now: datetime,
     config: RequeueConfig,
 ) -> tuple[JobState, ...]:
-    """Return the jobs whose commands are worth looking up, the longest silent first."""
+    """Return the jobs whose commands are to be looked up, the longest silent first."""
 
     def is_suspect(state: JobState) -> bool:
         if state.is_finished or now - state.updated_at <= config.stranded_after:
             return False
-        before = asked.get(state.job.job_id)
+        before = replayed.get(state.job.job_id)
         if before is not None and before.generation == state.job.generation and now < before.until:
             return False
-        return not any(is_to_come(command, consumers) for command in commands_of(state))
+        return not any(is_pending(command, consumers) for command in commands_of(state))
 
     silent = sorted(filter(is_suspect, jobs), key=lambda state: (state.updated_at, state.job.job_id))
     return tuple(silent[: config.max_lookups])
@@ -163,20 +162,20 @@ def suspects(
 def plan(
     jobs: Iterable[JobState],
     consumers: Consumers,
-    held: Mapping[Command, bool],
-    asked: Mapping[UUID, Asked],
+    stored: Mapping[CommandPosition, bool],
+    replayed: Mapping[UUID, RecentReplay],
     now: datetime,
     config: RequeueConfig,
 ) -> tuple[JobState, ...]:
     """Return the jobs to requeue now, the longest silent first.
 
-    A job with a command that was not looked up (``held`` does not tell) is left for another round.
+    A job with a command that was not looked up (``stored`` does not tell) is left for another round.
     """
     stranded = [
         state
-        for state in suspects(jobs, consumers, asked, now, config)
+        for state in suspects(jobs, consumers, replayed, now, config)
         if all(
-            (command.sequence == 0 or command in held) and is_gone(command, consumers, held)
+            (command.sequence == 0 or command in stored) and is_gone(command, consumers, stored)
             for command in commands_of(state)
         )
     ]
@@ -184,7 +183,7 @@ def plan(
 
 
 class RequeueStrandedJobs:
-    """The duty, wired to the queues and to intake."""
+    """The duty."""
 
     name = "requeue_stranded_jobs"
 
@@ -201,18 +200,18 @@ class RequeueStrandedJobs:
         self._queues = queues
         self._replays = replays
         self._clock = clock
-        self._asked: dict[UUID, Asked] = {}
+        self._replayed: dict[UUID, RecentReplay] = {}
 
     @property
     def interval_s(self) -> float:
-        """How long from round to round."""
+        """Seconds from the start of one round to the start of the next."""
         return self._config.interval_s
 
     async def run_once(self) -> Counts:
-        """Requeue what is stranded.
+        """Requeue the stranded jobs; return counts.
 
         Raises:
-            Transient: the jobs or the queues are not known at present, or intake does not answer.
+            Transient: the jobs or queues are unknown at present, or intake does not answer.
         """
         counts = {"requeued": 0, "refused": 0}
         for state in await self._stranded():
@@ -221,25 +220,27 @@ class RequeueStrandedJobs:
 
     async def _stranded(self) -> tuple[JobState, ...]:
         now = self._clock()
-        self._asked = {job_id: asked for job_id, asked in self._asked.items() if now < asked.until}
-        # The jobs are read last: the fact that goes with an ack seen here is told before the ack.
+        self._replayed = {
+            job_id: replayed for job_id, replayed in self._replayed.items() if now < replayed.until
+        }
+        # The jobs are read last: an event is published before the ack of its command.
         consumers = await self._queues.consumers()
-        doubtful = suspects(await self._jobs.as_of_now(), consumers, self._asked, now, self._config)
-        commands = {command for state in doubtful for command in commands_of(state) if command.sequence}
-        held = {command: await self._queues.holds(command) for command in commands}
-        return plan(await self._jobs.as_of_now(), consumers, held, self._asked, now, self._config)
+        suspected = suspects(await self._jobs.as_of_now(), consumers, self._replayed, now, self._config)
+        commands = {command for state in suspected for command in commands_of(state) if command.sequence}
+        stored = {command: await self._queues.stores(command) for command in commands}
+        return plan(await self._jobs.as_of_now(), consumers, stored, self._replayed, now, self._config)
 
     async def _requeue(self, state: JobState) -> bool:
         job = state.job
         try:
             await self._replays.replay(job.job_id)
         except ReplayRefused as error:
-            self._asked[job.job_id] = Asked(job.generation, self._clock() + REFUSED_FOR)
+            self._replayed[job.job_id] = RecentReplay(job.generation, self._clock() + REFUSED_FOR)
             log.warning(
                 "stranded_job_lost", job_id=str(job.job_id), reason=error.reason, advice=_advice(error)
             )
             return False
-        self._asked[job.job_id] = Asked(job.generation, self._clock() + self._config.stranded_after)
+        self._replayed[job.job_id] = RecentReplay(job.generation, self._clock() + self._config.stranded_after)
         silent_s = round((self._clock() - state.updated_at).total_seconds())
         log.warning("job_requeued", job_id=str(job.job_id), stage=state.stage, silent_s=silent_s)
         return True

@@ -1,4 +1,4 @@
-"""``make run`` without make: the checks, honcho, and all processes of the Procfile in one terminal."""
+"""The command of ``make run``: the checks, then all processes of the Procfile under honcho."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ class Terminal:
     log: Path
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_text()
 
     @property
     def pids(self) -> dict[str, int]:
-        return {name: int(pid) for name, pid in _STARTED.findall(self.said)}
+        return {name: int(pid) for name, pid in _STARTED.findall(self.output)}
 
     async def ready(self) -> bool:
         if self.process.poll() is not None:
-            raise AssertionError(self.said)
+            raise AssertionError(self.output)
         try:
             async with httpx.AsyncClient(trust_env=False) as client:
                 return (await client.get(f"{self.url}/ready")).status_code == httpx.codes.OK
@@ -60,11 +60,11 @@ class Terminal:
             return False
 
     def press_ctrl_c(self) -> None:
-        """Interrupt whatever is in the foreground, as a terminal does."""
+        """Interrupt the processes in the foreground, as a terminal does."""
         os.killpg(self.process.pid, signal.SIGINT)
 
     def end(self) -> None:
-        """Leave no process, whatever the test did."""
+        """End every process that is still running."""
         for pid in (*self.pids.values(), self.process.pid):
             if is_running(pid):
                 os.killpg(pid, signal.SIGKILL)
@@ -100,17 +100,17 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 
 async def test_all_processes_start_and_ctrl_c_stops_them_without_a_traceback(terminal: Terminal) -> None:
-    await eventually(terminal.ready, within_s=60, what=lambda: terminal.said)
+    await eventually(terminal.ready, within_s=60, what=lambda: terminal.output)
     assert set(terminal.pids) == NAMES
     terminal.press_ctrl_c()
     assert terminal.process.wait(timeout=30) == 0
     assert [name for name, pid in terminal.pids.items() if is_running(pid)] == []
-    assert "Traceback" not in terminal.said
-    assert "SIGKILL" not in terminal.said
+    assert "Traceback" not in terminal.output
+    assert "SIGKILL" not in terminal.output
 
 
 async def test_one_process_that_dies_stops_all(terminal: Terminal) -> None:
-    await eventually(terminal.ready, within_s=60, what=lambda: terminal.said)
+    await eventually(terminal.ready, within_s=60, what=lambda: terminal.output)
     os.kill(terminal.pids["fetcher"], signal.SIGKILL)
     assert terminal.process.wait(timeout=30) != 0
     assert [name for name, pid in terminal.pids.items() if is_running(pid)] == []

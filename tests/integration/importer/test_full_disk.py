@@ -97,7 +97,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullSystem]:
 async def with_a_day(system: System, disk: Disk) -> FullSystem:
     """Bring a day in."""
     system.offer(DAY)
-    assert (await system.bring_in(DAY))["state"] == "completed"
+    assert (await system.import_day(DAY))["state"] == "completed"
     return FullSystem(system, disk, DAY, count(2))
 
 
@@ -132,7 +132,7 @@ async def test_an_importer_that_is_stopped_on_a_full_disk_comes_back_with_all_it
     full: FullSystem,
 ) -> None:
     system, day = full.system, full.next_day()
-    assert (await system.bring_in(day))["state"] == "completed"
+    assert (await system.import_day(day))["state"] == "completed"
     full.held = day
     full.disk.fill(system.stack, 0)
     try:

@@ -25,7 +25,7 @@ from simulator.generator import Day
 from tests.support.importer.importing import importing
 from tests.support.importer.lake import LakeOnDisk
 from tests.support.poll import eventually
-from tests.support.system.oracle import ask_lake
+from tests.support.system.oracle import query_lake
 from tests.support.values import a_job
 
 TICKERS = ("NQ_NDX", "ES_SPX", "SPX", "QQQ", "SPY")
@@ -148,7 +148,7 @@ async def test_queries_see_whole_partitions_while_the_queue_goes_on(bus: Bus, la
         async def imported() -> bool:
             before = await count(bus, PartitionImported)
             with contextlib.suppress(Exception):  # not there yet
-                rows = await ask_lake(bus, newest_of(last))
+                rows = await query_lake(bus, newest_of(last))
                 assert rows in ([], [newest_row(last)])
                 seen["whole" if rows else "not yet"] += 1
             return before == len(commands)
@@ -181,8 +181,8 @@ async def test_an_import_longer_than_the_ack_wait_is_kept_and_holds_up_no_query(
             await eventually(held.exists, what="the import to be in the middle of its transaction")
             kept_alive.clear()
             await eventually(lambda: len(kept_alive) > 6, what="signs of work for twice the ack wait")
-            assert await ask_lake(bus, newest_of(first)) == [newest_row(first)]
-            assert await ask_lake(bus, newest_of(second)) == []
+            assert await query_lake(bus, newest_of(first)) == [newest_row(first)]
+            assert await query_lake(bus, newest_of(second)) == []
             held.unlink()
             await all_imported(bus, 2)
             assert await count(bus, JobStarted) == 2
@@ -193,4 +193,4 @@ async def test_an_import_longer_than_the_ack_wait_is_kept_and_holds_up_no_query(
                 return (info.num_pending, info.num_ack_pending, info.num_redelivered) == (0, 0, 0)
 
             await eventually(acknowledged)
-            assert await ask_lake(bus, newest_of(second)) == [newest_row(second)]
+            assert await query_lake(bus, newest_of(second)) == [newest_row(second)]

@@ -18,7 +18,7 @@ from shared.bus.connection import Bus
 from shared.bus.consumer import dead_letters
 from tests.support.importer.lake import records
 from tests.support.importer.refused_kinds import MAX_OUT_OF_DAY, REFUSED_KINDS, RefusedKind, good_file
-from tests.support.system.oracle import ask_lake, assert_parquet_equals_table
+from tests.support.system.oracle import assert_parquet_equals_table, query_lake
 from tests.support.system.running import System, connection_to, running_system
 
 NAME: Final = "2025-11-14_NQ_NDX_classic_gex_zero.json"
@@ -61,9 +61,9 @@ async def standing(system: System, bus: Bus) -> Standing:
     file = system.stack.data_dir / "parquet" / "gexbot" / PARTITION
     status = file.stat()
     return Standing(
-        snapshots=await ask_lake(bus, "FROM gex_snapshots ORDER BY rowid"),
-        strikes=await ask_lake(bus, "FROM gex_strikes ORDER BY rowid"),
-        partitions=await ask_lake(bus, "FROM partitions"),
+        snapshots=await query_lake(bus, "FROM gex_snapshots ORDER BY rowid"),
+        strikes=await query_lake(bus, "FROM gex_strikes ORDER BY rowid"),
+        partitions=await query_lake(bus, "FROM partitions"),
         parquet=(hashlib.sha256(file.read_bytes()).hexdigest(), status.st_ino, status.st_mtime_ns),
     )
 
@@ -101,10 +101,10 @@ def left_over(system: System) -> list[Path]:
     return [*(data_dir / "parquet").rglob(".*"), *(data_dir / ".scratch").glob("import-*")]
 
 
-async def test_as_many_strays_as_the_setting_allows_are_dropped(system: System) -> None:
+async def test_as_many_out_of_day_records_as_the_setting_allows_are_dropped(system: System) -> None:
     document = records(30)
     document[7]["timestamp"] -= 86_400
-    job = await brought_in(system, "one_stray", NAME, json.dumps(document).encode())
+    job = await brought_in(system, "one_out_of_day", NAME, json.dumps(document).encode())
     assert (job["state"], job["snapshots"]) == ("completed", 30 - MAX_OUT_OF_DAY)
     assert await system.sql("SELECT snapshots, strays FROM partitions") == [[29, 1]]
 

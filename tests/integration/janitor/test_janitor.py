@@ -119,7 +119,7 @@ async def take(bus: Bus, priority: Priority = Priority.MEDIUM) -> Callable[[], A
     return message.ack_sync
 
 
-async def test_a_purged_command_strands_its_job_and_it_is_requeued_exactly_once(
+async def test_a_job_whose_command_was_purged_is_requeued_exactly_once(
     bus: Bus, intake: Intake, known: KnownJobs, duty: RequeueStrandedJobs
 ) -> None:
     await request_fetch(bus, FIRST)
@@ -132,7 +132,7 @@ async def test_a_purged_command_strands_its_job_and_it_is_requeued_exactly_once(
     assert (await bus.js.get_msg(subjects.JOBS, seq=state.fetch_command_seq)).data
 
 
-async def test_an_acknowledged_command_without_a_fact_strands_its_job(
+async def test_an_acknowledged_command_without_an_event_strands_its_job(
     bus: Bus, intake: Intake, duty: RequeueStrandedJobs
 ) -> None:
     await request_fetch(bus, FIRST)
@@ -152,7 +152,7 @@ async def test_a_job_that_waits_in_the_queue_is_not_requeued(
     assert intake.asked == []
 
 
-async def test_a_job_in_a_workers_hands_is_not_requeued(
+async def test_a_job_that_a_worker_holds_is_not_requeued(
     bus: Bus, intake: Intake, duty: RequeueStrandedJobs
 ) -> None:
     await request_fetch(bus, FIRST)
@@ -174,7 +174,7 @@ async def test_a_job_that_waits_for_its_next_attempt_is_not_requeued(
     assert intake.asked == []
 
 
-async def test_an_acknowledged_command_behind_one_in_hand_is_found_once_that_is_done(
+async def test_an_acknowledged_command_after_a_pending_one_is_found_once_that_is_acknowledged(
     bus: Bus, intake: Intake, duty: RequeueStrandedJobs
 ) -> None:
     for job in (FIRST, SECOND):
@@ -199,7 +199,7 @@ async def test_a_deleted_message_that_a_busy_consumer_has_passed_strands_its_job
     assert intake.asked == [str(FIRST.job_id)]
 
 
-async def test_the_place_of_another_jobs_command_is_not_taken_for_ones_own(
+async def test_a_sequence_that_holds_another_jobs_command_does_not_count(
     bus: Bus, intake: Intake, duty: RequeueStrandedJobs
 ) -> None:
     other = await bus.publish_command(a_fetch(SECOND))
@@ -209,7 +209,7 @@ async def test_the_place_of_another_jobs_command_is_not_taken_for_ones_own(
     assert intake.asked == [str(FIRST.job_id)]
 
 
-async def test_a_job_whose_place_is_unknown_is_left_alone_while_its_consumer_has_work(
+async def test_a_job_with_an_unknown_sequence_is_not_requeued_while_its_consumer_has_work(
     bus: Bus, intake: Intake, duty: RequeueStrandedJobs
 ) -> None:
     await bus.publish_command(a_fetch(FIRST))
@@ -221,7 +221,7 @@ async def test_a_job_whose_place_is_unknown_is_left_alone_while_its_consumer_has
     assert intake.asked == [str(FIRST.job_id)]
 
 
-async def test_a_staged_job_is_moved_on_by_its_import_command(
+async def test_a_staged_job_with_an_import_command_is_not_requeued(
     bus: Bus, intake: Intake, duty: RequeueStrandedJobs
 ) -> None:
     await request_fetch(bus, FIRST)
@@ -250,7 +250,7 @@ async def test_a_finished_job_is_not_requeued(bus: Bus, intake: Intake, duty: Re
     assert intake.asked == []
 
 
-async def test_a_job_whose_message_has_expired_is_asked_for_once_a_day(
+async def test_a_job_whose_command_has_expired_is_replayed_once_a_day(
     bus: Bus, intake: Intake, duty: RequeueStrandedJobs
 ) -> None:
     await request_fetch(bus, FIRST)
@@ -272,18 +272,18 @@ async def test_a_refusal_is_final_or_not_by_its_code(
         await IntakeReplays(bus).replay(FIRST.job_id)
 
 
-async def test_an_intake_that_is_not_running_is_told(bus: Bus) -> None:
+async def test_a_replay_without_a_running_intake_raises_intake_unavailable(bus: Bus) -> None:
     with pytest.raises(IntakeUnavailable, match="it is not running"):
         await IntakeReplays(bus).replay(FIRST.job_id)
 
 
-async def test_a_consumer_that_was_deleted_is_left_out(bus: Bus) -> None:
+async def test_a_deleted_consumer_is_omitted(bus: Bus) -> None:
     assert len(await JobQueues(bus).consumers()) == 8
     await bus.js.delete_consumer(subjects.JOBS, "fetch_low")
     assert "fetch_low" not in await JobQueues(bus).consumers()
 
 
-async def test_jobs_are_known_up_to_the_newest_fact_and_an_empty_stream_holds_nobody_up(
+async def test_jobs_are_known_up_to_the_newest_event_and_an_empty_stream_is_no_delay(
     bus: Bus, known: KnownJobs
 ) -> None:
     assert await known.as_of_now() == ()
@@ -294,9 +294,9 @@ async def test_jobs_are_known_up_to_the_newest_fact_and_an_empty_stream_holds_no
     assert len(await known.as_of_now()) == 3
 
 
-async def test_facts_that_are_not_read_in_time_are_told(bus: Bus) -> None:
+async def test_events_that_are_not_read_in_time_raise_not_caught_up(bus: Bus) -> None:
     await bus.publish_event(JobRequested(job=FIRST, command_seq=1, url_sha256=HASH))
-    with pytest.raises(NotCaughtUp, match="at 0 of 1"):
+    with pytest.raises(NotCaughtUp, match="at sequence 0 of 1"):
         await KnownJobs(bus, timeout_s=0.05).as_of_now()
 
 
@@ -338,7 +338,7 @@ async def serving(settings: JanitorSettings) -> AsyncIterator[None]:
         await asyncio.wait_for(task, 20)
 
 
-async def test_the_whole_janitor_requeues_by_itself(
+async def test_the_janitor_requeues_a_stranded_job(
     janitor_settings: JanitorSettings, bus: Bus, intake: Intake
 ) -> None:
     await request_fetch(bus, FIRST)

@@ -19,7 +19,7 @@ PARQUET = "data/parquet/gexbot/NQ_NDX/gex_zero/20251114.strikes.parquet"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the demo makes its temporary folder."""
+    """The folder for the demo's temporary folder."""
     (tmp_path / "demo").mkdir()
     return tmp_path / "demo"
 
@@ -42,7 +42,7 @@ def run(folder: Path, *options: str) -> tuple[int, str, str]:
 
 
 def processes_in(folder: Path) -> list[str]:
-    """Return the processes that work in a folder or below."""
+    """Return the processes whose working folder is in a folder."""
     found = []
     for link in Path("/proc").glob("[0-9]*/cwd"):
         with suppress(OSError):
@@ -51,7 +51,7 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
-def test_it_shows_what_landed_and_leaves_nothing_behind(folder: Path) -> None:
+def test_it_shows_the_imported_day_and_removes_its_folder(folder: Path) -> None:
     status, out, err = run(folder)
     assert (status, err) == (0, "")
     for words in (
@@ -65,7 +65,7 @@ def test_it_shows_what_landed_and_leaves_nothing_behind(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_its_folder_may_be_kept(folder: Path) -> None:
+def test_keep_keeps_its_folder(folder: Path) -> None:
     assert run(folder, "--keep")[0] == 0
     (kept,) = folder.iterdir()
     assert (kept / PARQUET).is_file()
@@ -75,7 +75,9 @@ def test_its_folder_may_be_kept(folder: Path) -> None:
     not Path("/proc/self/cwd").exists(), reason="looks for processes by their folder in /proc"
 )
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_interrupted_it_leaves_nothing_behind(folder: Path, number: signal.Signals) -> None:
+async def test_an_interrupt_ends_all_processes_and_removes_the_folder(
+    folder: Path, number: signal.Signals
+) -> None:
     process = start(folder)
     try:
         await eventually(lambda: processes_in(folder), within_s=60)
@@ -90,6 +92,6 @@ async def test_interrupted_it_leaves_nothing_behind(folder: Path, number: signal
 
 
 @pytest.mark.parametrize("options", [("--snapshots", "0"), ("--strikes", "many")])
-def test_a_day_that_cannot_be_is_a_wrong_usage(folder: Path, options: tuple[str, str]) -> None:
+def test_an_impossible_day_is_a_usage_error(folder: Path, options: tuple[str, str]) -> None:
     assert run(folder, *options)[0] == 2
     assert list(folder.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The system as processes: it comes up, loses a process, gets it back, and leaves none behind."""
+"""The stack of processes starts, restarts killed processes, and ends all of them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def pids(stack: Stack) -> list[int]:
     return [process.pid for process in (*stack.processes.values(), nats) if process is not None]
 
 
-def test_it_comes_up_loses_processes_gets_them_back_and_leaves_none_behind(stack: Stack) -> None:
+def test_it_starts_restarts_killed_processes_and_ends_all(stack: Stack) -> None:
     assert set(stack.processes) == set(SERVICES)
     assert all(stack.log_of(name).is_file() for name in (*SERVICES, "nats"))
     assert (stack.data_dir / "gex_data.db").is_file()
@@ -58,7 +58,7 @@ def test_it_comes_up_loses_processes_gets_them_back_and_leaves_none_behind(stack
     assert [pid for pid in before if is_running(pid)] == []
 
 
-def test_how_a_service_ended_is_told(stack: Stack) -> None:
+def test_the_exit_status_of_a_service_is_returned(stack: Stack) -> None:
     with pytest.raises(StackError, match="fetcher runs already"):
         stack.start_service("fetcher")
     with pytest.raises(StackError, match=r"fetcher has not ended within 0.05 s"):
@@ -68,7 +68,7 @@ def test_how_a_service_ended_is_told(stack: Stack) -> None:
     assert stack.wait_exit("janitor") == -signal.SIGKILL
 
 
-def test_a_service_that_cannot_start_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+def test_a_failed_start_raises_with_the_end_of_the_log(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "stack", env={"GEXLAKE_RETRY_DELAY_S": "soon"})
     stack.start()
     before = pids(stack)

@@ -1,4 +1,4 @@
-"""The stand-in of the vendor behaves, and misbehaves, as it is told."""
+"""The vendor's stand-in serves files, with the faults that are set."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_file_is_served_with_its_length_and_the_request_remembered_without_its
 
 
 @pytest.mark.parametrize("name", ["other.json", "../secret.json", ".."])
-def test_what_is_not_in_the_folder_is_not_found(vendor: Vendor, tmp_path: Path, name: str) -> None:
+def test_a_file_outside_of_the_folder_is_not_found(vendor: Vendor, tmp_path: Path, name: str) -> None:
     (tmp_path / "secret.json").write_text("[]")
     assert get(vendor.base_url + name.replace("..", "%2e%2e")).status_code == 404
 
@@ -60,7 +60,7 @@ def test_a_held_body_goes_on_after_the_release(vendor: Vendor) -> None:
         assert b"".join(chunks) == CONTENT[10:]
 
 
-def test_a_redirect_names_its_target(vendor: Vendor) -> None:
+def test_a_redirect_has_its_target(vendor: Vendor) -> None:
     vendor.misbehave("day.json", Misbehaviour(redirect_to="https://elsewhere.test/day.json"))
     answer = get(vendor.url_of("day.json"))
     assert (answer.status_code, answer.headers["location"]) == (302, "https://elsewhere.test/day.json")

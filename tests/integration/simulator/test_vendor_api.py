@@ -1,4 +1,4 @@
-"""The stand-in of the vendor's API keeps the rules of the real one."""
+"""The stand-in of the vendor's API has the rules of the real one."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ def test_a_signed_url_leads_to_the_file_and_an_unsigned_one_does_not(vendor: Ven
     assert [fetch(bad).status_code for bad in (vendor.url_of(NAME), url.replace("se=", "se=9"))] == [403, 403]
 
 
-def test_a_signature_may_be_past_its_time_when_it_is_given_out(vendor: Vendor) -> None:
+def test_a_signature_can_be_issued_expired(vendor: Vendor) -> None:
     with StandInApi(vendor, interval_s=0) as api:
         api.expire_next = 1
         assert [fetch(ask(api).json()["url"]).status_code for _ in range(2)] == [403, 200]
 
 
-def test_without_noredirect_it_leads_to_the_file(api: StandInApi) -> None:
+def test_without_noredirect_it_redirects_to_the_file(api: StandInApi) -> None:
     answer = ask(api, PATH)
     assert (answer.status_code, answer.headers["location"]) == (302, answer.json()["url"])
 
 
-def test_two_questions_about_one_ticker_and_category_are_too_many(api: StandInApi) -> None:
+def test_two_requests_for_one_ticker_and_category_are_too_many(api: StandInApi) -> None:
     answers = [ask(api), ask(api), ask(api, "/hist/NQ_NDX/classic/gex_one/2025-11-14?noredirect")]
     assert [answer.status_code for answer in answers] == [200, 429, 404]
     assert answers[1].headers["retry-after"] == "1"
@@ -80,14 +80,14 @@ def test_two_questions_about_one_ticker_and_category_are_too_many(api: StandInAp
         ("/hist/SPX/classic/gex_zero/2025-11-14", {}, 404),
     ],
 )
-def test_what_it_does_not_give_has_a_status(
+def test_a_refused_request_has_a_status(
     api: StandInApi, path: str, headers: dict[str, str], status: int
 ) -> None:
     assert ask(api, f"{path}?noredirect", **headers).status_code == status
     assert [asked.status for asked in api.asked] == [status]
 
 
-def test_as_a_program_it_says_which_settings_lead_to_it(tmp_path: Path) -> None:
+def test_as_a_program_it_prints_the_settings_for_it(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",

@@ -73,7 +73,7 @@ class Scene:
         return running.returncode, [line.split() for line in out.splitlines()]
 
     async def finished_days(self) -> set[date]:
-        """Return the days whose jobs have ended well."""
+        """Return the days whose jobs are completed or skipped."""
         async with httpx.AsyncClient(base_url=self.system.stack.url, trust_env=False, timeout=10) as client:
             jobs = (await client.get("/jobs", params={"limit": 500})).json()["jobs"]
         done = {"completed", "skipped"}
@@ -114,7 +114,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
             yield Scene(System(stack, vendor, files), api)
 
 
-async def test_a_backfill_that_is_killed_half_way_does_only_what_is_missing_when_it_is_started_again(
+async def test_a_backfill_that_is_killed_half_way_requests_only_missing_days_when_started_again(
     scene: Scene,
 ) -> None:
     done = await killed_half_way(scene)

@@ -73,11 +73,11 @@ async def test_a_service_killed_between_durable_steps_loses_and_repeats_nothing(
 ) -> None:
     service = failpoint.partition(".")[0]
     day = system.new_day()
-    await system.started(service, failpoint)
+    await system.restart(service, failpoint)
     posting = asyncio.create_task(system.post(day))
     status = await asyncio.to_thread(system.stack.wait_exit, service)
     assert status == -9
-    await system.started(service)
+    await system.restart(service)
     job = await system.finished(await posting)
     assert job["state"] in allowed_ends(service), job
     assert job["failures"] == 0
@@ -91,7 +91,7 @@ async def test_the_broker_killed_between_durable_steps_loses_and_repeats_nothing
     service = failpoint.partition(".")[0]
     held = tmp_path / "held"
     day = system.new_day()
-    await system.started(service, f"{failpoint}=hold:{held}")
+    await system.restart(service, f"{failpoint}=hold:{held}")
     posting = asyncio.create_task(system.post(day))
     await eventually(held.exists, within_s=WITHIN_S, what=f"the failpoint {failpoint}")
     system.stack.kill(NATS)
@@ -100,7 +100,7 @@ async def test_the_broker_killed_between_durable_steps_loses_and_repeats_nothing
     job = await system.finished(await posting)
     assert job["state"] in allowed_ends(service), job
     await system.assert_whole(day)
-    await system.started(service)
+    await system.restart(service)
 
 
 @pytest.mark.slow

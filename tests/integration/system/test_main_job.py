@@ -1,4 +1,4 @@
-"""The main job through the whole system: a posted URL becomes rows and Parquet, once, or says why not."""
+"""The main job through the whole system: a URL becomes rows and Parquet, or a failed job with a reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.repository import GOLDEN, ROOT
 from tests.support.system.running import System, connection_to, running_system
 
 EXAMPLE = GOLDEN / "vendor" / "classic_gex_zero_snapshot.json"
-SECRET = "sig=do-not-tell-anyone"
+SECRET = "sig=must-not-leak"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 
 def changed(day: Day, change: Any) -> bytes:
-    """Return a day's file after a change to its list of records."""
+    """Return a day's file with changed records."""
     records = list(day.records())
     change(records)
     return json.dumps(records).encode()
@@ -45,7 +45,7 @@ async def test_the_vendors_example_snapshot_goes_through_the_whole_stack_value_f
     record = json.loads(EXAMPLE.read_text())
     day = Day("SPX", "gex_zero", date(2026, 4, 29))
     system.offer(day, json.dumps([record]).encode())
-    job = await system.bring_in(day)
+    job = await system.import_day(day)
     assert (job["state"], job["snapshots"], job["strike_rows"]) == ("completed", 1, 4)
     (row,) = await system.sql(
         "SELECT timestamp // 1000, ticker, min_dte, sec_min_dte, spot_price, zero_gamma, major_pos_vol, "
@@ -77,15 +77,15 @@ async def test_a_finished_job_posted_again_unchanged_is_skipped_and_changed_it_r
     system: System,
 ) -> None:
     day = system.new_day()
-    first = await system.bring_in(day)
+    first = await system.import_day(day)
     assert first["state"] == "completed"
     assert [step["state"] for step in first["transitions"]] == ["pending", "started", "staged", "completed"]
-    again = await system.bring_in(day, query="sig=fresh")
+    again = await system.import_day(day, query="sig=fresh")
     assert (again["id"], again["state"], again["skipped"]) == (first["id"], "skipped", True)
     assert again["checksum"] == first["checksum"]
     other = replace(day, seed=999)
     system.offer(other)
-    replaced = await system.bring_in(other)
+    replaced = await system.import_day(other)
     assert (replaced["id"], replaced["state"], replaced["skipped"]) == (first["id"], "completed", False)
     assert replaced["replaced_checksum"] == first["checksum"] != replaced["checksum"]
     await system.assert_whole(other)
@@ -97,14 +97,14 @@ async def test_a_finished_job_posted_again_unchanged_is_skipped_and_changed_it_r
 
 async def test_a_tenth_of_the_records_is_refused_and_nothing_changes_unless_forced(system: System) -> None:
     day = system.new_day()
-    await system.bring_in(day)
+    await system.import_day(day)
     tenth = replace(day, snapshots=day.snapshots // 10)
     system.offer(tenth)
-    refused = await system.bring_in(tenth)
+    refused = await system.import_day(tenth)
     assert (refused["state"], refused["error_field"]) == ("failed", "snapshots")
     assert "force" in refused["error"]
     await system.assert_whole(day)
-    forced = await system.bring_in(tenth, force=True, reason="the vendor withdrew the rest")
+    forced = await system.import_day(tenth, force=True, reason="the vendor withdrew the rest")
     assert forced["state"] == "completed"
     await system.assert_whole(tenth)
     ledger = await system.sql(
@@ -117,8 +117,8 @@ async def test_gex_full_after_gex_zero_of_the_same_day_leaves_both(system: Syste
     zero = system.new_day()
     full = replace(zero, endpoint="gex_full", strikes=7)
     system.offer(full)
-    await system.bring_in(zero)
-    await system.bring_in(full)
+    await system.import_day(zero)
+    await system.import_day(full)
     await system.assert_whole(zero, full)
 
 
@@ -143,7 +143,7 @@ def cut_off(day: Day) -> bytes:
     ],
     ids=["truncated", "empty", "an_object", "not_an_array", "wrong_ticker", "null_timestamp", "no_records"],
 )
-async def test_a_bad_file_fails_by_name_is_a_dead_letter_and_holds_up_nobody(
+async def test_a_bad_file_fails_by_name_is_a_dead_letter_and_delays_no_other(
     system: System, bad: Any, says: str
 ) -> None:
     day, good = system.new_day(), system.new_day()
@@ -177,12 +177,12 @@ async def test_the_broker_down_is_503_within_five_seconds_and_a_retry_later_is_o
         assert "Retry-After" in answer.headers
     finally:
         system.stack.start_service(NATS)
-    job = await system.bring_in(day)
+    job = await system.import_day(day)
     assert job["state"] == "completed"
     await system.assert_whole(day)
 
 
-async def test_a_job_that_no_message_moves_on_any_more_is_requeued_by_the_janitor(system: System) -> None:
+async def test_a_stranded_job_is_queued_again_by_the_janitor(system: System) -> None:
     day = system.new_day()
     system.stack.kill("fetcher")
     system.stack.stop_service("janitor")
@@ -217,7 +217,7 @@ async def test_a_second_importer_on_the_same_file_exits_with_one_line_and_the_fi
     (said,) = second.stderr.splitlines()
     assert "only one importer may run on a lake" in said
     day = system.new_day()
-    assert (await system.bring_in(day))["state"] == "completed"
+    assert (await system.import_day(day))["state"] == "completed"
     await system.assert_whole(day)
 
 
@@ -247,4 +247,4 @@ async def test_no_signed_query_appears_in_any_log_answer_event_or_ledger_row(sys
     said.append(json.dumps(await eventually(recorded)))
     said.append(json.dumps(await system.sql("SELECT * FROM gex_history_queue")))
     assert len(said) > 20
-    assert [text for text in said if "do-not-tell" in text] == []
+    assert [text for text in said if "must-not-leak" in text] == []

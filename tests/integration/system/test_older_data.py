@@ -91,7 +91,7 @@ async def test_a_data_folder_of_an_earlier_version_starts_replays_and_imports(sy
     await replayed_over_http(system, jobs[CLASSIC])
     await replayed_over_nats(system, jobs[REFUSED])
 
-    assert (await system.bring_in(system.new_day()))["state"] == "completed"
+    assert (await system.import_day(system.new_day()))["state"] == "completed"
     await system.assert_whole(*system.days)
     await assert_rows(system)
 

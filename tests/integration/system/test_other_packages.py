@@ -1,4 +1,4 @@
-"""Days of state and orderflow through the whole system, posted as scripts for the classic package do."""
+"""Days of state and orderflow through the whole system, posted like days of the classic package."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def test_a_day_posted_as_gex_zero_lands_where_its_name_says(
 ) -> None:
     system.offer(day)
     data = (system.folder / day.file_name).read_bytes()
-    job = await system.bring_in(day, type="gex_zero")
+    job = await system.import_day(day, type="gex_zero")
     assert (job["state"], job["endpoint"]) == ("completed", day.endpoint)
     assert (job["snapshots"], job["strike_rows"]) == (day.snapshots, day.strike_rows)
     assert job["parquet_path"] == f"ES_SPX/{day.endpoint}/20251114.{kind}.parquet"
@@ -99,12 +99,12 @@ async def test_a_bad_file_is_a_dead_letter_that_names_record_and_field(
     system: System, day: Day, change: dict[str, Any], says: str
 ) -> None:
     system.offer(day)
-    await system.bring_in(day)
+    await system.import_day(day)
     held = await system.sql(f"SELECT checksum FROM partitions WHERE endpoint = '{day.endpoint}'")
     records = list(day.records())
     records[3].update(change)
     system.offer(day, json.dumps(records).encode())
-    failed = await system.bring_in(day, query="sig=again")
+    failed = await system.import_day(day, query="sig=again")
     assert failed["state"] == "failed"
     assert says in failed["error"]
     async with connection_to(system.stack) as bus:

@@ -1,7 +1,7 @@
-"""No key and no signed query is told to anybody: the whole system runs, everything fails, all is searched.
+"""No key and no signed query leaks: everything in the whole system fails, and all its output is searched.
 
-Every secret has the same mark in it. Commands hold signed URLs, for they have to be fetched; that the mark is
-found there shows that the search finds it.
+Every secret contains the same mark. Commands hold signed URLs, because the fetcher needs them; finding the
+mark there shows that the search works.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from simulator.vendor import Misbehaviour, Vendor
 from simulator.vendor_api import StandInApi
 from tests.support.poll import eventually
 from tests.support.repository import ROOT
-from tests.support.system.overheard import COMMANDS, Overheard, overhearing
+from tests.support.system.captured import COMMANDS, CapturedText, capturing
 from tests.support.system.running import WITHIN_S, System
 
 pytestmark = pytest.mark.slow
@@ -92,7 +92,7 @@ A_DAY: Final = date(2025, 9, 2)
 
 
 class MarkedApi(StandInApi):
-    """The vendor's API, whose signatures have the mark in them."""
+    """The vendor's API, whose signatures contain the mark."""
 
     def _signature(self, name: str, until: str) -> str:
         return MARK + super()._signature(name, until)
@@ -100,15 +100,15 @@ class MarkedApi(StandInApi):
 
 @dataclass
 class Scene:
-    """The system, a vendor of posted URLs, and one whose API signs them; all that is told is overheard."""
+    """The system, a vendor of posted URLs, one whose API signs URLs, and all captured text."""
 
     system: System
     api: MarkedApi
-    overheard: Overheard
+    captured: CapturedText
     client: httpx.AsyncClient
 
     async def post(self, day: Day, **more: Any) -> str:
-        """Post a day, as often as it takes, and return its job's id."""
+        """Post a day until it is accepted, and return its job's id."""
         body = {"url": self.system.vendor.url_of(day.file_name, QUERY), **more}
 
         async def accepted() -> str:
@@ -130,7 +130,7 @@ class Scene:
         )
 
     async def backfill(self, endpoint: str) -> str:
-        """Ask for a day by its date and return how that ended."""
+        """Backfill a day and return the state that its job ends in."""
         body = {"ticker": "NQ_NDX", "endpoint": endpoint, "days": [A_DAY.isoformat()]}
         (day,) = (await self.client.post("/backfill", json=body)).json()["days"]
         return await self.finished(day["id"])
@@ -153,33 +153,35 @@ def stage(tmp_path: Path) -> Iterator[tuple[System, MarkedApi]]:
 
 
 @contextlib.asynccontextmanager
-async def scene_on(stage: tuple[System, MarkedApi], overheard: Overheard) -> AsyncIterator[Scene]:
+async def scene_on(stage: tuple[System, MarkedApi], captured: CapturedText) -> AsyncIterator[Scene]:
     system, api = stage
     async with httpx.AsyncClient(
         base_url=system.stack.url,
         headers={"X-API-Key": CLIENT_KEY},
-        event_hooks={"response": [overheard.note_answer]},
+        event_hooks={"response": [captured.add_response]},
         trust_env=False,
         timeout=10,
     ) as client:
-        yield Scene(system, api, overheard, client)
+        yield Scene(system, api, captured, client)
 
 
-async def test_no_key_and_no_signed_query_is_told_whatever_fails(stage: tuple[System, MarkedApi]) -> None:
-    async with overhearing(stage[0].stack) as overheard, scene_on(stage, overheard) as scene:
+async def test_no_key_and_no_signed_query_leaks_when_everything_fails(
+    stage: tuple[System, MarkedApi],
+) -> None:
+    async with capturing(stage[0].stack) as captured, scene_on(stage, captured) as scene:
         assert await post_what_fails(scene) == {"failed"}
-        await ask_the_vendor(scene)
-        await lose_processes(scene)
-        await ask_wrongly(scene)
-        await look_at_everything(scene)
+        await backfill_from_the_api(scene)
+        await kill_processes(scene)
+        await send_bad_requests(scene)
+        await read_every_route(scene)
         await use_the_command_line(scene)
-    assert overheard.texts.pop(COMMANDS).count(MARK) > len(BAD_ANSWERS) + len(BAD_CONTENTS)
-    assert overheard.finds("source_left_alone")
-    assert overheard.finds(MARK) == []
+    assert captured.texts.pop(COMMANDS).count(MARK) > len(BAD_ANSWERS) + len(BAD_CONTENTS)
+    assert captured.finds("source_left_alone")
+    assert captured.finds(MARK) == []
 
 
 async def post_what_fails(scene: Scene) -> set[str]:
-    """Post everything that the vendor may answer wrongly, and return how that ended."""
+    """Post a file for every wrong response of the vendor, and return the jobs' states."""
     jobs = []
     for behaviour in BAD_ANSWERS.values():
         day = scene.system.new_day()
@@ -192,8 +194,8 @@ async def post_what_fails(scene: Scene) -> set[str]:
     return set(await asyncio.gather(*(scene.finished(job_id) for job_id in jobs)))
 
 
-async def ask_the_vendor(scene: Scene) -> None:
-    """Ask for days by date: one that is there, expired, broken, missing, and all with a wrong key."""
+async def backfill_from_the_api(scene: Scene) -> None:
+    """Backfill days: one that exists, one that fails, one expired, one without data, one with a wrong key."""
     days = {each: Day("NQ_NDX", each, A_DAY, 30, 5, seed=1) for each in ("gex_zero", "gex_one", "gex_full")}
     for day in days.values():
         day.write(scene.api.vendor.folder / day.file_name)
@@ -209,14 +211,14 @@ async def ask_the_vendor(scene: Scene) -> None:
     scene.api.expire_next = 0
 
 
-async def lose_processes(scene: Scene) -> None:
-    """Lose a fetcher in the midst of a file, an importer in the midst of an import, and the broker."""
+async def kill_processes(scene: Scene) -> None:
+    """Kill the fetcher during a download, the importer during an import, and the broker."""
     system = scene.system
     for service, failpoint in (("fetcher", "fetcher.downloading"), ("importer", "importer.loaded")):
-        await system.started(service, failpoint)
+        await system.restart(service, failpoint)
         job_id = await scene.post(system.new_day())
         await asyncio.to_thread(system.stack.wait_exit, service)
-        await system.started(service)
+        await system.restart(service)
         assert await scene.finished(job_id) == "completed"
     system.stack.kill(NATS)
     await scene.client.post("/gex_history_url", json={"url": system.vendor.url_of("day.json", QUERY)})
@@ -225,7 +227,7 @@ async def lose_processes(scene: Scene) -> None:
     assert await scene.finished(await scene.post(system.new_day())) == "completed"
 
 
-async def ask_wrongly(scene: Scene) -> None:
+async def send_bad_requests(scene: Scene) -> None:
     for body in BAD_BODIES:
         assert (await scene.client.post("/gex_history_url", json=body)).status_code == 422
     assert (await scene.client.post("/backfill", json={"ticker": ELSEWHERE})).status_code == 422
@@ -234,7 +236,7 @@ async def ask_wrongly(scene: Scene) -> None:
         assert (await scene.client.get("/jobs", headers=header)).status_code == 401
 
 
-async def look_at_everything(scene: Scene) -> None:
+async def read_every_route(scene: Scene) -> None:
     for path in ("/jobs", "/status", "/metrics", "/ready", "/health", "/api/v1/sources", "/openapi.json"):
         assert (await scene.client.get(path)).is_success
     failed = (await scene.client.get("/jobs", params={"status": "failed"})).json()["jobs"]
@@ -261,4 +263,4 @@ async def use_the_command_line(scene: Scene) -> None:
             stderr=asyncio.subprocess.STDOUT,
         )
         said, _ = await ran.communicate()
-        scene.overheard.note(f"gexlake {arguments[0]}", said.decode())
+        scene.captured.add(f"gexlake {arguments[0]}", said.decode())

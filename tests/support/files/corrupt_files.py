@@ -44,7 +44,7 @@ BAD_STRIKES: Final = (
         "[,1]",
     ),
 )
-STRAY_TIMES: Final = (
+OUT_OF_DAY_TIMES: Final = (
     *("1763096399.9994", "1763096399.9996", "1763182799.9996", "1763182800", "1763044200", "0", "-1"),
     "1e300",
     *("1763130600000", "253402300800", "253402232400", "-1e15", "1e-9", "-62135596800"),
@@ -84,7 +84,7 @@ def spoilt_records(draw: Draw, record: tuple[tuple[str, Tree], ...]) -> Tree:
         if draw(st.booleans()):
             pairs['"nested"'] = '{"strikes":[[1,2]]}'
     elif how == "time":
-        pairs['"timestamp"'] = draw(st.sampled_from(STRAY_TIMES))
+        pairs['"timestamp"'] = draw(st.sampled_from(OUT_OF_DAY_TIMES))
     elif how == "ticker":
         pairs['"ticker"'] = draw(
             st.sampled_from(['"SPX"', '""', '"NQ_NDX "', "5", "null", '["NQ_NDX"]', '"nq-ndx"'])

@@ -30,7 +30,7 @@ class HistoryFile:
     data: bytes
     packed: bool = False
     day: date | None = DAY
-    max_stray: int = 0
+    max_out_of_day: int = 0
     block_bytes: int = 1 << 20
     """Read at a time."""
 
@@ -214,7 +214,7 @@ def wrappings(draw: Draw, text: bytes) -> HistoryFile:
         data,
         packed=bool(pack),
         day=draw(st.sampled_from([DAY, DAY, None])),
-        max_stray=draw(st.sampled_from([0, 0, 1, 3])),
+        max_out_of_day=draw(st.sampled_from([0, 0, 1, 3])),
         block_bytes=draw(st.sampled_from([1, 7, 64, 300, 1 << 20])),
     )
 

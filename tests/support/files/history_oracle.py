@@ -48,7 +48,7 @@ class Expected:
     strike_rows: list[tuple[Any, ...]]
     """timestamp in ms, strike, gamma, oi_gamma, priors."""
     duplicates: int
-    strays: int
+    out_of_day: int
     unknown_records: int
     unknown_names: frozenset[str]
 
@@ -61,7 +61,7 @@ class Unspecified:
 
 
 def expected_of(
-    data: bytes, *, packed: bool, ticker: str, day: date | None, max_stray: int = 0
+    data: bytes, *, packed: bool, ticker: str, day: date | None, max_out_of_day: int = 0
 ) -> Expected | Refused | Unspecified:
     """Return what an import of a file leaves, or how it ends.
 
@@ -70,10 +70,10 @@ def expected_of(
         packed: whether its name says that it is gzip.
         ticker: the job's.
         day: the job's trading day; None: that of the first record.
-        max_stray: how many records outside the day are dropped.
+        max_out_of_day: how many records outside the day are dropped.
     """
     text, damaged = text_of(data, packed=packed)
-    return _read(text, _Reading(ticker, day, max_stray), damaged=damaged)
+    return _read(text, _Reading(ticker, day, max_out_of_day), damaged=damaged)
 
 
 def _read(text: str, reading: _Reading, *, damaged: bool) -> Expected | Refused | Unspecified:
@@ -84,7 +84,7 @@ def _read(text: str, reading: _Reading, *, damaged: bool) -> Expected | Refused 
         return Unspecified(str(silence))
     except Refusal as refusal:
         kinds = refusal.refused.kinds | ({"file"} if damaged else set())
-        return Refused(kinds, refusal.refused.faults | reading.fault_of_strays())
+        return Refused(kinds, refusal.refused.faults | reading.fault_of_out_of_day())
     return Refused(frozenset({"file", "empty"})) if damaged else reading.result()
 
 
@@ -94,10 +94,10 @@ class _Reading:
 
     ticker: str
     day: date | None
-    max_stray: int
+    max_out_of_day: int
     kept: dict[int, Object] = field(default_factory=dict)
     duplicates: int = 0
-    strays: list[int] = field(default_factory=list)
+    out_of_day: list[int] = field(default_factory=list)
     unknown_records: int = 0
     unknown_names: set[str] = field(default_factory=set)
 
@@ -114,7 +114,7 @@ class _Reading:
         self.unknown_records += bool(unknown)
         self.unknown_names |= unknown
         if milliseconds is None or not _is_within(milliseconds, self.day):
-            self._stray(number)
+            self._add_out_of_day(number)
         elif milliseconds in self.kept:
             self.duplicates += 1
         else:
@@ -129,26 +129,26 @@ class _Reading:
             return refusal.refused.faults
         return frozenset()
 
-    def _stray(self, number: int) -> None:
-        self.strays.append(number)
-        if len(self.strays) > self.max_stray:
-            raise Refusal("record", faults=self.fault_of_strays())
+    def _add_out_of_day(self, number: int) -> None:
+        self.out_of_day.append(number)
+        if len(self.out_of_day) > self.max_out_of_day:
+            raise Refusal("record", faults=self.fault_of_out_of_day())
 
-    def fault_of_strays(self) -> frozenset[Fault]:
-        """Return how the strays so far are named, if they turn out to be too many."""
-        return frozenset((number, "timestamp") for number in self.strays[:1])
+    def fault_of_out_of_day(self) -> frozenset[Fault]:
+        """Return how the out-of-day records so far are named, if they turn out to be too many."""
+        return frozenset((number, "timestamp") for number in self.out_of_day[:1])
 
     def result(self) -> Expected | Refused:
         """Return what is kept."""
         if self.day is None or not self.kept:
-            return Refused(frozenset({"record", "file", "empty"}), self.fault_of_strays())
+            return Refused(frozenset({"record", "file", "empty"}), self.fault_of_out_of_day())
         in_order = sorted(self.kept.items())
         return Expected(
             self.day,
             [_snapshot(at, record) for at, record in in_order],
             [row for at, record in in_order for row in _strike_rows(at, record)],
             self.duplicates,
-            len(self.strays),
+            len(self.out_of_day),
             self.unknown_records,
             frozenset(self.unknown_names),
         )

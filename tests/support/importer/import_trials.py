@@ -63,7 +63,7 @@ class Trials:
             AssertionError: the lake does not hold what it should.
         """
         said = expected_of(
-            file.data, packed=file.packed, ticker=TICKER, day=file.day, max_stray=file.max_stray
+            file.data, packed=file.packed, ticker=TICKER, day=file.day, max_out_of_day=file.max_out_of_day
         )
         for path in paths:
             lake = self._lakes[path]
@@ -110,7 +110,7 @@ def _staged(lake: LakeOnDisk, file: HistoryFile) -> ImportTask:
         sha256=hashlib.sha256(file.data).hexdigest(),
         size_bytes=len(file.data),
         min_share=0.0,
-        max_out_of_day=file.max_stray,
+        max_out_of_day=file.max_out_of_day,
         interruption=Interruption(),
     )
 
@@ -144,7 +144,7 @@ def _counts(row: PartitionRow) -> dict[str, Any]:
         "snapshots": row.snapshots,
         "strike_rows": row.strike_rows,
         "duplicates": row.duplicates,
-        "strays": row.strays,
+        "out_of_day": row.strays,
         "unknown_records": row.unknown_records,
         "unknown_fields": row.unknown_fields or "",
         "times": (row.first_timestamp, row.last_timestamp),
@@ -157,7 +157,7 @@ def _counts_of(said: Expected) -> dict[str, Any]:
         "snapshots": len(said.snapshots),
         "strike_rows": len(said.strike_rows),
         "duplicates": said.duplicates,
-        "strays": said.strays,
+        "out_of_day": said.out_of_day,
         "unknown_records": said.unknown_records,
         "unknown_fields": ", ".join(sorted(said.unknown_names)),
         "times": (said.snapshots[0][0], said.snapshots[-1][0]),

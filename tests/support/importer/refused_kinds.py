@@ -144,7 +144,7 @@ _TEXT_FOR_NUMBERS: Final = (
     _values("boolean_scalar", "major_pos_oi", "is False, not a number", value=False),
     _values("text_timestamp", "timestamp", "is '1763130603', not a number", value="1763130603"),
     _values("boolean_timestamp", "timestamp", "is True, not a number", value=True),
-    _values("fraction_for_a_whole_number", "min_dte", "is 1.5, not a whole number of 32 bits", value=1.5),
+    _values("fraction_for_a_whole_number", "min_dte", "is 1.5, not a 32-bit integer", value=1.5),
     _strike("text_strike", ["25010", 1, 2, [3]], "has a strike that is '25010', not a number"),
     _strike("boolean_strike", [25010, True, 2, [3]], "has a gex_by_volume that is True, not a number"),
     _strike("text_prior", [25010, 1, 2, ["3"]], "has a priors that is '3', not a number"),
@@ -176,7 +176,7 @@ _NOT_OF_THE_PARTITION: Final = (
         "timestamp",
         "BadRecord",
     ),
-    _replaced("a_key_twice", b'"spot": 1, ', b'"spot": 2', "spot", "is there twice"),
+    _replaced("a_key_twice", b'"spot": 1, ', b'"spot": 2', "spot", "occurs twice"),
 )
 _NO_DAY_OF_HISTORY: Final = (
     RefusedKind("cut_off_in_a_record", lambda: _cut_off_before(b'"spot"'), "is cut off in record 20"),

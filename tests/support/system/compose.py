@@ -21,7 +21,7 @@ from tests.support.poll import eventually
 from tests.support.repository import ROOT
 
 VENDOR_URL: Final = "http://127.0.0.1:8000/"
-"""Where the fetcher, and nobody else, finds the stand-in of the vendor."""
+"""Address of the vendor's stand-in, which only the fetcher can reach."""
 _FILES: Final = ["compose.yaml", "tests/e2e/compose.e2e.yaml"]
 
 
@@ -29,7 +29,7 @@ class ComposeStack:
     """The system as containers.
 
     Args:
-        folder: scratch space; what the vendor serves, and what stands at ``/local``, is in its ``files``.
+        folder: scratch space; its ``files`` are what the vendor serves and what ``/local`` holds.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,12 +51,12 @@ class ComposeStack:
 
     @property
     def url(self) -> str:
-        """Where intake answers."""
+        """URL of intake."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def nats_url(self) -> str:
-        """Where the broker answers."""
+        """URL of the broker."""
         return f"nats://127.0.0.1:{self.nats_port}"
 
     def up(self, **settings: str) -> None:
@@ -65,7 +65,7 @@ class ComposeStack:
         self._compose.start()
 
     def configure(self, **settings: str) -> None:
-        """Say with which settings containers start from now on."""
+        """Set the settings of containers that start from now on."""
         env = {
             "COMPOSE_PROJECT_NAME": self.project,
             "GEXLAKE_PORT": str(self.port),
@@ -116,25 +116,25 @@ class ComposeStack:
         _output(["docker", "start", self._container(service)])
 
     def state(self, service: str) -> str | None:
-        """Return ``running``, ``exited`` and the like."""
+        """Return the container's state, such as ``running`` or ``exited``."""
         return self._compose.get_container(service, include_all=True).State
 
     def inspect(self, service: str, template: str) -> str:
-        """Return what ``docker inspect`` tells of a service's container, in the form of a Go template."""
+        """Return the output of ``docker inspect`` for a service's container, by a Go template."""
         return _output(["docker", "inspect", "--format", template, self._container(service)]).strip()
 
     def logs(self) -> str:
-        """Return everything that the containers have written."""
+        """Return the logs of all containers."""
         return self.compose("logs", "--no-color", "--timestamps")
 
     def offer(self, day: Day) -> DayFacts:
         """Write a day's file to where the vendor serves it and where ``file:///local/`` finds it."""
-        facts = day.write(self.files / day.file_name)
+        written = day.write(self.files / day.file_name)
         (self.files / day.file_name).chmod(0o644)
-        return facts
+        return written
 
     async def post(self, url: str, **fields: object) -> str:
-        """Post a source URL, again and again until it is accepted, and return the job's id.
+        """Post a source URL until it is accepted, and return the job's id.
 
         Raises:
             AssertionError: it is refused, or not accepted within a minute.
@@ -150,12 +150,12 @@ class ComposeStack:
         return job_id
 
     async def job(self, job_id: str) -> dict[str, Any]:
-        """Return what ``GET /jobs/{id}`` answers; empty while nobody answers or knows it."""
+        """Return the answer of ``GET /jobs/{id}``; empty if there is none or the job is unknown."""
         answer = await self._ask("GET", f"/jobs/{job_id}")
         return dict(answer.json()) if answer is not None and answer.is_success else {}
 
     async def finished(self, job_id: str, within_s: float = 60.0) -> dict[str, Any]:
-        """Return a job once it has ended, however it did."""
+        """Return a job once it is finished, in any state."""
 
         async def ended() -> dict[str, Any]:
             job = await self.job(job_id)
@@ -176,7 +176,7 @@ class ComposeStack:
         return f"{self.project}-{service}-1"
 
     async def _ask(self, method: str, path: str, body: object = None) -> httpx.Response | None:
-        """Return intake's answer; None when there is none."""
+        """Return intake's response, or None if it cannot be reached."""
         try:
             async with httpx.AsyncClient(base_url=self.url, timeout=10, trust_env=False) as client:
                 return await client.request(method, path, json=body)
@@ -194,7 +194,7 @@ def vendor_url(day: Day, query: str = "sig=secret-signature") -> str:
     return f"{VENDOR_URL}{day.file_name}?{query}"
 
 
-def docker_is_missing() -> str:
+def why_no_docker() -> str:
     """Return why container tests cannot run on this machine; empty when they can."""
     try:
         _output(["docker", "compose", "version"])

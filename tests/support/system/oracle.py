@@ -1,4 +1,4 @@
-"""What must be true of a lake, whatever was killed on the way: asked over NATS, compared with the files."""
+"""Checks that a lake, queried over NATS, holds exactly the rows of the files."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _SNAPSHOTS: Final = (
 _FIELDS: Final = ("timestamp", "spot", *_SNAPSHOTS.split(", ")[2:])
 
 
-async def ask_lake(bus: Bus, query: str) -> list[list[Any]]:
+async def query_lake(bus: Bus, query: str) -> list[list[Any]]:
     """Return the rows of a query.
 
     Raises:
-        AssertionError: it was refused, or there are too many rows to answer.
+        AssertionError: the query was refused, or has too many rows.
     """
     request = SqlRequest(query=query, max_rows=10_000, timeout_s=_TIMEOUT_S)
     try:
@@ -47,10 +47,10 @@ async def assert_holds_exactly(bus: Bus, day: Day) -> None:
 async def assert_holds_records(bus: Bus, day: Day, records: Sequence[Record]) -> None:
     """Check that the partition of a day has exactly the rows of ``records``, in the table and in Parquet."""
     of_day = _where(day)
-    snapshots = await ask_lake(bus, f"SELECT {_SNAPSHOTS} FROM gex_snapshots {of_day} ORDER BY timestamp")
-    assert [_read(row) for row in snapshots] == _snapshots_of(records), day.file_name
-    strikes = await ask_lake(bus, f"SELECT {_STRIKES} FROM gex_strikes {of_day} ORDER BY timestamp, strike")
-    assert [_read(row) for row in strikes] == _strikes_of(records), day.file_name
+    snapshots = await query_lake(bus, f"SELECT {_SNAPSHOTS} FROM gex_snapshots {of_day} ORDER BY timestamp")
+    assert [_parsed(row) for row in snapshots] == _snapshots_of(records), day.file_name
+    strikes = await query_lake(bus, f"SELECT {_STRIKES} FROM gex_strikes {of_day} ORDER BY timestamp, strike")
+    assert [_parsed(row) for row in strikes] == _strikes_of(records), day.file_name
     await assert_parquet_equals_table(bus, of_day)
 
 
@@ -61,7 +61,7 @@ async def assert_parquet_equals_table(bus: Bus, where: str = "") -> None:
         ("parquet_gex_strikes", "gex_strikes"),
     ):
         query = f"SELECT count(*) FROM (FROM {one} {where} EXCEPT ALL FROM {other} {where})"
-        assert await ask_lake(bus, query) == [[0]], f"rows only in {one}"
+        assert await query_lake(bus, query) == [[0]], f"rows only in {one}"
 
 
 def _where(day: Day) -> str:
@@ -72,8 +72,8 @@ def _where(day: Day) -> str:
     )
 
 
-def _read(row: list[Any]) -> list[Any]:
-    """Return a row with its last column, JSON, read."""
+def _parsed(row: list[Any]) -> list[Any]:
+    """Return a row whose last column is parsed from JSON."""
     return [*row[:-1], json.loads(row[-1])]
 
 

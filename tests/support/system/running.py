@@ -1,4 +1,4 @@
-"""The whole system as processes, with the vendor beside it: what a test posts, waits for and compares."""
+"""The whole system as processes beside a vendor, for tests to post days and check the lake."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from simulator.generator import Day
 from simulator.stack import Stack
 from simulator.vendor import Vendor
 from tests.support.poll import eventually
-from tests.support.system.oracle import ask_lake, assert_holds_exactly, assert_parquet_equals_table
+from tests.support.system.oracle import assert_holds_exactly, assert_parquet_equals_table, query_lake
 
 SETTINGS = {"GEXLAKE_ACK_WAIT_S": "2", "GEXLAKE_RETRY_DELAY_S": "0.1"}
 WITHIN_S = 60.0
@@ -34,7 +34,7 @@ class System:
     days: list[Day] = field(default_factory=list)
 
     def new_day(self) -> Day:
-        """Offer another day at the vendor's."""
+        """Let the vendor serve another day."""
         number = len(self.days)
         a_day = date(2025, 1, 1) + timedelta(number)
         day = Day("NQ_NDX", "gex_zero", a_day, snapshots=30, strikes=5, seed=number)
@@ -43,7 +43,7 @@ class System:
         return day
 
     def offer(self, day: Day, content: bytes | None = None) -> None:
-        """Put a day's file, or other content in its name, at the vendor's in place of what was there."""
+        """Let the vendor serve a day's file, or other content under its name; replace an older file."""
         path = self.folder / day.file_name
         if content is None:
             day.write(path)
@@ -51,7 +51,7 @@ class System:
             path.write_bytes(content)
 
     async def post(self, day: Day, query: str = "sig=secret-signature", **more: Any) -> str:
-        """Post a day as a client that insists, until it is answered with success; return the job's id."""
+        """Post a day until it is accepted, and return the job's id."""
         async with httpx.AsyncClient(base_url=self.stack.url, trust_env=False, timeout=10) as client:
 
             async def accepted() -> str:
@@ -79,24 +79,24 @@ class System:
                 look, within_s=WITHIN_S, what=lambda: f"the end of job {job_id}\n{self.stack.tails()}"
             )
 
-    async def bring_in(self, day: Day, **more: Any) -> dict[str, Any]:
-        """Post a day and return its job when that is finished."""
+    async def import_day(self, day: Day, **more: Any) -> dict[str, Any]:
+        """Post a day and return its job once it is finished."""
         return await self.finished(await self.post(day, **more))
 
     async def sql(self, query: str) -> list[list[Any]]:
-        """Ask the lake."""
+        """Return the rows of a query."""
         async with connection_to(self.stack) as bus:
-            return await ask_lake(bus, query)
+            return await query_lake(bus, query)
 
-    async def started(self, service: str, failpoint: str = "") -> None:
-        """Start a service anew, with or without a failpoint."""
+    async def restart(self, service: str, failpoint: str = "") -> None:
+        """Restart a service, with or without a failpoint."""
         if service in self.stack.processes:
             self.stack.stop_service(service)
         self.stack.start_service(service, {"GEXLAKE_FAILPOINT": failpoint})
         await asyncio.to_thread(self.stack.wait_ready)
 
     async def assert_whole(self, *days: Day) -> None:
-        """Ask the oracle about some days, and about temporary files and Parquet in all."""
+        """Check the rows of some days, and that there are no temporary files and Parquet equals the table."""
         await asyncio.to_thread(self.stack.wait_ready)
         async with connection_to(self.stack) as bus:
             for day in days:

@@ -1,4 +1,4 @@
-"""The benchmark's arithmetic: medians, peaks, ratios, growth, verdicts, turns, and the printed tables."""
+"""The benchmark's arithmetic: medians, peaks, ratios, growth, verdicts, alternation and tables."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_growth_is_in_percent_and_negative_when_there_is_less() -> None:
     assert grown(90, 100) == pytest.approx(-10)
 
 
-def test_things_are_done_in_turns() -> None:
+def test_runs_alternate() -> None:
     done: list[str] = []
 
     def doing(name: str, seconds: float) -> Callable[[], Run]:

@@ -1,4 +1,4 @@
-"""The files that the benchmark imports: kept, found again, made anew when they would differ, and moved."""
+"""The files that the benchmark imports: reused, generated again if they would differ, or moved."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_folder_is_a_setting_and_outside_the_repository_by_default(
     assert inputs_folder() == tmp_path / "relative"
 
 
-def test_weekdays_leave_weekends_out() -> None:
+def test_weekdays_exclude_weekends() -> None:
     friday, monday = date(2025, 11, 14), date(2025, 11, 17)
     assert weekdays_after(friday, 2) == [monday, date(2025, 11, 18)]
     assert weekdays_before(monday, 2) == [date(2025, 11, 13), friday]

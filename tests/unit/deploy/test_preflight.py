@@ -1,4 +1,4 @@
-"""The checks before a start: whatever is in the way is told in one line."""
+"""The checks before a start: a problem is reported in one line."""
 
 from __future__ import annotations
 

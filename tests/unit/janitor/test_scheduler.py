@@ -1,4 +1,4 @@
-"""The thin loop around the duties."""
+"""The schedule of the duties."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.janitor.duty import Counts, Duty
-from services.janitor.scheduler import Rounds
+from services.janitor.scheduler import Scheduler
 from services.janitor.settings import JanitorSettings
 from shared.errors import CannotStart, Transient
 from shared.process.settings import load
@@ -36,11 +36,11 @@ class Recorded:
 @contextlib.asynccontextmanager
 async def running(
     duties: Sequence[Duty], drain_timeout_s: float = 5
-) -> AsyncIterator[tuple[Rounds, asyncio.Event]]:
-    rounds, stop = Rounds(duties), asyncio.Event()
-    task = asyncio.create_task(rounds.run(stop, drain_timeout_s))
+) -> AsyncIterator[tuple[Scheduler, asyncio.Event]]:
+    scheduler, stop = Scheduler(duties), asyncio.Event()
+    task = asyncio.create_task(scheduler.run(stop, drain_timeout_s))
     try:
-        yield rounds, stop
+        yield scheduler, stop
     finally:
         stop.set()
         await asyncio.wait_for(task, 10)
@@ -50,21 +50,21 @@ async def nothing(_: int) -> Counts:
     return {"removed": 0}
 
 
-async def test_a_duty_is_done_at_the_start_however_long_its_interval() -> None:
+async def test_a_duty_runs_at_the_start_whatever_its_interval() -> None:
     duty = Recorded(nothing, interval_s=3600)
     async with running([duty]):
         await eventually(lambda: duty.rounds)
     assert duty.rounds == 1
 
 
-async def test_a_duty_is_done_again_and_again() -> None:
+async def test_a_duty_runs_at_its_interval() -> None:
     duty = Recorded(nothing)
     async with running([duty]):
         await eventually(lambda: duty.rounds >= 3)
 
 
 @pytest.mark.parametrize("error", [Transient("not now"), ValueError("a bug")])
-async def test_a_failing_duty_is_told_and_tried_again_and_holds_up_no_other(error: Exception) -> None:
+async def test_a_failing_duty_is_logged_and_retried_and_delays_no_other(error: Exception) -> None:
     async def fail(_: int) -> Counts:
         raise error
 
@@ -75,7 +75,7 @@ async def test_a_failing_duty_is_told_and_tried_again_and_holds_up_no_other(erro
     assert {line["event"] for line in lines} == {"duty_failed"}
 
 
-async def test_an_idle_duty_logs_nothing_and_a_busy_one_what_it_did() -> None:
+async def test_an_idle_duty_logs_nothing_and_a_busy_one_its_counts() -> None:
     async def once(number: int) -> Counts:
         return {"removed": 2 if number == 2 else 0, "freed_bytes": 0}
 
@@ -86,27 +86,27 @@ async def test_an_idle_duty_logs_nothing_and_a_busy_one_what_it_did() -> None:
     assert [(line["event"], line["removed"]) for line in lines] == [("duty_done", 2)]
 
 
-async def test_a_duty_that_takes_long_is_never_done_twice_at_a_time(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_long_duty_never_runs_twice_at_the_same_time(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL", logger="apscheduler")
     other = Recorded(nothing, name="other")
     at_once: list[int] = []
     release = asyncio.Event()
 
     async def long(_: int) -> Counts:
-        at_once.append(rounds.busy)
+        at_once.append(scheduler.busy)
         await release.wait()
         return {}
 
     duty = Recorded(long, name="long")
-    async with running([duty, other]) as (rounds, _):
+    async with running([duty, other]) as (scheduler, _):
         await eventually(lambda: other.rounds >= 5)
         assert duty.rounds == 1
-        assert rounds.busy >= 1
+        assert scheduler.busy >= 1
         release.set()
         await eventually(lambda: duty.rounds >= 2)
 
 
-async def test_a_duty_at_work_is_finished_before_the_janitor_stops() -> None:
+async def test_a_running_duty_finishes_before_the_janitor_stops() -> None:
     begun, release = asyncio.Event(), asyncio.Event()
     finished: list[int] = []
 
@@ -116,15 +116,15 @@ async def test_a_duty_at_work_is_finished_before_the_janitor_stops() -> None:
         finished.append(number)
         return {}
 
-    async with running([Recorded(long, interval_s=3600)]) as (rounds, stop):
+    async with running([Recorded(long, interval_s=3600)]) as (scheduler, stop):
         await asyncio.wait_for(begun.wait(), 10)
         stop.set()
-        await eventually(lambda: rounds.busy == 1)
+        await eventually(lambda: scheduler.busy == 1)
         release.set()
     assert finished == [1]
 
 
-async def test_a_duty_that_outlasts_the_drain_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_duty_that_outlasts_the_drain_is_cancelled(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL", logger="apscheduler")
     begun = asyncio.Event()
     ended: list[str] = []
@@ -142,10 +142,10 @@ async def test_a_duty_that_outlasts_the_drain_is_given_up(caplog: pytest.LogCapt
     await eventually(lambda: ended)
 
 
-async def test_a_janitor_that_is_told_to_stop_at_once_does_nothing() -> None:
+async def test_a_janitor_stopped_before_its_start_runs_no_duty() -> None:
     duty, stop = Recorded(nothing), asyncio.Event()
     stop.set()
-    await asyncio.wait_for(Rounds([duty]).run(stop, 1), 10)
+    await asyncio.wait_for(Scheduler([duty]).run(stop, 1), 10)
     assert duty.rounds == 0
 
 

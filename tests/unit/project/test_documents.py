@@ -55,7 +55,7 @@ ALL: Final = {name for service in SERVICES for name in names_of(settings_of(serv
 OLDER: Final = {name for service in SERVICES for name in older_names_of(settings_of(service))}
 
 
-def test_every_setting_stands_in_the_architecture() -> None:
+def test_every_setting_is_in_the_architecture() -> None:
     assert sorted(ALL - named_in((ROOT / "docs/architecture.md").read_text())) == []
 
 

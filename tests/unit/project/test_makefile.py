@@ -1,4 +1,4 @@
-"""``make``: what it passes on arrives as it was written."""
+"""``make``: targets pass their arguments on unchanged."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make(venv: Path, *words: str, **env: str) -> str:
         "select 'é; rm -rf #'",
     ],
 )
-def test_sql_passes_a_query_on_whatever_quotes_it_has(venv: Path, query: str) -> None:
+def test_sql_passes_a_query_on_with_any_quotes(venv: Path, query: str) -> None:
     assert json.loads(make(venv, "sql", f"Q={query}")) == ["sql", "--format", "table", "--", query]
 
 
@@ -65,7 +65,7 @@ def test_help_is_the_default_target_and_lists_all_others(venv: Path) -> None:
     }
 
 
-def test_no_python_that_is_new_enough_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_missing_python_is_reported_in_one_line(tmp_path: Path) -> None:
     command = ["make", "-C", str(ROOT), f"VENV={tmp_path}/venv", "PYTHON=false", "lint"]
     refused = subprocess.run(command, check=False, capture_output=True, text=True)
     assert refused.returncode != 0

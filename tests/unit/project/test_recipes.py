@@ -1,4 +1,4 @@
-"""Every recipe of docs/queries.md, run as it stands there on a small lake, gives what the files say."""
+"""Every recipe of docs/queries.md, run unchanged on a small lake, returns what the files hold."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def lake(small_lake: LakeOnDisk, monkeypatch: pytest.MonkeyPatch) -> LakeOnDisk:
 
 @dataclass(frozen=True)
 class Broker:
-    """A connection to the broker behind which is nothing but the importer's answers."""
+    """A connection to a broker on which only the importer's queries are served."""
 
     queries: Queries
     data: bytes = b""
@@ -178,7 +178,7 @@ def new_york(timestamp_ms: int) -> datetime:
 
 
 def rows_of(frame: Any) -> Rows:
-    """Return the rows of a frame of Polars or pandas, with None for what is missing."""
+    """Return the rows of a frame of Polars or pandas, with None for missing values."""
     if hasattr(frame, "rows"):
         return list(frame.rows())
     return [
@@ -272,7 +272,7 @@ def check_rows(recipe: Recipe, rows: Rows) -> None:
 
 
 @pytest.mark.parametrize("recipe", of_language("sql"), ids=lambda recipe: recipe.name)
-def test_a_query_asked_of_the_importer_answers_what_the_files_say(lake: LakeOnDisk, recipe: Recipe) -> None:
+def test_a_query_to_the_importer_returns_what_the_files_hold(lake: LakeOnDisk, recipe: Recipe) -> None:
     code = recipe.code.replace("'data/", f"'{lake.settings.data_dir}/")
     answer = Queries(lake.lake, lake.settings).sql(SqlRequest(query=code))
     assert not answer.truncated
@@ -293,14 +293,14 @@ def read(kind: str, value: Any) -> Any:
     ids=lambda recipe: recipe.name,
 )
 @pytest.mark.usefixtures("lake")
-def test_a_query_asked_of_the_files_answers_what_they_say(recipe: Recipe) -> None:
+def test_a_query_of_the_files_returns_what_they_hold(recipe: Recipe) -> None:
     with duckdb.connect() as outside:
         outside.execute(Path("docs/lake.sql").read_text())
         check_rows(recipe, outside.execute(recipe.code).fetchall())
 
 
 @pytest.mark.parametrize("recipe", of_language("python"), ids=lambda recipe: recipe.name)
-def test_a_program_finds_what_the_files_say(
+def test_a_program_finds_what_the_files_hold(
     lake: LakeOnDisk, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (sql,) = (each for each in RECIPES if each.name == "The zero-gamma line over a month 1")

@@ -1,4 +1,4 @@
-"""The locked requirements: whatever a part of the system asks for is what its image and ``make`` install."""
+"""The locked requirements: what a part of the system requires is what its image and ``make`` install."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live state of jobs, worked out from facts."""
+"""The state of a job, computed from its events."""
 
 from __future__ import annotations
 
@@ -173,13 +173,13 @@ def test_a_job_goes_from_pending_to_completed() -> None:
     assert state.is_finished
 
 
-def test_a_file_that_is_known_ends_skipped() -> None:
+def test_an_identical_file_ends_skipped() -> None:
     state = state_after(in_order(*STORIES["skipped"]))
     assert statuses(state) == ["pending", "started", "staged", "skipped"]
     assert (state.snapshots, state.stage, state.is_finished) == (3, Stage.IMPORT, True)
 
 
-def test_a_day_without_data_ends_skipped_and_says_so_until_it_is_asked_for_again() -> None:
+def test_a_day_without_data_ends_skipped_with_its_reason_until_the_next_request() -> None:
     state = state_after(in_order(*STORIES["no data"]))
     assert statuses(state) == ["pending", "started", "skipped"]
     assert (state.stage, state.no_data, state.error) == (Stage.FETCH, "the vendor has none", None)
@@ -198,7 +198,7 @@ def test_a_staged_job_waits_for_its_import_command() -> None:
     assert (state.attempts, state.failures, state.is_finished) == (0, 0, False)
 
 
-def test_a_failed_attempt_is_told_and_the_job_goes_on() -> None:
+def test_a_failed_attempt_is_recorded_and_the_job_continues() -> None:
     state = state_after(in_order(*TROUBLED[:3]))
     assert (state.status, state.failures, state.error, state.error_field) == (
         "started",
@@ -210,7 +210,7 @@ def test_a_failed_attempt_is_told_and_the_job_goes_on() -> None:
     assert (going_on.status, going_on.attempts, going_on.failures) == ("staged", 2, 1)
 
 
-def test_an_attempt_that_is_put_off_is_told_and_no_failure_is_counted() -> None:
+def test_a_deferred_attempt_is_recorded_without_a_failure() -> None:
     state = state_after(in_order(*STORIES["put off"]))
     assert (state.status, state.failures, state.waits, state.error) == ("staged", 1, 2, "full: 2")
     failed_since = state_after(in_order(*STORIES["put off"], failed(ONE, Stage.IMPORT, 2)))
@@ -224,12 +224,12 @@ def test_the_last_failure_ends_the_job_with_its_dead_letter(name: str, stage: St
     assert (state.error, state.error_field) == ("no", "timestamp")
 
 
-def test_success_forgets_the_errors_on_the_way() -> None:
+def test_success_clears_earlier_errors() -> None:
     state = state_after(in_order(*STORIES["imported at the third start"]))
     assert (state.status, state.error, state.error_field) == ("completed", None, None)
 
 
-def test_a_job_asked_for_again_starts_over_and_keeps_when_it_was_first_heard_of() -> None:
+def test_a_job_requested_again_starts_over_and_keeps_its_creation_time() -> None:
     state = state_after(in_order(*MAIN, requested(TWO, 5)))
     assert (state.status, state.job.generation, state.fetch_command_seq) == ("pending", 2, 5)
     assert statuses(state) == ["pending"]
@@ -259,13 +259,13 @@ def test_force_is_that_of_the_newest_generation() -> None:
     assert state_after(in_order(*MAIN, again)).reason == reason["reason"]
 
 
-def test_facts_about_an_older_generation_change_nothing() -> None:
+def test_events_of_an_older_generation_change_nothing() -> None:
     state = state_after(in_order(*STORIES["refreshed while it was being fetched"]))
     assert (state.status, state.job.generation, state.snapshots) == ("started", 2, None)
 
 
 @pytest.mark.parametrize("generation", [1, 5])
-def test_a_counter_that_started_again_is_a_new_request(generation: int) -> None:
+def test_a_restarted_generation_counter_is_a_new_request(generation: int) -> None:
     forgotten = a_job(generation=generation, requested_at=START)
     again = a_job(generation=1, requested_at=START + timedelta(days=40))
     before = in_order(*(event.model_copy(update={"job": forgotten}) for event in MAIN))
@@ -275,7 +275,7 @@ def test_a_counter_that_started_again_is_a_new_request(generation: int) -> None:
     assert state_after([*before, (requested(again, 9), later), *before]).job == again
 
 
-def test_an_import_that_starts_before_its_file_is_told_staged_is_no_step_back() -> None:
+def test_an_import_that_starts_before_the_staged_event_does_not_go_back() -> None:
     events = in_order(*MAIN[:2], started(ONE, Stage.IMPORT), staged(ONE))
     state = state_after(events)
     assert (state.status, state.stage, state.attempts, state.command_seq) == ("staged", "import", 1, 2)
@@ -295,7 +295,7 @@ def test_a_fetch_that_fails_after_its_file_was_staged_is_late() -> None:
 
 @every_story
 @given(data=st.data())
-def test_a_fact_told_again_or_late_changes_nothing(name: str, data: st.DataObject) -> None:
+def test_a_repeated_or_late_event_changes_nothing(name: str, data: st.DataObject) -> None:
     told = in_order(*STORIES[name])
     state = state_after(told)
     for event, at in data.draw(st.lists(st.sampled_from(told), max_size=20)):
@@ -306,7 +306,7 @@ def test_a_fact_told_again_or_late_changes_nothing(name: str, data: st.DataObjec
     "name", ["imported", "skipped", "no data", "fetch failed", "import failed", "imported at the third start"]
 )
 @given(data=st.data())
-def test_in_whatever_order_facts_come_the_job_ends_the_same(name: str, data: st.DataObject) -> None:
+def test_the_order_of_events_does_not_change_the_outcome(name: str, data: st.DataObject) -> None:
     told = in_order(*STORIES[name])
     twice = data.draw(st.lists(st.sampled_from(told), max_size=5))
     shuffled = data.draw(st.permutations([*told, *twice]))
@@ -336,7 +336,7 @@ def ending(state: JobState) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("name", ["asked again", "import replayed", "fetch replayed"])
 @given(data=st.data())
-def test_the_newest_generation_counts_in_whatever_order_facts_come(name: str, data: st.DataObject) -> None:
+def test_the_newest_generation_wins_in_any_order_of_events(name: str, data: st.DataObject) -> None:
     told = in_order(*STORIES[name])
     shuffled = data.draw(st.permutations(told))
     wanted, found = state_after(told), state_after(shuffled)

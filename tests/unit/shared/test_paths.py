@@ -1,4 +1,4 @@
-"""The grammar of the data folder."""
+"""The layout of the data folder."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def test_the_layout_is_that_of_the_design() -> None:
         ("orderflow", "20251114.orderflow.parquet"),
     ],
 )
-def test_a_parquet_file_is_named_by_what_it_holds(endpoint: str, name: str) -> None:
+def test_a_parquet_file_is_named_after_its_kind(endpoint: str, name: str) -> None:
     path = PATHS.parquet(Partition("SPX", endpoint, date(2025, 11, 14)))
     assert path == Path("/lake/parquet/gexbot/SPX") / endpoint / name
 
 
-def test_the_first_systems_folders_may_stand_elsewhere() -> None:
+def test_staging_and_parquet_may_have_folders_of_their_own() -> None:
     paths = LakePaths.under(Path("data"), staging=Path("/staged"), parquet=Path("/columns"))
     assert paths.database == Path.cwd() / "data/gex_data.db"
     assert paths.staging_root == Path("/staged/gexbot")
@@ -59,7 +59,7 @@ def test_a_parquet_path_is_parsed_as_it_was_built(partition: Partition) -> None:
 
 
 @given(tickers, st.sampled_from(ENDPOINTS))
-def test_a_staged_path_survives_the_form_in_which_messages_name_it(ticker: str, endpoint: str) -> None:
+def test_a_staged_path_round_trips_through_its_relative_form(ticker: str, endpoint: str) -> None:
     path = PATHS.staged(ticker, endpoint, NAME)
     assert PATHS.staged_from_relative(PATHS.relative_to_staging(path)) == path
 
@@ -92,8 +92,8 @@ def test_no_partition_leaves_the_parquet_folder(ticker: str, endpoint: str) -> N
 @pytest.mark.parametrize(
     "relative", ["", "x", "NQ/gex_zero", "NQ/gex_zero/", "NQ/gex_zero/a/b", "/etc/passwd/x"]
 )
-def test_a_message_that_names_no_staged_file_is_refused(relative: str) -> None:
-    with pytest.raises(ValueError, match=r"is (not|unfit)"):
+def test_a_relative_path_that_is_no_staged_file_is_refused(relative: str) -> None:
+    with pytest.raises(ValueError, match=r"expected the (staged path|name of a file)"):
         PATHS.staged_from_relative(relative)
 
 
@@ -113,7 +113,7 @@ def test_a_message_that_names_no_staged_file_is_refused(relative: str) -> None:
         "NQ/gex_zero/٢٠٢٥١١١٤.strikes.parquet",
     ],
 )
-def test_a_file_that_is_no_partitions_is_refused(relative: str) -> None:
+def test_a_path_that_is_no_parquet_file_of_a_partition_is_refused(relative: str) -> None:
     with pytest.raises(ValueError, match="is not the Parquet file of a partition"):
         PATHS.parse_parquet(PATHS.parquet_root / relative)
 
@@ -123,7 +123,7 @@ def test_a_parquet_file_elsewhere_is_refused() -> None:
         PATHS.parse_parquet(Path("/elsewhere/NQ/gex_zero/20251114.strikes.parquet"))
 
 
-def test_a_partial_is_hidden_beside_its_file_and_told_apart() -> None:
+def test_a_partial_file_is_hidden_beside_its_file_and_recognised() -> None:
     path = PATHS.staged("NQ", "gex_zero", NAME)
     assert partial_path(path, "worker1") == path.parent / f".{NAME}.worker1.part"
     assert is_partial(partial_path(path, "worker1"))

@@ -1,4 +1,4 @@
-"""The demo's verdict: whatever differs from what was generated fails it, and is named."""
+"""The demo fails, and names the value, if the import differs from the generated day."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def landed(tmp_path: Path) -> Landed:
     return Landed(10, 200, 200, tmp_path / "day.parquet", Rows((), (), (), truncated=False, seconds=0))
 
 
-def test_what_is_as_generated_passes(landed: Landed) -> None:
+def test_an_import_that_equals_the_day_passes(landed: Landed) -> None:
     compare(FACTS, JOB, landed)
 
 
@@ -45,7 +45,7 @@ def test_what_is_as_generated_passes(landed: Landed) -> None:
         ({"parquet": Path("nowhere.parquet")}, "nowhere.parquet is missing"),
     ],
 )
-def test_what_landed_otherwise_is_named(landed: Landed, changes: dict[str, Any], what: str) -> None:
+def test_a_different_value_is_named(landed: Landed, changes: dict[str, Any], what: str) -> None:
     with pytest.raises(DemoFailed, match=what):
         compare(FACTS, JOB, replace(landed, **changes))
 
@@ -58,7 +58,7 @@ def test_what_landed_otherwise_is_named(landed: Landed, changes: dict[str, Any],
         ({"checksum": "b" * 64}, "sha256"),
     ],
 )
-def test_a_job_that_went_otherwise_is_named(landed: Landed, changes: dict[str, Any], what: str) -> None:
+def test_an_unexpected_state_is_named(landed: Landed, changes: dict[str, Any], what: str) -> None:
     job = JobAnswer.read({**JOB.model_dump(), **changes})
     with pytest.raises(DemoFailed, match=what):
         compare(FACTS, job, landed)

@@ -62,7 +62,7 @@ def test_the_file_holds_exactly_the_records(tmp_path: Path) -> None:
     assert (len(records), sum(len(record["strikes"]) for record in records)) == (50, 1000)
 
 
-def test_the_facts_are_those_of_the_file_on_disk(tmp_path: Path) -> None:
+def test_the_counts_are_those_of_the_file_on_disk(tmp_path: Path) -> None:
     facts = a_day().write(path := tmp_path / "day.json.gz")
     assert facts.bytes == path.stat().st_size
     assert facts.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -219,7 +219,7 @@ def test_a_day_that_no_vendor_would_send_is_refused(changes: dict[str, Any]) -> 
         ("a day.txt", [], ("NQ_NDX", "2025-11-14")),
     ],
 )
-def test_as_a_program_it_takes_from_the_file_s_name_what_is_not_said(
+def test_as_a_program_it_takes_missing_options_from_the_file_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, options: list[str], first: tuple[str, str]
 ) -> None:
     out = tmp_path / name

@@ -1,4 +1,4 @@
-"""What a developer has set for the system changes no test."""
+"""The developer's settings do not reach the tests."""
 
 from __future__ import annotations
 
@@ -52,5 +52,5 @@ def test_no_setting_of_the_environment_reaches_a_test() -> None:
     assert os.environ["IMPORTANT"] == "kept"
 
 
-def test_names_of_others_are_no_settings() -> None:
+def test_other_variables_are_no_settings() -> None:
     assert [name for name in ("PATH", "IMPORTANT", "HOSTNAME", "NATS_URL") if is_setting(name)] == []

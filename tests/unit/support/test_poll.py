@@ -1,4 +1,4 @@
-"""Waiting with a deadline: what a test that waits in vain is told."""
+"""Polling with a deadline: the error names the condition."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from tests.support.poll import eventually
 
 
-async def test_what_was_waited_for_is_put_in_words_when_the_time_is_up() -> None:
+async def test_a_timeout_names_the_condition_and_the_last_value() -> None:
     log = ["started"]
 
     def look() -> bool:
@@ -18,7 +18,7 @@ async def test_what_was_waited_for_is_put_in_words_when_the_time_is_up() -> None
         await eventually(look, within_s=0, what=lambda: f"the end of {' '.join(log[:2])}")
 
 
-async def test_nothing_is_put_in_words_for_what_happens() -> None:
+async def test_the_name_is_not_built_when_the_condition_holds() -> None:
     asked: list[str] = []
 
     def what() -> str:
@@ -29,6 +29,6 @@ async def test_nothing_is_put_in_words_for_what_happens() -> None:
     assert asked == []
 
 
-async def test_words_may_be_given_at_once() -> None:
+async def test_the_name_can_be_a_string() -> None:
     with pytest.raises(AssertionError, match=r"^the sweep did not happen within 0 s; last seen: None"):
         await eventually(lambda: None, within_s=0, what="the sweep")

@@ -1,4 +1,4 @@
-"""Following a stream across everything that happens to it."""
+"""Follow a stream across lost connections, deleted consumers and a new stream."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from tests.support.values import a_job
 
 @contextlib.asynccontextmanager
 async def following(bus: Bus, subject: str = subjects.ALL_EVENTS) -> AsyncIterator[list[Followed]]:
-    told: list[Followed] = []
+    items: list[Followed] = []
 
     async def read() -> None:
         async for item in follow(bus, subjects.EVENTS, subject):
-            told.append(item)  # noqa: PERF401 (it never ends)
+            items.append(item)  # noqa: PERF401 (it never ends)
 
     task = asyncio.create_task(read())
     try:
-        yield told
+        yield items
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def announce(bus: Bus, *starts: int) -> None:
+async def publish_starts(bus: Bus, *starts: int) -> None:
     for start in starts:
         await bus.publish_event(JobStarted(job=a_job(), stage=Stage.FETCH, start=start))
 
 
-async def announce_at_last(bus: Bus, start: int) -> None:
+async def publish_eventually(bus: Bus, start: int) -> None:
     async def announced() -> bool:
         with contextlib.suppress(BrokerUnavailable):
             return bool(await bus.publish_event(JobStarted(job=a_job(), stage=Stage.FETCH, start=start)))
@@ -50,10 +50,10 @@ async def announce_at_last(bus: Bus, start: int) -> None:
     await eventually(announced)
 
 
-def starts(told: list[Followed]) -> list[int | None]:
-    """The starts in the order told; None for the news that the end was reached."""
+def starts(items: list[Followed]) -> list[int | None]:
+    """The starts in the order items; None for the news that the end was reached."""
     seen: list[int | None] = []
-    for item in told:
+    for item in items:
         if item.data is None:
             seen.append(None)
             continue
@@ -63,80 +63,82 @@ def starts(told: list[Followed]) -> list[int | None]:
     return seen
 
 
-async def test_the_end_is_told_without_waiting_for_more_to_come(bus: Bus) -> None:
-    await announce(bus, 1, 2, 3)
-    async with following(bus) as told:
-        await eventually(lambda: starts(told) == [1, 2, 3, None], within_s=_WAIT_S / 2)
+async def test_the_end_of_the_backlog_is_reported_without_waiting_for_a_message(bus: Bus) -> None:
+    await publish_starts(bus, 1, 2, 3)
+    async with following(bus) as items:
+        await eventually(lambda: starts(items) == [1, 2, 3, None], within_s=_WAIT_S / 2)
 
 
-async def test_everything_is_told_once_in_order_and_the_end_once(bus: Bus) -> None:
-    await announce(bus, 1, 2, 3)
-    async with following(bus) as told:
-        await eventually(lambda: len(told) == 4)
-        await announce(bus, 4, 5)
-        await eventually(lambda: len(told) == 6)
-    assert starts(told) == [1, 2, 3, None, 4, 5]
-    assert [item.sequence for item in told] == [1, 2, 3, 3, 4, 5]
+async def test_every_message_is_yielded_once_in_order_and_the_end_once(bus: Bus) -> None:
+    await publish_starts(bus, 1, 2, 3)
+    async with following(bus) as items:
+        await eventually(lambda: len(items) == 4)
+        await publish_starts(bus, 4, 5)
+        await eventually(lambda: len(items) == 6)
+    assert starts(items) == [1, 2, 3, None, 4, 5]
+    assert [item.sequence for item in items] == [1, 2, 3, 3, 4, 5]
 
 
-async def test_an_empty_stream_is_told_ended_at_once(bus: Bus) -> None:
-    async with following(bus) as told:
-        await eventually(lambda: told)
-        await announce(bus, 1)
-        await eventually(lambda: len(told) == 2)
-    assert starts(told) == [None, 1]
+async def test_the_end_of_an_empty_stream_is_reported_at_once(bus: Bus) -> None:
+    async with following(bus) as items:
+        await eventually(lambda: items)
+        await publish_starts(bus, 1)
+        await eventually(lambda: len(items) == 2)
+    assert starts(items) == [None, 1]
 
 
-async def test_more_than_one_batch_is_told_before_the_end(bus: Bus) -> None:
+async def test_more_than_one_batch_is_yielded_before_the_end(bus: Bus) -> None:
     jobs = [a_job(ticker=f"T{number}") for number in range(701)]
     await asyncio.gather(
         *(bus.publish_event(JobStarted(job=job, stage=Stage.FETCH, start=1)) for job in jobs)
     )
-    async with following(bus) as told:
-        await eventually(lambda: any(item.data is None for item in told))
-    assert told[-1].data is None
-    assert [item.sequence for item in told[:-1]] == list(range(1, 702))
+    async with following(bus) as items:
+        await eventually(lambda: any(item.data is None for item in items))
+    assert items[-1].data is None
+    assert [item.sequence for item in items[:-1]] == list(range(1, 702))
 
 
-async def test_only_messages_under_the_subject_are_told(bus: Bus) -> None:
+async def test_only_messages_under_the_subject_are_yielded(bus: Bus) -> None:
     other = a_job(ticker="SPX")
-    await announce(bus, 1)
+    await publish_starts(bus, 1)
     await bus.publish_event(JobStarted(job=other, stage=Stage.FETCH, start=7))
-    async with following(bus, f"gex.event.job.*.{other.job_id}") as told:
-        await eventually(lambda: len(told) == 2)
-    assert starts(told) == [7, None]
+    async with following(bus, f"gex.event.job.*.{other.job_id}") as items:
+        await eventually(lambda: len(items) == 2)
+    assert starts(items) == [7, None]
 
 
-async def test_messages_that_the_stream_has_forgotten_are_no_hindrance(bus: Bus) -> None:
-    await announce(bus, 1, 2, 3)
+async def test_purged_messages_are_skipped(bus: Bus) -> None:
+    await publish_starts(bus, 1, 2, 3)
     await bus.js.purge_stream(subjects.EVENTS, seq=3)
-    async with following(bus) as told:
-        await eventually(lambda: len(told) == 2)
-    assert starts(told) == [3, None]
+    async with following(bus) as items:
+        await eventually(lambda: len(items) == 2)
+    assert starts(items) == [3, None]
 
 
-async def test_it_goes_on_where_it_was_after_the_server_was_killed(bus: Bus, nats_server: NatsServer) -> None:
-    await announce(bus, 1, 2)
-    async with following(bus) as told:
-        await eventually(lambda: len(told) == 3)
+async def test_it_continues_at_its_position_after_the_server_was_killed(
+    bus: Bus, nats_server: NatsServer
+) -> None:
+    await publish_starts(bus, 1, 2)
+    async with following(bus) as items:
+        await eventually(lambda: len(items) == 3)
         nats_server.kill()
         nats_server.start()
-        await announce_at_last(bus, 3)
-        await announce_at_last(bus, 4)
-        await eventually(lambda: len(told) >= 5)
-    assert starts(told) == [1, 2, None, 3, 4]
+        await publish_eventually(bus, 3)
+        await publish_eventually(bus, 4)
+        await eventually(lambda: len(items) >= 5)
+    assert starts(items) == [1, 2, None, 3, 4]
 
 
-async def test_it_begins_once_the_server_is_there(bus: Bus, nats_server: NatsServer) -> None:
-    await announce(bus, 1)
+async def test_it_starts_once_the_server_is_reachable(bus: Bus, nats_server: NatsServer) -> None:
+    await publish_starts(bus, 1)
     nats_server.kill()
-    async with following(bus) as told:
+    async with following(bus) as items:
         nats_server.start()
-        await eventually(lambda: len(told) == 2)
-    assert starts(told) == [1, None]
+        await eventually(lambda: len(items) == 2)
+    assert starts(items) == [1, None]
 
 
-async def test_it_ends_at_once_whenever_it_is_cancelled(bus: Bus) -> None:
+async def test_it_ends_at_once_when_cancelled_at_any_step(bus: Bus) -> None:
     """Before Python 3.12, ``asyncio.wait_for`` loses a cancellation that comes together with its result."""
 
     async def read() -> None:
@@ -152,39 +154,39 @@ async def test_it_ends_at_once_whenever_it_is_cancelled(bus: Bus) -> None:
         assert ended
 
 
-async def test_it_goes_on_after_its_consumer_was_deleted(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_continues_after_its_consumer_was_deleted(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "shared.bus.follower._WAIT_S", 0.6
     )  # how long a pull of a consumer that is gone lasts
-    async with following(bus) as told:
-        await eventually(lambda: told)
+    async with following(bus) as items:
+        await eventually(lambda: items)
         for consumer in await bus.js.consumers_info(subjects.EVENTS):
             await bus.js.delete_consumer(subjects.EVENTS, consumer.name)
-        await announce(bus, 1)
-        await eventually(lambda: len(told) == 2)
-    assert starts(told) == [None, 1]
+        await publish_starts(bus, 1)
+        await eventually(lambda: len(items) == 2)
+    assert starts(items) == [None, 1]
 
 
 async def test_a_cancelled_follower_leaves_nothing_running(bus: Bus) -> None:
     """A task of a library that is cancelled only after the connection was closed prints a traceback."""
     before = asyncio.all_tasks()
-    async with following(bus) as told:
-        await eventually(lambda: told)
+    async with following(bus) as items:
+        await eventually(lambda: items)
     assert asyncio.all_tasks() == before
 
 
-async def test_a_stream_that_was_made_anew_is_told_from_its_first_message(bus: Bus) -> None:
-    await announce(bus, 1, 2, 3)
-    async with following(bus) as told:
-        await eventually(lambda: len(told) == 4)
+async def test_a_recreated_stream_is_read_from_its_first_message(bus: Bus) -> None:
+    await publish_starts(bus, 1, 2, 3)
+    async with following(bus) as items:
+        await eventually(lambda: len(items) == 4)
         await bus.js.delete_stream(subjects.EVENTS)
         await bus.apply_streams()
-        await announce_at_last(bus, 7)
-        await eventually(lambda: starts(told)[-1] == 7)
+        await publish_eventually(bus, 7)
+        await eventually(lambda: starts(items)[-1] == 7)
 
 
 async def test_events_are_decoded_and_unreadable_messages_keep_their_place(bus: Bus) -> None:
-    await announce(bus, 1)
+    await publish_starts(bus, 1)
     await bus.js.publish("gex.event.job.new.x", b'{"type": "gex.event.v9.new"}')
     followed: list[FollowedEvent] = []
 
@@ -194,7 +196,7 @@ async def test_events_are_decoded_and_unreadable_messages_keep_their_place(bus: 
 
     reading = asyncio.create_task(read())
     await eventually(lambda: len(followed) == 3)
-    await announce(bus, 2)
+    await publish_starts(bus, 2)
     await eventually(lambda: len(followed) == 4)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The containers' health check, as they run it."""
+"""The health check of the containers, run as they run it."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ async def test_the_health_check_exits_0_when_the_service_answers(bus: Bus, nats_
         assert await check(nats_url, "tester") == (0, "")
 
 
-async def test_the_health_check_exits_1_when_nobody_answers(nats_url: str) -> None:
+async def test_the_health_check_exits_1_when_no_service_answers(nats_url: str) -> None:
     assert await check(nats_url, "tester") == (1, "")
 
 
-async def test_the_health_check_says_in_one_line_that_the_broker_is_gone() -> None:
+async def test_the_health_check_prints_one_line_when_the_broker_is_unreachable() -> None:
     status, written = await check(f"nats://127.0.0.1:{free_port()}", "tester")
     assert status == 1
     assert written.startswith("tester: no connection to the broker")
@@ -49,11 +49,13 @@ async def test_the_health_check_says_in_one_line_that_the_broker_is_gone() -> No
 
 
 @pytest.mark.parametrize("arguments", [(), ("tester", "another")])
-async def test_the_health_check_of_no_one_service_is_one_line_of_usage(arguments: tuple[str, ...]) -> None:
+async def test_the_health_check_prints_its_usage_unless_given_one_service(arguments: tuple[str, ...]) -> None:
     assert await check("nats://127.0.0.1:1", *arguments) == (2, USAGE)
 
 
-async def test_a_setting_that_is_unusable_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_health_check_prints_one_line_for_an_unusable_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("GEXLAKE_NATS_PORT", "four")
     status, written = await check("nats://127.0.0.1:1", "tester")
     assert status == 1

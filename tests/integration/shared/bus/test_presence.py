@@ -1,4 +1,4 @@
-"""A service's signs of life."""
+"""Heartbeats and pings of a service."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ThreeInHand:
     busy = 3
 
 
-async def test_a_present_service_beats_and_says_how_busy_it_is(bus: Bus) -> None:
+async def test_an_announced_service_sends_heartbeats_with_its_workload(bus: Bus) -> None:
     beats: list[Heartbeat] = []
 
     async def hear(message: Msg) -> None:
@@ -36,7 +36,7 @@ async def test_a_present_service_beats_and_says_how_busy_it_is(bus: Bus) -> None
     assert beats[0].started_at <= beats[0].at
 
 
-async def test_a_ping_is_answered_while_the_service_is_there(bus: Bus) -> None:
+async def test_a_ping_is_answered_while_the_service_is_announced(bus: Bus) -> None:
     assert not await is_answering(bus.client, "tester")
     async with announce_service(bus, "tester", "is there") as service:
         assert await is_answering(bus.client, "tester")
@@ -46,7 +46,7 @@ async def test_a_ping_is_answered_while_the_service_is_there(bus: Bus) -> None:
     assert not await is_answering(bus.client, "tester")
 
 
-async def test_a_broker_that_is_lost_meanwhile_ends_no_service(bus: Bus, nats_server: NatsServer) -> None:
+async def test_a_lost_broker_does_not_end_the_service(bus: Bus, nats_server: NatsServer) -> None:
     assert nats_server.process is not None
     nats_server.process.send_signal(signal.SIGSTOP)
     async with announce_service(bus, "tester", "is there"):
@@ -61,7 +61,7 @@ async def test_a_broker_that_is_lost_meanwhile_ends_no_service(bus: Bus, nats_se
         await eventually(answers)
 
 
-async def test_another_hosts_instance_does_not_count_for_this_one(
+async def test_an_instance_on_another_host_does_not_answer_for_this_one(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.bus.presence.PING_TIMEOUT_S", 0.3)

@@ -92,7 +92,7 @@ async def test_applying_again_changes_nothing(client: Client) -> None:
     assert changes == ["$JS.EVENT.ADVISORY.STREAM.CREATED.LAST"]
 
 
-async def test_a_changed_definition_is_brought_up_to_date_and_keeps_its_messages(client: Client) -> None:
+async def test_a_changed_definition_is_applied_and_keeps_the_messages(client: Client) -> None:
     js = client.jetstream()
     await apply(js)
     await js.publish("gex.job.fetch.low.SPX", b"kept")
@@ -113,7 +113,7 @@ async def test_a_changed_definition_is_brought_up_to_date_and_keeps_its_messages
     assert (consumer.config.ack_wait, consumer.config.max_ack_pending) == (30, streams.MAX_ACK_PENDING)
 
 
-async def test_of_an_older_lakes_facts_the_newest_of_each_kind_stay(client: Client) -> None:
+async def test_the_newest_events_of_each_subject_survive_an_upgrade(client: Client) -> None:
     js = client.jetstream()
     await apply(js)
     old = (await js.stream_info(subjects.EVENTS)).config
@@ -126,14 +126,14 @@ async def test_of_an_older_lakes_facts_the_newest_of_each_kind_stay(client: Clie
     assert (await js.get_last_msg(subjects.EVENTS, "gex.event.job.failed.one")).data == b"24"
 
 
-async def test_services_that_start_at_once_do_not_disturb_one_another(client: Client) -> None:
+async def test_services_that_start_at_the_same_time_apply_the_same_streams(client: Client) -> None:
     js = client.jetstream()
     await asyncio.gather(*(apply(js) for _ in range(4)))
     found, consumers = await defined(client)
     assert (len(found), len(consumers)) == (len(LIMITS), 8)
 
 
-async def test_an_operators_own_stream_is_left_alone(client: Client) -> None:
+async def test_a_stream_that_is_not_defined_here_is_not_touched(client: Client) -> None:
     js = client.jetstream()
     await js.add_stream(name="OTHER", subjects=["other"])
     await apply(js)

@@ -21,7 +21,11 @@ Document = list[dict[str, Any]]
 CHANGES: Final[dict[str, Callable[[Document], Document]]] = {
     "as_it_is": lambda day: day,
     "a_duplicate_at_the_end": lambda day: [*day, day[0]],
-    "a_stray_in_the_middle": lambda day: [*day[:2000], {**day[0], "timestamp": 1}, *day[2000:]],
+    "a_record_of_another_day_in_the_middle": lambda day: [
+        *day[:2000],
+        {**day[0], "timestamp": 1},
+        *day[2000:],
+    ],
     "backwards": lambda day: day[::-1],
     "backwards_with_duplicates": lambda day: [*day[::-1], *day[:500]],
 }

@@ -307,7 +307,7 @@ COMMON: Final = [
     ({"spot": None}, "spot", "is null"),
     ({"spot": "25000"}, "spot", "not a number"),
     ({"spot": float("nan")}, "spot", "not a finite number"),
-    ({"min_dte": 1.5}, "min_dte", "not a whole number of 32 bits"),
+    ({"min_dte": 1.5}, "min_dte", "not a 32-bit integer"),
 ]
 
 

@@ -47,7 +47,7 @@ def refusal(lake: LakeOnDisk, command: ImportFile) -> GexlakeError:
         ({"timestamp": True}, "timestamp", "is True, not a number"),
         ({"timestamp": 1763130603000}, "timestamp", "outside the trading day 2025-11-14"),
         ({"timestamp": 1763044200}, "timestamp", "(2025-11-13 14:30:00 UTC), outside the trading day"),
-        ({"timestamp": 1e300}, "timestamp", "is 1e+300, which is no time"),
+        ({"timestamp": 1e300}, "timestamp", "is 1e+300, which is not a valid time"),
         ({"ticker": "SPX"}, "ticker", "is 'SPX', but the job is for NQ_NDX"),
         ({"ticker": None}, "ticker", "is null"),
         ({"ticker": 5}, "ticker", "is 5, but"),
@@ -57,8 +57,8 @@ def refusal(lake: LakeOnDisk, command: ImportFile) -> GexlakeError:
         ({"spot": float("-inf")}, "spot", "not a finite number"),
         ({"zero_gamma": "high"}, "zero_gamma", "not a number"),
         ({"sum_gex_oi": float("inf")}, "sum_gex_oi", "not a finite number"),
-        ({"min_dte": 1.5}, "min_dte", "not a whole number"),
-        ({"min_dte": 99999999999}, "min_dte", "not a whole number"),
+        ({"min_dte": 1.5}, "min_dte", "not a 32-bit integer"),
+        ({"min_dte": 99999999999}, "min_dte", "not a 32-bit integer"),
         ({"strikes": "none"}, "strikes", "not an array"),
         ({"strikes": [5]}, "strikes[0]", "is 5, not an array"),
         ({"strikes": [[1, 2, 3], [None, 1, 2]]}, "strikes[1]", "has a strike that is None"),
@@ -81,7 +81,9 @@ def test_a_record_that_breaks_a_rule_is_named(
 def test_without_a_day_in_the_name_a_timestamp_that_is_no_time_is_named(lake: LakeOnDisk) -> None:
     job = a_job(base_url="https://hist.gex.bot/export.json", trading_day=None)
     error = refusal(lake, lake.stage([a_record(timestamp=1763130603000)], job))
-    assert str(error).startswith("export.json: record 1: timestamp is 1763130603000, which is no time")
+    assert str(error).startswith(
+        "export.json: record 1: timestamp is 1763130603000, which is not a valid time"
+    )
 
 
 @pytest.mark.parametrize("field", ["timestamp", "ticker", "spot"])
@@ -116,11 +118,11 @@ def test_a_missing_field_is_named(lake: LakeOnDisk, field: str) -> None:
         (b'[{"timestamp": 1763130600, "spot": }]', "record 1 is not JSON"),
         (
             b'[{"timestamp": 1e306, "ticker": "NQ_NDX", "spot": 1}]',
-            "1: timestamp is 1e+306, which is no time",
+            "1: timestamp is 1e+306, which is not a valid time",
         ),
-        (b'[{"timestamp": %s, "ticker": "NQ_NDX", "spot": 1}]' % (b"9" * 308), "which is no time"),
+        (b'[{"timestamp": %s, "ticker": "NQ_NDX", "spot": 1}]' % (b"9" * 308), "which is not a valid time"),
         (b'[{"timestamp": 1, "ticker": "NQ_NDX", "spot": %s}]' % (b"1" * 5000), "spot is inf, not a finite"),
-        (b'[{"\\ud800": 1, "\\ud800": 2}]', "record 1: \\ud800 is there twice"),
+        (b'[{"\\ud800": 1, "\\ud800": 2}]', "record 1: \\ud800 occurs twice"),
     ],
 )
 def test_a_file_that_is_no_day_of_history_says_what_it_is(

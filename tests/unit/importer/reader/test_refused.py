@@ -58,8 +58,8 @@ NESTED: Final = tuple(
     before * 64 + inner + after * 64 for before, inner, after in (("[", "", "]"), ("[", "1", "]"))
 )
 REFUSED: Final[dict[str, list[bytes]]] = {
-    "record 2 has something that is no JSON value": value("nul", "nil", "tru", "fals", "n", "t1"),
-    "record 2 has something that is no JSON number": [
+    "record 2: expected a JSON value": value("nul", "nil", "tru", "fals", "n", "t1"),
+    "record 2: expected a number": [
         *value("NaN", "-", "+1", ".5", "5.", "1e", "1e+", "-Infinity", "--5", "1.e5", "-.5"),
         *value("", "[1,]", "[,]", "False", "'a'", "\0", "\xa0", "// 1", "]"),
         *field(*(f'"zero_gamma":{text}' for text in ("-", "+1", ".5", "5.", "1e", '"5"', "true", "[]", ""))),
@@ -68,78 +68,81 @@ REFUSED: Final[dict[str, list[bytes]]] = {
         *row(*(f"[1,2,3,[{text}]]" for text in ("[1]", "true", "-", "NaN", ","))),
         ONE[:-1] + b',{"timestamp":null}]',
     ],
-    "record 2 has a number that is not finite": [
+    "record 2: expected a finite number": [
         *field('"zero_gamma":1e999', f'"zero_gamma":{"9" * 400}', '"max_priors":[1,[-1e309]]'),
         *field('"min_dte":1e999'),
         *row("[1e999,1]", "[1,2,3,[1e999]]"),
     ],
-    "record 2 has no whole number of 32 bits where one must be": field(
+    "record 2: expected a 32-bit integer": field(
         *(f'"min_dte":{text}' for text in ("0.5", "2147483648", "-2147483649", "1e300", "15e-1"))
     ),
-    "record 2 has no comma between two fields": [
+    "record 2: expected a comma between two fields": [
         *value("nullx", "05", "0x10", "1_0", "5 5", "true1", '""""', '{"a":1 "b":2}', "1;"),
         *field('"zero_gamma":01'),
     ],
-    "record 2 has no comma between two elements": [*value("[1 2]", "[05]", "[[]1]"), *row("[01,2]", "[1 2]")],
-    "record 2 has no comma between two numbers": row("[1,2,3,[4 5]]", "[1,2,3,[04]]"),
-    "record 2 has no comma between two rows": [*row("[1,2][3,4]", "[1,2]5"), *field('"strikes":[[1,2]')],
-    "record 2 has no string where one must be": [
+    "record 2: expected a comma between two elements": [
+        *value("[1 2]", "[05]", "[[]1]"),
+        *row("[01,2]", "[1 2]"),
+    ],
+    "record 2: expected a comma between two numbers": row("[1,2,3,[4 5]]", "[1,2,3,[04]]"),
+    "record 2: expected a comma between two rows": [*row("[1,2][3,4]", "[1,2]5"), *field('"strikes":[[1,2]')],
+    "record 2: expected a string": [
         *value("{1:2}", '{"a":1,}', "{,}"),
         *field("x:1", "", '"strikes":[[1,2]],]'),
         ONE[:-1] + b',{"ticker":5}]',
     ],
-    "record 2 has no colon behind a name": [*value('{"a"}', '{"a",1}'), *field('"x"', '"x" 1'), *row('"1"')],
-    "record 2 has a string with an escape that JSON does not know": value(
-        '"\\x41"', '"\\\'"', '"\\U0041"', '"\\0"'
-    ),
-    "record 2 has a string with an escape that is not complete": value(
-        '"\\u"', '"\\u12"', '"\\u12g4"', '"\\u+123"'
-    ),
-    "record 2 has a string with a control character in it": value('"\0"', '"\n"', '"\t"', '"\x1f"'),
-    "record 2 is not UTF-8 text": [
+    "record 2: expected a colon after a name": [
+        *value('{"a"}', '{"a",1}'),
+        *field('"x"', '"x" 1'),
+        *row('"1"'),
+    ],
+    "record 2: unknown escape in a string": value('"\\x41"', '"\\\'"', '"\\U0041"', '"\\0"'),
+    "record 2: incomplete escape in a string": value('"\\u"', '"\\u12"', '"\\u12g4"', '"\\u+123"'),
+    "record 2: control character in a string": value('"\0"', '"\n"', '"\t"', '"\x1f"'),
+    "record 2: invalid UTF-8": [
         *with_bytes(b"\xff", b"\x80", b"\xc0\x80", b"\xc1\xbf", b"\xc3", b"\xe2\x82", b"\xe0\x9f\xbf"),
         *with_bytes(b"\xed\xa0\x80", b"\xf0\x8f\xbf\xbf", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80"),
     ],
-    "record 2 has a name with half of a surrogate pair": field(
+    "record 2: half of a surrogate pair in a name": field(
         *(f'"{name}":1' for name in ("\\ud800", "\\udc00", "\\ud800\\ud800", "\\ud800x", "\\uDBFF\\n"))
     ),
-    "record 2 has a name twice": field('"spot":1', '"sp\\u006ft":1', '"strikes":[],"strikes":[]'),
-    "record 2 has a null where a value must be": [
+    "record 2: a name occurs twice": field('"spot":1', '"sp\\u006ft":1', '"strikes":[],"strikes":[]'),
+    "record 2: expected a value, got null": [
         *row("[null,2]"),
         ONE[:-1] + b',{"spot":null}]',
     ],
-    "record 2 has no array where one must be": [
+    "record 2: expected an array": [
         *field(*(f'"max_priors":{text}' for text in ('"[]"', "{}", "1", "true"))),
         *row(*(f"[1,2,3,{text}]" for text in ("4", "true"))),
     ],
-    "record 2 has no array of rows where one must be": field(
-        *(f'"strikes":{text}' for text in ("5", "{}", '"[]"'))
-    ),
-    "record 2 has a row that is no array": row("5", "null", ""),
-    "record 2 has a row with too few elements": row("[]", "[1]"),
-    "record 2 has a row with too many elements": row("[1,2,3,[],5]"),
-    "record 2 has something that is no JSON in its rows": [
+    "record 2: expected an array of rows": field(*(f'"strikes":{text}' for text in ("5", "{}", '"[]"'))),
+    "record 2: expected a row that is an array": row("5", "null", ""),
+    "record 2: too few elements in a row": row("[]", "[1]"),
+    "record 2: too many elements in a row": row("[1,2,3,[],5]"),
+    "record 2: invalid JSON in the rows": [
         *row("{}", '["1",2]', '[1,2,"3"]'),
         *field('"strikes":[', '"strikes":[[1,2],'),
     ],
-    "record 2 is nested too deeply": [
+    "record 2: nested too deeply": [
         *value(*NESTED, '{"a":' * 64 + "1" + "}" * 64, "[" * 100_000),
         *field(*(f'"max_priors":{text}' for text in NESTED)),
     ],
-    "record 1 has a timestamp that is no time": [
+    "record 1: the timestamp is out of range": [
         b'[{"timestamp":1e306,"ticker":"NQ_NDX","spot":1}]',
         b'{"timestamp":9223372036854776,"ticker":"NQ_NDX","spot":1}',
     ],
-    "record 1 is of another ticker": [
+    "record 1: expected the ticker of the job": [
         b'[{"timestamp":1,"ticker":%s,"spot":1}]' % text
         for text in (b'""', b'"SPX"', b'"NQ_NDX\\u0000"', b'"NQ"')
     ],
-    "record 1 lacks a field that it must have": [b"[{}]", b"{}", b'{"timestamp":1,"ticker":"NQ_NDX"}'],
-    "record 2 is no object": [
+    "record 1: a required field is missing": [b"[{}]", b"{}", b'{"timestamp":1,"ticker":"NQ_NDX"}'],
+    "record 2: expected an object": [
         ONE[:-1] + b"," + text + b"]" for text in (b"1", b"null", b"[]", b"", b",", b"\0")
     ],
-    "record 2 does not follow a comma": [ONE[:-1] + text for text in (ONE[1:], b"1]", b"}]", b"\0]")],
-    "record 2 comes behind the end of the array": [
+    "record 2: expected a comma before the record": [
+        ONE[:-1] + text for text in (ONE[1:], b"1]", b"}]", b"\0]")
+    ],
+    "record 2: unexpected text after the end of the array": [
         ONE + text for text in (b"]", b",", b"x", b"\0", b"{}", b"\xef\xbb\xbf")
     ],
     "it is neither an array of records nor one record a line": [
@@ -167,12 +170,12 @@ def test_the_slow_reader_finds_something_wrong_with_it_too(path: Path, says: str
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{0} {0}", "record 2 does not begin on a line of its own"),
-        ("{0}\r{0}", "record 2 does not begin on a line of its own"),
-        ("{0},\n{0}", "record 2 does not begin on a line of its own"),
-        ("{0}\n,{0}", "record 2 is no object"),
-        ("{0}\n[{0}]", "record 2 is no object"),
-        ("{0}\n{\n}", "record 2 goes over several lines, in a file of one record a line"),
+        ("{0} {0}", "record 2: expected the record on a line of its own"),
+        ("{0}\r{0}", "record 2: expected the record on a line of its own"),
+        ("{0},\n{0}", "record 2: expected the record on a line of its own"),
+        ("{0}\n,{0}", "record 2: expected an object"),
+        ("{0}\n[{0}]", "record 2: expected an object"),
+        ("{0}\n{\n}", "record 2: expected the whole record on one line"),
     ],
 )
 @pytest.mark.parametrize("block_bytes", BLOCKS)
@@ -199,7 +202,7 @@ def test_a_record_may_be_so_large_and_no_larger(
     assert read(text_of("", ',"x":56789'), block_bytes=block_bytes).read_all().num_rows == 2
     for size in (6, 100, 10_000):
         content = text_of("", f',"x":{"5" * size}')
-        assert refused(read, content, block_bytes=block_bytes) == "record 2 is too large"
+        assert refused(read, content, block_bytes=block_bytes) == "record 2: too large"
 
 
 def test_the_deepest_that_is_allowed_is_read(read: Read) -> None:

@@ -1,4 +1,4 @@
-"""Which staged files the janitor removes, and which it never does."""
+"""Which staged files the janitor removes, and which it keeps."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from gexlake.api.jobs import FINISHED, Stage, Status
 from services.janitor.adapters.staging_folder_os import StagingFolderOnDisk
-from services.janitor.duties.prune_staged_files import PruneConfig, PruneStagedFiles, StagedFile, plan
+from services.janitor.duties.prune_staged_files import PrunableFile, PruneConfig, PruneStagedFiles, plan
 from services.janitor.errors import NotCaughtUp
 from shared.job_states import JobState
-from shared.paths import LakePaths, name_beside, partial_path
+from shared.paths import LakePaths, name_with_job_id, partial_path
 from tests.support.values import NOON, a_job
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,36 +38,38 @@ def a_state(status: Status, *, staged_path: str | None = PATH, **job: Any) -> Jo
     )
 
 
-def a_file(days: float, path: str = PATH) -> StagedFile:
+def a_file(days: float, path: str = PATH) -> PrunableFile:
     modified = NOW - timedelta(days=days)
-    return StagedFile(path, round(modified.timestamp() * 1e9), 10)
+    return PrunableFile(path, round(modified.timestamp() * 1e9), 10)
 
 
 @pytest.mark.parametrize("status", sorted(FINISHED))
 @pytest.mark.parametrize(("days", "goes"), [(0, False), (13.99, False), (14.01, True), (400, True)])
-def test_the_file_of_a_finished_job_goes_after_its_retention(status: Status, days: float, goes: bool) -> None:
+def test_the_file_of_a_finished_job_is_removed_after_its_retention(
+    status: Status, days: float, goes: bool
+) -> None:
     assert bool(plan([a_file(days)], [a_state(status)], NOW, CONFIG)) == goes
 
 
 @pytest.mark.parametrize("status", UNFINISHED)
-def test_the_file_of_an_unfinished_job_stays_however_old(status: Status) -> None:
+def test_the_file_of_an_unfinished_job_is_kept_whatever_its_age(status: Status) -> None:
     assert plan([a_file(400)], [a_state(status)], NOW, CONFIG) == ()
 
 
 @pytest.mark.parametrize(("days", "goes"), [(14.01, False), (27.99, False), (28.01, True)])
-def test_a_file_that_no_job_owns_goes_after_twice_the_retention(days: float, goes: bool) -> None:
+def test_a_file_without_a_job_is_removed_after_twice_the_retention(days: float, goes: bool) -> None:
     other = a_state(Status.COMPLETED, staged_path=f"SPX/gex_zero/{NAME}", ticker="SPX")
     assert bool(plan([a_file(days)], [other], NOW, CONFIG)) == goes
 
 
 @pytest.mark.parametrize(("days", "goes"), [(2.5, False), (13.9, False), (14.1, True)])
-def test_a_short_retention_never_takes_a_file_whose_command_may_still_wait(days: float, goes: bool) -> None:
+def test_a_short_retention_keeps_files_as_long_as_commands_live(days: float, goes: bool) -> None:
     config = PruneConfig(retention=timedelta(days=1), max_files=10, interval_s=1)
     assert bool(plan([a_file(days)], [], NOW, config)) == goes
     assert plan([a_file(days)], [a_state(Status.COMPLETED)], NOW, config)
 
 
-def test_a_job_that_is_still_being_fetched_protects_the_name_it_will_write() -> None:
+def test_a_job_in_its_fetch_protects_the_name_it_will_write() -> None:
     fetching = a_state(Status.STARTED, staged_path=None)
     assert plan([a_file(400)], [fetching], NOW, CONFIG) == ()
 
@@ -80,21 +82,21 @@ def test_an_unfinished_job_of_another_url_protects_a_shared_name() -> None:
 
 
 @pytest.mark.parametrize("ending", [".json", ".json.gz"])
-def test_a_job_that_asks_the_vendors_api_protects_the_name_that_its_file_will_have(ending: str) -> None:
+def test_a_job_of_the_vendors_api_protects_the_name_its_file_will_have(ending: str) -> None:
     api = "https://api.gex.bot/v2/hist/NQ_NDX/classic/gex_zero/2025-11-14"
     asking = a_state(Status.STARTED, staged_path=None, base_url=api)
     file = a_file(400, PATH.removesuffix(".json") + ending)
     assert plan([file], [a_state(Status.COMPLETED), asking], NOW, CONFIG) == ()
 
 
-def test_a_job_protects_the_place_beside_the_file_of_another_job() -> None:
+def test_a_job_protects_its_alternative_name_with_the_job_id() -> None:
     fetching = a_state(Status.STARTED, staged_path=None)
-    beside = f"NQ_NDX/gex_zero/{name_beside(NAME, fetching.job.job_id)}"
+    beside = f"NQ_NDX/gex_zero/{name_with_job_id(NAME, fetching.job.job_id)}"
     assert plan([a_file(400, beside)], [fetching], NOW, CONFIG) == ()
     assert plan([a_file(400, beside)], [a_state(Status.COMPLETED)], NOW, CONFIG)
 
 
-def test_a_round_removes_at_most_so_many_and_the_oldest_first() -> None:
+def test_a_round_is_bounded_and_removes_the_oldest_first() -> None:
     files = [a_file(days, f"NQ_NDX/gex_zero/{days}.json") for days in (31, 90, 40, 60)]
     config = PruneConfig(retention=timedelta(days=14), max_files=2, interval_s=1)
     assert [file.path for file in plan(files, [], NOW, config)] == [
@@ -108,7 +110,7 @@ def test_a_round_removes_at_most_so_many_and_the_oldest_first() -> None:
     st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(Status)), max_size=8),
     st.floats(0, 60),
 )
-def test_no_plan_takes_a_file_that_is_needed_or_young(
+def test_no_plan_removes_a_needed_or_young_file(
     files: list[tuple[str, float]], jobs: list[tuple[str, Status]], days: float
 ) -> None:
     config = PruneConfig(retention=timedelta(days=days), max_files=3, interval_s=1)
@@ -158,7 +160,7 @@ def duty(paths: LakePaths, *states: JobState) -> PruneStagedFiles:
     return PruneStagedFiles(CONFIG, StagingFolderOnDisk(paths), FixedJobs(*states), lambda: NOW)
 
 
-async def test_a_round_removes_old_files_and_leaves_folders_and_everything_else(paths: LakePaths) -> None:
+async def test_a_round_removes_old_files_and_nothing_else(paths: LakePaths) -> None:
     root = paths.staging_root
     old = put(root / PATH, 20)
     young = put(root / f"SPX/gex_one/{NAME}", 3)
@@ -186,7 +188,7 @@ async def test_an_idle_round_counts_nothing(paths: LakePaths) -> None:
     assert await duty(paths, a_state(Status.STAGED)).run_once() == {"removed": 0, "freed_bytes": 0}
 
 
-async def test_nothing_is_removed_while_the_jobs_are_not_known(paths: LakePaths) -> None:
+async def test_nothing_is_removed_while_the_jobs_are_unknown(paths: LakePaths) -> None:
     kept = put(paths.staging_root / PATH, 400)
     blind = PruneStagedFiles(CONFIG, StagingFolderOnDisk(paths), UnreadJobs(), lambda: NOW)
     with pytest.raises(NotCaughtUp):
@@ -194,7 +196,7 @@ async def test_nothing_is_removed_while_the_jobs_are_not_known(paths: LakePaths)
     assert kept.exists()
 
 
-def test_a_file_that_was_staged_anew_meanwhile_stays(paths: LakePaths) -> None:
+def test_a_file_staged_again_during_the_round_is_kept(paths: LakePaths) -> None:
     folder = StagingFolderOnDisk(paths)
     path = put(paths.staging_root / PATH, 400)
     (listed,) = folder.files()
@@ -203,7 +205,7 @@ def test_a_file_that_was_staged_anew_meanwhile_stays(paths: LakePaths) -> None:
     assert path.read_text() == "another download"
 
 
-def test_a_file_that_is_gone_already_is_not_counted(paths: LakePaths) -> None:
+def test_a_file_that_no_longer_exists_is_not_counted(paths: LakePaths) -> None:
     folder = StagingFolderOnDisk(paths)
     path = put(paths.staging_root / PATH, 400)
     (listed,) = folder.files()
@@ -225,6 +227,6 @@ def test_a_file_that_cannot_be_removed_does_not_end_the_round(
     assert not folder.remove(listed)
 
 
-def test_a_day_in_the_file_name_does_not_count_as_its_age() -> None:
+def test_the_age_is_the_modification_time_not_the_day_in_the_name() -> None:
     path = f"NQ_NDX/gex_zero/{date(2001, 1, 1)}_NQ_NDX_classic_gex_zero.json"
     assert plan([a_file(1, path)], [], NOW, CONFIG) == ()

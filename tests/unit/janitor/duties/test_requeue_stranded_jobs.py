@@ -1,4 +1,4 @@
-"""Which jobs the janitor takes to be stranded."""
+"""Which jobs are stranded."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from gexlake.api.jobs import FINISHED, Priority, Stage, Status
 from services.janitor.duties.requeue_stranded_jobs import (
-    Asked,
-    Command,
+    CommandPosition,
     ConsumerProgress,
+    RecentReplay,
     RequeueConfig,
     RequeueStrandedJobs,
     commands_of,
@@ -47,18 +47,20 @@ def a_state(**changes: Any) -> JobState:
     return JobState(**values)
 
 
-def all_held(*states: JobState) -> dict[Command, bool]:
+def all_stored(*states: JobState) -> dict[CommandPosition, bool]:
     return {command: True for state in states for command in commands_of(state)}
 
 
 def stranded(
     state: JobState,
     consumers: Mapping[str, ConsumerProgress] = ALL_IDLE,
-    held: Mapping[Command, bool] | None = None,
-    asked: Mapping[UUID, Asked] | None = None,
+    stored: Mapping[CommandPosition, bool] | None = None,
+    replayed: Mapping[UUID, RecentReplay] | None = None,
     now: datetime = NOW,
 ) -> bool:
-    return bool(plan([state], consumers, all_held(state) if held is None else held, asked or {}, now, CONFIG))
+    return bool(
+        plan([state], consumers, all_stored(state) if stored is None else stored, replayed or {}, now, CONFIG)
+    )
 
 
 def fetches(progress: ConsumerProgress) -> dict[str, ConsumerProgress]:
@@ -66,7 +68,7 @@ def fetches(progress: ConsumerProgress) -> dict[str, ConsumerProgress]:
 
 
 @pytest.mark.parametrize(
-    ("sequence", "progress", "held", "gone"),
+    ("sequence", "progress", "stored", "gone"),
     [
         (7, IDLE, True, True),  # acknowledged, and nothing came of it
         (7, IDLE, False, True),  # purged or expired
@@ -89,20 +91,20 @@ def fetches(progress: ConsumerProgress) -> dict[str, ConsumerProgress]:
     ],
 )
 def test_a_silent_job_is_stranded_when_its_command_is_gone(
-    sequence: int, progress: ConsumerProgress, held: bool, gone: bool
+    sequence: int, progress: ConsumerProgress, stored: bool, gone: bool
 ) -> None:
     state = a_state(fetch_command_seq=sequence)
-    lookups = dict.fromkeys(commands_of(state), held)
+    lookups = dict.fromkeys(commands_of(state), stored)
     assert stranded(state, fetches(progress), lookups) == gone
 
 
 @pytest.mark.parametrize(("silent_s", "is_stale"), [(0, False), (600, False), (601, True)])
-def test_a_job_that_was_heard_of_lately_is_left_alone(silent_s: float, is_stale: bool) -> None:
+def test_a_job_with_a_recent_event_is_not_stranded(silent_s: float, is_stale: bool) -> None:
     assert stranded(a_state(updated_at=NOW - timedelta(seconds=silent_s))) == is_stale
 
 
 @pytest.mark.parametrize("status", sorted(FINISHED))
-def test_a_finished_job_is_left_alone(status: Status) -> None:
+def test_a_finished_job_is_not_stranded(status: Status) -> None:
     assert not stranded(a_state(status=status))
 
 
@@ -111,19 +113,19 @@ def test_any_unfinished_job_may_be_stranded(status: Status) -> None:
     assert stranded(a_state(status=status))
 
 
-def test_a_job_in_its_import_is_moved_on_by_either_of_its_commands() -> None:
+def test_either_command_can_advance_a_job_in_its_import() -> None:
     state = a_state(stage=Stage.IMPORT, status=Status.STAGED, import_command_seq=9)
     assert stranded(state)
     assert not stranded(state, {**ALL_IDLE, "import_medium": ConsumerProgress(8, 8, 1, 0)})
     assert not stranded(state, {**ALL_IDLE, "fetch_medium": ConsumerProgress(10, 5, 0, 1)})
 
 
-def test_a_job_in_its_fetch_is_not_moved_on_by_the_import_of_an_older_generation() -> None:
+def test_an_import_of_an_older_generation_cannot_advance_a_job_in_its_fetch() -> None:
     state = a_state(import_command_seq=3)
     assert stranded(state, {**ALL_IDLE, "import_medium": ConsumerProgress(2, 2, 5, 0)})
 
 
-def test_the_command_of_an_older_generation_tells_nothing_of_a_newer_one() -> None:
+def test_the_sequence_of_an_older_generations_command_is_not_used() -> None:
     one, two = a_job(), a_job(generation=2)
     states = JobStates()
     states.apply(JobRequested(job=one, command_seq=7, url_sha256="a" * 64), NOON)
@@ -135,7 +137,7 @@ def test_the_command_of_an_older_generation_tells_nothing_of_a_newer_one() -> No
     assert stranded(told, fetches(BUSY))
 
 
-def test_the_import_that_is_under_way_untold_is_not_taken_for_that_of_an_older_generation() -> None:
+def test_an_import_command_without_its_event_is_not_confused_with_an_older_one() -> None:
     one, two = a_job(), a_job(generation=2)
     states = JobStates()
     staged = {"staged_path": "p", "size_bytes": 1, "sha256": "a" * 64}
@@ -146,7 +148,7 @@ def test_the_import_that_is_under_way_untold_is_not_taken_for_that_of_an_older_g
     assert stranded(state)
 
 
-def test_a_replayed_import_waits_for_no_fetch() -> None:
+def test_a_replayed_import_does_not_wait_for_a_fetch() -> None:
     states = JobStates()
     states.apply(JobRequested(job=a_job(), command_seq=7, url_sha256="a" * 64), NOON)
     replayed = JobReplayed(job=a_job(generation=2), stage=Stage.IMPORT, replay_of="job", command_seq=90)
@@ -159,33 +161,31 @@ def test_only_the_consumer_of_its_priority_can_deliver_a_command() -> None:
     assert not stranded(state, {**ALL_IDLE, "fetch_low": BUSY})
 
 
-def test_a_consumer_that_was_deleted_delivers_everything_again() -> None:
+def test_a_deleted_consumer_is_expected_to_deliver_everything_again() -> None:
     others = {name: progress for name, progress in ALL_IDLE.items() if name != "fetch_medium"}
     assert not stranded(a_state(), others)
 
 
-def test_a_job_that_was_not_looked_up_is_left_for_another_round() -> None:
-    assert not stranded(a_state(), held={})
+def test_a_job_that_was_not_looked_up_waits_for_another_round() -> None:
+    assert not stranded(a_state(), stored={})
 
 
 @pytest.mark.parametrize(
     ("generation", "until", "again"),
     [(1, NOW + timedelta(seconds=1), False), (1, NOW, True), (2, NOW + timedelta(days=1), True)],
 )
-def test_a_generation_that_was_asked_for_is_not_asked_for_again_too_soon(
-    generation: int, until: datetime, again: bool
-) -> None:
+def test_a_generation_is_not_replayed_again_too_soon(generation: int, until: datetime, again: bool) -> None:
     state = a_state()
-    assert stranded(state, asked={state.job.job_id: Asked(generation, until)}) == again
+    assert stranded(state, replayed={state.job.job_id: RecentReplay(generation, until)}) == again
 
 
-def test_the_longest_silent_go_first_and_no_more_than_a_round_may() -> None:
+def test_a_round_is_bounded_and_requeues_the_longest_silent_first() -> None:
     states = [
         a_state(job=a_job(ticker=f"T{minutes}"), updated_at=NOW - timedelta(minutes=minutes))
         for minutes in (20, 90, 11, 40)
     ]
     config = RequeueConfig(stranded_after=timedelta(seconds=600), max_jobs=2, interval_s=60)
-    planned = plan(states, ALL_IDLE, all_held(*states), {}, NOW, config)
+    planned = plan(states, ALL_IDLE, all_stored(*states), {}, NOW, config)
     assert [state.job.ticker for state in planned] == ["T90", "T40"]
 
 
@@ -195,17 +195,17 @@ def test_the_longest_silent_go_first_and_no_more_than_a_round_may() -> None:
     ahead=st.integers(0, 20),
     to_deliver=st.integers(0, 3),
     unacknowledged=st.integers(0, 3),
-    held=st.booleans(),
+    stored=st.booleans(),
 )
-def test_what_a_consumer_has_yet_to_deliver_or_has_in_hand_is_never_stranded(
-    sequence: int, ack_floor: int, ahead: int, to_deliver: int, unacknowledged: int, held: bool
+def test_a_command_that_is_pending_or_unacknowledged_is_never_stranded(
+    sequence: int, ack_floor: int, ahead: int, to_deliver: int, unacknowledged: int, stored: bool
 ) -> None:
     delivered = ack_floor + ahead
     progress = ConsumerProgress(delivered, ack_floor, to_deliver, unacknowledged)
     state = a_state(fetch_command_seq=sequence)
-    if stranded(state, fetches(progress), dict.fromkeys(commands_of(state), held)):
+    if stranded(state, fetches(progress), dict.fromkeys(commands_of(state), stored)):
         assert not (sequence > delivered and to_deliver)
-        assert not (held and ack_floor < sequence <= delivered and unacknowledged)
+        assert not (stored and ack_floor < sequence <= delivered and unacknowledged)
         assert sequence or progress.is_idle
 
 
@@ -215,7 +215,7 @@ class World:
     def __init__(self, *states: JobState) -> None:
         self.states: Sequence[JobState] = states
         self.progress: Mapping[str, ConsumerProgress] = ALL_IDLE
-        self.lookups: list[Command] = []
+        self.lookups: list[CommandPosition] = []
         self.replayed: list[UUID] = []
         self.answer: Exception | None = None
         self.now = NOW
@@ -226,7 +226,7 @@ class World:
     async def consumers(self) -> Mapping[str, ConsumerProgress]:
         return self.progress
 
-    async def holds(self, command: Command) -> bool:
+    async def stores(self, command: CommandPosition) -> bool:
         self.lookups.append(command)
         return True
 
@@ -239,7 +239,7 @@ class World:
         return RequeueStrandedJobs(config, self, self, self, lambda: self.now)
 
 
-async def test_a_stranded_job_is_requeued_once_while_its_fact_is_on_the_way() -> None:
+async def test_a_stranded_job_is_requeued_once_until_its_event_arrives() -> None:
     state = a_state()
     world = World(state)
     duty = world.duty()
@@ -248,7 +248,7 @@ async def test_a_stranded_job_is_requeued_once_while_its_fact_is_on_the_way() ->
     assert world.replayed == [state.job.job_id]
 
 
-async def test_a_refused_job_is_not_asked_for_again_before_the_next_day() -> None:
+async def test_a_refused_job_is_not_replayed_again_within_a_day() -> None:
     state = a_state()
     world = World(state)
     world.answer = ReplayRefused(state.job.job_id, 404, "its message has expired")
@@ -260,7 +260,7 @@ async def test_a_refused_job_is_not_asked_for_again_before_the_next_day() -> Non
     assert await duty.run_once() == {"requeued": 0, "refused": 1}
 
 
-async def test_a_refused_job_that_was_posted_again_is_looked_at_again() -> None:
+async def test_a_refused_job_that_was_requested_again_is_examined_again() -> None:
     state = a_state()
     world = World(state)
     world.answer = ReplayRefused(state.job.job_id, 404, "its message has expired")
@@ -270,7 +270,7 @@ async def test_a_refused_job_that_was_posted_again_is_looked_at_again() -> None:
     assert await duty.run_once() == {"requeued": 1, "refused": 0}
 
 
-async def test_a_round_ends_when_intake_is_not_there_and_the_next_one_asks_again() -> None:
+async def test_a_round_ends_when_intake_is_unavailable_and_the_next_one_retries() -> None:
     states = [a_state(job=a_job(ticker=ticker)) for ticker in ("A", "B")]
     world = World(*states)
     world.answer = IntakeUnavailable("it is not running")

@@ -129,7 +129,7 @@ def test_fields_that_this_version_does_not_know_are_ignored(kind: str) -> None:
 
 
 @every_type
-def test_a_missing_required_field_is_told_without_the_url(kind: str) -> None:
+def test_a_missing_required_field_is_named_without_the_url(kind: str) -> None:
     required = [name for name, field in PAYLOADS[kind].model_fields.items() if field.is_required()]
     assert "job" in required
     for name in required:
@@ -150,7 +150,7 @@ def test_an_optional_field_may_be_missing(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["gex.event.v1.requested", "gex.event.v1.replayed"])
-def test_a_fact_tells_of_force_and_its_reason_where_there_is_any(kind: str) -> None:
+def test_request_events_carry_force_and_its_reason_only_when_set(kind: str) -> None:
     forced = VALUES[kind].model_copy(update={"force": True, "reason": "the vendor corrected the day"})
     content = json.loads(sealed(forced).encode())
     told = {"force": True, "reason": "the vendor corrected the day"}
@@ -158,7 +158,7 @@ def test_a_fact_tells_of_force_and_its_reason_where_there_is_any(kind: str) -> N
     assert read(content) == forced
 
 
-def test_a_field_of_the_wrong_type_is_told_without_the_url() -> None:
+def test_a_field_of_the_wrong_type_is_named_without_the_url() -> None:
     content = golden("gex.job.v1.fetch")
     content["payload"]["job"]["generation"] = f"https://h/f?{SECRET}"
     with pytest.raises(MalformedMessage, match=r"job\.generation") as problem:
@@ -167,7 +167,7 @@ def test_a_field_of_the_wrong_type_is_told_without_the_url() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"not json", b"[]", b"{}", b"\xff", b'{"type": "gex.job.v1.fetch"}'])
-def test_bytes_that_are_no_envelope_are_malformed(data: bytes) -> None:
+def test_bytes_that_are_not_an_envelope_are_malformed(data: bytes) -> None:
     with pytest.raises(MalformedMessage, match=r"^the message on gex\.x cannot be read: "):
         decode("gex.x", data)
 
@@ -183,7 +183,7 @@ def test_an_event_is_decoded_with_the_time_at_which_it_occurred() -> None:
 
 
 @pytest.mark.parametrize("data", [b"not json", sealed(a_fetch()).encode()])
-def test_what_is_no_event_is_malformed(data: bytes) -> None:
+def test_a_message_that_is_not_an_event_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedMessage):
         decode_event("gex.event.job.x.y", data)
 
@@ -212,13 +212,13 @@ def test_the_subject_is_that_of_the_message(kind: str) -> None:
     assert payload.subject == wanted
 
 
-def test_events_tell_every_kind_of_fact() -> None:
+def test_every_event_type_has_an_event() -> None:
     told = {payload.EVENT_TYPE for payload in PAYLOADS.values() if issubclass(payload, messages.Event)}
     assert told == set(EventType)
     assert {command.STAGE for command in COMMANDS.values()} == set(Stage)
 
 
-def test_message_ids_tell_generations_stages_and_attempts_apart() -> None:
+def test_message_ids_distinguish_generations_stages_and_attempts() -> None:
     generations = [a_job(generation=number) for number in (1, 2)]
     ids = [
         payload.msg_id
@@ -285,7 +285,7 @@ def test_of_two_requests_at_most_one_is_older(pair: list[tuple[int, int]]) -> No
     assert one.is_older_than(other) or other.is_older_than(one) or one.generation == other.generation
 
 
-def test_subjects_of_events_lie_under_the_streams_filter() -> None:
+def test_subjects_of_events_match_the_streams_filter() -> None:
     assert all(
         payload.subject.startswith(subjects.ALL_EVENTS.removesuffix(">"))
         for payload in VALUES.values()

@@ -1,4 +1,4 @@
-"""Subjects, durables and stream names."""
+"""Subjects, durable consumer names and stream names."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_command_subject_is_parsed_as_it_was_built(stage: Stage, priority: Pri
     assert str(built).count(".") == 4
 
 
-def test_a_ticker_and_endpoint_have_a_turn_of_their_own() -> None:
+def test_each_ticker_and_endpoint_has_its_own_lease_subject() -> None:
     assert subjects.vendor_lease("^SPX", "gex_zero") == "gex.turn.-5ESPX.gex_zero"
 
 
@@ -47,7 +47,7 @@ def test_a_ticker_keeps_its_letters_in_its_token(ticker: str, token: str) -> Non
 
 
 @pytest.mark.parametrize("token", ["A.B", "A-2d", "-4", "A*", "-41", "-FF", "é", "日"])
-def test_a_token_that_is_no_encoding_is_refused(token: str) -> None:
+def test_a_token_that_is_not_an_encoding_is_refused(token: str) -> None:
     with pytest.raises(ValueError, match="expected a token made by encode_token"):
         subjects.decode_token(token)
 
@@ -64,7 +64,7 @@ def test_a_token_that_is_no_encoding_is_refused(token: str) -> None:
         "gex.dead.gex.job.fetch.medium.NQ",
     ],
 )
-def test_a_subject_of_something_else_is_no_command(subject: str) -> None:
+def test_a_subject_that_is_not_a_commands_is_refused(subject: str) -> None:
     with pytest.raises(ValueError, match=r"expected the subject gex\.job\.|is not a valid (Stage|Priority)"):
         subjects.parse_command(subject)
 

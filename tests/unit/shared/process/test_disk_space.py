@@ -1,4 +1,4 @@
-"""What tells of a full disk, and what does not."""
+"""Errors that mean a full disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPILL_LIMIT = (
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_a_full_disk_is_known_by_number_and_by_the_words_for_it(code: int) -> None:
+def test_a_full_disk_is_recognised_by_errno_and_by_message(code: int) -> None:
     assert is_full(OSError(code, "whatever it is called here"))
     assert is_full(duckdb.IOException(f'Could not write file "/data/gex_data.db": {os.strerror(code)}'))
 
@@ -32,5 +32,5 @@ def test_a_full_disk_is_known_by_number_and_by_the_words_for_it(code: int) -> No
     ],
     ids=["input_output", "not_allowed", "input_output_in_duckdb", "limit_of_spilled_files"],
 )
-def test_other_troubles_are_no_full_disk(cause: Exception) -> None:
+def test_other_errors_are_not_a_full_disk(cause: Exception) -> None:
     assert not is_full(cause)

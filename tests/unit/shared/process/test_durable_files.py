@@ -1,4 +1,4 @@
-"""What is renamed into place is on disk, with its folder's entry."""
+"""Files renamed into place are flushed, and so is their folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return flushed
 
 
-def test_publishing_replaces_the_old_file_and_flushes_the_folder(tmp_path: Path, synced: list[Path]) -> None:
+def test_a_durable_rename_replaces_the_old_file_and_flushes_the_folder(
+    tmp_path: Path, synced: list[Path]
+) -> None:
     temporary, final = tmp_path / ".new.part", tmp_path / "file"
     final.write_text("old")
     temporary.write_text("new")
@@ -40,12 +42,12 @@ def test_a_deep_folder_has_each_of_its_entries_flushed(tmp_path: Path, synced: l
     assert synced == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
 
 
-def test_a_folder_that_is_there_costs_nothing(tmp_path: Path, synced: list[Path]) -> None:
+def test_an_existing_folder_is_not_flushed(tmp_path: Path, synced: list[Path]) -> None:
     durable_files.make_folder(tmp_path)
     assert synced == []
 
 
-def test_a_missing_file_is_told_and_leaves_the_final_one_alone(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_and_the_final_file_is_unchanged(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
     with pytest.raises(FileNotFoundError):
         durable_files.rename_durably(tmp_path / "missing", tmp_path / "file")

@@ -39,13 +39,13 @@ def test_the_process_is_killed_at_the_point_and_nowhere_else() -> None:
     assert (written, process.returncode) == ("between\n", -signal.SIGKILL)
 
 
-def test_another_point_lets_it_pass() -> None:
+def test_another_point_does_nothing() -> None:
     with started("tester.elsewhere") as process:
         written, _ = process.communicate(timeout=20)
     assert (written, process.returncode) == ("between\nafter\n", 0)
 
 
-async def test_a_hold_waits_until_its_file_is_gone(tmp_path: Path) -> None:
+async def test_a_hold_waits_until_its_file_is_removed(tmp_path: Path) -> None:
     marker = tmp_path / "held"
     with started(f"tester.here=hold:{marker}") as process:
         await eventually(marker.exists)

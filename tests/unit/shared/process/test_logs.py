@@ -98,7 +98,7 @@ def test_a_signed_url_in_the_event_is_not_printed(lines: Lines) -> None:
     assert lines()[0]["event"] == "failed https://hist.gex.bot/f.json?[redacted]"
 
 
-def test_a_field_that_is_named_a_secret_is_hidden_whatever_it_holds(lines: Lines) -> None:
+def test_a_field_with_the_name_of_a_secret_is_redacted(lines: Lines) -> None:
     structlog.get_logger().info("event", Authorization="Basic x", headers={"X-API-Key": "y", "Accept": "z"})
     line = lines()[0]
     assert line["Authorization"] == "[redacted]"
@@ -123,14 +123,14 @@ def test_a_signed_url_from_the_standard_library_is_not_printed(lines: Lines) -> 
     assert "200 OK" in line["event"]
 
 
-def test_libraries_that_tell_every_request_are_quiet(lines: Lines) -> None:
+def test_request_logs_of_libraries_are_silenced(lines: Lines) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200))
     with httpx.Client(transport=transport) as client:
         client.get(URL)
     assert lines() == []
 
 
-def test_numbers_and_nothing_stay_what_they_are(lines: Lines) -> None:
+def test_numbers_booleans_and_none_are_unchanged(lines: Lines) -> None:
     structlog.get_logger().info("event", rows=3, share=0.5, missing=None, done=True)
     line = lines()[0]
     assert (line["rows"], line["share"], line["missing"], line["done"]) == (3, 0.5, None, True)

@@ -1,4 +1,4 @@
-"""Secrets are taken out of text in one place."""
+"""Secrets in text are redacted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ secrets = st.text(
         ("ratio 3?4 at NQ_NDX gex_zero", "ratio 3?4 at NQ_NDX gex_zero"),
     ],
 )
-def test_what_is_secret_is_hidden_and_the_rest_stays(text: str, shown: str) -> None:
+def test_secrets_are_redacted_and_the_rest_is_unchanged(text: str, shown: str) -> None:
     assert redact(text) == shown
 
 

@@ -110,7 +110,7 @@ def test_an_unusable_setting_ends_a_service_before_it_serves(capsys: pytest.Capt
         ("taken", "Is a directory"),  # as in a folder that may only be read, the file cannot be opened
     ],
 )
-def test_a_folder_that_takes_no_log_ends_a_service_in_one_line(
+def test_an_unwritable_log_folder_ends_a_service_with_one_line(
     folder: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()

@@ -1,4 +1,4 @@
-"""What the benchmark runs as processes: how they are measured, and that they do what they are timed for."""
+"""The benchmark's processes: how they are measured, and that they do the work that is timed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "programs" / "program.py"
 
 
-def test_a_process_is_measured_whole(program: Path, tmp_path: Path) -> None:
+def test_time_and_memory_of_a_process_are_measured(program: Path, tmp_path: Path) -> None:
     program.write_text(
         "import sys, time\n"
         "held = bytearray(200 << 20)\n"
@@ -56,7 +56,7 @@ def test_a_process_is_measured_whole(program: Path, tmp_path: Path) -> None:
     assert finished.run.cpu_s >= 0.2
 
 
-def test_a_process_that_fails_tells_why(program: Path, tmp_path: Path) -> None:
+def test_the_reason_of_a_failed_process_is_raised(program: Path, tmp_path: Path) -> None:
     program.write_text("import sys\nprint('something')\nsys.exit('and why')\n")
     with pytest.raises(BenchFailed, match=r"program exited with 1: (something\nand why|and why\nsomething)"):
         measure("program", [], tmp_path)
@@ -112,7 +112,7 @@ def test_the_seed_sql_and_ours_hold_the_same_rows(bench: Workbench) -> None:
     assert parquet == rows[0]
 
 
-def test_an_import_of_other_counts_than_the_files_fails(bench: Workbench, tmp_path: Path) -> None:
+def test_an_import_with_wrong_counts_fails(bench: Workbench, tmp_path: Path) -> None:
     source = bench.input()
     text = source.path.read_bytes()
     source.path.unlink()
@@ -169,13 +169,13 @@ def test_the_program_prints_its_sections_and_leaves_nothing_but_the_input(tmp_pa
 
 
 @pytest.mark.parametrize("words", [["--only", "nothing"], ["--runs", "0"], ["--snapshots", "many"]])
-def test_the_program_refuses_what_it_cannot_measure(tmp_path: Path, words: list[str]) -> None:
+def test_the_program_refuses_unknown_sections(tmp_path: Path, words: list[str]) -> None:
     finished = bench_program(tmp_path, *words)
     assert (finished.returncode, finished.stdout) == (2, "")
     assert not (tmp_path / "kept").exists()
 
 
-def test_the_program_says_in_a_line_why_it_cannot_go_on(tmp_path: Path) -> None:
+def test_the_program_reports_a_failure_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "kept").touch()
     finished = bench_program(tmp_path, "--runs", "1")
     assert finished.returncode == 1
