@@ -65,13 +65,14 @@ fuzz: $(VENV)/.fuzz ## Compare imports with the oracle: 10,000 examples, sanitiz
 bench: $(VENV)/.ready ## Measure importer and fetcher: make bench [ONLY="import lake"] [RUNS=5]
 	@$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))
 
-lint: $(VENV)/.ready ## Check style, types, layers, spelling and shell scripts; rewrite nothing
+lint: $(VENV)/.ready ## Check style, types, layers, spelling, shell scripts and C; rewrite nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/shellcheck .ci/run .ci/nats-cli
+	$(BIN)/clang-format --dry-run -Werror services/importer/native/*.[ch]
 
 fmt: $(VENV)/.ready ## Rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
