@@ -48,6 +48,7 @@ SETTINGS: Final = {
     "GEXLAKE_FETCH_READ_TIMEOUT_S": "2",
     "GEXLAKE_SOURCE_MAX_FAILURES": "3",
     "GEXLAKE_SOURCE_PAUSE_S": "0.2",
+    "GEXLAKE_SOURCE_LONGEST_PAUSE_S": "0.4",
 }
 BAD_ANSWERS: Final = {
     "503": Misbehaviour(status=503),
