@@ -57,12 +57,12 @@ async def assert_holds(bus: Bus, large: LargeDay, snapshots: int) -> None:
     gamma = large.total(lambda record: sum(round(100 * row[1]) for row in record["strikes"]), snapshots)
     first_ms, last_ms = (round(1000 * large.record(n)["timestamp"]) for n in (0, snapshots - 1))
     rows = "count(*), count(DISTINCT timestamp), min(timestamp), max(timestamp)"
-    asked = f"SELECT {rows}, sum(round(100 * spot_price)::BIGINT) FROM gex_snapshots WHERE {OF_THE_DAY}"
-    assert await query_lake(bus, asked) == [[snapshots, snapshots, first_ms, last_ms, spots]]
+    query = f"SELECT {rows}, sum(round(100 * spot_price)::BIGINT) FROM gex_snapshots WHERE {OF_THE_DAY}"
+    assert await query_lake(bus, query) == [[snapshots, snapshots, first_ms, last_ms, spots]]
     for table in ("gex_strikes", "parquet_gex_strikes"):
-        asked = f"SELECT {rows}, sum(round(100 * gamma)::BIGINT) FROM {table} WHERE {OF_THE_DAY}"
+        query = f"SELECT {rows}, sum(round(100 * gamma)::BIGINT) FROM {table} WHERE {OF_THE_DAY}"
         strikes = [snapshots * DAY.strikes, snapshots, first_ms, last_ms, gamma]
-        assert await query_lake(bus, asked) == [strikes], table
+        assert await query_lake(bus, query) == [strikes], table
         for number in (0, snapshots // 2 + 1, snapshots - 1):
             await assert_holds_record(bus, table, large.record(number))
 

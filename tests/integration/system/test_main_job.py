@@ -128,7 +128,7 @@ def cut_off(day: Day) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("bad", "says"),
+    ("bad", "error"),
     [
         (cut_off, "is cut off in record"),
         (lambda _: b"", "empty"),
@@ -144,19 +144,19 @@ def cut_off(day: Day) -> bytes:
     ids=["truncated", "empty", "an_object", "not_an_array", "wrong_ticker", "null_timestamp", "no_records"],
 )
 async def test_a_bad_file_fails_by_name_is_a_dead_letter_and_delays_no_other(
-    system: System, bad: Any, says: str
+    system: System, bad: Any, error: str
 ) -> None:
     day, good = system.new_day(), system.new_day()
     system.offer(day, bad(day))
     bad_id, good_id = await asyncio.gather(system.post(day), system.post(good))
     failed = await system.finished(bad_id)
     assert failed["state"] == "failed"
-    assert says in failed["error"]
+    assert error in failed["error"]
     assert (await system.finished(good_id))["state"] == "completed"
     async with connection_to(system.stack) as bus:
         letter = await bus.js.get_msg(subjects.DEAD, seq=failed["dead_letter_seq"])
     assert letter.headers is not None
-    assert says in letter.headers["Gex-Reason"]
+    assert error in letter.headers["Gex-Reason"]
     await system.assert_whole(good)
     start = f"{day.first_timestamp_s}000"
     assert await system.sql(f"SELECT count(*) FROM gex_snapshots WHERE timestamp = {start}") == [[0]]
@@ -214,8 +214,8 @@ async def test_a_second_importer_on_the_same_file_exits_with_one_line_and_the_fi
         check=False,
     )
     assert second.returncode == 1
-    (said,) = second.stderr.splitlines()
-    assert "only one importer may run on a lake" in said
+    (line,) = second.stderr.splitlines()
+    assert "only one importer may run on a lake" in line
     day = system.new_day()
     assert (await system.import_day(day))["state"] == "completed"
     await system.assert_whole(day)
@@ -227,24 +227,24 @@ async def test_no_signed_query_appears_in_any_log_answer_event_or_ledger_row(sys
     ids = [await system.post(day, SECRET) for day in (good, missing)]
     jobs = [await system.finished(job_id) for job_id in ids]
     assert [job["state"] for job in jobs] == ["completed", "failed"]
-    said = [json.dumps(jobs), *(path.read_text() for path in system.stack.folder.glob("*.log"))]
+    texts = [json.dumps(jobs), *(path.read_text() for path in system.stack.folder.glob("*.log"))]
     async with httpx.AsyncClient(base_url=system.stack.url, trust_env=False, timeout=10) as client:
         for path in ("/jobs?limit=500", "/status", "/metrics", f"/jobs/{ids[0]}"):
-            said.append((await client.get(path)).text)  # noqa: PERF401 (an await in a list reads worse)
-        said.append((await client.post(f"/jobs/{ids[0]}/replay")).text)
+            texts.append((await client.get(path)).text)  # noqa: PERF401 (an await in a list reads worse)
+        texts.append((await client.post(f"/jobs/{ids[0]}/replay")).text)
     await system.finished(ids[0])
     async with connection_to(system.stack) as bus:
         last = (await bus.js.stream_info(subjects.EVENTS)).state.last_seq
         for sequence in range(1, last + 1):
             event = await bus.js.get_msg(subjects.EVENTS, seq=sequence)
-            said.append(f"{event.headers}{(event.data or b'').decode()}")
+            texts.append(f"{event.headers}{(event.data or b'').decode()}")
 
     async def recorded() -> list[list[Any]]:
         return await system.sql(
             f"SELECT * FROM gex_history_queue WHERE id = '{ids[1]}' AND status = 'failed'"
         )
 
-    said.append(json.dumps(await eventually(recorded)))
-    said.append(json.dumps(await system.sql("SELECT * FROM gex_history_queue")))
-    assert len(said) > 20
-    assert [text for text in said if "must-not-leak" in text] == []
+    texts.append(json.dumps(await eventually(recorded)))
+    texts.append(json.dumps(await system.sql("SELECT * FROM gex_history_queue")))
+    assert len(texts) > 20
+    assert [text for text in texts if "must-not-leak" in text] == []

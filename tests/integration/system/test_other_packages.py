@@ -34,7 +34,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 async def gexlake_sql(system: System, query: str) -> list[Row]:
     """Return the rows that the command line shows."""
-    asked = await asyncio.to_thread(
+    shown = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "gexlake.cli", "sql", "--format", "json", query],
         env={"GEXLAKE_NATS_URL": system.stack.nats_url},
@@ -44,8 +44,8 @@ async def gexlake_sql(system: System, query: str) -> list[Row]:
         timeout=30,
         check=False,
     )
-    assert asked.returncode == 0, asked.stderr
-    return [readable(row) for row in json.loads(asked.stdout)]
+    assert shown.returncode == 0, shown.stderr
+    return [readable(row) for row in json.loads(shown.stdout)]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ async def test_a_day_posted_as_gex_zero_lands_where_its_name_says(
 
 
 @pytest.mark.parametrize(
-    ("day", "change", "says"),
+    ("day", "change", "error"),
     [
         (GREEKS, {"mini_contracts": [[5, 0.1]]}, "record 4: mini_contracts[0] has 2 elements, not 4 to 7"),
         (FLOW, {"zcvr": "high"}, "record 4: zcvr is 'high', not a number"),
@@ -96,7 +96,7 @@ async def test_a_day_posted_as_gex_zero_lands_where_its_name_says(
     ids=["state greeks", "orderflow"],
 )
 async def test_a_bad_file_is_a_dead_letter_that_names_record_and_field(
-    system: System, day: Day, change: dict[str, Any], says: str
+    system: System, day: Day, change: dict[str, Any], error: str
 ) -> None:
     system.offer(day)
     await system.import_day(day)
@@ -106,10 +106,10 @@ async def test_a_bad_file_is_a_dead_letter_that_names_record_and_field(
     system.offer(day, json.dumps(records).encode())
     failed = await system.import_day(day, query="sig=again")
     assert failed["state"] == "failed"
-    assert says in failed["error"]
+    assert error in failed["error"]
     async with connection_to(system.stack) as bus:
         letter = await bus.js.get_msg(subjects.DEAD, seq=failed["dead_letter_seq"])
-    assert says in (letter.headers or {})["Gex-Reason"]
+    assert error in (letter.headers or {})["Gex-Reason"]
     assert await system.sql(f"SELECT checksum FROM partitions WHERE endpoint = '{day.endpoint}'") == held
 
 

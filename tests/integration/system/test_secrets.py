@@ -263,5 +263,5 @@ async def use_the_command_line(scene: Scene) -> None:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        said, _ = await ran.communicate()
-        scene.captured.add(f"gexlake {arguments[0]}", said.decode())
+        printed, _ = await ran.communicate()
+        scene.captured.add(f"gexlake {arguments[0]}", printed.decode())

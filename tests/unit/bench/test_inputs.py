@@ -19,26 +19,26 @@ A_DAY = Day(snapshots=120, strikes=8)
 
 
 @pytest.fixture
-def said() -> list[str]:
+def messages() -> list[str]:
     return []
 
 
-def test_a_generated_file_is_that_of_its_day_and_found_again(tmp_path: Path, said: list[str]) -> None:
-    first = generated(A_DAY, tmp_path, said.append)
-    again = generated(A_DAY, tmp_path, said.append)
+def test_a_generated_file_is_that_of_its_day_and_found_again(tmp_path: Path, messages: list[str]) -> None:
+    first = generated(A_DAY, tmp_path, messages.append)
+    again = generated(A_DAY, tmp_path, messages.append)
     assert first == again
-    assert len(said) == 1
+    assert len(messages) == 1
     assert first.facts == A_DAY.write(tmp_path / "expected.json")
     assert first.path.read_bytes() == (tmp_path / "expected.json").read_bytes()
 
 
 def test_another_generator_makes_another_file(
-    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = generated(A_DAY, tmp_path, said.append)
+    first = generated(A_DAY, tmp_path, messages.append)
     monkeypatch.setattr(inputs, "_SOURCES", inputs._SOURCES[:1])
-    assert generated(A_DAY, tmp_path, said.append).path != first.path
-    assert len(said) == 2
+    assert generated(A_DAY, tmp_path, messages.append).path != first.path
+    assert len(messages) == 2
 
 
 def test_nothing_is_left_of_a_file_that_could_not_be_written(tmp_path: Path) -> None:

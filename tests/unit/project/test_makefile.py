@@ -44,8 +44,8 @@ def test_sql_passes_a_query_on_with_any_quotes(venv: Path, query: str) -> None:
 
 
 def test_sql_takes_the_query_and_the_format_from_the_environment_too(venv: Path) -> None:
-    said = make(venv, "sql", Q="select 'a'", FORMAT="json")
-    assert json.loads(said) == ["sql", "--format", "json", "--", "select 'a'"]
+    output = make(venv, "sql", Q="select 'a'", FORMAT="json")
+    assert json.loads(output) == ["sql", "--format", "json", "--", "select 'a'"]
 
 
 def test_help_is_the_default_target_and_lists_all_others(venv: Path) -> None:

@@ -19,14 +19,14 @@ async def test_a_timeout_names_the_condition_and_the_last_value() -> None:
 
 
 async def test_the_name_is_not_built_when_the_condition_holds() -> None:
-    asked: list[str] = []
+    calls: list[str] = []
 
     def what() -> str:
-        asked.append("what")
+        calls.append("what")
         return "it"
 
     assert await eventually(lambda: "here", what=what) == "here"
-    assert asked == []
+    assert calls == []
 
 
 async def test_the_name_can_be_a_string() -> None:
