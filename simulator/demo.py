@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gexlake.cli.answers import JobAnswer
+from gexlake.api.jobs import JobView
+from gexlake.cli.answers import read_job
 from gexlake.cli.errors import CommandFailed
 from gexlake.cli.intake_client import Intake
 from gexlake.cli.lake_client import Rows, query
@@ -112,11 +113,11 @@ def _generate(day: Day, path: Path, out: Console) -> DayFacts:
     return facts
 
 
-def _bring_in(stack: Stack, url: str, out: Console) -> JobAnswer:
+def _bring_in(stack: Stack, url: str, out: Console) -> JobView:
     out.print(f"POST {stack.url}/gex_history_url")
     with Intake(CliSettings(url=stack.url)) as intake, shown_on(out) as show:
         job_id = intake.submit({"url": url, "endpoint": "gex_zero"})["id"]
-        return follow(lambda: JobAnswer.read(intake.job(job_id)), show)
+        return follow(lambda: read_job(intake.job(job_id)), show)
 
 
 def _look(stack: Stack, day: Day) -> Landed:
@@ -138,13 +139,13 @@ def _look(stack: Stack, day: Day) -> Landed:
     )
 
 
-def compare(facts: DayFacts, job: JobAnswer, landed: Landed) -> None:
+def compare(facts: DayFacts, job: JobView, landed: Landed) -> None:
     """Compare what landed with what was generated.
 
     Raises:
         DemoFailed: they differ; the message says in what.
     """
-    if not job.went_well:
+    if not job.succeeded:
         raise DemoFailed(f"the job ended {job.state}: {job.error}")
     for what, generated, found in (
         ("bytes fetched", facts.bytes, job.bytes_fetched),

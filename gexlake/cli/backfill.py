@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from gexlake.api.backfill import BackfillView
 from gexlake.api.jobs import Priority
-from gexlake.cli.backfill_days import Backfilled, Outcome, Plan, PlanJobs
+from gexlake.cli.backfill_days import Backfilled, Outcome, PlanJobs, read_plan
 from gexlake.cli.backfill_view import outcome_shown, plan_shown, shown_on
 from gexlake.cli.intake_client import Intake
 from gexlake.cli.settings import CliSettings
@@ -56,7 +57,7 @@ def backfill(
         if dry_run or no_wait:
             _print_plan(answer, as_json=as_json, every_day=dry_run)
             return
-        done = _followed(intake, Plan.read(answer), as_json=as_json)
+        done = _followed(intake, read_plan(answer), as_json=as_json)
     _print_outcome(answer, done, as_json=as_json)
     if done.count(Outcome.FAILED):
         raise typer.Exit(1)
@@ -70,10 +71,10 @@ def _print_plan(answer: dict[str, Any], *, as_json: bool, every_day: bool) -> No
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
         return
-    console(sys.stdout).print(plan_shown(Plan.read(answer), every_day=every_day))
+    console(sys.stdout).print(plan_shown(read_plan(answer), every_day=every_day))
 
 
-def _followed(intake: Intake, plan: Plan, *, as_json: bool) -> Backfilled:
+def _followed(intake: Intake, plan: BackfillView, *, as_json: bool) -> Backfilled:
     # What is not the answer goes to stderr when stdout is for JSON.
     screen = console(sys.stderr if as_json else sys.stdout)
     screen.print(plan_shown(plan))

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from enum import StrEnum
 from typing import Any, Final, Protocol
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
-
-from gexlake.api.jobs import Status
-from gexlake.cli.answers import JobAnswer, read_as
-from gexlake.cli.errors import RequestRefused, UnexpectedAnswer
+from gexlake.api.backfill import BackfillView, DayView, Standing
+from gexlake.api.jobs import JobsPage, JobView, Status
+from gexlake.cli.answers import read_as, read_job
+from gexlake.cli.errors import RequestRefused
 
 _PAGE: Final = 500
 _NOT_FOUND: Final = 404
@@ -29,16 +28,6 @@ class AsksIntake(Protocol):
         """Return one job, as ``GET /jobs/{id}`` answers it."""
 
 
-class Standing(StrEnum):
-    """How intake says that a day stands."""
-
-    PLANNED = "planned"
-    QUEUED = "queued"
-    UNDER_WAY = "under_way"
-    HELD = "held"
-    NO_DATA = "no_data"
-
-
 class Outcome(StrEnum):
     """What became of a day; the columns of the last table."""
 
@@ -48,48 +37,22 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-class _Told(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+Pair = tuple[str, str]
+"""A ticker and an endpoint."""
 
 
-class PlannedDay(_Told):
-    """One trading day of one ticker and endpoint."""
-
-    ticker: str
-    endpoint: str
-    trading_day: date
-    standing: Standing
-    id: str | None = None
-
-    @property
-    def pair(self) -> tuple[str, str]:
-        """Ticker and endpoint."""
-        return self.ticker, self.endpoint
+def pair_of(day: DayView) -> Pair:
+    """Return the ticker and endpoint of a planned day."""
+    return day.ticker, day.endpoint
 
 
-class NamedDay(_Told):
-    """A day on which the exchange is closed or closes early."""
+def read_plan(answer: Any) -> BackfillView:
+    """Read the answer of ``POST /backfill``.
 
-    day: date
-    why: str
-
-
-class Plan(_Told):
-    """What intake answers."""
-
-    days: tuple[PlannedDay, ...]
-    closed: tuple[NamedDay, ...] = ()
-    early_closes: tuple[NamedDay, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    @classmethod
-    def read(cls, answer: dict[str, Any]) -> Plan:
-        """Read the answer of ``POST /backfill``.
-
-        Raises:
-            UnexpectedAnswer: it is not one.
-        """
-        return read_as(cls, answer, "a backfill")
+    Raises:
+        UnexpectedAnswer: it is something else.
+    """
+    return read_as(BackfillView, answer, "a backfill")
 
 
 @dataclass(frozen=True)
@@ -112,9 +75,9 @@ class Trouble:
 class Backfilled:
     """A plan, and what became of its days until now."""
 
-    plan: Plan
-    ended: Mapping[PlannedDay, Ended] = field(default_factory=dict)
-    troubles: Mapping[PlannedDay, str] = field(default_factory=dict)
+    plan: BackfillView
+    ended: Mapping[DayView, Ended] = field(default_factory=dict)
+    troubles: Mapping[DayView, str] = field(default_factory=dict)
     """What the last attempt came to, of the days that are not finished and had one in vain."""
 
     @property
@@ -127,9 +90,11 @@ class Backfilled:
         """What most of those days say; None if there are none."""
         return next((Trouble(*told) for told in Counter(self.troubles.values()).most_common(1)), None)
 
-    def count(self, outcome: Outcome, pair: tuple[str, str] | None = None) -> int:
+    def count(self, outcome: Outcome, pair: Pair | None = None) -> int:
         """Count the days of one outcome, of one ticker and endpoint or of all."""
-        return sum(ended.outcome is outcome and pair in {None, day.pair} for day, ended in self.ended.items())
+        return sum(
+            ended.outcome is outcome and pair in {None, pair_of(day)} for day, ended in self.ended.items()
+        )
 
 
 _LEFT_OUT: Final = {
@@ -139,7 +104,7 @@ _LEFT_OUT: Final = {
 _LOST: Final = Ended(Outcome.FAILED, "intake knows no such job any more: ask for the day again")
 
 
-def how_it_ended(job: JobAnswer) -> Ended | None:
+def how_it_ended(job: JobView) -> Ended | None:
     """Return what became of a job's day; None while it is not finished."""
     match job.state:
         case Status.COMPLETED:
@@ -162,7 +127,7 @@ class PlanJobs:
         intake: is asked.
     """
 
-    def __init__(self, plan: Plan, intake: AsksIntake) -> None:
+    def __init__(self, plan: BackfillView, intake: AsksIntake) -> None:
         self._plan = plan
         self._intake = intake
         self._ended = {day: _LEFT_OUT[day.standing] for day in plan.days if day.standing in _LEFT_OUT}
@@ -173,7 +138,7 @@ class PlanJobs:
         Raises:
             CommandFailed: intake does not answer.
         """
-        troubles: dict[PlannedDay, str] = {}
+        troubles: dict[DayView, str] = {}
         for pair, days in self._open().items():
             jobs = self._jobs_of(pair, {day.id for day in days})
             for day in days:
@@ -185,37 +150,33 @@ class PlanJobs:
                     troubles[day] = job.error
         return Backfilled(self._plan, dict(self._ended), troubles)
 
-    def _open(self) -> dict[tuple[str, str], list[PlannedDay]]:
+    def _open(self) -> dict[Pair, list[DayView]]:
         """Return the days that are not finished, by ticker and endpoint."""
-        days: dict[tuple[str, str], list[PlannedDay]] = {}
+        days: dict[Pair, list[DayView]] = {}
         for day in self._plan.days:
             if day not in self._ended:
-                days.setdefault(day.pair, []).append(day)
+                days.setdefault(pair_of(day), []).append(day)
         return days
 
-    def _missed(self, job_id: str | None) -> JobAnswer | None:
+    def _missed(self, job_id: UUID | None) -> JobView | None:
         """Return a job that no page had: replayed meanwhile, it is on an earlier one now."""
         if job_id is None:
             return None
         try:
-            return JobAnswer.read(self._intake.job(job_id))
+            return read_job(self._intake.job(str(job_id)))
         except RequestRefused as error:
             if error.status != _NOT_FOUND:
                 raise
             return None
 
-    def _jobs_of(self, pair: tuple[str, str], wanted: set[str | None]) -> dict[str | None, JobAnswer]:
+    def _jobs_of(self, pair: Pair, wanted: set[UUID | None]) -> dict[UUID | None, JobView]:
         """Return the wanted jobs of a ticker and endpoint by id, as far as intake knows them."""
-        found: dict[str | None, JobAnswer] = {}
+        found: dict[UUID | None, JobView] = {}
         offset = 0
         while True:
-            page = self._intake.jobs(
-                {"ticker": pair[0], "endpoint": pair[1], "limit": _PAGE, "offset": offset}
-            )
-            jobs = page.get("jobs")
-            if not isinstance(jobs, list):
-                raise UnexpectedAnswer("intake", "no list of jobs")
-            found |= {job.id: job for job in map(JobAnswer.read, jobs) if job.id in wanted}
+            wanted_page = {"ticker": pair[0], "endpoint": pair[1], "limit": _PAGE, "offset": offset}
+            page = read_as(JobsPage, self._intake.jobs(wanted_page), "a list of jobs")
+            found |= {job.id: job for job in page.jobs if job.id in wanted}
             offset += _PAGE
-            if len(found) == len(wanted) or not page.get("next"):
+            if len(found) == len(wanted) or page.next is None:
                 return found

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from gexlake.cli.backfill_days import Backfilled, Ended, Outcome, Plan, PlannedDay, Standing, Trouble
+from gexlake.api.backfill import BackfillView, DayView, Standing
+from gexlake.cli.backfill_days import Backfilled, Ended, Outcome, Trouble, pair_of
 from gexlake.cli.tables import new_table
 
 Show = Callable[[Backfilled], None]
@@ -27,7 +28,7 @@ _DAYS_NAMED: Final = 4
 """Of so many days with the same end each is named, of more the first and the last."""
 
 
-def plan_shown(plan: Plan, *, every_day: bool = False) -> Group:
+def plan_shown(plan: BackfillView, *, every_day: bool = False) -> Group:
     """Show how the days stand, counted by ticker and endpoint, and what there is to know of the calendar.
 
     Args:
@@ -43,23 +44,23 @@ def plan_shown(plan: Plan, *, every_day: bool = False) -> Group:
     return Group(*parts)
 
 
-def _counts_table(plan: Plan) -> Table:
-    counts = Counter((day.pair, day.standing) for day in plan.days)
+def _counts_table(plan: BackfillView) -> Table:
+    counts = Counter((pair_of(day), day.standing) for day in plan.days)
     present = {day.standing for day in plan.days}
     standings = [standing for standing in Standing if standing in present]
     numbers = ["days", *map(_words, standings)]
     table = new_table("ticker", "endpoint", *numbers, numbers=numbers)
-    for pair in dict.fromkeys(day.pair for day in plan.days):
+    for pair in dict.fromkeys(pair_of(day) for day in plan.days):
         found = [counts[pair, standing] for standing in standings]
         table.add_row(*map(Text, pair), str(sum(found)), *map(str, found))
     return table
 
 
-def _days_table(plan: Plan) -> Table:
+def _days_table(plan: BackfillView) -> Table:
     """Show every day, and those between them on which there is no trading."""
     early = {named.day: named.why for named in plan.early_closes}
     rows = [
-        (day.trading_day, *day.pair, _words(day.standing), early.get(day.trading_day, ""))
+        (day.trading_day, *pair_of(day), _words(day.standing), early.get(day.trading_day, ""))
         for day in plan.days
     ]
     rows += [(named.day, "", "", "closed", named.why) for named in plan.closed]
@@ -72,7 +73,7 @@ def _days_table(plan: Plan) -> Table:
 def outcome_shown(done: Backfilled) -> Group:
     """Show what became of all days, and why some have not been imported."""
     table = new_table("ticker", "endpoint", *Outcome, numbers=Outcome)
-    for pair in dict.fromkeys(day.pair for day in done.plan.days):
+    for pair in dict.fromkeys(pair_of(day) for day in done.plan.days):
         table.add_row(*map(Text, pair), *(str(done.count(outcome, pair)) for outcome in Outcome))
     reasons = list(_reasons(done))
     why = new_table("ticker", "endpoint", "", "days", "why")
@@ -82,7 +83,9 @@ def outcome_shown(done: Backfilled) -> Group:
 
 
 @contextmanager
-def shown_on(console: Console, plan: Plan, clock: Callable[[], float] = time.monotonic) -> Iterator[Show]:
+def shown_on(
+    console: Console, plan: BackfillView, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Show]:
     """Yield what shows a backfill on a console, in the form that suits it."""
     standstill = _Standstill(clock)
     if not console.is_terminal:
@@ -146,7 +149,7 @@ class _Lines:
     def __init__(self, console: Console, standstill: _Standstill) -> None:
         self._console = console
         self._standstill = standstill
-        self._shown: set[PlannedDay] = set()
+        self._shown: set[DayView] = set()
         self._told = ""
 
     def __call__(self, done: Backfilled) -> None:
@@ -167,7 +170,7 @@ def _reasons(done: Backfilled) -> Iterable[tuple[str, ...]]:
     together: dict[tuple[tuple[str, str], Ended], list[date]] = {}
     for day, ended in done.ended.items():
         if ended.outcome in {Outcome.NO_DATA, Outcome.FAILED}:
-            together.setdefault((day.pair, ended), []).append(day.trading_day)
+            together.setdefault((pair_of(day), ended), []).append(day.trading_day)
     in_order = sorted((pair, sorted(days), ended) for (pair, ended), days in together.items())
     for pair, days, ended in in_order:
         yield (*pair, ended.outcome, _days(days), ended.why)

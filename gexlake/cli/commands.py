@@ -11,10 +11,9 @@ from typing import Annotated, Any
 import typer
 
 import gexlake
-from gexlake.api.jobs import Priority, Stage, Status
-from gexlake.cli.answers import JobAnswer
+from gexlake.api.jobs import JobsPage, Priority, Stage, Status
+from gexlake.cli.answers import read_as, read_job
 from gexlake.cli.backfill import backfill
-from gexlake.cli.errors import UnexpectedAnswer
 from gexlake.cli.intake_client import Intake
 from gexlake.cli.lake_client import Rows, query
 from gexlake.cli.settings import CliSettings
@@ -101,13 +100,11 @@ def jobs(
     """List jobs, the newest first."""
     with _intake() as intake:
         answer = intake.jobs({"status": status, "ticker": ticker, "endpoint": endpoint, "limit": limit})
-    found = answer.get("jobs")
-    if not isinstance(found, list):
-        raise UnexpectedAnswer("intake", "no list of jobs")
+    found = read_as(JobsPage, answer, "a list of jobs").jobs
     if as_json:
-        _print_json(found)
+        _print_json(answer["jobs"])
     elif found:
-        console(sys.stdout).print(jobs_table(JobAnswer.read(each) for each in found))
+        console(sys.stdout).print(jobs_table(found))
     else:
         typer.echo("no jobs")
 
@@ -127,7 +124,7 @@ def job(
     if as_json:
         _print_json(answer)
     else:
-        console(sys.stdout).print(job_card(JobAnswer.read(answer)))
+        console(sys.stdout).print(job_card(read_job(answer)))
 
 
 @app.command()
@@ -182,12 +179,12 @@ def _intake() -> Intake:
 def _watch(intake: Intake, job_id: str, as_json: bool) -> None:
     # The bar goes to stderr when stdout is for the answer.
     with shown_on(console(sys.stderr if as_json else sys.stdout)) as show:
-        ended = follow(lambda: JobAnswer.read(intake.job(job_id)), show)
+        ended = follow(lambda: read_job(intake.job(job_id)), show)
     if as_json:
         _print_json(intake.job(job_id))
     else:
         typer.echo(summary(ended))
-    if not ended.went_well:
+    if not ended.succeeded:
         raise typer.Exit(1)
 
 

@@ -15,8 +15,8 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from gexlake.api.jobs import Status
-from gexlake.cli.answers import JobAnswer
+from gexlake.api.jobs import JobView, Status
+from gexlake.cli.answers import skip_reason
 from gexlake.cli.lake_client import Rows
 
 _PIPED_WIDTH: Final = 200
@@ -56,7 +56,7 @@ def write_csv(rows: Rows, stream: TextIO) -> None:
     writer.writerows(["" if value is None else _plain(value) for value in row] for row in rows.rows)
 
 
-def jobs_table(jobs: Iterable[JobAnswer]) -> Table:
+def jobs_table(jobs: Iterable[JobView]) -> Table:
     """Show jobs, one a line; the id is whole, however narrow the terminal."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for name in ("id", "ticker", "endpoint", "day", "state", "size", "strikes", "asked (UTC)"):
@@ -66,19 +66,19 @@ def jobs_table(jobs: Iterable[JobAnswer]) -> Table:
         )
     for job in jobs:
         table.add_row(
-            job.id,
+            str(job.id),
             Text(job.ticker),
             job.endpoint,
-            job.trading_day or "",
+            "" if job.trading_day is None else job.trading_day.isoformat(),
             _state(job),
             decimal(job.bytes_fetched) if job.bytes_fetched else "",
             _count(job.strike_rows),
-            "" if job.requested_at is None else f"{job.requested_at.astimezone(UTC):%m-%d %H:%M}",
+            f"{job.requested_at.astimezone(UTC):%m-%d %H:%M}",
         )
     return table
 
 
-def job_card(job: JobAnswer) -> Table:
+def job_card(job: JobView) -> Table:
     """Show all that matters of one job."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
@@ -124,8 +124,8 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _facts(job: JobAnswer) -> Iterable[tuple[str, str | Text]]:
-    yield "id", job.id
+def _facts(job: JobView) -> Iterable[tuple[str, str | Text]]:
+    yield "id", str(job.id)
     yield "state", _state(job)
     yield "file of", Text(f"{job.ticker} {job.endpoint} {job.trading_day or ''}")
     if job.bytes_fetched:
@@ -139,8 +139,8 @@ def _facts(job: JobAnswer) -> Iterable[tuple[str, str | Text]]:
         yield "parquet", Text(f"{job.parquet_path} ({decimal(job.parquet_bytes or 0)})")
     for step in job.transitions:
         yield step.state, _moment(step.at)
-    if job.why_skipped:
-        yield "why", Text(job.why_skipped)
+    if why := skip_reason(job):
+        yield "why", Text(why)
     if job.error:
         yield "error", Text(job.error)
     if job.error_field:
@@ -149,7 +149,7 @@ def _facts(job: JobAnswer) -> Iterable[tuple[str, str | Text]]:
         yield "dead letter", str(job.dead_letter_seq)
 
 
-def _state(job: JobAnswer) -> Text:
+def _state(job: JobView) -> Text:
     return Text(job.state, style=_COLOURS.get(job.state, "yellow"))
 
 

@@ -19,8 +19,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from gexlake.api.jobs import Stage, Status
-from gexlake.cli.answers import JobAnswer
+from gexlake.api.jobs import JobView, Stage, Status
+from gexlake.cli.answers import skip_reason
 from gexlake.cli.errors import IntakeUnreachable, RequestRefused
 
 POLL_S: Final = 0.2
@@ -32,7 +32,7 @@ _PAUSE_PER_LOOK: Final = 4.0
 others to answer."""
 _LONGEST_PAUSE_S: Final = 5.0
 _BUSY: Final = frozenset({429, 503})
-Show = Callable[[JobAnswer], None]
+Show = Callable[[JobView], None]
 
 
 class Followed(Protocol):
@@ -99,7 +99,7 @@ def shown_on(console: Console) -> Iterator[Show]:
         yield _Bars(progress)
 
 
-def summary(job: JobAnswer) -> str:
+def summary(job: JobView) -> str:
     """Say in one line how a job ended."""
     match job.state:
         case Status.COMPLETED:
@@ -107,9 +107,9 @@ def summary(job: JobAnswer) -> str:
             rows = f"{job.snapshots:,} snapshots, {job.strike_rows:,} strike rows"
             return f"completed: {rows} ({took})"
         case Status.SKIPPED if job.no_data:
-            return f"no data: {job.why_skipped}"
+            return f"no data: {skip_reason(job)}"
         case Status.SKIPPED:
-            return f"skipped: {job.why_skipped}"
+            return f"skipped: {skip_reason(job)}"
         case Status.FAILED:
             return f"failed: {job.error or 'no reason was given'}"
         case _:
@@ -127,8 +127,8 @@ class _Bars:
         }
         self._started: set[Stage] = set()
 
-    def __call__(self, job: JobAnswer) -> None:
-        is_staged = job.state is Status.STAGED or job.went_well
+    def __call__(self, job: JobView) -> None:
+        is_staged = job.state is Status.STAGED or job.succeeded
         if job.state is not Status.PENDING:
             self._show(Stage.FETCH, job.bytes_fetched or 0, job.bytes_expected)
         if is_staged:
@@ -136,8 +136,8 @@ class _Bars:
             told = job.progress if job.progress and job.progress.stage is Stage.IMPORT else None
             size = job.bytes_fetched or 0
             # Where the importer does not tell how far it is, the bar moves until it is done.
-            done = size if job.went_well else told.done_bytes if told else 0
-            total = size if job.went_well else told.total_bytes if told else None
+            done = size if job.succeeded else told.done_bytes if told else 0
+            total = size if job.succeeded else told.total_bytes if told else None
             self._show(Stage.IMPORT, done, total)
 
     def _show(self, stage: Stage, done: int, total: int | None) -> None:
@@ -155,7 +155,7 @@ class _Lines:
         self._console = console
         self._shown: set[tuple[int, Status]] = set()
 
-    def __call__(self, job: JobAnswer) -> None:
+    def __call__(self, job: JobView) -> None:
         for step in job.transitions:
             if (job.generation, step.state) not in self._shown:
                 self._shown.add((job.generation, step.state))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
@@ -21,6 +22,21 @@ Post the URL of a day to `/gex_history_url`, or ask for a range of days at `/bac
 
 def create_app(parts: AppContext) -> ASGIApp:
     """Return the application that serves ``parts``."""
+    app = new_api()
+    app.state.parts = parts
+    # Outermost, so that every response has CORS headers, those to unexpected errors too.
+    return CORSMiddleware(
+        RequestCounter(app, parts.metrics),
+        allow_origins=parts.settings.cors_origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=("Authorization", "Content-Type", "X-API-Key"),
+        expose_headers=("Retry-After", "WWW-Authenticate"),
+        allow_private_network=True,
+    )
+
+
+def new_api() -> FastAPI:
+    """Return the routes and their description."""
     app = FastAPIOffline(  # /docs without a CDN: its files are served from here
         title="gexlake intake",
         version=gexlake.__version__,
@@ -32,18 +48,7 @@ def create_app(parts: AppContext) -> ASGIApp:
             {"name": "system", "description": "Health, status and metrics"},
         ],
     )
-    app.state.parts = parts
     error_responses.register(app)
-    app.include_router(jobs.router)
-    app.include_router(backfill.router)
-    app.include_router(sources.router)
-    app.include_router(system.router)
-    # Outermost, so that every answer has CORS headers: errors that nobody expected, too.
-    return CORSMiddleware(
-        RequestCounter(app, parts.metrics),
-        allow_origins=parts.settings.cors_origins,
-        allow_methods=("GET", "POST"),
-        allow_headers=("Authorization", "Content-Type", "X-API-Key"),
-        expose_headers=("Retry-After", "WWW-Authenticate"),
-        allow_private_network=True,
-    )
+    for group in (jobs, backfill, sources, system):
+        app.include_router(group.router)
+    return app

@@ -6,27 +6,16 @@ One record a source in the stream ``SOURCES``. Fetchers write it, by turns; inta
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import AwareDatetime, Field
 
+from gexlake.api.sources import Circuit
 from shared.bus.messages import Frozen
 
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
-
-
-class Circuit(StrEnum):
-    """Whether a source is asked, in the words of the circuit-breaker pattern."""
-
-    CLOSED = "closed"
-    """As usual."""
-    OPEN = "open"
-    """It has failed again and again, and is left alone."""
-    HALF_OPEN = "half_open"
-    """One request tries it."""
 
 
 class SourceRecord(Frozen):

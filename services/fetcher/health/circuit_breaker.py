@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.sources.record import Circuit, SourceRecord
+from gexlake.api.sources import Circuit
+from shared.sources.record import SourceRecord
 
 _DOUBLES_AT_MOST: Final = 20
 

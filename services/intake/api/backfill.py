@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import date
 from typing import Any, Final
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, Field
 
+from gexlake.api.backfill import BackfillView, DayView, NamedDayView, Standing
 from gexlake.api.jobs import Priority
 from services.intake.api.auth import ClientName, require_key
 from services.intake.api.context import Context
 from services.intake.api.error_responses import documented
 from services.intake.api.json_body import read_json_object
-from services.intake.backfill.plan import PlannedDay, Standing, warnings, without_key
+from services.intake.backfill.plan import PlannedDay, warnings, without_key
 from services.intake.backfill.request import MAX_JOBS, BackfillRequest, NamedDay, read_backfill_request
 from services.intake.history.body_fields import MAX_REASON_LENGTH
 from shared.gexbot.partition import ENDPOINTS
@@ -46,34 +44,6 @@ _BODY: Final[dict[str, Any]] = {
     },
     "example": {"ticker": "NQ_NDX", "endpoint": "gex_zero", "start": "2025-09-02", "end": "2025-11-14"},
 }
-
-
-class DayView(BaseModel):
-    """One trading day of one ticker and endpoint."""
-
-    ticker: str
-    endpoint: str
-    trading_day: date
-    standing: Standing
-    id: UUID | None = Field(description="the job that brings it in; null when none is to")
-
-
-class NamedDayView(BaseModel):
-    """A day on which the exchange is closed or closes early."""
-
-    day: date
-    why: str
-
-
-class BackfillView(BaseModel):
-    """A backfill's plan; unless it was a dry run, its jobs are queued."""
-
-    dry_run: bool
-    counts: dict[Standing, int]
-    days: list[DayView] = Field(description="the oldest first")
-    closed: list[NamedDayView] = Field(description="days without trading; of a range without its weekends")
-    early_closes: list[NamedDayView] = Field(description="trading days with a shorter session")
-    warnings: list[str]
 
 
 @router.post(

@@ -7,28 +7,14 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from gexlake.api.errors import ErrorAnswer, Problem
 from services.intake.errors import NotReady, Refused, Unprocessable
 from shared.errors import BrokerUnavailable, StreamFull
 from shared.process.redaction import redact
 
 STREAM_FULL_RETRY_AFTER_S = 60
-
-
-class Problem(BaseModel):
-    """What is wrong with a request."""
-
-    field: str | None = Field(description="the field of the input that is wrong")
-    rule: str = Field(description="the rule that it breaks, for programs")
-    message: str = Field(description="what is wrong and what to do, for people")
-
-
-class ErrorAnswer(BaseModel):
-    """The body of every answer that is an error."""
-
-    error: Problem
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import BaseModel, Field
 
-from gexlake.api.jobs import Priority, Stage
+from gexlake.api.jobs import EXAMPLE_URL, JobsPage, JobView, Priority, Queued, Stage
 from gexlake.api.services import ReplayQueued
 from services.intake.api.auth import ClientName, require_key
 from services.intake.api.context import Context
@@ -23,13 +21,11 @@ from services.intake.history.replay import (
     unknown_job,
 )
 from services.intake.history.request import read_history_request
-from services.intake.state.jobs_view import JobFilter, JobsPage, JobView, list_jobs, view_job
+from services.intake.state.jobs_view import JobFilter, list_jobs, view_job
 from shared.gexbot.partition import ENDPOINTS
 
 router = APIRouter(tags=["jobs"], dependencies=[Depends(require_key)])
 
-_EXAMPLE_ID: Final = "5b0cf1b6-6e0c-5bd6-9d35-3cf2f5a4f0d2"
-_EXAMPLE_URL: Final = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"
 _HISTORY_BODY: Final[dict[str, Any]] = {
     "type": "object",
     "additionalProperties": True,
@@ -47,7 +43,7 @@ _HISTORY_BODY: Final[dict[str, Any]] = {
         "force": {"type": "boolean", "description": "replace good data by worse data; needs a reason"},
         "reason": {"type": "string", "maxLength": MAX_REASON_LENGTH},
     },
-    "example": {"url": f"{_EXAMPLE_URL}?sig=…", "ticker": "NQ_NDX", "endpoint": "gex_zero"},
+    "example": {"url": f"{EXAMPLE_URL}?sig=…", "ticker": "NQ_NDX", "endpoint": "gex_zero"},
 }
 _REPLAY_BODY: Final[dict[str, Any]] = {
     "type": "object",
@@ -67,19 +63,6 @@ _REPLAY_BODY: Final[dict[str, Any]] = {
 def _body(schema: dict[str, Any], *types: str, required: bool) -> dict[str, Any]:
     content = {name: {"schema": schema} for name in types}
     return {"requestBody": {"required": required, "content": content}}
-
-
-class Queued(BaseModel):
-    """A file that is queued."""
-
-    status: Literal["queued"] = "queued"
-    id: UUID = Field(examples=[_EXAMPLE_ID])
-    url: str = Field(description="without its query", examples=[_EXAMPLE_URL])
-    ticker: str = Field(examples=["NQ_NDX"])
-    endpoint: str = Field(examples=["gex_zero"])
-    trading_day: date | None = Field(description="null when the file's name does not tell")
-    priority: Priority
-    generation: int = Field(description="grows when the job is asked for again or its URL is refreshed")
 
 
 @router.post(

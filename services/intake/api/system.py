@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, Field
 
+from gexlake.api.system import Health, Readiness, StatusView
 from services.intake.api.auth import require_key
 from services.intake.api.context import Context
 from services.intake.api.error_responses import documented
 from services.intake.state.metrics import CONTENT_TYPE
-from services.intake.state.status import StatusView, ask_broker, view_status, why_not_ready
+from services.intake.state.status import ask_broker, view_status, why_not_ready
 
 router = APIRouter(tags=["system"])
-
-
-class Health(BaseModel):
-    """This process answers."""
-
-    status: Literal["healthy"] = "healthy"
-    service: Literal["gex-data-pipeline"] = "gex-data-pipeline"
-
-
-class Readiness(BaseModel):
-    """Whether jobs would be done now."""
-
-    ready: bool
-    reasons: list[str] = Field(description="what is missing; empty when ready")
 
 
 @router.get("/health", summary="Is this process alive?")

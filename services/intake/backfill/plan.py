@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from gexlake.api.backfill import Standing
 from services.intake.backfill.request import BackfillRequest
 from services.intake.history.request import HistoryRequest
 from shared.bus.presence import HEARTBEAT_INTERVAL_S, Heartbeat
@@ -20,20 +20,6 @@ from shared.job_states import JobState
 NO_DATA_IS_FINAL_AFTER: Final = timedelta(days=2)
 """The vendor may be late with a day: that there was no data is believed only from then on."""
 _ALIVE_WITHIN: Final = timedelta(seconds=3 * HEARTBEAT_INTERVAL_S)
-
-
-class Standing(StrEnum):
-    """How a day of a backfill stands."""
-
-    PLANNED = "planned"
-    """It would be queued: the plan of a dry run."""
-    QUEUED = "queued"
-    UNDER_WAY = "under_way"
-    """A job for it is not finished yet."""
-    HELD = "held"
-    """The lake has it already."""
-    NO_DATA = "no_data"
-    """The vendor has said that it has none."""
 
 
 @dataclass(frozen=True)

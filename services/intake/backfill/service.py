@@ -9,17 +9,9 @@ from typing import Final
 
 import structlog
 
+from gexlake.api.backfill import Standing
 from gexlake.api.services import DaysRequest, KnownDay
-from services.intake.backfill.plan import (
-    Known,
-    PlannedDay,
-    Standing,
-    as_queued,
-    no_data,
-    plan,
-    request_of,
-    under_way,
-)
+from services.intake.backfill.plan import Known, PlannedDay, as_queued, no_data, plan, request_of, under_way
 from services.intake.backfill.request import BackfillRequest
 from services.intake.history.commands import JobCommands
 from services.intake.state.broker_link import BrokerLink

@@ -3,74 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from gexlake.api.jobs import Priority, Stage, Status
+from gexlake.api.jobs import JobsPage, JobView, ProgressView, Stage, Status, TransitionView
 from shared.bus.progress import Progress
 from shared.gexbot.partition import normalize_endpoint, normalize_ticker
 from shared.job_states import JobState
-
-
-class TransitionView(BaseModel):
-    """A state that the job came to, and when (UTC)."""
-
-    state: Status
-    at: datetime
-
-
-class ProgressView(BaseModel):
-    """How far the present stage has come."""
-
-    stage: Stage
-    done_bytes: int
-    total_bytes: int | None
-
-
-class JobView(BaseModel):
-    """A job as of its newest generation."""
-
-    id: UUID
-    state: Status
-    status: Status = Field(description="the same as `state`")
-    ticker: str
-    endpoint: str
-    trading_day: date | None = Field(description="New York date; null until it is known")
-    url: str = Field(description="without its query")
-    priority: Priority
-    generation: int = Field(description="grows when the job is asked for again, refreshed or replayed")
-    stage: Stage = Field(description="the stage that the job is in or ended in")
-    attempts: int = Field(description="how often the present stage was started")
-    failures: int = Field(description="how many attempts of the present stage failed")
-    transitions: list[TransitionView]
-    bytes_fetched: int
-    bytes_expected: int | None = Field(description="null while the source does not say")
-    progress: ProgressView | None = Field(
-        description="as last told by the worker; null when none works on it"
-    )
-    rows: int | None = Field(description="snapshots in the partition")
-    snapshots: int | None
-    strike_rows: int | None
-    checksum: str | None = Field(description="SHA-256 of the source file")
-    replaced_checksum: str | None = Field(description="of the file that the partition came from before")
-    parquet_path: str | None = Field(description="relative to the Parquet folder")
-    parquet_bytes: int | None
-    skipped: bool = Field(
-        description="whether there was nothing to import: the partition held this very file, or see `no_data`"
-    )
-    no_data: bool = Field(description="whether the vendor has no data for the day")
-    reason: str | None = Field(description="who says that there is no data")
-    error: str | None
-    error_field: str | None
-    dead_letter_seq: int | None = Field(description="where in DEAD the dead letter stands")
-    replay_of: str | None = Field(description="`job`, `JOBS:<seq>` or `DEAD:<seq>` when this is a replay")
-    created_at: datetime = Field(description="when the job was first heard of")
-    requested_at: datetime = Field(description="when this generation was asked for")
-    updated_at: datetime
 
 
 class JobFilter(BaseModel):
@@ -91,16 +34,6 @@ class JobFilter(BaseModel):
             and self.ticker in {None, state.job.ticker}
             and self.endpoint in {None, state.job.endpoint}
         )
-
-
-class JobsPage(BaseModel):
-    """Jobs, the newest request first."""
-
-    jobs: list[JobView]
-    total: int = Field(description="how many jobs fit the filters")
-    limit: int
-    offset: int
-    next: str | None = Field(description="path of the next page; null on the last one")
 
 
 def view_job(state: JobState, progress: Progress | None) -> JobView:

@@ -8,8 +8,8 @@ from datetime import datetime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gexlake.api.sources import Circuit
 from services.intake.state.sources_view import KnownSources
-from shared.sources.record import Circuit
 
 _LABELS = ("source",)
 

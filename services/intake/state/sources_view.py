@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import structlog
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import ValidationError
 
+from gexlake.api.sources import Circuit, CircuitView, DataSource
 from services.intake.errors import NotReady
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.follower import Followed, follow
-from shared.sources.record import Circuit, SourceRecord
+from shared.sources.record import SourceRecord
 
 log = structlog.get_logger(__name__)
 
@@ -54,33 +54,6 @@ class KnownSources:
             log.warning("source_record_unreadable", subject=told.subject, problems=error.error_count())
             return
         self._records[record.base_url] = record
-
-
-class CircuitView(BaseModel):
-    """Whether a source is asked now."""
-
-    base_url: str = Field(examples=["https://hist.gex.bot"])
-    circuit: Circuit = Field(
-        description="closed: asked as usual; open: left alone; half_open: one request tries"
-    )
-    left_alone_until: AwareDatetime | None = Field(description="null unless the circuit is open")
-    failures_in_a_row: int
-    last_error: str | None = Field(description="what the last failure said; it stays when the source is back")
-
-
-class DataSource(CircuitView):
-    """A source, and how reliable it was."""
-
-    source_id: UUID = Field(description="UUIDv5 of base_url")
-    name: str = Field(examples=["hist.gex.bot"])
-    reliability_score: float | None = Field(description="successful_requests / total_requests", ge=0, le=1)
-    last_successful_fetch: AwareDatetime | None = Field(description="when it last gave what it was asked for")
-    total_requests: int
-    successful_requests: int = Field(description="answers, also such as 404: the source was working")
-    average_response_time: timedelta | None = Field(
-        description="exponential mean of the time until it answered", examples=["PT0.25S"]
-    )
-    is_active: bool = Field(description="false while the circuit is open")
 
 
 def view_circuit(record: SourceRecord, now: datetime) -> CircuitView:

@@ -7,13 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import BaseModel, Field
-
 import gexlake
 from gexlake.api.jobs import Priority, Stage, Status
+from gexlake.api.system import BrokerView, ServiceView, StatusView
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.projection import Projection
-from services.intake.state.sources_view import CircuitView, KnownSources, view_circuit
+from services.intake.state.sources_view import KnownSources, view_circuit
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
 from shared.bus.presence import Heartbeat, is_answering
@@ -32,36 +31,6 @@ class BrokerFacts:
     queue: dict[tuple[Stage, Priority], int]
     """How many commands wait or are in hand."""
     dead_letters: int
-
-
-class BrokerView(BaseModel):
-    """The connection to NATS."""
-
-    connected: bool
-
-
-class ServiceView(BaseModel):
-    """The last sign of life of one instance of a service."""
-
-    instance: str
-    version: str
-    at: datetime
-    age_s: float
-    busy: int = Field(description="messages in hand")
-    started_at: datetime
-
-
-class StatusView(BaseModel):
-    """The state of the whole system as intake sees it."""
-
-    version: str
-    broker: BrokerView
-    rebuilt: bool = Field(description="whether all jobs of the last 30 days are known")
-    queue: dict[Stage, dict[Priority, int]] | None = Field(description="null when the broker does not answer")
-    dead_letters: int | None
-    jobs: dict[Status, int]
-    services: dict[str, list[ServiceView]]
-    sources: list[CircuitView] = Field(description="which sources are asked, and which are left alone")
 
 
 async def ask_broker(link: BrokerLink) -> BrokerFacts | None:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from gexlake.api.sources import Circuit
 from services.fetcher.errors import (
     CircuitOpenError,
     FileIncomplete,
@@ -24,7 +25,7 @@ from services.fetcher.health.source_health_nats import SourceHealthStore
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.process.settings import Settings
-from shared.sources.record import Circuit, SourceRecord
+from shared.sources.record import SourceRecord
 from tests.support.poll import eventually
 from tests.support.values import NOON
 

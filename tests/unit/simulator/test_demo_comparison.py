@@ -8,22 +8,14 @@ from typing import Any
 
 import pytest
 
-from gexlake.cli.answers import JobAnswer
+from gexlake.cli.answers import read_job
 from gexlake.cli.lake_client import Rows
 from simulator.demo import DemoFailed, Landed, compare
 from simulator.generator import DayFacts
+from tests.support.gexlake.responses import job_of
 
 FACTS = DayFacts(snapshots=10, strike_rows=200, bytes=5000, sha256="a" * 64)
-JOB = JobAnswer.read(
-    {
-        "id": "1",
-        "state": "completed",
-        "ticker": "NQ_NDX",
-        "endpoint": "gex_zero",
-        "bytes_fetched": 5000,
-        "checksum": "a" * 64,
-    }
-)
+JOB = job_of(state="completed", bytes_fetched=5000, checksum="a" * 64)
 
 
 @pytest.fixture
@@ -33,7 +25,7 @@ def landed(tmp_path: Path) -> Landed:
 
 
 def test_an_import_that_equals_the_day_passes(landed: Landed) -> None:
-    compare(FACTS, JOB, landed)
+    compare(FACTS, read_job(JOB), landed)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +39,7 @@ def test_an_import_that_equals_the_day_passes(landed: Landed) -> None:
 )
 def test_a_different_value_is_named(landed: Landed, changes: dict[str, Any], what: str) -> None:
     with pytest.raises(DemoFailed, match=what):
-        compare(FACTS, JOB, replace(landed, **changes))
+        compare(FACTS, read_job(JOB), replace(landed, **changes))
 
 
 @pytest.mark.parametrize(
@@ -59,6 +51,6 @@ def test_a_different_value_is_named(landed: Landed, changes: dict[str, Any], wha
     ],
 )
 def test_an_unexpected_state_is_named(landed: Landed, changes: dict[str, Any], what: str) -> None:
-    job = JobAnswer.read({**JOB.model_dump(), **changes})
+    job = read_job({**JOB, **changes})
     with pytest.raises(DemoFailed, match=what):
         compare(FACTS, job, landed)

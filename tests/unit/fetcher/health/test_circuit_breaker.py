@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gexlake.api.sources import Circuit
 from services.fetcher.health.circuit_breaker import (
     Ask,
     BreakerRules,
@@ -18,7 +19,7 @@ from services.fetcher.health.circuit_breaker import (
     may_ask,
     without_probe,
 )
-from shared.sources.record import Circuit, SourceRecord
+from shared.sources.record import SourceRecord
 from tests.support.values import NOON
 
 RULES = BreakerRules(failures=3, pause_s=30, longest_pause_s=100, probe_s=20)

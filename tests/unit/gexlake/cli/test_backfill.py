@@ -11,23 +11,23 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
+from gexlake.api.backfill import BackfillView
 from gexlake.cli import backfill as command
 from gexlake.cli.__main__ import main
-from gexlake.cli.answers import JobAnswer
+from gexlake.cli.answers import read_job
 from gexlake.cli.backfill_days import (
     Backfilled,
     Ended,
     Outcome,
-    Plan,
     PlanJobs,
-    Standing,
     Trouble,
     how_it_ended,
+    read_plan,
 )
 from gexlake.cli.backfill_view import STANDSTILL_S, outcome_shown, plan_shown, shown_on
 from gexlake.cli.errors import RequestRefused, UnexpectedAnswer
-from services.intake.backfill.plan import Standing as ToldByIntake
 from tests.support.gexlake.fake_intake import FakeIntake, fake_intake
+from tests.support.gexlake.responses import id_of, job_of, page_of
 
 Say = Callable[..., tuple[int, str, str]]
 WEEK = ("NQ_NDX", "gex_zero", "2025-11-10", "2025-11-14")
@@ -35,34 +35,31 @@ WEEK = ("NQ_NDX", "gex_zero", "2025-11-10", "2025-11-14")
 
 def day(number: int, standing: str = "queued", **changes: Any) -> dict[str, Any]:
     named = {"ticker": "NQ_NDX", "endpoint": "gex_zero", "trading_day": f"2025-11-{number}"}
-    job_id = f"job-{number}" if standing in {"planned", "queued", "under_way"} else None
+    job_id = id_of(number) if standing in {"planned", "queued", "under_way"} else None
     return {**named, "standing": standing, "id": job_id, **changes}
 
 
 def an_answer(*days: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"dry_run": False, "counts": {}, "days": days, "closed": [], "early_closes": [], **more}
-
-
-def job(number: int, state: str, **changes: Any) -> dict[str, Any]:
     return {
-        "id": f"job-{number}",
-        "state": state,
-        "ticker": "NQ_NDX",
-        "endpoint": "gex_zero",
-        "trading_day": f"2025-11-{number}",
-        **changes,
+        "dry_run": False,
+        "counts": {},
+        "days": days,
+        "closed": [],
+        "early_closes": [],
+        "warnings": [],
+        **more,
     }
 
 
-def page(*jobs: dict[str, Any], following: str | None = None) -> dict[str, Any]:
-    return {"jobs": list(jobs), "next": following}
+def job(number: int, state: str, **changes: Any) -> dict[str, Any]:
+    return job_of(id=id_of(number), state=state, trading_day=f"2025-11-{number}", **changes)
 
 
 ANSWER = an_answer(
     day(10), day(11, "held"), day(12, "no_data"), day(13, "under_way"), day(14), warnings=["be patient"]
 )
-RUNNING = page(job(14, "started"), job(13, "staged"), job(10, "completed"))
-ENDED = page(
+RUNNING = page_of(job(14, "started"), job(13, "staged"), job(10, "completed"))
+ENDED = page_of(
     job(14, "failed", error="the API key was rejected"),
     job(13, "skipped", no_data=True, reason="the vendor has none for 2025-11-13"),
     job(10, "completed"),
@@ -223,7 +220,7 @@ def test_what_intake_refuses_is_told_in_its_words(intake: FakeIntake, say: Say) 
 
 
 def test_an_answer_that_is_no_plan_is_an_error_of_ours(intake: FakeIntake, say: Say) -> None:
-    intake.bodies["/backfill"] = [{"days": [day(10, "on holiday")]}]
+    intake.bodies["/backfill"] = [an_answer(day(10, "on holiday"))]
     status, _, err = say("backfill", *WEEK)
     assert status == 1
     assert "a backfill's days.0.standing" in err
@@ -242,15 +239,11 @@ def test_an_answer_that_is_no_plan_is_an_error_of_ours(intake: FakeIntake, say: 
     ],
 )
 def test_a_job_tells_what_became_of_its_day(answer: dict[str, Any], ended: Ended | None) -> None:
-    assert how_it_ended(JobAnswer.read(answer)) == ended
+    assert how_it_ended(read_job(answer)) == ended
 
 
-def test_every_standing_that_intake_tells_is_known() -> None:
-    assert {str(each) for each in Standing} == {str(each) for each in ToldByIntake}
-
-
-def plan_of(*days: dict[str, Any]) -> Plan:
-    return Plan.read(an_answer(*days))
+def plan_of(*days: dict[str, Any]) -> BackfillView:
+    return read_plan(an_answer(*days))
 
 
 @dataclass
@@ -270,7 +263,10 @@ class Asked:
 
 
 def test_pages_are_turned_until_all_jobs_are_found() -> None:
-    pages = [page(job(14, "completed"), job(20, "failed"), following="more"), page(job(10, "completed"))]
+    pages = [
+        page_of(job(14, "completed"), job(20, "failed"), following="more"),
+        page_of(job(10, "completed")),
+    ]
     asked: list[Any] = []
 
     def list_jobs(filters: Mapping[str, Any]) -> dict[str, Any]:
@@ -287,7 +283,7 @@ def test_what_is_finished_is_not_asked_for_again() -> None:
 
     def list_jobs(filters: Mapping[str, Any]) -> dict[str, Any]:
         asked.append(filters["ticker"])
-        return page(job(10, "completed")) if filters["ticker"] == "NQ_NDX" else page(job(11, "started"))
+        return page_of(job(10, "completed")) if filters["ticker"] == "NQ_NDX" else page_of(job(11, "started"))
 
     followed = PlanJobs(plan_of(day(10), day(11, ticker="SPX")), Asked(list_jobs))
     assert not followed.look().is_finished
@@ -296,15 +292,21 @@ def test_what_is_finished_is_not_asked_for_again() -> None:
 
 
 def test_a_job_that_intake_has_forgotten_is_not_waited_for() -> None:
-    done = PlanJobs(plan_of(day(10)), Asked(lambda _: page())).look()
+    done = PlanJobs(plan_of(day(10)), Asked(lambda _: page_of())).look()
     assert done.is_finished
     assert [ended.outcome for ended in done.ended.values()] == [Outcome.FAILED]
 
 
 def test_a_job_that_was_replayed_between_two_pages_is_asked_for_by_itself() -> None:
     """It was on the second page, and has come to the first one when that was turned."""
-    pages = iter([page(job(14, "started"), following="more"), page(), page(job(10, "completed"))])
-    followed = PlanJobs(plan_of(day(10)), Asked(lambda _: next(pages), {"job-10": job(10, "pending")}))
+    pages = iter(
+        [
+            page_of(job(14, "started"), following="more"),
+            page_of(),
+            page_of(job(10, "completed")),
+        ]
+    )
+    followed = PlanJobs(plan_of(day(10)), Asked(lambda _: next(pages), {id_of(10): job(10, "pending")}))
     assert followed.look().ended == {}
     assert followed.look().count(Outcome.IMPORTED) == 1
 
@@ -315,7 +317,7 @@ def test_an_intake_that_does_not_know_yet_which_jobs_there_are_loses_none() -> N
             raise RequestRefused(503, f"no answer about {job_id} yet")
 
     with pytest.raises(RequestRefused, match="yet"):
-        PlanJobs(plan_of(day(10)), Rebuilding(lambda _: page())).look()
+        PlanJobs(plan_of(day(10)), Rebuilding(lambda _: page_of())).look()
 
 
 def test_a_plan_without_jobs_is_finished_and_asks_nothing() -> None:
@@ -327,7 +329,7 @@ def test_a_plan_without_jobs_is_finished_and_asks_nothing() -> None:
 
 
 def test_an_answer_without_a_list_of_jobs_is_an_error_of_ours() -> None:
-    with pytest.raises(UnexpectedAnswer, match="no list of jobs"):
+    with pytest.raises(UnexpectedAnswer, match="a list of jobs's jobs: Field required"):
         PlanJobs(plan_of(day(10)), Asked(lambda _: {})).look()
 
 
@@ -367,7 +369,7 @@ def test_what_the_last_attempts_came_to_is_known_of_the_days_that_are_not_finish
     jobs = (job(10, "started", error=alone), job(11, "started", error=alone), job(12, "started", error="cut"))
     ended = job(13, "failed", error="gone")
     plan = plan_of(*(day(number) for number in range(10, 14)))
-    done = PlanJobs(plan, Asked(lambda _: page(*jobs, ended))).look()
+    done = PlanJobs(plan, Asked(lambda _: page_of(*jobs, ended))).look()
     assert done.usual_trouble == Trouble(alone, 2)
     assert len(done.troubles) == 3
 

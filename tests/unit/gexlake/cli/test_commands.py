@@ -11,26 +11,27 @@ import pytest
 from gexlake.cli.__main__ import main
 from simulator.nats_server import free_port
 from tests.support.gexlake.fake_intake import FakeIntake, fake_intake
+from tests.support.gexlake.responses import job_of, page_of
 
 ID = "6f2f5b1e-1111-5000-8000-000000000000"
 SECRET_URL = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json?sig=secret"
-JOB = {
-    "id": ID,
-    "state": "completed",
-    "ticker": "NQ_NDX",
-    "endpoint": "gex_zero",
-    "trading_day": "2025-11-14",
-    "bytes_fetched": 148_861_861,
-    "snapshots": 23_400,
-    "strike_rows": 2_340_000,
-    "parquet_path": "NQ_NDX/gex_zero/20251114.strikes.parquet",
-    "parquet_bytes": 55_000_000,
-    "transitions": [
+JOB = job_of(
+    id=ID,
+    state="completed",
+    ticker="NQ_NDX",
+    endpoint="gex_zero",
+    trading_day="2025-11-14",
+    bytes_fetched=148_861_861,
+    snapshots=23_400,
+    strike_rows=2_340_000,
+    parquet_path="NQ_NDX/gex_zero/20251114.strikes.parquet",
+    parquet_bytes=55_000_000,
+    transitions=[
         {"state": "pending", "at": "2025-11-14T21:00:00Z"},
         {"state": "completed", "at": "2025-11-14T21:00:09Z"},
     ],
-    "requested_at": "2025-11-14T21:00:00Z",
-}
+    requested_at="2025-11-14T21:00:00Z",
+)
 FAILED = {**JOB, "state": "failed", "error": "record 3 has no timestamp", "error_field": "timestamp"}
 Say = Callable[..., tuple[int, str, str]]
 
@@ -100,7 +101,7 @@ def test_submit_may_watch_too_and_print_the_finished_job_as_json(intake: FakeInt
 
 
 def test_jobs_are_a_table_with_whole_ids(intake: FakeIntake, say: Say) -> None:
-    intake.body = {"jobs": [JOB, FAILED]}
+    intake.body = page_of(JOB, FAILED)
     status, out, _ = say("jobs", "--status", "failed", "--ticker", "NQ_NDX", "--limit", "2")
     assert status == 0
     assert out.count(ID) == 2
@@ -110,7 +111,7 @@ def test_jobs_are_a_table_with_whole_ids(intake: FakeIntake, say: Say) -> None:
 
 
 def test_jobs_that_fetched_nothing_have_no_size(intake: FakeIntake, say: Say) -> None:
-    intake.body = {"jobs": [{**JOB, "state": "pending", "bytes_fetched": 0}]}
+    intake.body = page_of({**JOB, "state": "pending", "bytes_fetched": 0})
     assert "bytes" not in say("jobs")[1]
 
 
@@ -124,12 +125,12 @@ def test_the_card_of_a_job_tells_what_was_fetched_unless_it_is_nothing(intake: F
 
 
 def test_jobs_as_json_are_one_array(intake: FakeIntake, say: Say) -> None:
-    intake.body = {"jobs": [JOB]}
+    intake.body = page_of(JOB)
     assert json.loads(say("jobs", "--json")[1]) == [JOB]
 
 
 def test_no_jobs_is_said_in_words(intake: FakeIntake, say: Say) -> None:
-    intake.body = {"jobs": []}
+    intake.body = page_of()
     assert say("jobs") == (0, "no jobs\n", "")
 
 
@@ -250,7 +251,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_the_loopback(
     intake: FakeIntake, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
-    intake.body = {"jobs": []}
+    intake.body = page_of()
     assert say("jobs")[0] == 0
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gexlake.api.jobs import Status
-from gexlake.cli.answers import JobAnswer
+from gexlake.api.jobs import JobView, Status
+from gexlake.cli.answers import read_job
 from gexlake.cli.errors import CommandFailed, IntakeUnreachable, RequestRefused, UnexpectedAnswer
 from gexlake.cli.watch import PATIENCE_S, POLL_S, follow, shown_on, summary
+from tests.support.gexlake.responses import job_of
 
 ID = "6f2f5b1e-0000-5000-8000-000000000000"
 AT = {
@@ -26,18 +27,10 @@ AT = {
 AWAY = IntakeUnreachable("http://127.0.0.1:8877", "refused")
 
 
-def answer(*states: str, **changes: Any) -> JobAnswer:
+def answer(*states: str, **changes: Any) -> JobView:
     """Return a job that came to these states, the last one now."""
-    return JobAnswer.read(
-        {
-            "id": ID,
-            "state": states[-1],
-            "ticker": "NQ_NDX",
-            "endpoint": "gex_zero",
-            "transitions": [{"state": state, "at": AT[state]} for state in states],
-            **changes,
-        }
-    )
+    transitions = [{"state": state, "at": AT[state]} for state in states]
+    return read_job(job_of(id=ID, state=states[-1], transitions=transitions, **changes))
 
 
 DONE = answer("pending", "started", "staged", "completed", snapshots=23_400, strike_rows=2_340_000)
@@ -56,10 +49,10 @@ class Clock:
         self.now += seconds
 
 
-def looks(script: Iterable[JobAnswer | CommandFailed]) -> Callable[[], JobAnswer]:
+def looks(script: Iterable[JobView | CommandFailed]) -> Callable[[], JobView]:
     left = iter(script)
 
-    def look() -> JobAnswer:
+    def look() -> JobView:
         seen = next(left)
         if isinstance(seen, CommandFailed):
             raise seen
@@ -68,7 +61,7 @@ def looks(script: Iterable[JobAnswer | CommandFailed]) -> Callable[[], JobAnswer
     return look
 
 
-def followed(*script: JobAnswer | CommandFailed) -> tuple[JobAnswer, list[Status]]:
+def followed(*script: JobView | CommandFailed) -> tuple[JobView, list[Status]]:
     shown: list[Status] = []
     clock = Clock()
     ended = follow(looks(script), lambda job: shown.append(job.state), clock.pause, clock)
@@ -77,7 +70,7 @@ def followed(*script: JobAnswer | CommandFailed) -> tuple[JobAnswer, list[Status
 
 def test_a_stage_takes_no_less_than_no_time_though_clocks_differ() -> None:
     pending, started = {"state": "pending", "at": AT["started"]}, {"state": "started", "at": AT["pending"]}
-    job = JobAnswer.read({**answer("started").model_dump(mode="json"), "transitions": [pending, started]})
+    job = read_job(job_of(state="started", transitions=[pending, started]))
     assert job.seconds == {"wait": 0.0}
 
 
@@ -99,7 +92,7 @@ def test_the_longer_a_look_takes_the_longer_is_the_pause(took_s: float, pause_s:
     paused: list[float] = []
     seen = looks([answer("pending"), answer("pending"), DONE])
 
-    def look() -> JobAnswer:
+    def look() -> JobView:
         clock.pause(took_s)
         return seen()
 
@@ -170,15 +163,15 @@ def test_on_a_terminal_the_bars_of_both_stages_end_full() -> None:
         (answer("pending", "failed", error="record 3 has no spot"), "failed: record 3 has no spot"),
     ],
 )
-def test_the_summary_says_how_it_ended(job: JobAnswer, words: str) -> None:
+def test_the_summary_says_how_it_ended(job: JobView, words: str) -> None:
     assert summary(job) == words
 
 
 def test_a_day_without_data_is_finished_and_the_lake_holds_nothing_of_it() -> None:
     job = answer("pending", "skipped", no_data=True)
-    assert (job.is_finished, job.went_well) == (True, False)
+    assert (job.is_finished, job.succeeded) == (True, False)
 
 
 def test_an_answer_that_is_no_job_is_an_error_of_ours() -> None:
     with pytest.raises(UnexpectedAnswer, match="state"):
-        JobAnswer.read({"id": ID, "state": "on holiday", "ticker": "SPX", "endpoint": "gex_zero"})
+        read_job(job_of(state="on holiday"))

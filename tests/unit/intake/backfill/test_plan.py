@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from gexlake.api.backfill import Standing
 from services.intake.backfill.plan import (
     Known,
-    Standing,
     as_queued,
     no_data,
     plan,

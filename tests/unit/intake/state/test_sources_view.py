@@ -9,12 +9,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
+from gexlake.api.sources import Circuit
 from services.intake.errors import NotReady
 from services.intake.state.source_metrics import SourceMetrics
 from services.intake.state.sources_view import KnownSources, view_circuit, view_source
 from shared.bus import subjects
 from shared.bus.follower import Followed
-from shared.sources.record import Circuit, SourceRecord
+from shared.sources.record import SourceRecord
 from tests.support.values import NOON
 
 SOURCE = "https://hist.gex.bot"

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gexlake.api.sources import Circuit
 from shared.bus import subjects
-from shared.sources.record import Circuit, SourceRecord, origin_of
+from shared.sources.record import SourceRecord, origin_of
 from tests.support.values import NOON
 
 SOURCE = "https://hist.gex.bot"

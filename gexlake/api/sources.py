@@ -1,0 +1,47 @@
+"""Sources: the models of the route about where files come from."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+
+class Circuit(StrEnum):
+    """Whether a source is asked, in the words of the circuit-breaker pattern."""
+
+    CLOSED = "closed"
+    """As usual."""
+    OPEN = "open"
+    """It has failed again and again, and is left alone."""
+    HALF_OPEN = "half_open"
+    """One request tries it."""
+
+
+class CircuitView(BaseModel):
+    """Whether a source is asked now."""
+
+    base_url: str = Field(examples=["https://hist.gex.bot"])
+    circuit: Circuit = Field(
+        description="closed: asked as usual; open: left alone; half_open: one request tries"
+    )
+    left_alone_until: AwareDatetime | None = Field(description="null unless the circuit is open")
+    failures_in_a_row: int
+    last_error: str | None = Field(description="what the last failure said; it stays when the source is back")
+
+
+class DataSource(CircuitView):
+    """A source, and how reliable it was."""
+
+    source_id: UUID = Field(description="UUIDv5 of base_url")
+    name: str = Field(examples=["hist.gex.bot"])
+    reliability_score: float | None = Field(description="successful_requests / total_requests", ge=0, le=1)
+    last_successful_fetch: AwareDatetime | None = Field(description="when it last gave what it was asked for")
+    total_requests: int
+    successful_requests: int = Field(description="answers, also such as 404: the source was working")
+    average_response_time: timedelta | None = Field(
+        description="exponential mean of the time until it answered", examples=["PT0.25S"]
+    )
+    is_active: bool = Field(description="false while the circuit is open")
