@@ -1,1 +1,1 @@
-"""The fetcher: streams a source file to the staging folder and asks for its import."""
+"""The fetcher: streams a source file to the staging folder and requests its import."""

@@ -1,22 +1,22 @@
 """The errors of the fetcher.
 
     Terminal
-    ├── SourceRefused       the URL, or where it redirects to, is not allowed or cannot be used
+    ├── SourceRefused       the URL or its redirect is not allowed or cannot be used
     ├── SignatureRejected   401, 403
     ├── SourceMissing       404, 410, no such local file
-    ├── UnusableAnswer      another status, or an answer that is no file
-    ├── FileTooLarge        over GEXLAKE_MAX_FILE_BYTES, as it comes or inflated
-    └── NotAHistoryFile     empty, a web page, a broken gzip, or compressed otherwise than its name says
+    ├── UnusableAnswer      another status, or an response that is not a file
+    ├── FileTooLarge        over GEXLAKE_MAX_FILE_BYTES, as received or inflated
+    └── NotAHistoryFile     empty, a web page, a corrupt gzip, or a compression that does not match the name
     Transient
-    ├── SourceUnavailable   no connection, a timeout, a connection that broke
-    │   └── SourceTooSlow       below the minimum speed, or not done by the deadline
+    ├── SourceUnavailable   no connection, a timeout, a broken connection
+    │   └── SourceTooSlow       below the minimum speed, or not complete by the deadline
     ├── SourceBusy          408, 425, 429, 5xx
-    ├── FileIncomplete      fewer or more bytes than the source announced
-    ├── StagingFailed       the disk refused to take the file
-    │   └── StagingFull         it has no space: a NotNow, too, which costs no attempt
-    └── SourceLeftAlone     a NotNow: the source has failed again and again, and was not asked
+    ├── FileIncomplete      a different number of bytes than the source announced
+    ├── StagingFailed       the file could not be written
+    │   └── StagingFull         the disk is full: also Deferred, which uses no attempt
+    └── CircuitOpenError    Deferred: the source has failed repeatedly and was not requested
 
-Messages name the host, never a query.
+Messages name the host and never contain a query.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from shared.sources.record import SourceRecord
 
 
 class SourceRefused(Terminal):
-    """The URL is not one that the fetcher may or can ask.
+    """The fetcher may not or cannot request the URL.
 
     Args:
-        reason: by which rule.
+        reason: the rule that it breaks.
     """
 
     field = "url"
@@ -54,11 +54,11 @@ class SignatureRejected(Terminal):
 
 
 class SourceMissing(Terminal):
-    """There is no such file at the source.
+    """The source does not have the file.
 
     Args:
         source: the host or the local path.
-        answer: how the source says so.
+        answer: the response that means this, such as a status.
     """
 
     field = "url"
@@ -70,14 +70,14 @@ class SourceMissing(Terminal):
 
 
 class UnusableAnswer(Terminal):
-    """The source answered with something that asking again will not turn into a file."""
+    """The source sent a response that a retry will not turn into a file."""
 
     def __init__(self, source: str, answer: str) -> None:
         super().__init__(f"{source} {answer}, which is no file: check the URL, then post it again")
 
 
 class FileTooLarge(Terminal):
-    """The file is larger than the fetcher may take, as it comes or inflated."""
+    """The file exceeds the maximum size, as received or inflated."""
 
     def __init__(self, source: str, size_bytes: int, max_bytes: int, *, inflated: bool = False) -> None:
         has = "inflates to" if inflated else "has"
@@ -88,30 +88,30 @@ class FileTooLarge(Terminal):
 
 
 class NotAHistoryFile(Terminal):
-    """The bytes are not what the file's name promises."""
+    """The content does not match the file's name."""
 
     def __init__(self, source: str, name: str, what: str) -> None:
         super().__init__(f"what {source} sent as {name} {what}: open the URL by hand and look")
 
 
 class SourceUnavailable(Transient):
-    """The source could not be asked, or broke off."""
+    """The source could not be reached, or the connection broke."""
 
     def __init__(self, source: str, what: str) -> None:
         super().__init__(f"{source} {what}")
 
 
 class SourceTooSlow(SourceUnavailable):
-    """The source sends, but too slowly to wait for the end."""
+    """The source sends too slowly."""
 
 
 class SourceBusy(Transient):
-    """The source asks to come back later.
+    """The source cannot serve the request now.
 
     Args:
-        host: how to name it.
-        status: of its answer.
-        retry_after_s: in how many seconds, if it says so.
+        host: the source, for the message.
+        status: the status of its response.
+        retry_after_s: its ``Retry-After`` in seconds, if it sent one.
     """
 
     def __init__(self, host: str, status: int, retry_after_s: float | None = None) -> None:
@@ -121,7 +121,7 @@ class SourceBusy(Transient):
 
 
 class FileIncomplete(Transient):
-    """The body has another size than the source announced, or announced nothing and breaks off."""
+    """The body has another size than announced, or no announced size and an incomplete end."""
 
     def __init__(self, source: str, size_bytes: int, announced_bytes: int | None) -> None:
         of = "and broke off" if announced_bytes is None else f"of the {announced_bytes} that it announced"
@@ -129,13 +129,13 @@ class FileIncomplete(Transient):
 
 
 class CircuitOpenError(Deferred):
-    """The source has failed again and again, and is not asked for a while.
+    """The source has failed repeatedly; its circuit is open.
 
     Args:
-        record: what is known of it.
-        now: the present moment (UTC).
-        until: until when it is left alone, or until when the request that tries it is waited for.
-        is_tried: which of the two; that request may end at any moment, so it is looked at again soon.
+        record: the health record of the source.
+        now: the current time (UTC).
+        until: when the circuit becomes half-open, or when the running probe times out.
+        is_tried: whether a probe is running; it may end at any moment, so the retry comes soon.
     """
 
     max_retry_delay_s = 15.0
@@ -151,11 +151,11 @@ class CircuitOpenError(Deferred):
 
 
 class StagingFailed(Transient):
-    """The disk did not take the file.
+    """The file could not be written to the disk.
 
     Args:
-        path: where it was to go.
-        cause: what the operating system said.
+        path: the file.
+        cause: the error of the operating system.
     """
 
     _what_then = "mend the folder"
@@ -170,6 +170,6 @@ class StagingFull(StagingFailed, Deferred):
     _what_then = "free space on its disk; the fetch is tried again"
 
 
-def not_staged(path: Path, cause: OSError) -> StagingFailed:
-    """Return the error for what the disk did not take: ``StagingFull`` if it has no space."""
+def staging_error(path: Path, cause: OSError) -> StagingFailed:
+    """Return the error for a failed write: ``StagingFull`` if the disk is full."""
     return StagingFull(path, cause) if is_full(cause) else StagingFailed(path, cause)

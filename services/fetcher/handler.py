@@ -1,4 +1,4 @@
-"""What the fetcher does with its one command."""
+"""Handle the fetch command: stage a file and request its import."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import structlog
 from gexlake.api.jobs import Stage
 from services.fetcher.download.attempt import Limits, download, partial_of
 from services.fetcher.download.block_writer import blocking
-from services.fetcher.download.partial_recovery import remove_dead
+from services.fetcher.download.partial_recovery import remove_abandoned
 from services.fetcher.download.staged_files import StagedFile, find
 from services.fetcher.errors import SourceRefused, StagingFailed
 from services.fetcher.gexbot.errors import NoHistory
@@ -33,25 +33,25 @@ async def fetch_file(
     bus: Bus,
     source: Source,
     locations: Locations,
-    records: SourceHealthStore,
+    health: SourceHealthStore,
     paths: LakePaths,
     limits: Limits,
 ) -> None:
-    """Stage the source file, ask for its import and announce it.
+    """Stage the source file, request its import and publish the event.
 
-    A redelivered command finds its work done: a file that was announced is not fetched again, and one that
-    was not is replaced only if its content differs. A day without data is announced as that.
+    Idempotent: after a redelivery, a staged file that was announced is not fetched again, and one that was
+    not is replaced only if its content differs. A day without data becomes a ``NoData`` event.
 
     Raises:
-        Terminal: the source will not give the file, or it is none.
-        Transient: trying again may help.
+        Terminal: the source does not provide the file, or the content is not a history file.
+        Transient: a retry may succeed.
     """
     failpoint("fetcher.started")
     if await _is_done(command, bus, paths):
         return
     started = time.monotonic()
     try:
-        staged = await _stage(command, bus, source, locations, records, paths, limits)
+        staged = await _stage(command, bus, source, locations, health, paths, limits)
     except NoHistory as error:
         await bus.publish_event(NoData(job=command.job, reason=str(error)))
         log.info("no_data", reason=str(error))
@@ -59,10 +59,10 @@ async def fetch_file(
     if staged is None:
         log.info("job_superseded")
     else:
-        await _hand_on(command, staged, bus, paths)
+        await _request_import(command, staged, bus, paths)
         seconds = round(time.monotonic() - started, 3)
         log.info("file_staged", bytes=staged.size_bytes, seconds=seconds, sha256=staged.sha256)
-    await _tidy(command.job, bus, paths)
+    await _remove_other_partials(command.job, bus, paths)
 
 
 async def _stage(
@@ -70,21 +70,21 @@ async def _stage(
     bus: Bus,
     source: Source,
     locations: Locations,
-    records: SourceHealthStore,
+    health: SourceHealthStore,
     paths: LakePaths,
     limits: Limits,
 ) -> StagedFile | None:
-    """Put the file in its place; None if a later request came in meanwhile, whose file must stay."""
+    """Stage the file; None if a newer request superseded this one, whose file must stay."""
     url = command.url.get_secret_value()
     found = await locations.find(url)
-    final = _place(paths, command.job, found.name)
+    final = _staged_path(paths, command.job, found.name)
     progress = ProgressReporter(bus, command.job, Stage.FETCH)
     async with partial_of(final, command.job, limits.max_bytes) as partial:
 
         async def fill(where: str) -> None:
-            async with records.asking(where) as asking:
+            async with health.track(where) as request:
                 await download(
-                    TrackedSource(source, asking), where, partial, tell=progress.report, limits=limits
+                    TrackedSource(source, request), where, partial, on_progress=progress.report, limits=limits
                 )
 
         await locations.download(url, found, fill)
@@ -96,8 +96,8 @@ async def _stage(
     return staged
 
 
-async def _hand_on(command: FetchFile, staged: StagedFile, bus: Bus, paths: LakePaths) -> None:
-    importing = _import_of(command, staged, paths)
+async def _request_import(command: FetchFile, staged: StagedFile, bus: Bus, paths: LakePaths) -> None:
+    importing = _import_command(command, staged, paths)
     ack = await bus.publish_command(importing)
     failpoint("fetcher.command_published")
     await bus.publish_event(
@@ -112,36 +112,36 @@ async def _hand_on(command: FetchFile, staged: StagedFile, bus: Bus, paths: Lake
     failpoint("fetcher.event_published")
 
 
-async def _tidy(job: Job, bus: Bus, paths: LakePaths) -> None:
-    """Remove what other attempts have left of the job's file, once nobody is to go on with that.
+async def _remove_other_partials(job: Job, bus: Bus, paths: LakePaths) -> None:
+    """Remove the job's other partial files once its newest request is staged.
 
-    An attempt that was overtaken leaves what it has for the newer one, which may have staged the file by
-    then. Whichever of the two looks last, after it has let go of its own, finds what the other one left.
+    A superseded attempt keeps its partial file for the newer one, which may have finished by then. The later
+    of the two runs this after it has released its own partial, so it finds the other's.
     """
     last = await bus.last_event(FileStaged, job.job_id)
     if last is None or last.job.is_older_than(job) or await is_superseded(bus, last.job):
         return
     staged = paths.staged_from_relative(last.staged_path)
     try:
-        await blocking(staged, remove_dead, staged.parent, job.job_id)
-    except StagingFailed as error:  # the job is done all the same, and the sweep will come by
+        await blocking(staged, remove_abandoned, staged.parent, job.job_id)
+    except StagingFailed as error:  # the job is done; the periodic sweep removes them
         log.warning("partial_files_not_removed", error=str(error))
 
 
 async def _is_done(command: FetchFile, bus: Bus, paths: LakePaths) -> bool:
-    """Tell whether this generation has come to its end before; a staged file is handed on once more."""
+    """Return whether this generation is done; if its file is staged, request the import again."""
     if await _is_without_data(bus, command.job):
         return True
     staged = await _staged_before(bus, paths, command.job)
     if staged is None:
         return False
-    await bus.publish_command(_import_of(command, staged, paths))
+    await bus.publish_command(_import_command(command, staged, paths))
     log.info("file_already_staged", bytes=staged.size_bytes, sha256=staged.sha256)
     return True
 
 
 async def _staged_before(bus: Bus, paths: LakePaths, job: Job) -> StagedFile | None:
-    """Return the file that this generation of the job staged, if it is still there, byte for byte."""
+    """Return the file that this generation staged, if it still exists with the same content."""
     last = await bus.last_event(FileStaged, job.job_id)
     if last is None or last.job.generation != job.generation:
         return None
@@ -150,7 +150,7 @@ async def _staged_before(bus: Bus, paths: LakePaths, job: Job) -> StagedFile | N
 
 
 async def _is_without_data(bus: Bus, job: Job) -> bool:
-    """Tell whether it was announced that there is no data for this generation of the job."""
+    """Return whether a ``NoData`` event was published for this generation of the job."""
     last = await bus.last_event(NoData, job.job_id)
     return last is not None and (last.job.generation, last.job.requested_at) == (
         job.generation,
@@ -158,14 +158,14 @@ async def _is_without_data(bus: Bus, job: Job) -> bool:
     )
 
 
-def _place(paths: LakePaths, job: Job, name: str) -> Path:
+def _staged_path(paths: LakePaths, job: Job, name: str) -> Path:
     try:
         return paths.staged(job.ticker, job.endpoint, name)
     except ValueError as error:
         raise SourceRefused(str(error)) from error
 
 
-def _import_of(command: FetchFile, staged: StagedFile, paths: LakePaths) -> ImportFile:
+def _import_command(command: FetchFile, staged: StagedFile, paths: LakePaths) -> ImportFile:
     return ImportFile(
         job=command.job,
         force=command.force,

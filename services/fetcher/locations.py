@@ -1,14 +1,14 @@
-"""Where the file of a command is: at the URL that it names, or where the vendor's API says when asked.
+"""Locate the file of a command: at its URL, or at a signed URL from the vendor's API.
 
-A URL of the vendor's API has no signature. It is asked for one at the last moment, so that a job may wait for
-days before it is done, and again when the source rejects the signature all the same.
+A URL of the vendor's API has no signature. The signed URL is requested just before the download, so that a
+job may wait for days, and once more if the source rejects the signature.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import structlog
@@ -23,59 +23,49 @@ from shared.gexbot.source_name import parse_source_name, vendor_name
 from shared.gexbot.vendor_api import ASK, VendorApi, base_of
 from shared.sources.record import origin_of
 
+SignedUrlOf: TypeAlias = Callable[[Partition], Awaitable[str]]
+"""Returns the signed URL of a partition's file; raises ``Terminal`` or ``Transient``."""
+
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Location:
-    """From where a file is downloaded, and under which name it is staged."""
+    """The URL that a file is downloaded from, and the name that it is staged under."""
 
     url: str = field(repr=False)
-    """With its query, which is a secret."""
+    """Includes the query, which is a secret."""
     name: str
 
 
-class AskVendor(Protocol):
-    """Somebody who can ask the vendor's API."""
-
-    async def ask(self, partition: Partition) -> str:
-        """Return the signed URL of a partition's file.
-
-        Raises:
-            Terminal: there is none.
-            Transient: asking again may help.
-        """
-        ...
-
-
 class Locations:
-    """Finds the files of commands.
+    """Locates the files of commands.
 
     Args:
-        api: tells the URLs that are to be asked first.
-        vendor: is asked.
-        turns: keep the vendor's rule of one request a second.
-        records: hear how the API answers, as of any source.
+        api: recognizes URLs of the vendor's API.
+        signed_url: returns the signed URL of a partition's file, from the API.
+        lease: keeps the vendor's limit of one request a second.
+        health: records the health of the API, as of any source.
     """
 
     def __init__(
-        self, api: VendorApi, vendor: AskVendor, turns: VendorLease, records: SourceHealthStore
+        self, api: VendorApi, signed_url: SignedUrlOf, lease: VendorLease, health: SourceHealthStore
     ) -> None:
         self._api = api
-        self._vendor = vendor
-        self._turns = turns
-        self._records = records
+        self._signed_url = signed_url
+        self._lease = lease
+        self._health = health
         self._signed_for: dict[tuple[str, str], str] = {}
-        """By ticker and endpoint the source that the API last named, which is where it will lead again."""
+        """The source that the API last named, by ticker and endpoint; it is likely to be named again."""
 
     async def find(self, url: str) -> Location:
-        """Return where the file of a command's URL is.
+        """Return the location of the file of a command's URL.
 
         Raises:
             NoHistory: the vendor has no data for the day.
-            Terminal: the URL ends in no name for a file or is of another API, or the API will not tell.
-            SourceLeftAlone: the API is, or the source that it last named: its files could not be fetched now.
-            Transient: the API may tell later.
+            Terminal: the URL has no file name or is of another API, or the API refuses.
+            CircuitOpenError: the circuit of the API, or of the source that it last named, is open.
+            Transient: a retry may succeed.
         """
         partition = self._api.partition_of(url)
         if partition is None:
@@ -83,10 +73,10 @@ class Locations:
             return Location(url, _name_in(url))
         pair = (partition.ticker, partition.endpoint)
         if pair in self._signed_for:
-            await self._records.check(self._signed_for[pair])
-        async with self._records.asking(url) as asking, self._turns.turn(partition):
-            asking.begins()
-            signed = await self._vendor.ask(partition)
+            await self._health.check(self._signed_for[pair])
+        async with self._health.track(url) as request, self._lease.hold(partition):
+            request.restart_timer()
+            signed = await self._signed_url(partition)
         if source := origin_of(signed):
             self._signed_for[pair] = source
         is_packed = urlsplit(signed).path.lower().endswith(".gz")
@@ -98,17 +88,17 @@ class Locations:
             raise OtherApi(base, self._api.base)
 
     async def download(self, url: str, found: Location, use: Callable[[str], Awaitable[None]]) -> None:
-        """Have a file downloaded, and once more with a fresh signature if the API's is rejected.
+        """Download a file, and once more from a fresh URL if the signature from the API is rejected.
 
         Args:
-            url: of the command.
-            found: where its file is.
-            use: downloads from a URL; called again, it goes on with what is there.
+            url: the URL of the command.
+            found: the location of its file.
+            use: downloads from a URL; a second call resumes the download.
 
         Raises:
             SignatureRejected: the source rejects the command's own URL.
-            FreshUrlRejected: it rejects the API's, twice.
-            GexlakeError: whatever ``use`` raises otherwise.
+            FreshUrlRejected: the source rejects two URLs of the API.
+            GexlakeError: any other error of ``use``.
         """
         try:
             await use(found.url)

@@ -1,4 +1,4 @@
-"""How the fetcher's parts are wired together; tests pass their fakes through here."""
+"""Build the fetcher from its settings; tests pass their fakes through here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.fetcher.download.attempt import Limits
 from services.fetcher.download.bandwidth import Bandwidth
 from services.fetcher.download.partial_recovery import sweep_tree
 from services.fetcher.download.stall_detector import MinimumSpeed
-from services.fetcher.gexbot.api import SignedUrls
+from services.fetcher.gexbot.api import VendorApiClient
 from services.fetcher.gexbot.lease_nats import VendorLease
 from services.fetcher.handler import fetch_file
 from services.fetcher.health.circuit_breaker import BreakerRules
@@ -25,10 +25,10 @@ from services.fetcher.health.source_health_nats import SourceHealthStore
 from services.fetcher.locations import Locations
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.sources.gated_network import GatedBackend
-from services.fetcher.sources.http import HttpxSource, new_client
+from services.fetcher.sources.http import HttpSource, new_client
 from services.fetcher.sources.local import LocalSource
-from services.fetcher.sources.response_policy import slowest_answer_s
-from services.fetcher.sources.source import Body, Held, Source
+from services.fetcher.sources.response_policy import max_response_s
+from services.fetcher.sources.source import Body, ResumePoint, Source
 from shared.bus.connection import Bus, connected
 from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.worker import Worker
@@ -40,37 +40,37 @@ from shared.process.runtime import supervise
 from shared.sources.gate import SourceGate
 
 DESCRIPTION: Final = "Downloads source files and stages them"
-SWEEP_EVERY_S: Final = 3600.0
+SWEEP_INTERVAL_S: Final = 3600.0
 
 log = structlog.get_logger(__name__)
 
 
-class AnySource:
-    """Asks the source that a URL's scheme names."""
+class SourceByScheme:
+    """Opens ``file:`` URLs with the local source and all others with the HTTP source."""
 
     def __init__(self, web: Source, local: Source) -> None:
         self._web = web
         self._local = local
 
-    def open(self, url: str, held: Held | None = None) -> AbstractAsyncContextManager[Body]:
-        """Ask for a file, or for the rest of it."""
-        return (self._local if url[:5].lower() == "file:" else self._web).open(url, held)
+    def open(self, url: str, resume_from: ResumePoint | None = None) -> AbstractAsyncContextManager[Body]:
+        """Open a file, or the rest of it."""
+        return (self._local if url[:5].lower() == "file:" else self._web).open(url, resume_from)
 
 
 @asynccontextmanager
 async def sources(settings: FetcherSettings) -> AsyncIterator[Source]:
-    """Yield what the settings allow to fetch from."""
+    """Yield the sources that the settings allow."""
     network = GatedBackend(settings.gate)
     async with new_client(settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s, network) as client:
-        yield AnySource(HttpxSource(client, settings.gate), LocalSource(settings.gate))
+        yield SourceByScheme(HttpSource(client, settings.gate), LocalSource(settings.gate))
 
 
 def new_limits(settings: FetcherSettings) -> Limits:
-    """Return what an attempt at a file may take, with the cap that all of them share."""
+    """Return the limits of an attempt, with the bandwidth cap that all attempts share."""
     return Limits(
         max_bytes=settings.max_file_bytes,
         timeout_s=settings.fetch_timeout_s,
-        least_speed=MinimumSpeed(settings.fetch_min_bytes_per_s, settings.fetch_min_speed_window_s),
+        min_speed=MinimumSpeed(settings.fetch_min_bytes_per_s, settings.fetch_min_speed_window_s),
         bandwidth=Bandwidth(settings.fetch_bytes_per_s),
     )
 
@@ -80,31 +80,33 @@ def breaker_rules(settings: FetcherSettings) -> BreakerRules:
     return BreakerRules(
         failures=settings.source_max_failures,
         pause_s=settings.source_pause_s,
-        longest_pause_s=settings.source_longest_pause_s,
-        probe_s=slowest_answer_s(settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s),
+        max_pause_s=settings.source_longest_pause_s,
+        probe_s=max_response_s(settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s),
     )
 
 
 @asynccontextmanager
 async def locations(bus: Bus, settings: FetcherSettings) -> AsyncIterator[Locations]:
-    """Yield what finds the files of commands; only its client has the key to the vendor's API."""
+    """Yield the locator of files; only its client has the key to the vendor's API."""
     network = GatedBackend(SourceGate.parse((settings.vendor_api,)))
     async with (
         new_client(settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s, network) as client,
-        VendorLease(bus) as turns,
+        VendorLease(bus) as lease,
     ):
-        vendor = SignedUrls(client, settings.api, settings.gexbot_api_key, settings.gate)
-        yield Locations(settings.api, vendor, turns, SourceHealthStore(bus, breaker_rules(settings)))
+        vendor = VendorApiClient(client, settings.api, settings.gexbot_api_key, settings.gate)
+        yield Locations(
+            settings.api, vendor.signed_url, lease, SourceHealthStore(bus, breaker_rules(settings))
+        )
 
 
 def new_worker(bus: Bus, settings: FetcherSettings, source: Source, locations: Locations) -> Worker:
-    """Return the worker that does the fetch commands."""
+    """Return the worker that executes fetch commands."""
     handle = partial(
         fetch_file,
         bus=bus,
         source=source,
         locations=locations,
-        records=SourceHealthStore(bus, breaker_rules(settings)),
+        health=SourceHealthStore(bus, breaker_rules(settings)),
         paths=settings.paths,
         limits=new_limits(settings),
     )
@@ -113,7 +115,7 @@ def new_worker(bus: Bus, settings: FetcherSettings, source: Source, locations: L
 
 
 async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
-    """Fetch until ``stop`` is set, then finish or give back what is in hand.
+    """Fetch until ``stop`` is set, then finish or return the commands in progress.
 
     Raises:
         CannotStart: the staging folder is unusable, or the connection was closed for good.
@@ -132,20 +134,20 @@ async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
                 bus.closed,
                 stop,
                 working=[worker.run(stop, settings.drain_timeout_s)],
-                background=[sweep_now_and_then(settings.paths)],
+                background=[sweep_periodically(settings.paths)],
             )
 
 
 def new_threads(slots: int) -> ThreadPoolExecutor:
-    """Return threads for so many fetches: each may read, write and flush at once; one sweeps meanwhile."""
+    """Return threads for ``slots`` fetches: three each (read, write, flush), and one for the sweep."""
     return ThreadPoolExecutor(3 * slots + 1, "fetcher")
 
 
 def prepare(paths: LakePaths) -> None:
-    """Create the staging folder and sweep it of the partial files of dead processes.
+    """Create the staging folder and sweep the partial files of ended processes.
 
     Raises:
-        CannotStart: it cannot be written.
+        CannotStart: the folder cannot be written.
     """
     try:
         make_folder(paths.staging_root)
@@ -158,10 +160,10 @@ def prepare(paths: LakePaths) -> None:
         log.info("partial_files_swept", count=swept)
 
 
-async def sweep_now_and_then(paths: LakePaths) -> None:
-    """Sweep the staging folder every hour of what nobody has gone on with for a day."""
+async def sweep_periodically(paths: LakePaths) -> None:
+    """Sweep stale partial files of the staging folder every hour."""
     while True:
-        await asyncio.sleep(SWEEP_EVERY_S)
+        await asyncio.sleep(SWEEP_INTERVAL_S)
         try:
             swept = await asyncio.to_thread(sweep_tree, paths.staging_root, time.time())
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Bring one file from its source to the disk: in blocks, checked, never the whole in memory."""
+"""Download one file from its source to the disk, in blocks that are checked as they arrive."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Final
 import structlog
 
 from services.fetcher.download.bandwidth import Bandwidth
-from services.fetcher.download.block_writer import Spool, blocking, spooled
+from services.fetcher.download.block_writer import BlockWriter, block_writer_for, blocking
 from services.fetcher.download.partial_files import PartialFile
-from services.fetcher.download.stall_detector import MinimumSpeed, Pace
+from services.fetcher.download.stall_detector import MinimumSpeed, StallDetector
 from services.fetcher.errors import (
     FileIncomplete,
     FileTooLarge,
@@ -28,32 +28,32 @@ from services.fetcher.sources.source import Body, Source
 from shared.bus.messages import Job
 from shared.process.failpoints import failpoint
 
-WORTH_ASKING_AGAIN_BYTES: Final = 64 * 1024
-"""A connection that brought the file so much further than any before is followed by another one at once."""
+MIN_PROGRESS_BYTES: Final = 64 * 1024
+"""After a broken connection the download resumes at once if the file grew by at least this much."""
 
 log = structlog.get_logger(__name__)
-Tell = Callable[[int, int | None], Awaitable[None]]
-"""Takes the bytes that are here so far and those expected, None if unknown."""
+OnProgress = Callable[[int, int | None], Awaitable[None]]
+"""Takes the bytes received so far and the total, None if unknown."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one attempt at a file may take."""
+    """The limits of one attempt at a file."""
 
     max_bytes: int
-    """As it comes, and inflated."""
+    """As received, and inflated."""
     timeout_s: float
-    least_speed: MinimumSpeed = field(default=MinimumSpeed(0, 1))
+    min_speed: MinimumSpeed = field(default=MinimumSpeed(0, 1))
     bandwidth: Bandwidth = field(default_factory=Bandwidth)
-    """Shared with the other fetches."""
+    """Shared by all fetches of the process."""
 
 
 @asynccontextmanager
 async def partial_of(final: Path, job: Job, max_bytes: int) -> AsyncIterator[PartialFile]:
-    """Yield a partial of ``final``: what an earlier attempt has left, or a new one.
+    """Yield a partial file for ``final``: that of an earlier attempt, or a new one.
 
-    If it is not published, it stays for a later attempt when the source can be asked for the rest. What is no
-    history file does not, nor does anything when the disk is full: then others need the space.
+    Unless published, it is kept for a later attempt if the download can be resumed. It is removed if it is
+    not a history file or too large, and if the disk is full.
 
     Raises:
         StagingFailed: the folder cannot be written.
@@ -66,26 +66,28 @@ async def partial_of(final: Path, job: Job, max_bytes: int) -> AsyncIterator[Par
         await blocking(final, partial.discard)
         raise
     finally:
-        await blocking(final, partial.leave)
+        await blocking(final, partial.release)
 
 
-async def download(source: Source, url: str, partial: PartialFile, *, tell: Tell, limits: Limits) -> None:
+async def download(
+    source: Source, url: str, partial: PartialFile, *, on_progress: OnProgress, limits: Limits
+) -> None:
     """Fill a partial file and make it durable.
 
     Args:
-        source: where to ask.
-        url: for what.
-        partial: what to fill.
-        tell: hears of every chunk that comes in.
-        limits: how large the file may be, and how long it may take.
+        source: opens the URL.
+        url: the URL of the file.
+        partial: the file to fill.
+        on_progress: called after every chunk.
+        limits: the maximum size, duration and bandwidth.
 
     Raises:
-        Terminal: the source will not give the file, or it is none.
-        Transient: trying again may help.
+        Terminal: the source does not provide the file, or the content is not a history file.
+        Transient: a retry may succeed.
     """
     try:
         async with asyncio.timeout(limits.timeout_s) as deadline:
-            await _bring(source, url, partial, tell, limits)
+            await _download_with_resumes(source, url, partial, on_progress, limits)
             await blocking(partial.final, partial.seal)
     except TimeoutError as error:
         if not deadline.expired():
@@ -95,17 +97,19 @@ async def download(source: Source, url: str, partial: PartialFile, *, tell: Tell
     failpoint("fetcher.file_synced")
 
 
-async def _bring(source: Source, url: str, partial: PartialFile, tell: Tell, limits: Limits) -> None:
-    """Ask for the file, and at once for the rest where it broke off, as long as that leads on."""
+async def _download_with_resumes(
+    source: Source, url: str, partial: PartialFile, on_progress: OnProgress, limits: Limits
+) -> None:
+    """Request the file, and the rest of it after a broken connection while the file keeps growing."""
     furthest = partial.size_bytes
     while True:
         try:
-            async with source.open(url, partial.held) as body:
-                await _pour(body, partial, tell, limits)
+            async with source.open(url, partial.resume_point) as body:
+                await _receive_body(body, partial, on_progress, limits)
         except SourceTooSlow:
             raise
         except (SourceUnavailable, FileIncomplete) as error:
-            if partial.held is None or partial.size_bytes < furthest + WORTH_ASKING_AGAIN_BYTES:
+            if partial.resume_point is None or partial.size_bytes < furthest + MIN_PROGRESS_BYTES:
                 raise
             furthest = partial.size_bytes
             log.info("download_broken_off", bytes=furthest, error=str(error))
@@ -113,25 +117,25 @@ async def _bring(source: Source, url: str, partial: PartialFile, tell: Tell, lim
             return
 
 
-async def _pour(body: Body, partial: PartialFile, tell: Tell, limits: Limits) -> None:
+async def _receive_body(body: Body, partial: PartialFile, on_progress: OnProgress, limits: Limits) -> None:
     _check_size(body, body.total_bytes or 0, limits.max_bytes)
     begin = (body.source, body.start_bytes, body.etag, body.total_bytes)
     await blocking(partial.final, partial.begin, *begin)
-    async with spooled(partial) as spool:
-        received = await _receive(body, spool, tell, limits)
+    async with block_writer_for(partial) as writer:
+        received = await _receive(body, writer, on_progress, limits)
     _check_complete(body, received, partial)
 
 
-async def _receive(body: Body, spool: Spool, tell: Tell, limits: Limits) -> int:
-    """Return how much of the file is here when the source has sent its last chunk."""
-    received, pace = body.start_bytes, Pace(body.source, limits.least_speed)
+async def _receive(body: Body, writer: BlockWriter, on_progress: OnProgress, limits: Limits) -> int:
+    """Return the size of the file after the last chunk."""
+    received, stalls = body.start_bytes, StallDetector(body.source, limits.min_speed)
     async with aclosing(body.chunks) as chunks:
-        while (chunk := await pace.next(chunks)) is not None:
+        while (chunk := await stalls.next(chunks)) is not None:
             received += len(chunk)
             _check_size(body, received, limits.max_bytes)
-            await spool.add(chunk)
+            await writer.add(chunk)
             await limits.bandwidth.take(len(chunk))
-            await tell(received, body.total_bytes)
+            await on_progress(received, body.total_bytes)
     return received
 
 
@@ -141,12 +145,12 @@ def _check_size(body: Body, size_bytes: int, max_bytes: int) -> None:
 
 
 def _check_complete(body: Body, received: int, partial: PartialFile) -> None:
-    """Raise unless all has come that was announced.
+    """Check that the file is complete.
 
     Raises:
-        FileIncomplete: it has not, or nothing was announced and the end shows that something is missing.
+        FileIncomplete: its size differs from the announced one, or none was announced and its end is missing.
     """
     if body.total_bytes not in {None, received}:
         raise FileIncomplete(body.source, received, body.total_bytes)
-    if body.total_bytes is None and received and not partial.is_whole:
+    if body.total_bytes is None and received and not partial.is_complete:
         raise FileIncomplete(body.source, received, None)

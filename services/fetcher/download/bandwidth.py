@@ -1,4 +1,4 @@
-"""One cap on the bytes a second of all fetches of a process together."""
+"""A cap on the bandwidth of all fetches of a process."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Final
 from aiolimiter import AsyncLimiter
 
 _SLICES_PER_S: Final = 10
-"""No more than so small a part of a second's bytes may come in one burst."""
+"""A burst is at most this fraction of a second's bytes."""
 
 
 class Bandwidth:
-    """A bucket that every fetch takes from, in its turn.
+    """A token bucket that all fetches share.
 
     Args:
         bytes_per_s: the cap; 0 is none.
@@ -24,9 +24,9 @@ class Bandwidth:
         )
 
     async def take(self, size_bytes: int) -> None:
-        """Wait until so many bytes may have come in."""
+        """Wait until the cap allows ``size_bytes`` more."""
         if self._bucket is None:
             return
-        # All ask for slices of one size: the bucket serves small ones first.
+        # Slices of one size, because the bucket serves small requests first.
         for start in range(0, size_bytes, self._slice_bytes):
             await self._bucket.acquire(min(self._slice_bytes, size_bytes - start))

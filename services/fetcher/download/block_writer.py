@@ -1,4 +1,4 @@
-"""Between the network and the disk: while one block is hashed and written, the next one comes in."""
+"""Write received chunks to the disk in blocks; one block is hashed and written while the next is received."""
 
 from __future__ import annotations
 
@@ -9,82 +9,82 @@ from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 from services.fetcher.download.partial_files import PartialFile
-from services.fetcher.errors import not_staged
+from services.fetcher.errors import staging_error
 from services.fetcher.sources.source import Chunk
 from shared.process.failpoints import failpoint
 
 BLOCK_BYTES: Final = 1024 * 1024
-"""How much is handed to the disk at once; a fetch holds up to three of them in memory."""
-KEEP_EVERY_S: Final = 0.5
-"""How often what has come in is made durable: a kill loses no more than the last second."""
+"""How much is written at once; a fetch has up to three blocks in memory."""
+CHECKPOINT_INTERVAL_S: Final = 0.5
+"""How often the received bytes are made durable; a kill loses at most about a second of them."""
 _FIRST_BYTES: Final = 4096
-"""No less is handed over before the end: the first block is judged by how it begins."""
+"""The minimum size of the first block, by whose first bytes the content is checked."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 async def blocking(path: Path, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run a function of the file system in a thread, so that heartbeats and other fetches go on.
+    """Run a blocking file system call in a thread, so that heartbeats and other fetches continue.
 
     Raises:
         StagingFull: the disk has no space.
-        StagingFailed: it raised another ``OSError``.
+        StagingFailed: the call raised another ``OSError``.
     """
     try:
         return await asyncio.to_thread(function, *args, **kwargs)
     except OSError as error:
-        raise not_staged(path, error) from error
+        raise staging_error(path, error) from error
 
 
-class Spool:
-    """Collects chunks to blocks and has them written in order, one block at a time."""
+class BlockWriter:
+    """Collects chunks into blocks and writes them in order, one block at a time."""
 
     def __init__(self, partial: PartialFile) -> None:
         self._partial = partial
         self._chunks: list[Chunk] = []
         self._size_bytes = 0
         self._writing: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()
+        self._start_lock = asyncio.Lock()
 
     async def add(self, chunk: Chunk) -> None:
-        """Take a chunk; wait for the disk only when a block is full and the one before is not written yet.
+        """Add a chunk; wait only if a block is full and the one before is not yet written.
 
         Raises:
-            Terminal: what came earlier is not what the file's name promises.
-            StagingFailed: the disk did not take it.
+            Terminal: earlier content does not match the file's name.
+            StagingFailed: an earlier block could not be written.
         """
         self._chunks.append(chunk)
         self._size_bytes += len(chunk)
         if self._size_bytes >= BLOCK_BYTES:
-            await self._hand_over()
+            await self._start_write()
 
-    async def save(self) -> None:
-        """Write what is here, unless it is less than a first block must have, and wait for it."""
+    async def flush(self) -> None:
+        """Write the collected chunks, unless they are too small for a first block, and wait."""
         if self._size_bytes >= _FIRST_BYTES or self._partial.size_bytes:
-            await self._hand_over()
-        await self._written()
+            await self._start_write()
+        await self._wait_for_write()
 
-    async def keep(self) -> None:
-        """Write what is here, and make it durable, while more may come."""
-        await self.save()
-        await blocking(self._partial.final, self._partial.keep)
+    async def checkpoint(self) -> None:
+        """Write the collected chunks and make the file durable; chunks may be added in the meantime."""
+        await self.flush()
+        await blocking(self._partial.final, self._partial.checkpoint)
 
-    async def drain(self) -> None:
-        """Write all that is here, the end of the file, and wait for it."""
-        await self._hand_over()
-        await self._written()
+    async def finish(self) -> None:
+        """Write the last chunks and wait."""
+        await self._start_write()
+        await self._wait_for_write()
 
-    async def _hand_over(self) -> None:
-        async with self._turn:
-            await self._written()
+    async def _start_write(self) -> None:
+        async with self._start_lock:
+            await self._wait_for_write()
             if self._chunks:
                 chunks, self._chunks, self._size_bytes = self._chunks, [], 0
                 self._writing = asyncio.create_task(blocking(self._partial.final, self._write, chunks))
 
-    async def _written(self) -> None:
+    async def _wait_for_write(self) -> None:
         if self._writing is not None:
-            # Of one wait that is cancelled the others, and the block itself, must hear nothing.
+            # Cancelling one waiter must cancel neither the other waiters nor the write.
             await asyncio.shield(self._writing)
 
     def _write(self, chunks: list[Chunk]) -> None:
@@ -95,29 +95,29 @@ class Spool:
 
 
 @asynccontextmanager
-async def spooled(partial: PartialFile) -> AsyncIterator[Spool]:
-    """Yield a spool whose content is made durable again and again, and written however it ends.
+async def block_writer_for(partial: PartialFile) -> AsyncIterator[BlockWriter]:
+    """Yield a block writer that checkpoints periodically and is flushed on every exit.
 
     Raises:
-        Terminal: what came is not what the file's name promises.
-        StagingFailed: the disk did not take it.
+        Terminal: the content does not match the file's name.
+        StagingFailed: a block could not be written.
     """
-    spool = Spool(partial)
-    keeping = asyncio.create_task(_keep_again_and_again(spool))
+    writer = BlockWriter(partial)
+    checkpoints = asyncio.create_task(_checkpoint_periodically(writer))
     try:
-        yield spool
-        await spool.drain()
+        yield writer
+        await writer.finish()
     finally:
-        keeping.cancel()
+        checkpoints.cancel()
         try:
-            await asyncio.wait({keeping})
-            if not keeping.cancelled():
-                keeping.result()
+            await asyncio.wait({checkpoints})
+            if not checkpoints.cancelled():
+                checkpoints.result()
         finally:
-            await spool.save()
+            await writer.flush()
 
 
-async def _keep_again_and_again(spool: Spool) -> None:
+async def _checkpoint_periodically(writer: BlockWriter) -> None:
     while True:
-        await asyncio.sleep(KEEP_EVERY_S)
-        await spool.keep()
+        await asyncio.sleep(CHECKPOINT_INTERVAL_S)
+        await writer.checkpoint()

@@ -1,4 +1,4 @@
-"""What a file's bytes say while they come in: a checksum, and whether they are what its name promises."""
+"""Hash a file as it arrives, and check its content against its name."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import zlib
 from typing import Final
 
 from services.fetcher.errors import FileTooLarge, NotAHistoryFile
-from services.fetcher.sources.response_policy import check_first_bytes, closing_of, last_sign
+from services.fetcher.sources.response_policy import check_first_bytes, closing_bracket, last_byte
 from services.fetcher.sources.source import Chunk
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _STEP_BYTES: Final = 256 * 1024
-"""How much is inflated at once; nobody sees it, it is only counted."""
+"""How much is inflated at once; the output is only counted."""
 _PIECE_BYTES: Final = 64 * 1024
-"""How much is handed to zlib at once: it hands back, in a copy, what it does not use of it."""
+"""The size of zlib's input; it copies the input that it does not use."""
 
 
 class Content:
-    """The bytes of one file, taken in order. They are not kept.
+    """The checksum and the checks of one file's bytes, which are not kept.
 
     Args:
-        name: the file's; ``.gz`` promises gzip, anything else plain JSON.
-        max_bytes: how many a ``.gz`` may inflate to.
+        name: the file's name; ``.gz`` means gzip, anything else plain JSON.
+        max_bytes: the maximum inflated size of a ``.gz``.
     """
 
     def __init__(self, name: str, max_bytes: int) -> None:
@@ -34,31 +34,31 @@ class Content:
 
     @property
     def sha256(self) -> str:
-        """The checksum of what was taken."""
+        """The checksum of the bytes so far."""
         return self._sha256.hexdigest()
 
-    def take(self, source: str, block: Chunk) -> None:
-        """Take the next bytes; the first ones must be at least four if the file has as many.
+    def update(self, source: str, block: Chunk) -> None:
+        """Add the next bytes; the first block has at least four unless the file is shorter.
 
         Raises:
-            NotAHistoryFile: they are not what the name promises.
-            FileTooLarge: they inflate to more than is allowed.
+            NotAHistoryFile: the content does not match the name.
+            FileTooLarge: the inflated size exceeds the maximum.
         """
         if self.size_bytes == 0:
             check_first_bytes(source, self._name, bytes(block))
-            self._closing = closing_of(bytes(block))
+            self._closing = closing_bracket(bytes(block))
         self._sha256.update(block)
         self.size_bytes += len(block)
         if self._gzip:
-            self._gzip.take(source, block)
+            self._gzip.update(source, block)
         else:
-            self._last = last_sign(block) or self._last
+            self._last = last_byte(block) or self._last
 
-    def end(self, source: str) -> None:
-        """Check that the file may end here.
+    def finish(self, source: str) -> None:
+        """Check that the file is not empty and, for gzip, complete; the importer checks JSON.
 
         Raises:
-            NotAHistoryFile: it is empty, or a gzip that breaks off. Of JSON the importer says more.
+            NotAHistoryFile: it is empty, or an incomplete gzip.
         """
         if self.size_bytes == 0:
             raise NotAHistoryFile(source, self._name, "is empty")
@@ -66,15 +66,15 @@ class Content:
             raise NotAHistoryFile(source, self._name, "is a broken gzip: it breaks off")
 
     @property
-    def is_whole(self) -> bool:
-        """Whether the file may end here; of plain JSON only the bracket that it ends in is looked at."""
+    def is_complete(self) -> bool:
+        """Whether the file may be complete: a gzip at its end, or JSON that ends in its closing bracket."""
         return self._gzip.at_end if self._gzip else self._last == self._closing
 
 
 class Gzip:
-    """Inflates as it comes and counts, but keeps nothing: a bomb costs time up to the limit and no space.
+    """Inflates a gzip as it arrives and counts the bytes, so that a bomb takes no space.
 
-    Several members may follow one another, and zeros the last one (RFC 1952, and what ``gzip`` accepts).
+    Several members may follow one another, and zeros the last one (RFC 1952, and as ``gzip`` accepts).
     """
 
     def __init__(self, name: str, max_bytes: int) -> None:
@@ -86,15 +86,15 @@ class Gzip:
 
     @property
     def at_end(self) -> bool:
-        """Whether all members that were begun are complete."""
+        """Whether all members so far are complete."""
         return not self._is_begun
 
-    def take(self, source: str, block: Chunk) -> None:
+    def update(self, source: str, block: Chunk) -> None:
         """Inflate the next bytes.
 
         Raises:
             NotAHistoryFile: they are not gzip.
-            FileTooLarge: they inflate to more than is allowed.
+            FileTooLarge: the inflated size exceeds the maximum.
         """
         for start in range(0, len(block), _PIECE_BYTES):
             rest = bytes(block[start : start + _PIECE_BYTES])
@@ -102,9 +102,9 @@ class Gzip:
                 pass
 
     def _inflate(self, source: str, packed: bytes) -> bytes:
-        """Inflate a step and return what was not used of ``packed``."""
+        """Inflate one step and return the unused rest of ``packed``."""
         if self.at_end:
-            # A first member there must be, whatever it begins with.
+            # The first member is required; only after it may zeros follow.
             packed = packed.lstrip(b"\0") if self._member.eof else packed
             if not packed:
                 return b""

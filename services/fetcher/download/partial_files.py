@@ -1,4 +1,4 @@
-"""A file on its way into the staging folder: under a hidden name, locked, and with a note to go on by."""
+"""A file that is being downloaded: hidden, locked, and with metadata to resume from."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from uuid import UUID
 
 from services.fetcher.download import resume_metadata
 from services.fetcher.download.content import Content
-from services.fetcher.download.partial_recovery import Left, locked, name_of, take_over
-from services.fetcher.download.resume_metadata import ResumeNote
-from services.fetcher.download.staged_files import StagedFile, alone_in, find, mark, place_for
+from services.fetcher.download.partial_recovery import RecoveredPartial, locked, partial_name, recover
+from services.fetcher.download.resume_metadata import ResumeMetadata
+from services.fetcher.download.staged_files import StagedFile, final_path_for, find, lock_folder, record_owner
 from services.fetcher.errors import FileTooLarge, NotAHistoryFile
-from services.fetcher.sources.source import Chunk, Held
+from services.fetcher.sources.source import Chunk, ResumePoint
 from shared.paths import resume_metadata_path
 from shared.process.durable_files import make_folder, rename_durably, sync_file, sync_folder
 
 _READ_ONLY: Final = 0o444
 _READ_BYTES: Final = 1024 * 1024
 _WRITE_BYTES: Final = 128 * 1024
-"""Each write takes Python's lock anew. Larger ones take larger pieces of page cache, which a virtual machine
-may have to ask its host for: the same bytes were seen to take twice the kernel's time."""
+"""Small writes are slow, because each acquires Python's lock again; larger ones were measured to take up to
+twice the kernel's time on a virtual machine."""
 _MAX_BLOCKS: Final = 64
 
 
 class PartialFile:
-    """One file on its way into the staging folder; its methods block, and may be called from any thread.
+    """One partial file in the staging folder; its methods block, and may be called from any thread.
 
-    ``leave`` and ``discard`` may come while another thread is still in one of the others (when its task was
-    cancelled): they wait for that, and whatever is called later raises ``ValueError``.
+    ``release`` and ``discard`` may be called while another thread is in another method, whose task was
+    cancelled: they wait for it, and later calls raise ``ValueError``.
 
     Args:
-        final: what the file will be.
-        job_id: whose it is, in any generation: a fresh signature is the same file.
-        max_bytes: how many a ``.gz`` may inflate to.
+        final: the path of the complete file.
+        job_id: the job of any generation; a fresh signature is the same file.
+        max_bytes: the maximum inflated size of a ``.gz``.
     """
 
     def __init__(self, final: Path, job_id: UUID, max_bytes: int) -> None:
@@ -49,199 +49,200 @@ class PartialFile:
         self._content = Content(final.name, max_bytes)
         self._path = final
         self._file: FileIO | None = None
-        self._is_over = False
+        self._is_released = False
         self._source = ""
         self._etag: str | None = None
         self._total_bytes: int | None = None
         self._lock = threading.Lock()
-        # Held while note and file must agree, and taken first: with it alone, writing goes on meanwhile.
-        self._noting = threading.Lock()
+        # Acquired before _lock, and held while metadata and file must agree; writes need _lock only.
+        self._metadata_lock = threading.Lock()
 
     @property
     def size_bytes(self) -> int:
-        """How much of the file is here."""
+        """The size so far."""
         return self._content.size_bytes
 
     @property
-    def is_whole(self) -> bool:
-        """Whether the file may end here, as far as its bytes tell: neither a gzip nor brackets break off."""
-        return self._content.is_whole
+    def is_complete(self) -> bool:
+        """Whether the content may be complete: see ``Content.is_complete``."""
+        return self._content.is_complete
 
     @property
-    def held(self) -> Held | None:
-        """What the source can be asked to go on from; None if it has to send the whole."""
+    def resume_point(self) -> ResumePoint | None:
+        """Where the download can resume; None if the whole file must be requested."""
         size, total = self.size_bytes, self._total_bytes
         if self._etag is None or not size or (total is not None and size >= total):
             return None
-        return Held(size, self._etag, total)
+        return ResumePoint(size, self._etag, total)
 
     def open(self) -> None:
-        """Go on with what an earlier attempt at the job has left, or create the file and missing folders.
+        """Resume the partial file of an earlier attempt at the job, or create one and missing folders.
 
         Raises:
             OSError: the folder cannot be written.
         """
-        with self._noting, self._lock:
-            self._check_not_over()
+        with self._metadata_lock, self._lock:
+            self._check_not_released()
             make_folder(self.final.parent)
-            left = take_over(self.final, self._job_id)
-            if left is not None:
-                self._go_on_with(left)
+            recovered = recover(self.final, self._job_id)
+            if recovered is not None:
+                self._resume(recovered)
             while self._file is None:
-                self._path = name_of(self.final, self._job_id, secrets.token_hex(4))
+                self._path = partial_name(self.final, self._job_id, secrets.token_hex(4))
                 self._file = locked(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
 
     def begin(self, source: str, start_bytes: int, etag: str | None, total_bytes: int | None) -> None:
-        """Get ready for the bytes from ``start_bytes`` on: the end of what is here, or 0 for another file.
+        """Prepare for the bytes from ``start_bytes`` on: the current size to resume, or 0 to restart.
 
         Raises:
-            OSError: the disk does not let go of what was here.
+            OSError: the file cannot be truncated.
         """
-        with self._noting, self._lock:
+        with self._metadata_lock, self._lock:
             if start_bytes != self.size_bytes:
-                self._start_anew(self._opened())
+                self._restart(self._opened())
             self._source, self._etag, self._total_bytes = source, etag, total_bytes
 
     def write(self, blocks: Sequence[Chunk]) -> None:
-        """Append blocks and take them into the checksum.
+        """Append blocks and update the checksum.
 
         Raises:
-            OSError: the disk does not take them.
-            Terminal: they are not what the file's name promises.
+            OSError: they cannot be written.
+            Terminal: the content does not match the file's name.
         """
         with self._lock:
             file = self._opened()
-            # The first bytes are judged together. Later ones are not copied once more unless they are crumbs.
-            is_to_join = not self._content.size_bytes or len(blocks) > _MAX_BLOCKS
-            for block in [b"".join(blocks)] if is_to_join else blocks:
+            # The first bytes are checked together. Later blocks are joined, and so copied, only if they are
+            # many.
+            must_join = not self._content.size_bytes or len(blocks) > _MAX_BLOCKS
+            for block in [b"".join(blocks)] if must_join else blocks:
                 rest = memoryview(block)
                 while rest:
                     rest = rest[file.write(rest[:_WRITE_BYTES]) :]
-                self._content.take(self._source, block)
+                self._content.update(self._source, block)
 
-    def keep(self) -> None:
-        """Make durable what is here, and note it, if the source can be asked to go on from there.
+    def checkpoint(self) -> None:
+        """Make the bytes so far durable and write the metadata, if the download can be resumed.
 
-        Others may write meanwhile.
+        Other threads may write in the meantime.
 
         Raises:
-            OSError: the disk does not take it.
+            OSError: they cannot be written.
         """
-        with self._noting:
-            self._keep()
+        with self._metadata_lock:
+            self._checkpoint()
 
     def seal(self) -> None:
-        """Check that the file may end here and make its bytes durable.
+        """Check that the file may end here and make it durable.
 
         Raises:
-            OSError: the disk does not take them.
-            NotAHistoryFile: it is empty, or breaks off.
+            OSError: it cannot be written.
+            NotAHistoryFile: it is empty, or an incomplete gzip.
         """
         with self._lock:
-            self._content.end(self._source)
+            self._content.finish(self._source)
             os.fsync(self._opened().fileno())
 
     def publish(self) -> StagedFile:
-        """Put the sealed file in its place, read-only; beside it if another job's file is there.
+        """Rename the sealed file into place, read-only; beside the place if another job's file has it.
 
-        A file that is there already with the same content stays as it is, modification time included: an
-        import that was asked for before a crash still finds the file that it was told of.
+        An existing file with the same content stays unchanged, modification time included: an import that was
+        requested before a crash still finds its file.
 
         Raises:
             OSError: the folder cannot be written.
         """
-        with self._noting, self._lock, alone_in(self.final.parent):
+        with self._metadata_lock, self._lock, lock_folder(self.final.parent):
             descriptor = self._opened().fileno()
-            place = place_for(self.final, self._job_id)
+            path = final_path_for(self.final, self._job_id)
             modified_ns = os.fstat(descriptor).st_mtime_ns
-            staged = StagedFile(place, self.size_bytes, self._content.sha256, modified_ns)
+            staged = StagedFile(path, self.size_bytes, self._content.sha256, modified_ns)
             same = find(staged.path, staged.size_bytes, staged.sha256)
             if same is None:
-                mark(descriptor, self._job_id)
+                record_owner(descriptor, self._job_id)
                 os.fchmod(descriptor, _READ_ONLY)
-                rename_durably(self._path, place)
+                rename_durably(self._path, path)
             else:
-                sync_file(place)
-                sync_folder(place.parent)
+                sync_file(path)
+                sync_folder(path.parent)
                 self._path.unlink()
             resume_metadata.remove(resume_metadata_path(self._path))
             self._close()
         return same or staged
 
-    def leave(self) -> None:
-        """Let go of the file unless it was published: it stays if it can be gone on with, else it is removed.
+    def release(self) -> None:
+        """Close the file unless published: keep it if the download can be resumed, else remove it.
 
         Raises:
-            OSError: the disk does not take what is here.
+            OSError: it cannot be written.
         """
-        with self._noting:
-            can_stay = False
+        with self._metadata_lock:
+            can_resume = False
             try:
-                can_stay = self._keep()
+                can_resume = self._checkpoint()
             finally:
                 with self._lock:
-                    self._let_go(remove=not can_stay)
+                    self._release(remove=not can_resume)
 
     def discard(self) -> None:
-        """Remove the hidden file unless it was published; calling it again does nothing."""
-        with self._noting, self._lock:
-            self._let_go(remove=True)
+        """Remove the partial file unless published; a second call does nothing."""
+        with self._metadata_lock, self._lock:
+            self._release(remove=True)
 
-    def _keep(self) -> bool:
+    def _checkpoint(self) -> bool:
         with self._lock:
             size, total = self.size_bytes, self._total_bytes
             is_too_long = total is not None and size > total
-            if self._file is None or self._is_over or self._etag is None or not size or is_too_long:
+            if self._file is None or self._is_released or self._etag is None or not size or is_too_long:
                 return False
-            note = ResumeNote(etag=self._etag, total_bytes=total, durable_bytes=size)
+            metadata = ResumeMetadata(etag=self._etag, total_bytes=total, durable_bytes=size)
             descriptor = os.dup(self._file.fileno())
         try:
             os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
-        resume_metadata.write(resume_metadata_path(self._path), note)
+        resume_metadata.write(resume_metadata_path(self._path), metadata)
         return True
 
-    def _go_on_with(self, left: Left) -> None:
-        """Read again what is there; begin anew if it is not what it should be."""
-        self._path, self._file = left.path, left.file
-        whole = left.note.total_bytes
-        # Of a file that is here whole the last byte is asked for again: the source must say that it is it.
-        wanted = left.note.durable_bytes if whole is None else min(left.note.durable_bytes, whole - 1)
+    def _resume(self, recovered: RecoveredPartial) -> None:
+        """Read the durable bytes again; restart if they do not match the file's name."""
+        self._path, self._file = recovered.path, recovered.file
+        durable, total = recovered.metadata.durable_bytes, recovered.metadata.total_bytes
+        # The last byte of a complete file is requested again, so that the source confirms the entity tag.
+        wanted = durable if total is None else min(durable, total - 1)
         with suppress(NotAHistoryFile, FileTooLarge):
-            while block := left.file.read(min(wanted - self.size_bytes, _READ_BYTES)):
-                self._content.take(str(left.path), block)
+            while block := recovered.file.read(min(wanted - self.size_bytes, _READ_BYTES)):
+                self._content.update(str(recovered.path), block)
         if self.size_bytes == wanted:
-            left.file.truncate(wanted)
-            self._etag, self._total_bytes = left.note.etag, whole
+            recovered.file.truncate(wanted)
+            self._etag, self._total_bytes = recovered.metadata.etag, total
         else:
-            self._start_anew(left.file)
+            self._restart(recovered.file)
 
-    def _start_anew(self, file: FileIO) -> None:
-        # The note goes first: without it nobody takes new bytes for the end of old ones.
+    def _restart(self, file: FileIO) -> None:
+        # Remove the metadata first: without it no attempt takes new bytes for the rest of old ones.
         resume_metadata.remove(resume_metadata_path(self._path))
         file.seek(0)
         file.truncate()
         self._content = Content(self.final.name, self._max_bytes)
         self._etag = self._total_bytes = None
 
-    def _check_not_over(self) -> None:
-        if self._is_over:
-            raise ValueError(f"the partial file of {self.final} was let go of")
+    def _check_not_released(self) -> None:
+        if self._is_released:
+            raise ValueError(f"the partial file of {self.final} was released")
 
     def _opened(self) -> FileIO:
-        self._check_not_over()
+        self._check_not_released()
         if self._file is None:
             raise ValueError(f"the partial file of {self.final} is not open")
         return self._file
 
-    def _let_go(self, *, remove: bool) -> None:
-        if self._file is not None and not self._is_over and remove:
+    def _release(self, *, remove: bool) -> None:
+        if self._file is not None and not self._is_released and remove:
             self._path.unlink(missing_ok=True)
             resume_metadata.remove(resume_metadata_path(self._path))
         self._close()
 
     def _close(self) -> None:
-        self._is_over = True
+        self._is_released = True
         if self._file is not None:
             self._file.close()

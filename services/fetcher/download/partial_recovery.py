@@ -1,7 +1,7 @@
-"""What attempts have left behind: partial files to go on with, kept for a day, and the rest, which is swept.
+"""Find, resume and sweep the partial files of ended attempts.
 
-A partial is locked (``flock``) while somebody writes it. The kernel lets go of the lock with the process,
-however that ends, so several fetchers can share a folder and each can sweep it.
+A partial file is locked (``flock``) while a process writes it. The kernel releases the lock when the process
+ends, so several fetchers can share a folder and each can sweep it.
 """
 
 from __future__ import annotations
@@ -16,67 +16,73 @@ from typing import Final
 from uuid import UUID
 
 from services.fetcher.download import resume_metadata
-from services.fetcher.download.resume_metadata import ResumeNote
+from services.fetcher.download.resume_metadata import ResumeMetadata
 from shared.paths import is_partial, is_resume_metadata, partial_path, resume_metadata_path
 
 STALE_AFTER_S: Final = 24 * 3600
-"""A partial that nobody has gone on with for so long is swept."""
+"""A partial file that was not resumed for this long is swept."""
 
 
 @dataclass(frozen=True)
-class Left:
-    """A partial that can be gone on with, open and locked."""
+class RecoveredPartial:
+    """A partial file that can be resumed, open and locked."""
 
     path: Path
     file: FileIO
-    note: ResumeNote
+    metadata: ResumeMetadata
 
 
-def name_of(final: Path, job_id: UUID, token: str) -> Path:
-    """Return the hidden name under which an attempt at a job's file writes it."""
+def partial_name(final: Path, job_id: UUID, token: str) -> Path:
+    """Return the hidden path of an attempt at a job's file."""
     return partial_path(final, f"{job_id.hex}-{token}")
 
 
-def take_over(final: Path, job_id: UUID) -> Left | None:
-    """Return what is left of a job's file and has come furthest, locked; sweep what else is left of it.
+def recover(final: Path, job_id: UUID) -> RecoveredPartial | None:
+    """Return the job's partial file with the most durable bytes, locked; remove the others.
 
     Raises:
         OSError: the folder cannot be read.
     """
     start = f".{final.name}.{job_id.hex}-"
     found = [path for path in final.parent.iterdir() if is_partial(path) and path.name.startswith(start)]
-    left = sorted(filter(None, map(_opened, found)), key=lambda each: each.note.durable_bytes)
-    best = left.pop() if left else None
-    for each in left:
-        each.file.close()
+    resumable = sorted(
+        filter(None, map(_open_resumable, found)), key=lambda partial: partial.metadata.durable_bytes
+    )
+    best = resumable.pop() if resumable else None
+    for other in resumable:
+        other.file.close()
     for path in found:
         if best is None or path != best.path:
-            _remove_if_dead(path)
+            _remove_if_unlocked(path)
     return best
 
 
-def remove_dead(folder: Path, job_id: UUID) -> int:
-    """Remove what attempts at a job's file have left in a folder and nobody writes; return how much that was.
+def remove_abandoned(folder: Path, job_id: UUID) -> int:
+    """Remove the unlocked partial files of a job from a folder; return their number.
 
     Raises:
         OSError: the folder cannot be read.
     """
     start = f".{job_id.hex}-"
-    return sum(_remove_if_dead(path) for path in folder.iterdir() if is_partial(path) and start in path.name)
+    return sum(
+        _remove_if_unlocked(path) for path in folder.iterdir() if is_partial(path) and start in path.name
+    )
 
 
 def sweep_tree(root: Path, now_s: float) -> int:
-    """Remove every partial below ``root`` that nobody writes and nobody can or will go on with.
+    """Remove the unlocked partial files below ``root`` that are stale or cannot be resumed.
 
     Args:
         root: the staging folder.
-        now_s: the time, in seconds since 1970.
+        now_s: the current time, in seconds since 1970.
 
     Returns:
-        How many partials were removed.
+        The number of removed partial files.
     """
     paths = [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
-    swept = sum(_remove_if_dead(path) for path in paths if is_partial(path) and not _is_worth(path, now_s))
+    swept = sum(
+        _remove_if_unlocked(path) for path in paths if is_partial(path) and not _is_resumable(path, now_s)
+    )
     for path in filter(is_resume_metadata, paths):
         if not path.with_suffix(".part").exists():
             resume_metadata.remove(path.with_suffix(".resume"))
@@ -84,7 +90,7 @@ def sweep_tree(root: Path, now_s: float) -> int:
 
 
 def locked(path: Path, flags: int) -> FileIO | None:
-    """Open a partial and lock it; None if it is gone, or somebody else has the lock.
+    """Open and lock a partial file; None if it is gone or locked.
 
     Raises:
         OSError: it cannot be opened or locked.
@@ -106,29 +112,29 @@ def locked(path: Path, flags: int) -> FileIO | None:
     return None
 
 
-def _opened(path: Path) -> Left | None:
-    # Made read-only just before it was to be published: nobody can go on with that.
+def _open_resumable(path: Path) -> RecoveredPartial | None:
+    # Read-only: its attempt ended just before publishing it. It is not resumed.
     with suppress(PermissionError):
         file = locked(path, os.O_RDWR)
         if file is None:
             return None
-        note = resume_metadata.read(resume_metadata_path(path))
-        if note is not None and os.fstat(file.fileno()).st_size >= note.durable_bytes:
-            return Left(path, file, note)
+        metadata = resume_metadata.read(resume_metadata_path(path))
+        if metadata is not None and os.fstat(file.fileno()).st_size >= metadata.durable_bytes:
+            return RecoveredPartial(path, file, metadata)
         file.close()
     return None
 
 
-def _is_worth(path: Path, now_s: float) -> bool:
-    """Tell whether somebody may go on with a partial."""
-    note_path = resume_metadata_path(path)
+def _is_resumable(path: Path, now_s: float) -> bool:
+    """Return whether a later attempt may resume a partial file."""
+    metadata_path = resume_metadata_path(path)
     with suppress(FileNotFoundError):
-        is_fresh = now_s - note_path.stat().st_mtime < STALE_AFTER_S
-        return is_fresh and resume_metadata.read(note_path) is not None
+        is_fresh = now_s - metadata_path.stat().st_mtime < STALE_AFTER_S
+        return is_fresh and resume_metadata.read(metadata_path) is not None
     return False
 
 
-def _remove_if_dead(path: Path) -> bool:
+def _remove_if_unlocked(path: Path) -> bool:
     file = locked(path, os.O_RDONLY)
     if file is None:
         return False

@@ -1,7 +1,7 @@
-"""Files in their place in the staging folder, and whose they are.
+"""Complete files in the staging folder, and the jobs that own them.
 
-Two URLs may end in the same name. The first file of that name has the place; another job's is staged beside
-it under a name with that job in it, so that each import finds the file that it was told of.
+Two URLs may end in the same name. The first file keeps that name; another job's file is staged beside it
+under a name that contains the job, so that each import finds its own file.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from shared.paths import name_with_job_id
 
 _OWNER: Final = "user.gexlake.job"
 _NO_OWNERS: Final = (errno.ENODATA, errno.ENOTSUP, errno.ENOENT)
-"""Nobody has written an owner, the file system keeps none, or there is no file."""
+"""No owner is recorded, the file system has no extended attributes, or the file does not exist."""
 
 
 @dataclass(frozen=True)
 class StagedFile:
-    """A file in its place, complete and on disk."""
+    """A complete, durable file in the staging folder."""
 
     path: Path
     size_bytes: int
@@ -35,7 +35,7 @@ class StagedFile:
 
 
 def find(path: Path, size_bytes: int, sha256: str) -> StagedFile | None:
-    """Return the file at ``path`` if it is there and has this content.
+    """Return the file at ``path`` if it exists and has this content.
 
     Raises:
         OSError: it cannot be read.
@@ -50,11 +50,11 @@ def find(path: Path, size_bytes: int, sha256: str) -> StagedFile | None:
     return None
 
 
-def mark(descriptor: int, job_id: UUID) -> None:
-    """Note whose file this is, where the file system can.
+def record_owner(descriptor: int, job_id: UUID) -> None:
+    """Record the job that owns a file, if the file system supports it.
 
     Raises:
-        OSError: the disk does not take it.
+        OSError: the attribute cannot be written.
     """
     try:
         os.setxattr(descriptor, _OWNER, job_id.hex.encode())
@@ -63,8 +63,8 @@ def mark(descriptor: int, job_id: UUID) -> None:
             raise
 
 
-def place_for(final: Path, job_id: UUID) -> Path:
-    """Return where a job's file may be put: ``final``, unless another job's file is there."""
+def final_path_for(final: Path, job_id: UUID) -> Path:
+    """Return the path for a job's file: ``final``, or one beside it if another job's file is there."""
     try:
         owner = os.getxattr(final, _OWNER)
     except OSError as error:
@@ -77,8 +77,8 @@ def place_for(final: Path, job_id: UUID) -> Path:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Let nobody else put a file into a folder meanwhile, in whichever process."""
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder, so that one process at a time publishes files in it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""The minimum speed of a source: so many bytes within so many seconds of waiting for it."""
+"""Detect a source that sends less than a minimum speed."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from services.fetcher.sources.source import Chunk
 
 @dataclass(frozen=True)
 class MinimumSpeed:
-    """A source that sends less is given up on."""
+    """The speed below which an attempt fails."""
 
     bytes_per_s: int
-    """0: none."""
+    """0 disables the limit."""
     window_s: float
-    """Over how many seconds of waiting for it."""
+    """The seconds of waiting over which it is measured."""
 
 
-class Pace:
-    """Waits for the chunks of one body. Time that we take ourselves (for the disk, by a cap) does not count.
+class StallDetector:
+    """Waits for the chunks of one body; time between the waits (disk, bandwidth cap) does not count.
 
     Args:
-        source: how to name it.
-        least: how slow it may be.
+        source: the source, for messages.
+        minimum: the minimum speed.
     """
 
-    def __init__(self, source: str, least: MinimumSpeed) -> None:
+    def __init__(self, source: str, minimum: MinimumSpeed) -> None:
         self._source = source
-        self._least = least
+        self._minimum = minimum
         self._begin_window()
 
     async def next(self, chunks: AsyncIterator[Chunk]) -> Chunk | None:
         """Return the next chunk, None after the last one.
 
         Raises:
-            SourceTooSlow: it does not come in time.
+            SourceTooSlow: the source is below the minimum speed.
         """
-        if not self._least.bytes_per_s:
+        if not self._minimum.bytes_per_s:
             return await anext(chunks, None)
         began = asyncio.get_running_loop().time()
         try:
@@ -56,9 +56,9 @@ class Pace:
         return chunk
 
     def _begin_window(self) -> None:
-        self._left_s = self._least.window_s
-        self._missing_bytes = self._least.bytes_per_s * self._least.window_s
+        self._left_s = self._minimum.window_s
+        self._missing_bytes = self._minimum.bytes_per_s * self._minimum.window_s
 
     def _too_slow(self) -> SourceTooSlow:
-        speed = f"{self._least.bytes_per_s} bytes/s for {self._least.window_s:g} s"
+        speed = f"{self._minimum.bytes_per_s} bytes/s for {self._minimum.window_s:g} s"
         return SourceTooSlow(self._source, f"sent less than {speed} (GEXLAKE_FETCH_MIN_BYTES_PER_S)")

@@ -1,7 +1,7 @@
-"""Ask the vendor's API, by httpx, for the signed URL of a day's file.
+"""Request the signed URL of a day's file from the vendor's API, with httpx.
 
-The key goes to the API's own address and nowhere else: redirects are not followed, and the signed URL is
-downloaded with another client, which does not have it.
+The key is sent to the API's own address only: redirects are not followed, and the signed URL is downloaded
+with another client, which does not have the key.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from pydantic import SecretStr
 from services.fetcher.errors import SourceBusy, SourceRefused, SourceUnavailable
 from services.fetcher.gexbot.errors import NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
 from services.fetcher.sources.http_errors import translate_errors
-from services.fetcher.sources.response_policy import host_of, refusal, retry_after_s
+from services.fetcher.sources.response_policy import error_for_status, host_of, retry_after_s
 from shared.errors import GexlakeError
 from shared.gexbot.partition import Partition
 from shared.gexbot.vendor_api import VendorApi
 from shared.sources.gate import SourceGate
 
-ANSWER_WITHIN_S: Final = 10.0
-"""However it comes, an answer that is not here by then is none."""
-MAX_ANSWER_BYTES: Final = 64 * 1024
+RESPONSE_TIMEOUT_S: Final = 10.0
+"""The maximum time for a whole response."""
+MAX_RESPONSE_BYTES: Final = 64 * 1024
 _MAX_URL_LENGTH: Final = 8192
 
 
-class SignedUrls:
-    """Asks the vendor's API, whose rule of one request a second is up to the caller.
+class VendorApiClient:
+    """Requests signed URLs; the caller keeps the vendor's limit of one request a second.
 
     Args:
         client: from ``new_client``, for the API's address only.
-        api: says how a day is asked for.
-        key: proves who asks; None asks nothing.
-        gate: says which signed URLs may be fetched.
+        api: builds the URL of a day.
+        key: the API key; without one every request fails.
+        gate: decides which signed URLs may be fetched.
     """
 
     def __init__(
@@ -48,23 +48,23 @@ class SignedUrls:
         self._gate = gate
         self._host = host_of(api.base)
 
-    async def ask(self, partition: Partition) -> str:
+    async def signed_url(self, partition: Partition) -> str:
         """Return the signed URL of a partition's file.
 
         Raises:
             NoHistory: the vendor has no data for the day.
-            Terminal: there is no key, the API refuses, or its answer names no URL that may be fetched.
-            Transient: it does not answer now.
+            Terminal: there is no key, the API refuses, or its response has no URL that may be fetched.
+            Transient: it does not respond in time, or is busy.
         """
         if self._key is None:
             raise VendorKeyMissing(self._host)
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S) as deadline:
+            async with asyncio.timeout(RESPONSE_TIMEOUT_S) as deadline:
                 content = await self._get(partition, self._key)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            raise SourceUnavailable(self._host, f"had not answered after {ANSWER_WITHIN_S:g} s") from error
+            raise SourceUnavailable(self._host, f"had not answered after {RESPONSE_TIMEOUT_S:g} s") from error
         return self._checked(_url_in(content, self._host))
 
     async def _get(self, partition: Partition, key: SecretStr) -> bytes:
@@ -85,7 +85,7 @@ class SignedUrls:
         if status == 404:
             return NoHistory(self._host, partition)
         asked_s = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
-        error = refusal(self._host, status, asked_s)
+        error = error_for_status(self._host, status, asked_s)
         is_final = error is not None and not isinstance(error, SourceBusy)
         return VendorRefused(self._host, partition, status) if is_final else error
 
@@ -93,8 +93,8 @@ class SignedUrls:
         content = bytearray()
         async for chunk in response.aiter_raw():
             content += chunk
-            if len(content) > MAX_ANSWER_BYTES:
-                raise NoSignedUrl(self._host, f"more than {MAX_ANSWER_BYTES} bytes")
+            if len(content) > MAX_RESPONSE_BYTES:
+                raise NoSignedUrl(self._host, f"more than {MAX_RESPONSE_BYTES} bytes")
         return bytes(content)
 
     def _checked(self, url: str) -> str:
@@ -106,13 +106,13 @@ class SignedUrls:
 
 
 def _url_in(content: bytes, host: str) -> str:
-    """Return the URL that an answer names; of anything else nothing is told, it may hold secrets."""
+    """Return the URL in a response; errors do not quote the content, which may be secret."""
     try:
-        answer = json.loads(content)
+        response = json.loads(content)
     except (ValueError, RecursionError):
         is_page = content.lstrip()[:1] == b"<"
         raise NoSignedUrl(host, "a web page or XML" if is_page else "what is no JSON") from None
-    url = answer.get("url") if isinstance(answer, dict) else None
+    url = response.get("url") if isinstance(response, dict) else None
     if not isinstance(url, str) or not 0 < len(url) <= _MAX_URL_LENGTH:
         raise NoSignedUrl(host, "JSON that names no URL")
     return url

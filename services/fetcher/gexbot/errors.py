@@ -1,16 +1,16 @@
-"""The errors of asking the vendor's API where a file is.
+"""The errors of requests to the vendor's API.
 
     Terminal
-    ├── NoHistory           it has no data for the day; the handler makes that a fact of its own, no failure
+    ├── NoHistory           it has no data for the day; the handler publishes NoData, not a failure
     ├── VendorKeyMissing    GEXBOT_API_KEY is not set
-    ├── OtherApi            a SourceRefused: the job was to ask another address than this fetcher asks
-    ├── VendorRefused       400, 401, 403 and other statuses that asking again will not change
-    └── NoSignedUrl         200, but with something else than a signed URL
+    ├── OtherApi            a SourceRefused: the job names another API than this fetcher uses
+    ├── VendorRefused       400, 401, 403 and other statuses that a retry will not change
+    └── NoSignedUrl         200, but without a signed URL
     Transient
-    ├── FreshUrlRejected    the source rejects what the API has only just signed
-    └── TurnTaken           a NotNow: others ask the API about the same ticker and endpoint all the time
+    ├── FreshUrlRejected    the source rejects a URL that the API has just signed
+    └── LeaseTaken          Deferred: other fetches hold the rate lease of the same ticker and endpoint
 
-No connection, 408, 425, 429 and 5xx are what they are of any source: see ``services.fetcher.errors``.
+No connection, 408, 425, 429 and 5xx are the errors of any source: see ``services.fetcher.errors``.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _WHY: Final = {
 
 
 class NoHistory(Terminal):
-    """The vendor has no data for a day; of the same ticker and endpoint, all such days say the same.
+    """The vendor has no data for a day; the text is the same for all such days of a ticker and endpoint.
 
     Args:
-        host: how to name the API.
-        partition: what it was asked for.
+        host: the API, for the message.
+        partition: the requested partition.
     """
 
     def __init__(self, host: str, partition: Partition) -> None:
@@ -43,18 +43,18 @@ class NoHistory(Terminal):
 
 
 class VendorKeyMissing(Terminal):
-    """There is no key to ask the vendor's API with."""
+    """The API key is not set."""
 
     def __init__(self, host: str) -> None:
         super().__init__(f"{host} is asked with a key, and there is none: set {_KEY_SETTING}, {_THEN}")
 
 
 class OtherApi(SourceRefused):
-    """The job of a backfill names an API that this fetcher does not ask, and shows no key.
+    """The job of a backfill names another API than this fetcher uses; no key is sent.
 
     Args:
-        named: whom the job was to ask.
-        asked: the base of the API that this fetcher asks.
+        named: the API of the job.
+        asked: the base of the API that this fetcher uses.
     """
 
     def __init__(self, named: str, asked: str) -> None:
@@ -65,7 +65,7 @@ class OtherApi(SourceRefused):
 
 
 class VendorRefused(Terminal):
-    """The vendor's API does not answer the question, and will not when it is asked again."""
+    """The vendor's API refuses the request, and would refuse a retry."""
 
     def __init__(self, host: str, partition: Partition, status: int) -> None:
         why = _WHY.get(status, "that is no answer which it is known to give")
@@ -73,21 +73,21 @@ class VendorRefused(Terminal):
 
 
 class NoSignedUrl(Terminal):
-    """The vendor's API answers, but not with a URL that can be fetched."""
+    """The vendor's API responds without a URL that can be fetched."""
 
     def __init__(self, host: str, what: str) -> None:
         super().__init__(f"{host} answered with {what}, not with the signed URL of a file")
 
 
 class FreshUrlRejected(Transient):
-    """The source rejects a URL that the API has only just signed, and did so twice."""
+    """The source rejects two URLs that the API has just signed."""
 
     def __init__(self, api_host: str, host: str) -> None:
         super().__init__(f"{host} rejects the URL that {api_host} has only just signed, twice")
 
 
 class LeaseTaken(Deferred):
-    """Other fetches ask the vendor's API about the same ticker and endpoint all the time."""
+    """Other fetches hold the rate lease of the same ticker and endpoint."""
 
     retry_after_s = 2.0
 

@@ -1,8 +1,8 @@
-"""When a source is left alone: records and a clock in, a decision out.
+"""The circuit breaker of a source, as functions of its health record and the time.
 
-After so many failures in a row a source is left alone for a while. Then one request tries it, whichever
-fetcher that belongs to. If it is answered, the others follow; if it fails, or the next one does, the source
-is left alone for twice as long as before, up to a cap.
+After several failures in a row the circuit opens for a while. Then one request, of all fetchers, probes the
+source. If it is answered, the circuit closes on trial; if it or the next request fails, the circuit opens for
+twice as long, up to a maximum.
 """
 
 from __future__ import annotations
@@ -14,87 +14,87 @@ from typing import Final
 from gexlake.api.sources import Circuit
 from shared.sources.record import SourceRecord
 
-_DOUBLES_AT_MOST: Final = 20
+_MAX_DOUBLINGS: Final = 20
 
 
 @dataclass(frozen=True)
 class BreakerRules:
-    """When to leave a source alone, and for how long."""
+    """When a circuit opens, and for how long."""
 
     failures: int
-    """How many failures in a row are too many."""
+    """The number of failures in a row that opens the circuit."""
     pause_s: float
-    """How long the first time; it doubles with each time that the source does not come back."""
-    longest_pause_s: float
+    """How long the circuit is open the first time; doubled each time that it opens again."""
+    max_pause_s: float
     probe_s: float
-    """How long the answer to the request that tries the source is waited for."""
+    """How long a probe may take."""
 
 
 @dataclass(frozen=True)
-class Ask:
-    """The source may be asked."""
+class RequestAllowed:
+    """The request may be made."""
 
     claim: SourceRecord | None = None
-    """What has to be written first: this request is the one that tries the source."""
+    """The record to write first if this request is the probe."""
 
 
 @dataclass(frozen=True)
 class CircuitOpen:
-    """The source may not be asked now."""
+    """The request may not be made now."""
 
     until: datetime
     is_tried: bool
-    """Whether another request is trying it: its end is known sooner than ``until``."""
+    """Whether a probe is running, which may end before ``until``."""
 
 
-def may_ask(record: SourceRecord, now: datetime, rules: BreakerRules) -> Ask | CircuitOpen:
-    """Decide whether a source is asked at the moment ``now``."""
+def decide(record: SourceRecord, now: datetime, rules: BreakerRules) -> RequestAllowed | CircuitOpen:
+    """Decide whether a source may be requested at ``now``."""
     match record.circuit(now):
         case Circuit.CLOSED:
-            return Ask()
+            return RequestAllowed()
         case Circuit.OPEN:
             return CircuitOpen(record.open_until or now, is_tried=False)
         case Circuit.HALF_OPEN:
             if record.probe_until is not None and now < record.probe_until:
                 return CircuitOpen(record.probe_until, is_tried=True)
-            return Ask(_with(record, probe_until=now + timedelta(seconds=rules.probe_s)))
+            return RequestAllowed(_with(record, probe_until=now + timedelta(seconds=rules.probe_s)))
 
 
-def after_an_answer(record: SourceRecord, rules: BreakerRules) -> SourceRecord:
-    """Let the others ask, too, since a source that was tried has begun to answer; one failure ends that."""
+def after_response(record: SourceRecord, rules: BreakerRules) -> SourceRecord:
+    """Close the circuit on trial after the response to a probe; one failure opens it again."""
     return _with(record, failures_in_a_row=rules.failures - 1, open_until=None, probe_until=None)
 
 
-def after_a_success(record: SourceRecord) -> SourceRecord:
-    """Ask the source as usual: it works, whoever found out."""
+def after_success(record: SourceRecord) -> SourceRecord:
+    """Close the circuit."""
     return _with(record, failures_in_a_row=0, openings=0, open_until=None, probe_until=None)
 
 
-def after_a_failure(
+def after_failure(
     record: SourceRecord, now: datetime, rules: BreakerRules, *, was_probe: bool
 ) -> SourceRecord:
-    """Count a failure; leave the source alone if it is one too many, or if the source was being tried.
+    """Count a failure; open the circuit after too many in a row or after a failed probe.
 
-    A request that was under way when the source was given up on tells nothing new.
+    A request that began before the circuit opened changes only the count.
     """
     record = _with(record, failures_in_a_row=record.failures_in_a_row + 1)
     match record.circuit(now):
         case Circuit.CLOSED:
-            is_too_much = record.failures_in_a_row >= rules.failures
+            opens = record.failures_in_a_row >= rules.failures
         case Circuit.HALF_OPEN:
-            is_too_much = was_probe
+            opens = was_probe
         case Circuit.OPEN:
-            is_too_much = False
-    return _opened(record, now, rules) if is_too_much else record
+            opens = False
+    return _opened(record, now, rules) if opens else record
 
 
 def without_probe(record: SourceRecord) -> SourceRecord:
-    """Let another request try the source: this one ended without a word from it."""
+    """Allow another probe: this one ended without a response."""
     return _with(record, probe_until=None)
 
 
 def _opened(record: SourceRecord, now: datetime, rules: BreakerRules) -> SourceRecord:
-    pause_s = min(rules.longest_pause_s, rules.pause_s * 2.0 ** min(record.openings, _DOUBLES_AT_MOST))
+    pause_s = min(rules.max_pause_s, rules.pause_s * 2.0 ** min(record.openings, _MAX_DOUBLINGS))
     return _with(
         record,
         openings=record.openings + 1,

@@ -1,7 +1,7 @@
-"""The records of sources, in a stream that all fetchers share: asked before a request, told after it.
+"""Health records of sources in a stream that all fetchers share: read before a request, updated after it.
 
-A record is changed by compare-and-set: it is written only if nobody else has written it since it was read,
-and read again otherwise. So no number is lost, and of all fetchers exactly one tries a source again.
+A record is changed by compare-and-set: it is written only if its revision is still the one that was read, and
+read again otherwise. So no count is lost, and exactly one request of all fetchers probes a source.
 """
 
 from __future__ import annotations
@@ -20,65 +20,63 @@ from pydantic import ValidationError
 
 from services.fetcher.errors import CircuitOpenError, SourceUnavailable
 from services.fetcher.health.circuit_breaker import (
-    Ask,
     BreakerRules,
     CircuitOpen,
-    after_a_failure,
-    after_a_success,
-    after_an_answer,
-    may_ask,
+    RequestAllowed,
+    after_failure,
+    after_response,
+    after_success,
+    decide,
     without_probe,
 )
-from services.fetcher.health.source_outcomes import Outcome, counted, outcome_of
-from services.fetcher.sources.source import Body, Held, Source
+from services.fetcher.health.source_outcomes import Outcome, count_request, outcome_of
+from services.fetcher.sources.source import Body, ResumePoint, Source
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
 from shared.errors import BrokerUnavailable
 from shared.sources.record import SourceRecord, origin_of
 
 _TRIES: Final = 50
-"""Each time that a writer is overtaken another one got through, so that as many writers as this all do."""
+"""At each conflict another writer succeeded, so this many concurrent writers all succeed."""
 
 Change = Callable[[SourceRecord], SourceRecord]
 log = structlog.get_logger(__name__)
 
 
 class TrackedRequest:
-    """One request to a source that is under way.
+    """A running request to a source.
 
     Args:
-        records: where it is told of.
-        base_url: the source; None for one that is not kept book of, a local folder.
-        is_probe: whether it tries a source that was left alone.
+        store: where its outcome is recorded.
+        base_url: the source; None for a local folder, which has no record.
+        is_probe: whether it is the probe of a half-open circuit.
     """
 
-    def __init__(self, records: SourceHealthStore, base_url: str | None, *, is_probe: bool = False) -> None:
-        self._records = records
+    def __init__(self, store: SourceHealthStore, base_url: str | None, *, is_probe: bool = False) -> None:
+        self._store = store
         self._base_url = base_url
         self._is_probe = is_probe
         self._started = time.monotonic()
         self._response_s: float | None = None
 
-    def begins(self) -> None:
-        """Time the request from here: what was before it, was waiting of our own."""
+    def restart_timer(self) -> None:
+        """Measure the response time from now on, without earlier waits."""
         self._started = time.monotonic()
 
-    async def answered(self) -> None:
-        """Take note that the source has begun to answer; only the first time counts."""
+    async def record_response(self) -> None:
+        """Record the start of the response; only the first call counts."""
         if self._response_s is not None:
             return
         self._response_s = time.monotonic() - self._started
         if self._is_probe and self._base_url is not None:
             self._is_probe = False
-            await self._records.change(
-                self._base_url, lambda record: after_an_answer(record, self._records.rules)
-            )
+            await self._store.change(self._base_url, lambda record: after_response(record, self._store.rules))
 
-    async def ended(self, error: BaseException | None) -> None:
-        """Take note of how the request ended.
+    async def record_outcome(self, error: BaseException | None) -> None:
+        """Record how the request ended.
 
         Raises:
-            SourceLeftAlone: it tried the source, for all, and got no answer: that is to cost no attempt.
+            CircuitOpenError: it was the probe and got no response, which uses no attempt of the job.
         """
         outcome = outcome_of(error)
         if self._base_url is None or (outcome is None and not self._is_probe):
@@ -88,44 +86,44 @@ class TrackedRequest:
         def noted(record: SourceRecord) -> SourceRecord:
             if outcome is None:
                 return without_probe(record)
-            now = self._records.now()
-            record = counted(record, outcome, now, response_s, None if error is None else str(error))
+            now = self._store.now()
+            record = count_request(record, outcome, now, response_s, None if error is None else str(error))
             if outcome is not Outcome.FAILED:
-                return after_a_success(record)
-            return after_a_failure(record, now, self._records.rules, was_probe=self._is_probe)
+                return after_success(record)
+            return after_failure(record, now, self._store.rules, was_probe=self._is_probe)
 
-        after = await self._records.change(self._base_url, noted)
-        # Of an answer, such as 503, nobody knows whether it is the source's or this one file's.
+        after = await self._store.change(self._base_url, noted)
+        # A response such as 503 may concern only this file, so it uses an attempt.
         if self._is_probe and isinstance(error, SourceUnavailable) and after is not None:
-            self._records.verdict_on(after)
+            self._store.check_record(after)
 
 
 class TrackedSource:
-    """A source that takes note of its first answer within one request.
+    """A source that records its first response for one request.
 
     Args:
-        source: what is asked.
-        asking: hears of it.
+        source: opens the URLs.
+        request: records the response.
     """
 
-    def __init__(self, source: Source, asking: TrackedRequest) -> None:
+    def __init__(self, source: Source, request: TrackedRequest) -> None:
         self._source = source
-        self._asking = asking
+        self._request = request
 
     @asynccontextmanager
-    async def open(self, url: str, held: Held | None = None) -> AsyncIterator[Body]:
-        """Ask for a file, or for the rest of it."""
-        async with self._source.open(url, held) as body:
-            await self._asking.answered()
+    async def open(self, url: str, resume_from: ResumePoint | None = None) -> AsyncIterator[Body]:
+        """Open a file, or the rest of it."""
+        async with self._source.open(url, resume_from) as body:
+            await self._request.record_response()
             yield body
 
 
 class SourceHealthStore:
-    """What is known of all sources.
+    """The health records of all sources.
 
     Args:
         bus: the connection.
-        rules: when a source is left alone.
+        rules: when a circuit opens.
     """
 
     def __init__(self, bus: Bus, rules: BreakerRules) -> None:
@@ -135,84 +133,84 @@ class SourceHealthStore:
         self._store = KeyValue(subjects.SOURCES, subjects.SOURCES, "", bus.js, direct=False)
 
     def now(self) -> datetime:
-        """Return the present moment (UTC)."""
+        """Return the current time (UTC)."""
         return self._bus.clock()
 
-    def verdict_on(self, record: SourceRecord) -> Ask:
-        """Return how a source may be asked now, by its record.
+    def check_record(self, record: SourceRecord) -> RequestAllowed:
+        """Return the permission to request a source, by its record.
 
         Raises:
-            SourceLeftAlone: it is not to be asked.
+            CircuitOpenError: its circuit is open.
         """
         now = self.now()
-        verdict = may_ask(record, now, self.rules)
-        if isinstance(verdict, CircuitOpen):
-            raise CircuitOpenError(record, now, verdict.until, is_tried=verdict.is_tried)
-        return verdict
+        decision = decide(record, now, self.rules)
+        if isinstance(decision, CircuitOpen):
+            raise CircuitOpenError(record, now, decision.until, is_tried=decision.is_tried)
+        return decision
 
     @asynccontextmanager
-    async def asking(self, url: str) -> AsyncIterator[TrackedRequest]:
-        """Ask the source of ``url`` within this context; how that ends is noted.
+    async def track(self, url: str) -> AsyncIterator[TrackedRequest]:
+        """Track a request to the source of ``url`` within this context, and record its outcome.
 
         Raises:
-            SourceLeftAlone: it is not to be asked now, or this request tried it in vain.
-            BrokerUnavailable: no answer in time.
+            CircuitOpenError: the circuit is open, or this request was the probe and got no response.
+            BrokerUnavailable: the broker did not reply in time.
         """
         base_url = origin_of(url)
-        asking = TrackedRequest(
+        request = TrackedRequest(
             self, base_url, is_probe=base_url is not None and await self._is_probe(base_url)
         )
         try:
-            yield asking
+            yield request
         except (Exception, asyncio.CancelledError) as error:
-            await asking.ended(error)
+            await request.record_outcome(error)
             raise
-        await asking.ended(None)
+        await request.record_outcome(None)
 
     async def check(self, base_url: str) -> None:
-        """Refuse if a source is not to be asked now; whether a request tries it is not decided here.
+        """Check that a source may be requested now, without claiming a probe.
 
         Raises:
-            SourceLeftAlone: it has failed again and again.
-            BrokerUnavailable: no answer in time.
+            CircuitOpenError: its circuit is open.
+            BrokerUnavailable: the broker did not reply in time.
         """
         record, _ = await self._read(base_url)
-        self.verdict_on(record)
+        self.check_record(record)
 
     async def change(self, base_url: str, change: Change) -> SourceRecord | None:
-        """Change a record, and return it as it is then.
+        """Change a record and return it; None if the broker is unavailable.
 
-        A broker that is gone by now costs the numbers of this request, not its file: then None is returned.
+        The counts of the request are then lost, but its file is not.
         """
         try:
             for _ in range(_TRIES):
                 before, revision = await self._read(base_url)
                 if await self._write(after := change(before), revision):
-                    self._tell(before, after)
+                    _log_transition(before, after)
                     return after
         except BrokerUnavailable as error:
             log.warning("source_not_recorded", source=base_url, error=str(error))
         else:
-            log.warning("source_not_recorded", source=base_url, error=f"overtaken {_TRIES} times")
+            log.warning("source_not_recorded", source=base_url, error=f"{_TRIES} write conflicts")
         return None
 
     async def _is_probe(self, base_url: str) -> bool:
-        """Tell whether the request that may be made now is the one that tries the source.
+        """Return whether the next request is the probe of the source.
 
         Raises:
-            SourceLeftAlone: none may be made.
+            CircuitOpenError: no request may be made.
         """
         while True:
             record, revision = await self._read(base_url)
-            claim = self.verdict_on(record).claim
+            claim = self.check_record(record).claim
             if claim is None:
                 return False
             if await self._write(claim, revision):
-                log.info("source_tried_again", source=base_url)
+                log.info("source_probe_started", source=base_url)
                 return True
 
     async def _read(self, base_url: str) -> tuple[SourceRecord, int]:
-        """Return the record of a source, a blank one if there is none, and its place in the stream."""
+        """Return the record of a source, an empty one if there is none, and its revision."""
         with translate_errors(f"read {subjects.SOURCES}"):
             try:
                 entry = await self._store.get(subjects.source(base_url))
@@ -220,12 +218,12 @@ class SourceHealthStore:
                 return SourceRecord(base_url=base_url), 0
         try:
             return SourceRecord.model_validate_json(entry.value or b""), entry.revision or 0
-        except ValidationError as error:  # of a later version: begun anew
+        except ValidationError as error:  # of a later version: replaced
             log.warning("source_record_unreadable", source=base_url, problems=error.error_count())
             return SourceRecord(base_url=base_url), entry.revision or 0
 
     async def _write(self, record: SourceRecord, revision: int) -> bool:
-        """Write a record; False if somebody has written it since ``revision``."""
+        """Write a record; False if it was written after ``revision``."""
         with translate_errors(f"write {subjects.SOURCES}", subjects.SOURCES):
             try:
                 await self._store.update(
@@ -235,15 +233,15 @@ class SourceHealthStore:
                 return False
         return True
 
-    def _tell(self, before: SourceRecord, after: SourceRecord) -> None:
-        """Log what everybody should know: a source that is given up on, or is back."""
-        if after.open_until is not None and after.openings > before.openings:
-            log.warning(
-                "source_left_alone",
-                source=after.base_url,
-                failures_in_a_row=after.failures_in_a_row,
-                until=after.open_until.isoformat(timespec="seconds"),
-                error=after.last_error,
-            )
-        elif before.openings and not after.openings:
-            log.info("source_works_again", source=after.base_url)
+
+def _log_transition(before: SourceRecord, after: SourceRecord) -> None:
+    if after.open_until is not None and after.openings > before.openings:
+        log.warning(
+            "source_circuit_opened",
+            source=after.base_url,
+            failures_in_a_row=after.failures_in_a_row,
+            until=after.open_until.isoformat(timespec="seconds"),
+            error=after.last_error,
+        )
+    elif before.openings and not after.openings:
+        log.info("source_circuit_closed", source=after.base_url)

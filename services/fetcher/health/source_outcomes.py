@@ -1,12 +1,12 @@
-"""What a request says about its source: told by how it ended, and counted in the source's record.
+"""Classify how a request to a source ended, and count it in the source's health record.
 
-    DELIVERED   the file came whole: a success
-    ANSWERED    the source works, the request is at fault (401, 403, 404, 410, too large): a success
-    UNUSABLE    it works, but what it gave is no file: no success
-    FAILED      no connection, no answer in time, 408, 425, 429, 5xx, a body cut short: no success, and too
-                many in a row open the circuit
+    DELIVERED   the file is complete: a success
+    ANSWERED    the source works, the request is wrong (401, 403, 404, 410, too large): a success
+    UNUSABLE    the source works, but the content is not a history file: not a success
+    FAILED      no connection, no response in time, 408, 425, 429, 5xx, an incomplete body: not a success, and
+                too many in a row open the circuit
 
-Our own troubles (the disk, the broker, a URL that the gate refuses) say nothing about it.
+Errors of the fetcher itself (disk, broker, a URL that the gate refuses) do not count.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from shared.process.redaction import redact
 from shared.sources.record import SourceRecord
 
 NEWEST_WEIGHS: Final = 0.2
-"""The share of the newest response time in the mean: the last ten make up nine tenths of it."""
+"""The weight of the newest response time in the exponential mean."""
 _MAX_ERROR_LENGTH: Final = 300
 
 
 class Outcome(StrEnum):
-    """How a request ended, as far as its source is concerned."""
+    """How a request to a source ended."""
 
     DELIVERED = "delivered"
     ANSWERED = "answered"
@@ -40,7 +40,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-SAYS: Final[dict[type[BaseException], Outcome | None]] = {
+OUTCOMES: Final[dict[type[BaseException], Outcome | None]] = {
     Transient: Outcome.FAILED,
     Deferred: None,
     BrokerUnavailable: None,
@@ -52,27 +52,27 @@ SAYS: Final[dict[type[BaseException], Outcome | None]] = {
     NoSignedUrl: Outcome.UNUSABLE,
     VendorKeyMissing: None,
 }
-"""What an error says about the source, None for nothing; the nearest base class decides."""
+"""The outcome of an error, None if it does not count; the nearest base class decides."""
 
 
 def outcome_of(error: BaseException | None) -> Outcome | None:
-    """Return how a request ended; None if that says nothing about the source."""
+    """Return the outcome of a request; None if it does not count."""
     if error is None:
         return Outcome.DELIVERED
-    return next((SAYS[kind] for kind in type(error).__mro__ if kind in SAYS), None)
+    return next((OUTCOMES[kind] for kind in type(error).__mro__ if kind in OUTCOMES), None)
 
 
-def counted(
+def count_request(
     record: SourceRecord, outcome: Outcome, now: datetime, response_s: float, error: str | None
 ) -> SourceRecord:
-    """Return the record with one more request in its numbers.
+    """Return the record with one more request counted.
 
     Args:
-        record: the record before.
-        outcome: how the request ended.
-        now: when (UTC).
-        response_s: the seconds until the source answered; a source that failed is not held to it.
-        error: what went wrong, if anything did.
+        record: the record so far.
+        outcome: the outcome of the request.
+        now: the current time (UTC).
+        response_s: the seconds until the response; ignored for a failure.
+        error: the error text, if any.
     """
     is_success = outcome in {Outcome.DELIVERED, Outcome.ANSWERED}
     changes: dict[str, object] = {

@@ -1,8 +1,9 @@
-"""Connections for httpx that lead to checked addresses only.
+"""Connections for httpx to checked addresses only.
 
-A host is resolved once for each connection, every address that it has is checked, and the connection is made
-to one of these very addresses: what the name resolves to a moment later does not matter. Server name,
-certificate and ``Host`` stay those of the URL: httpcore takes them from there and not from the address.
+A host is resolved once for each connection, all its addresses are checked, and the connection is made to one
+of them, so a later change of the name's addresses has no effect. Server name, certificate and ``Host`` are
+those of the
+URL: httpcore takes them from there and not from the address.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from shared.sources.addresses import Address, check_addresses, literal
 from shared.sources.gate import SourceGate
 
 MAX_TRIED: Final = 4
-"""How many addresses of a host are tried before it counts as unreachable."""
+"""How many addresses of a host are tried before it is unreachable."""
 _MAX_CONNECTIONS: Final = 100
 _MAX_IDLE_CONNECTIONS: Final = 20
 _IDLE_S: Final = 5.0
 REDIRECTS_TO: Final = "redirects_to"
-"""The extension of a response of ``GatedTransport`` that has its ``Location``, unread; None without one."""
+"""The response extension with the unparsed ``Location``; None without one."""
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[Address]]]
 """Takes a host and a port, returns the addresses; raises ``OSError``."""
@@ -38,28 +39,28 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 @cache
 def _lookups() -> ThreadPoolExecutor:
-    """Return threads of their own: a silent name server keeps one long after its question was given up on."""
+    """Return separate threads: a silent name server blocks one long after the lookup has timed out."""
     return ThreadPoolExecutor(64, "resolve")
 
 
 async def resolve(host: str, port: int) -> list[Address]:
-    """Ask the operating system for the addresses of a host.
+    """Resolve a host with the operating system.
 
     Raises:
-        OSError: it knows none.
+        OSError: it has no address.
     """
-    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    found = await asyncio.get_running_loop().run_in_executor(_lookups(), ask)
+    lookup = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_lookups(), lookup)
     return [ip_address(socket_address[0]) for *_, socket_address in found]
 
 
 class GatedBackend(httpcore.AsyncNetworkBackend):
-    """Connects to the hosts of a gate, at addresses where they belong.
+    """Connects to the hosts of a gate, at checked addresses.
 
     Args:
-        gate: names the hosts and ports.
-        resolve: tells their addresses.
-        inner: makes the connections; it is given addresses only.
+        gate: the allowed hosts and ports.
+        resolve: returns the addresses of a host.
+        inner: makes the connections; it receives addresses only.
     """
 
     def __init__(
@@ -80,19 +81,19 @@ class GatedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to one of the host's addresses, in ``timeout`` seconds all in all.
+        """Connect to one of the host's addresses, in ``timeout`` seconds in total.
 
         Raises:
-            SourceRefused: the host is not of the gate, or one of its addresses leads inside.
-            httpcore.ConnectError: it has no address, or none takes a connection.
-            httpcore.ConnectTimeout: neither came in time.
+            SourceRefused: the gate does not list the host, or one of its addresses is internal.
+            httpcore.ConnectError: it has no address, or none accepts a connection.
+            httpcore.ConnectTimeout: it took longer than ``timeout``.
         """
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
-        addresses = _in_turns(await self._addresses(host, port, timeout))[:MAX_TRIED]
+        addresses = _interleave_families(await self._addresses(host, port, timeout))[:MAX_TRIED]
         failure: Exception | None = None
-        for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
-            share = None if deadline is None else max(0.0, deadline - loop.time()) / left
+        for remaining, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+            share = None if deadline is None else max(0.0, deadline - loop.time()) / remaining
             try:
                 return await self._inner.connect_tcp(str(address), port, share, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
@@ -132,12 +133,12 @@ class _StrictTls(ssl.SSLObject):
 
 
 class GatedTransport(httpx.AsyncHTTPTransport):
-    """What httpx sends requests with, over connections of ``backend`` and no others: no proxies, HTTP/1.1."""
+    """An httpx transport over the connections of ``backend`` only: no proxies, HTTP/1.1."""
 
     def __init__(self, backend: GatedBackend, ssl_context: ssl.SSLContext) -> None:
         super().__init__(verify=ssl_context, trust_env=False)
         ssl_context.sslobject_class = _StrictTls
-        # httpx has no other way in for a network of one's own than its pool of connections.
+        # httpx has no public way to set a network backend, so its connection pool is replaced.
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=ssl_context,
             max_connections=_MAX_CONNECTIONS,
@@ -147,15 +148,16 @@ class GatedTransport(httpx.AsyncHTTPTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; where its answer redirects to is left to whoever asks."""
+        """Send a request; move ``Location`` to an extension, so that the caller handles redirects."""
         response = await super().handle_async_request(request)
-        # httpx would read it though it follows nothing, and call one that is malformed a broken connection.
+        # httpx parses it even when it follows no redirects, and reports a malformed one as a broken
+        # connection.
         response.extensions[REDIRECTS_TO] = response.headers.pop("Location", None)
         return response
 
 
-def _in_turns(addresses: Sequence[Address]) -> list[Address]:
-    """Return the addresses, their families in turns: a network that lacks one of them costs little time."""
+def _interleave_families(addresses: Sequence[Address]) -> list[Address]:
+    """Return the addresses with IPv4 and IPv6 alternating, so that a missing family costs little time."""
     distinct = list(dict.fromkeys(addresses))
     of_first = [address for address in distinct if address.version == distinct[0].version]
     others = [address for address in distinct if address.version != distinct[0].version]

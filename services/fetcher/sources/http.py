@@ -1,4 +1,4 @@
-"""Files over HTTP, by httpx: streamed as they are, redirects only through the gate, errors translated."""
+"""Fetch files over HTTP with httpx: streamed, redirects checked by the gate, errors translated."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from services.fetcher.sources.response_policy import (
     MAX_REDIRECTS,
     REDIRECTS,
     check_headers,
-    check_source,
+    check_url,
+    error_for_status,
     host_of,
+    max_response_s,
     redirect_target,
-    refusal,
     retry_after_s,
-    slowest_answer_s,
 )
-from services.fetcher.sources.source import Body, Held
+from services.fetcher.sources.source import Body, ResumePoint
 from shared.sources.gate import SourceGate
 
-_OF_RANGES: Final = frozenset({206, 416})
+_RANGE_STATUSES: Final = frozenset({206, 416})
 
 
 def new_client(
@@ -40,13 +40,13 @@ def new_client(
     network: GatedBackend,
     ssl_context: ssl.SSLContext | None = None,
 ) -> httpx.AsyncClient:
-    """Return the client that a fetcher asks with: no proxies, no cookies, nothing followed or compressed.
+    """Return the client of a fetcher: no proxies, cookies, redirects or compression.
 
     Args:
-        connect_timeout_s: how long finding and connecting may take, and again the handshake of TLS.
-        read_timeout_s: how long the source may say nothing.
-        network: connects to the hosts of its gate, and to no others whatever is asked.
-        ssl_context: whom to trust; by default the authorities of certifi.
+        connect_timeout_s: the maximum time to resolve and connect, and again for the TLS handshake.
+        read_timeout_s: how long the source may send nothing.
+        network: connects to the hosts of its gate only.
+        ssl_context: the trusted authorities; by default those of certifi.
     """
     return httpx.AsyncClient(
         transport=GatedTransport(network, ssl_context or httpx.create_ssl_context(trust_env=False)),
@@ -62,46 +62,46 @@ def new_client(
     )
 
 
-class HttpxSource:
-    """Asks for files over HTTP.
+class HttpSource:
+    """Opens files over HTTP.
 
     Args:
         client: from ``new_client``.
-        gate: says which URLs may be asked, redirects included.
+        gate: decides which URLs are allowed, redirects included.
     """
 
     def __init__(self, client: httpx.AsyncClient, gate: SourceGate) -> None:
         self._client = client
         self._gate = gate
         timeout = client.timeout
-        self._answer_s = (
-            slowest_answer_s(timeout.connect, timeout.read) if timeout.connect and timeout.read else None
+        self._response_s = (
+            max_response_s(timeout.connect, timeout.read) if timeout.connect and timeout.read else None
         )
 
     @asynccontextmanager
-    async def open(self, url: str, held: Held | None = None) -> AsyncIterator[Body]:
-        """Ask for a file, and again where up to three redirects lead.
+    async def open(self, url: str, resume_from: ResumePoint | None = None) -> AsyncIterator[Body]:
+        """Open a file, following up to three redirects.
 
-        When in doubt whether an answer is the rest of what is held, the whole is asked for.
+        If the response is not certainly the rest from ``resume_from`` on, the whole file is requested.
         """
-        check_source(self._gate, url)
-        response = await self._follow(url, range_request(held) if held else {})
-        if held and response.status_code in _OF_RANGES and not _is_rest(response, held):
+        check_url(self._gate, url)
+        response = await self._follow(url, range_request(resume_from) if resume_from else {})
+        if resume_from and response.status_code in _RANGE_STATUSES and not _is_rest(response, resume_from):
             await response.aclose()
             response = await self._follow(url, {})
-            held = None
+            resume_from = None
         try:
-            yield _body(response, held)
+            yield _body(response, resume_from)
         finally:
             await response.aclose()
 
     async def _follow(self, url: str, headers: dict[str, str]) -> httpx.Response:
-        """Return the answer, of which the head has come: in time, and not byte by byte for an hour."""
+        """Return the response once its head has arrived, within a total time that includes redirects."""
         first_host = host_of(url)
         try:
-            async with asyncio.timeout(self._answer_s) as deadline:
+            async with asyncio.timeout(self._response_s) as deadline:
                 for _ in range(MAX_REDIRECTS + 1):
-                    response = await self._answer(url, headers)
+                    response = await self._send(url, headers)
                     if response.status_code not in REDIRECTS:
                         return response
                     await response.aclose()
@@ -109,33 +109,39 @@ class HttpxSource:
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            what = f"had not answered after {self._answer_s:g} s (GEXLAKE_FETCH_READ_TIMEOUT_S)"
+            what = f"had not answered after {self._response_s:g} s (GEXLAKE_FETCH_READ_TIMEOUT_S)"
             raise SourceTooSlow(host_of(url), what) from error
         raise UnusableAnswer(first_host, f"redirects more than {MAX_REDIRECTS} times")
 
-    async def _answer(self, url: str, headers: dict[str, str]) -> httpx.Response:
+    async def _send(self, url: str, headers: dict[str, str]) -> httpx.Response:
         with translate_errors(host_of(url)):
             request = self._client.build_request("GET", url, headers=headers)
             return await self._client.send(request, stream=True)
 
 
-def _is_rest(response: httpx.Response, held: Held) -> bool:
-    return response.status_code == 206 and total_of_rest(response.headers, held) is not None
+def _is_rest(response: httpx.Response, resume_from: ResumePoint) -> bool:
+    return response.status_code == 206 and total_of_rest(response.headers, resume_from) is not None
 
 
-def _body(response: httpx.Response, held: Held | None) -> Body:
-    """Return what the answer holds: the rest of ``held``, or the whole file.
+def _body(response: httpx.Response, resume_from: ResumePoint | None) -> Body:
+    """Return the body of a response: the rest from ``resume_from`` on, or the whole file.
 
     Raises:
-        Terminal: it holds no file, and asking again will not change that.
-        Transient: it holds none, and may hold one when it is asked again.
+        Terminal: the response has no file, and a retry will not change that.
+        Transient: it has no file, and a retry may succeed.
     """
     host, headers = host_of(str(response.url)), response.headers
-    if held and response.status_code == 206:
+    if resume_from and response.status_code == 206:
         check_headers(host, headers)
-        return Body(host, total_of_rest(headers, held), _chunks(response, host), held.size_bytes, held.etag)
-    asked_s = retry_after_s(headers.get("Retry-After"), datetime.now(UTC))
-    if error := refusal(host, response.status_code, asked_s):
+        return Body(
+            host,
+            total_of_rest(headers, resume_from),
+            _chunks(response, host),
+            resume_from.size_bytes,
+            resume_from.etag,
+        )
+    wait_s = retry_after_s(headers.get("Retry-After"), datetime.now(UTC))
+    if error := error_for_status(host, response.status_code, wait_s):
         raise error
     check_headers(host, headers)
     return Body(host, length(headers), _chunks(response, host), etag=strong_etag(headers))

@@ -1,4 +1,4 @@
-"""What the errors of httpx mean: one table a meaning, and each error in one of them."""
+"""Translate the errors of httpx: one table for each meaning, every error in exactly one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNAVAILABLE: Final[dict[type[Exception], str]] = {
     httpx.WriteTimeout: "did not take the request in time",
     httpx.PoolTimeout: "had no free connection in time",
 }
-"""Errors of httpx after which asking again may help, and what they say about the source."""
+"""Errors of httpx after which a retry may succeed, and what the message says of the source."""
 
 UNUSABLE: Final[dict[type[Exception], str]] = {
     httpx.HTTPError: "gave an answer that cannot be used",
@@ -37,14 +37,14 @@ UNUSABLE: Final[dict[type[Exception], str]] = {
     httpx.TooManyRedirects: "redirects again and again",
     httpx.CookieConflict: "sent cookies that contradict one another",
 }
-"""Errors of httpx after which asking again cannot help."""
+"""Errors of httpx after which a retry cannot succeed."""
 
 REFUSED: Final[dict[type[Exception], str]] = {
     httpx.InvalidURL: "the URL is malformed",
     httpx.UnsupportedProtocol: "the URL's scheme is not supported",
     httpx.LocalProtocolError: "the URL cannot be put into a request",
 }
-"""Errors of httpx that the URL is to blame for."""
+"""Errors of httpx that the URL causes."""
 
 MISUSE: Final = frozenset(
     {
@@ -55,16 +55,16 @@ MISUSE: Final = frozenset(
         httpx.RequestNotRead,
     }
 )
-"""Errors of httpx that only a mistake in this file could cause: they are passed on as they are."""
+"""Errors of httpx that only a mistake in the fetcher could cause: not translated."""
 
 
 @contextmanager
 def translate_errors(host: str) -> Iterator[None]:
-    """Raise our error for each of httpx.
+    """Raise the fetcher's error for an error of httpx.
 
     Raises:
-        Terminal: asking again cannot help.
-        Transient: it may.
+        Terminal: a retry cannot succeed.
+        Transient: a retry may succeed.
     """
     try:
         yield
@@ -73,7 +73,7 @@ def translate_errors(host: str) -> Iterator[None]:
 
 
 def translate(error: Exception, host: str) -> GexlakeError:
-    """Return our error for one of httpx; of its text only the operating system's words are kept."""
+    """Return the fetcher's error for an error of httpx; only the text of the operating system is kept."""
     for kind in type(error).__mro__:
         if kind in UNAVAILABLE:
             return SourceUnavailable(host, f"{UNAVAILABLE[kind]}{_cause(error)}")
@@ -85,6 +85,6 @@ def translate(error: Exception, host: str) -> GexlakeError:
 
 
 def _cause(error: Exception) -> str:
-    """Return the reason below httpx in brackets, for a failed connection; it knows no URL."""
+    """Return the reason of a failed connection in brackets; it contains no URL."""
     text = str(error) if isinstance(error, httpx.ConnectError) else ""
     return f" ({text})" if text else ""

@@ -1,4 +1,4 @@
-"""Files of local folders, by ``file://`` URLs: read as they are, never changed."""
+"""Read files of local folders by ``file://`` URLs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import BinaryIO, Final
 from urllib.parse import unquote
 
 from services.fetcher.errors import SourceMissing, SourceRefused, SourceUnavailable
-from services.fetcher.sources.response_policy import check_source
-from services.fetcher.sources.source import Body, Held
+from services.fetcher.sources.response_policy import check_url
+from services.fetcher.sources.source import Body, ResumePoint
 from shared.sources.gate import SourceGate
 
 _CHUNK_BYTES: Final = 256 * 1024
@@ -24,16 +24,16 @@ class LocalSource:
     """Opens files below the gate's local folders.
 
     Args:
-        gate: says which ``file://`` URLs may be asked.
+        gate: decides which ``file://`` URLs are allowed.
     """
 
     def __init__(self, gate: SourceGate) -> None:
         self._gate = gate
 
     @asynccontextmanager
-    async def open(self, url: str, held: Held | None = None) -> AsyncIterator[Body]:  # noqa: ARG002 (of the protocol)
-        """Open a regular file whose real path lies in an allowed folder; it is always read from its start."""
-        path = Path(unquote(check_source(self._gate, url).path))
+    async def open(self, url: str, resume_from: ResumePoint | None = None) -> AsyncIterator[Body]:  # noqa: ARG002 (of the protocol)
+        """Open a regular file whose real path is in an allowed folder, always from its start."""
+        path = Path(unquote(check_url(self._gate, url).path))
         file = await asyncio.to_thread(self._open, path)
         try:
             yield Body(str(path), os.fstat(file.fileno()).st_size, _chunks(file, path))
@@ -44,19 +44,19 @@ class LocalSource:
         try:
             real = path.resolve(strict=True)
             self._check_inside(path, real)
-            # O_NONBLOCK: opening a pipe must not wait for its writer.
+            # O_NONBLOCK: opening a pipe would otherwise wait for its writer.
             descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError as error:
             raise SourceMissing(str(path), "the folder does not have it") from error
         except PermissionError as error:
             remedy = "let the fetcher read it, in a container as uid 10001"
-            raise SourceRefused(f"{path} cannot be opened ({_words(error)}): {remedy}") from error
+            raise SourceRefused(f"{path} cannot be opened ({_reason(error)}): {remedy}") from error
         except (NotADirectoryError, RuntimeError) as error:
-            raise SourceRefused(f"{path} cannot be opened ({_words(error)})") from error
+            raise SourceRefused(f"{path} cannot be opened ({_reason(error)})") from error
         except OSError as error:
             if error.errno == errno.ELOOP:
-                raise SourceRefused(f"{path} cannot be opened ({_words(error)})") from error
-            raise SourceUnavailable(str(path), f"cannot be opened ({_words(error)})") from error
+                raise SourceRefused(f"{path} cannot be opened ({_reason(error)})") from error
+            raise SourceUnavailable(str(path), f"cannot be opened ({_reason(error)})") from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise SourceRefused(f"{path} is not a regular file")
@@ -73,11 +73,11 @@ async def _chunks(file: BinaryIO, path: Path) -> AsyncGenerator[bytes, None]:
         try:
             chunk = await asyncio.to_thread(file.read, _CHUNK_BYTES)
         except OSError as error:
-            raise SourceUnavailable(str(path), f"cannot be read ({_words(error)})") from error
+            raise SourceUnavailable(str(path), f"cannot be read ({_reason(error)})") from error
         if not chunk:
             return
         yield chunk
 
 
-def _words(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return error.strerror or type(error).__name__ if isinstance(error, OSError) else "a loop of links"

@@ -1,4 +1,4 @@
-"""What an answer of the source means (status, headers, redirect, first bytes), decided from values alone."""
+"""Decide what a response of a source means: status, headers, redirect, first bytes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _FIT_TYPES: Final = frozenset(
         "text/plain",
     }
 )
-"""Media types that a history file may come as; the first bytes tell the rest. No type at all is as good."""
+"""Allowed media types of a history file, besides none; the first bytes are checked as well."""
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = b" \t\r\n"
@@ -51,18 +51,18 @@ _TAIL_BYTES: Final = 256
 
 
 def host_of(url: str) -> str:
-    """Return how messages name the source of a URL: by scheme, host and an odd port."""
+    """Return the source of a URL for messages: scheme, host and a non-default port."""
     parts = urlsplit(url)
     return origin_of(url) or f"{parts.scheme}://{parts.hostname or ''}"
 
 
-def refusal(host: str, status: int, retry_after_s: float | None = None) -> GexlakeError | None:
+def error_for_status(host: str, status: int, retry_after_s: float | None = None) -> GexlakeError | None:
     """Return the error that a status means, or None for 200.
 
     Args:
-        host: how to name the source.
-        status: of its answer.
-        retry_after_s: in how many seconds it asks to be asked again, if it does.
+        host: the source, for the message.
+        status: the status of the response.
+        retry_after_s: its ``Retry-After`` in seconds, if it sent one.
     """
     if status == 200:
         return None
@@ -75,22 +75,22 @@ def refusal(host: str, status: int, retry_after_s: float | None = None) -> Gexla
     return UnusableAnswer(host, f"answered {status}")
 
 
-def slowest_answer_s(connect_s: float, read_s: float) -> float:
-    """Return how long the head of an answer may take, redirects included.
+def max_response_s(connect_s: float, read_s: float) -> float:
+    """Return the maximum time until the head of a response, redirects included.
 
     Args:
-        connect_s: how long finding and connecting may take, and again the handshake of TLS.
-        read_s: how long the source may say nothing.
+        connect_s: the maximum time to resolve and connect, and again for the TLS handshake.
+        read_s: how long the source may send nothing.
     """
     return 2 * connect_s + read_s
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Return what a ``Retry-After`` means in seconds from now; None if it is missing or cannot be read.
+    """Return a ``Retry-After`` in seconds from now; None if it is missing or malformed.
 
     Args:
-        value: seconds, or a date of HTTP.
-        now: the present moment (UTC).
+        value: seconds, or an HTTP date.
+        now: the current time (UTC).
     """
     text = (value or "").strip()
     if _SECONDS.fullmatch(text):
@@ -104,10 +104,10 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
 
 
 def check_headers(host: str, headers: Mapping[str, str]) -> None:
-    """Check that the headers of an answer announce a file as it is stored.
+    """Check that the headers of a response announce an uncompressed transfer of a file.
 
     Raises:
-        UnusableAnswer: they announce a web page, XML or the like, or a body that was compressed on its way.
+        UnusableAnswer: the media type is not one of a file, or the body has a content encoding.
     """
     encoding = headers.get("Content-Encoding", "").strip().lower()
     if encoding not in {"", "identity"}:
@@ -118,11 +118,11 @@ def check_headers(host: str, headers: Mapping[str, str]) -> None:
         raise UnusableAnswer(host, f"sent {shown} (Content-Type)")
 
 
-def check_source(gate: SourceGate, url: str) -> SplitResult:
-    """Return the parts of a URL that may be asked.
+def check_url(gate: SourceGate, url: str) -> SplitResult:
+    """Return the parts of a URL if the gate allows it.
 
     Raises:
-        SourceRefused: it may not.
+        SourceRefused: it is not allowed.
     """
     try:
         return gate.check(url)
@@ -131,11 +131,11 @@ def check_source(gate: SourceGate, url: str) -> SplitResult:
 
 
 def redirect_target(gate: SourceGate, url: str, location: str | None) -> str:
-    """Return where a redirect leads.
+    """Return the target of a redirect.
 
     Raises:
-        UnusableAnswer: it leads nowhere.
-        SourceRefused: it leads to where the fetcher may not go: elsewhere, inward, or to less than https.
+        UnusableAnswer: there is no target.
+        SourceRefused: the gate does not allow the target.
     """
     host = host_of(url)
     if not location:
@@ -147,23 +147,23 @@ def redirect_target(gate: SourceGate, url: str, location: str | None) -> str:
 
 
 def check_first_bytes(source: str, name: str, first: bytes) -> None:
-    """Check that a file begins as its name promises.
+    """Check that the beginning of a file matches its name.
 
     Args:
-        source: how to name where it came from.
-        name: the file's name; ``.gz`` promises gzip, anything else plain JSON.
-        first: the first block of it, at least four bytes if it has as many.
+        source: the source, for the message.
+        name: the file's name; ``.gz`` means gzip, anything else plain JSON.
+        first: the first block, at least four bytes unless the file is shorter.
 
     Raises:
-        NotAHistoryFile: it does not; nothing of its content is told, it may repeat the signed URL.
+        NotAHistoryFile: it does not match; the content is not quoted, because it may contain the signed URL.
     """
-    begins = _first_sign(first)
-    is_gzip, promises_gzip = first.startswith(_GZIP_MAGIC), name.endswith(".gz")
-    if is_gzip if promises_gzip else begins in _CLOSING:
+    begins = _first_byte(first)
+    is_gzip, expects_gzip = first.startswith(_GZIP_MAGIC), name.endswith(".gz")
+    if is_gzip if expects_gzip else begins in _CLOSING:
         return
     if begins == b"<":
         what = "is a web page or XML, not JSON"
-    elif promises_gzip:
+    elif expects_gzip:
         what = "is not compressed, though the name ends in .gz"
     elif is_gzip:
         what = "is compressed, though the name lacks .gz"
@@ -172,18 +172,18 @@ def check_first_bytes(source: str, name: str, first: bytes) -> None:
     raise NotAHistoryFile(source, name, what)
 
 
-def closing_of(first: bytes) -> bytes:
-    """Return the bracket that a file of plain JSON must end in, by its first block."""
-    return _CLOSING.get(_first_sign(first), b"")
+def closing_bracket(first: bytes) -> bytes:
+    """Return the bracket that a plain JSON file must end with, by its first block."""
+    return _CLOSING.get(_first_byte(first), b"")
 
 
-def last_sign(block: Chunk) -> bytes:
-    """Return the last byte of a block that is no blank; nothing if there is none."""
+def last_byte(block: Chunk) -> bytes:
+    """Return the last byte of a block that is not a blank; empty if there is none."""
     for end in range(len(block), 0, -_TAIL_BYTES):
         if signs := bytes(block[max(0, end - _TAIL_BYTES) : end]).rstrip(_BLANKS):
             return signs[-1:]
     return b""
 
 
-def _first_sign(first: bytes) -> bytes:
+def _first_byte(first: bytes) -> bytes:
     return first.removeprefix(_BOM).lstrip(_BLANKS)[:1]

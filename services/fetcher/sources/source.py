@@ -1,4 +1,4 @@
-"""Where files come from, as the download sees it: a name for messages, a size if known, and chunks."""
+"""The interface of a source of files."""
 
 from __future__ import annotations
 
@@ -8,48 +8,48 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 Chunk: TypeAlias = bytes | memoryview
-"""What comes in at once; it is not written to any more."""
+"""Received bytes; not modified afterwards."""
 
 
 @dataclass(frozen=True)
-class Held:
-    """The beginning of a file that is here already, and what tells whether the source still has that file."""
+class ResumePoint:
+    """The received beginning of a file, and how to recognize that file at the source."""
 
     size_bytes: int
-    """More than none, and less than the whole: so something is asked for, and the source has to answer."""
+    """More than 0 and less than the whole, so that a non-empty rest is requested."""
     etag: str
-    """A strong one, in its quotes."""
+    """A strong entity tag, with its quotes."""
     total_bytes: int | None
-    """Of the whole file; None when the source did not say."""
+    """The size of the whole file; None if the source did not announce it."""
 
 
 @dataclass(frozen=True)
 class Body:
-    """A file that is coming in."""
+    """A file that is being received."""
 
     source: str
-    """How messages name where it comes from."""
+    """The source, for messages."""
     total_bytes: int | None
-    """Of the whole file; None when the source does not say."""
+    """The size of the whole file; None if the source does not announce it."""
     chunks: AsyncGenerator[Chunk, None]
     start_bytes: int = 0
-    """Where in the file the chunks begin: at 0, or at the end of what is held."""
+    """The offset of the first chunk in the file: 0, or that of the resume point."""
     etag: str | None = None
-    """By which the rest can be asked for if this breaks off; None when the source has no strong one."""
+    """The strong entity tag to resume with; None if the source sent none."""
 
 
 class Source(Protocol):
-    """Something that can be asked for a file by its URL."""
+    """Opens files by URL."""
 
-    def open(self, url: str, held: Held | None = None) -> AbstractAsyncContextManager[Body]:
-        """Ask for a file, or for the rest of it.
+    def open(self, url: str, resume_from: ResumePoint | None = None) -> AbstractAsyncContextManager[Body]:
+        """Open a file, or the rest of it.
 
         Args:
-            url: where it is.
-            held: what is here of it; the whole comes all the same when that is of no use any more.
+            url: the URL of the file.
+            resume_from: the received beginning; if the file has changed, the whole is sent.
 
         Raises:
-            Terminal: the URL is not allowed, or the source will not give the file.
-            Transient: it may give it later; the chunks raise this as well.
+            Terminal: the URL is not allowed, or the source does not provide the file.
+            Transient: a retry may succeed; the chunks raise this as well.
         """
         ...

@@ -16,7 +16,7 @@ import trustme
 
 from services.fetcher.errors import SourceUnavailable
 from services.fetcher.sources.gated_network import GatedBackend
-from services.fetcher.sources.http import HttpxSource, new_client
+from services.fetcher.sources.http import HttpSource, new_client
 from shared.sources.gate import SourceGate
 from tests.support.fetcher.wire import OUTSIDE, Names, Rerouted
 
@@ -40,7 +40,7 @@ def tls(request: pytest.FixtureRequest, authority: trustme.CA) -> trustme.CA | N
 class Served:
     """A source on this machine, and what fetches from it."""
 
-    source: HttpxSource
+    source: HttpSource
     url: str
     connections: int = 0
 
@@ -83,7 +83,7 @@ async def serving(reply: Reply, authority: trustme.CA | None) -> AsyncIterator[S
         gate = SourceGate.parse((base_url,))
         network = GatedBackend(gate, Names([OUTSIDE]), Rerouted(port)) if authority else GatedBackend(gate)
         async with new_client(TIMEOUT_S, TIMEOUT_S, network, trust) as client:
-            served = Served(HttpxSource(client, gate), f"{base_url}day.json")
+            served = Served(HttpSource(client, gate), f"{base_url}day.json")
             try:
                 yield served
             finally:
@@ -224,7 +224,7 @@ async def test_a_handshake_without_a_reply_times_out() -> None:
         network = GatedBackend(gate, Names([OUTSIDE]), Rerouted(silent.getsockname()[1]))
         async with new_client(TIMEOUT_S, 10, network) as client:
             with pytest.raises(SourceUnavailable, match="did not accept a connection in time"):
-                await Served(HttpxSource(client, gate), f"https://{NAME}/day.json").fetch()
+                await Served(HttpSource(client, gate), f"https://{NAME}/day.json").fetch()
 
 
 async def test_an_idle_connection_is_used_again_unless_the_source_has_closed_it(

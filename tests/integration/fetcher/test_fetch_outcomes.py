@@ -186,7 +186,7 @@ async def fetch(vendor: Vendor, name: str, tmp_path: Path, **settings: float) ->
         assert total is None or done <= total
 
     async with sources(chosen) as source, partial_of(final, a_job(), chosen.max_file_bytes) as partial:
-        await download(source, vendor.url_of(name), partial, tell=tell, limits=new_limits(chosen))
+        await download(source, vendor.url_of(name), partial, on_progress=tell, limits=new_limits(chosen))
         return await blocking(final, partial.publish)
 
 

@@ -392,20 +392,20 @@ async def test_a_fetch_that_was_overtaken_leaves_the_newer_file(
     assert len(left_over(settings)) == 1  # for the later request to go on with
 
 
-@pytest.mark.parametrize("held", [1, 2], ids=["after-it", "beside-it"])
+@pytest.mark.parametrize("held_responses", [1, 2], ids=["after-it", "beside-it"])
 async def test_a_fetch_that_ends_after_the_newer_one_or_beside_it_leaves_nothing(
-    bus: Bus, settings: FetcherSettings, vendor: Vendor, held: int
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, held_responses: int
 ) -> None:
     command = a_day(vendor)
     newer = command.job.model_copy(update={"generation": 2})
-    vendor.misbehave(NAME, Misbehaviour(hold_after_bytes=500_000, times=held))
+    vendor.misbehave(NAME, Misbehaviour(hold_after_bytes=500_000, times=held_responses))
     async with fetching(bus, settings):
         await bus.publish_command(command)
         await eventually(lambda: vendor.requests.sent_bytes)
         await bus.publish_event(JobRequested(job=newer, command_seq=2, url_sha256="0" * 64))
         await bus.publish_command(a_fetch(newer, url=vendor.url_of(NAME, query="sig=fresh-secret")))
         await eventually(lambda: vendor.requests.count(NAME) == 2)
-        if held == 1:
+        if held_responses == 1:
             await staged(bus, newer)
         vendor.release()
         await eventually(lambda: settled(bus))

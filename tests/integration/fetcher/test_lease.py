@@ -39,7 +39,7 @@ async def test_two_fetchers_never_ask_within_a_pause_of_one_another(bus: Bus, ot
     spans: list[tuple[float, float]] = []
 
     async def ask(turns: VendorLease) -> None:
-        async with turns.turn(DAY):
+        async with turns.hold(DAY):
             began = time.monotonic()
             await asyncio.sleep(0.05)  # the way to the vendor and back
             spans.append((began, time.monotonic()))
@@ -56,23 +56,23 @@ async def test_the_pause_is_the_second_of_the_vendors_rule() -> None:
 
 
 async def test_another_ticker_or_endpoint_does_not_wait(bus: Bus) -> None:
-    async with VendorLease(bus, pause_s=0.0, wait_s=0.0) as turns, turns.turn(DAY):
+    async with VendorLease(bus, pause_s=0.0, wait_s=0.0) as turns, turns.hold(DAY):
         for other in OTHERS:
-            async with turns.turn(other):
+            async with turns.hold(other):
                 assert await taken(bus) >= 2
 
 
 async def test_who_waits_too_long_is_put_off(bus: Bus) -> None:
-    async with VendorLease(bus, pause_s=0.0, wait_s=0.1) as turns, turns.turn(DAY):
+    async with VendorLease(bus, pause_s=0.0, wait_s=0.1) as turns, turns.hold(DAY):
         with pytest.raises(LeaseTaken, match="NQ_NDX gex_zero"):
-            async with turns.turn(DAY):
+            async with turns.hold(DAY):
                 pytest.fail("two had the turn at once")
 
 
 async def test_an_error_within_a_turn_gives_it_back(bus: Bus) -> None:
     async with VendorLease(bus, pause_s=0.0) as turns:
         with pytest.raises(LookupError):
-            async with turns.turn(DAY):
+            async with turns.hold(DAY):
                 raise LookupError
     assert await taken(bus) == 0
 
@@ -81,22 +81,22 @@ async def test_the_turn_of_a_fetcher_that_died_ends_by_itself(
     settings: Settings, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is left to give the turn back, and even the broker is killed meanwhile."""
-    monkeypatch.setattr(lease_nats, "HELD_AT_MOST_S", 3)
+    monkeypatch.setattr(lease_nats, "LEASE_MAX_S", 3)
     async with connected(settings, "dead") as dead:
-        await VendorLease(dead)._wait_for(DAY)
+        await VendorLease(dead)._acquire(DAY)
     nats_server.kill()
     nats_server.start()
     async with connected(settings, "next") as bus, VendorLease(bus, pause_s=0.0) as turns:
         assert await taken(bus) == 1
-        async with turns.turn(DAY):
+        async with turns.hold(DAY):
             assert await taken(bus) == 1
 
 
 async def test_a_turn_that_has_ended_meanwhile_is_not_taken_from_its_next_owner(bus: Bus) -> None:
     async with VendorLease(bus, pause_s=0.0) as turns:
-        async with turns.turn(DAY):
+        async with turns.hold(DAY):
             await bus.js.purge_stream(subjects.TURNS)
             other = VendorLease(bus)
-            await other._wait_for(DAY)
-        await asyncio.gather(*turns._ending)
+            await other._acquire(DAY)
+        await asyncio.gather(*turns._releases)
         assert await taken(bus) == 1

@@ -14,7 +14,7 @@ import trustme
 
 from services.fetcher.errors import SourceRefused, SourceUnavailable
 from services.fetcher.sources.gated_network import GatedBackend
-from services.fetcher.sources.http import HttpxSource, new_client
+from services.fetcher.sources.http import HttpSource, new_client
 from shared.sources.gate import SourceGate
 from simulator.vendor import Misbehaviour, Vendor
 from tests.support.fetcher.wire import A_FILE, OUTSIDE, Names, Rerouted
@@ -69,7 +69,7 @@ async def fetch_securely(source: SecureSource, trust: ssl.SSLContext) -> tuple[b
     gate, network = SourceGate.parse(("https://hist.gex.bot/",)), Rerouted(source.port)
     async with (
         new_client(5, 5, GatedBackend(gate, Names([OUTSIDE]), network), trust) as client,
-        HttpxSource(client, gate).open(URL) as body,
+        HttpSource(client, gate).open(URL) as body,
     ):
         return b"".join([chunk async for chunk in body.chunks]), network
 
@@ -115,7 +115,7 @@ async def fetch_from(vendor: Vendor) -> bytes:
     gate = SourceGate.parse((vendor.base_url,))
     async with (
         new_client(5, 5, GatedBackend(gate)) as client,
-        HttpxSource(client, gate).open(vendor.url_of(NAME)) as body,
+        HttpSource(client, gate).open(vendor.url_of(NAME)) as body,
     ):
         return b"".join([chunk async for chunk in body.chunks])
 

@@ -31,7 +31,7 @@ from tests.support.values import NOON
 
 HOST = "https://hist.gex.bot"
 URL = f"{HOST}/2025-11-14_NQ_NDX_classic_gex_zero.json?sig=secret-signature"
-RULES = BreakerRules(failures=3, pause_s=30, longest_pause_s=300, probe_s=20)
+RULES = BreakerRules(failures=3, pause_s=30, max_pause_s=300, probe_s=20)
 
 
 class Clock:
@@ -67,16 +67,16 @@ async def other_bus(settings: Settings, clock: Clock) -> AsyncIterator[Bus]:
 
 async def ask(records: SourceHealthStore, error: Exception | None = None, url: str = URL) -> None:
     """Make a request that ends with ``error``."""
-    async with records.asking(url) as asking:
+    async with records.track(url) as request:
         if error is not None:
             raise error
-        await asking.answered()
+        await request.record_response()
 
 
 async def break_off(records: SourceHealthStore) -> None:
     """Make a request that is answered, and then broken off."""
-    async with records.asking(URL) as asking:
-        await asking.answered()
+    async with records.track(URL) as request:
+        await request.record_response()
         raise FileIncomplete(HOST, 5, 10)
 
 
@@ -114,9 +114,9 @@ async def test_waiting_before_a_request_is_no_part_of_its_response_time(
 ) -> None:
     seconds = iter((100.0, 105.0, 105.25))
     monkeypatch.setattr(source_health_nats, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
-    async with records.asking(URL) as asking:
-        asking.begins()
-        await asking.answered()
+    async with records.track(URL) as request:
+        request.restart_timer()
+        await request.record_response()
     assert (await record_of(bus)).mean_response_s == 0.25
 
 
@@ -163,7 +163,7 @@ async def test_one_of_all_fetchers_tries_the_source_again(
 
     async def try_it(records: SourceHealthStore) -> str:
         try:
-            async with records.asking(URL):
+            async with records.track(URL):
                 await over.wait()
         except CircuitOpenError:
             return "put off"
@@ -180,10 +180,10 @@ async def test_others_follow_as_soon_as_the_trying_request_is_answered(
     bus: Bus, records: SourceHealthStore, clock: Clock
 ) -> None:
     await fail_until_one_may_try(records, clock)
-    async with records.asking(URL) as asking:
+    async with records.track(URL) as request:
         with pytest.raises(CircuitOpenError):
             await ask(records)
-        await asking.answered()
+        await request.record_response()
         await ask(records)
     assert (await record_of(bus)).openings == 0
 
@@ -227,7 +227,7 @@ async def test_trouble_of_our_own_lets_another_request_try_the_source(
     await fail_until_one_may_try(records, clock)
     for _ in range(2):
         with pytest.raises(StagingFull):
-            async with records.asking(URL):
+            async with records.track(URL):
                 raise StagingFull(Path("day.json"), OSError(28, "No space left on device"))
     record = await record_of(bus)
     assert (record.requests, record.probe_until) == (RULES.failures, None)
@@ -240,7 +240,7 @@ async def test_a_trying_request_whose_fetcher_is_stopped_lets_another_one_try_at
     asked = asyncio.Event()
 
     async def try_it() -> None:
-        async with records.asking(URL):
+        async with records.track(URL):
             asked.set()
             await asyncio.Event().wait()
 
@@ -271,7 +271,7 @@ async def test_an_operator_who_purges_the_records_has_every_source_asked_at_once
 async def test_a_file_is_not_lost_over_a_record_that_cannot_be_written(
     bus: Bus, records: SourceHealthStore
 ) -> None:
-    async with records.asking(URL):
+    async with records.track(URL):
         await bus.js.delete_stream(subjects.SOURCES)
     await bus.apply_streams()
     assert (await bus.js.stream_info(subjects.SOURCES)).state.messages == 0

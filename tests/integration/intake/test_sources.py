@@ -14,14 +14,14 @@ from shared.bus.connection import Bus
 from tests.support.intake.running import SIGNED_URL, RunningIntake, running_intake
 from tests.support.poll import eventually
 
-RULES = BreakerRules(failures=2, pause_s=60, longest_pause_s=60, probe_s=20)
+RULES = BreakerRules(failures=2, pause_s=60, max_pause_s=60, probe_s=20)
 SOURCE = "https://hist.gex.bot"
 
 
 async def ask(bus: Bus, *errors: Exception | None) -> None:
     for error in errors:
         try:
-            async with SourceHealthStore(bus, RULES).asking(SIGNED_URL):
+            async with SourceHealthStore(bus, RULES).track(SIGNED_URL):
                 if error is not None:
                     raise error
         except SourceBusy:

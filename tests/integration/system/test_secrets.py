@@ -177,7 +177,7 @@ async def test_no_key_and_no_signed_query_leaks_when_everything_fails(
         await read_every_route(scene)
         await use_the_command_line(scene)
     assert captured.texts.pop(COMMANDS).count(MARK) > len(BAD_ANSWERS) + len(BAD_CONTENTS)
-    assert captured.finds("source_left_alone")
+    assert captured.finds("source_circuit_opened")
     assert captured.finds(MARK) == []
 
 

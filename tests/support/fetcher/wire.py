@@ -10,7 +10,7 @@ from typing import Final
 import httpcore
 
 from services.fetcher.sources.gated_network import GatedBackend
-from services.fetcher.sources.http import HttpxSource, new_client
+from services.fetcher.sources.http import HttpSource, new_client
 from shared.sources.addresses import Address
 from shared.sources.gate import SourceGate
 
@@ -125,6 +125,6 @@ async def fetch(url: str, gate: SourceGate, names: Names, wire: Wire) -> bytes:
     """
     async with (
         new_client(1, 1, GatedBackend(gate, names, wire), _TRUST) as client,
-        HttpxSource(client, gate).open(url) as body,
+        HttpSource(client, gate).open(url) as body,
     ):
         return b"".join([chunk async for chunk in body.chunks])

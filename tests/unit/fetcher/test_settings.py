@@ -104,8 +104,8 @@ async def test_a_running_fetcher_sweeps_what_nobody_goes_on_with(
     dead = partial_path(paths.staged("SPX", "gex_one", "dead.json"), "0-1")
     dead.parent.mkdir(parents=True)
     dead.write_bytes(b"[")
-    monkeypatch.setattr(wiring, "SWEEP_EVERY_S", 0.01)
-    sweeping = asyncio.create_task(wiring.sweep_now_and_then(paths))
+    monkeypatch.setattr(wiring, "SWEEP_INTERVAL_S", 0.01)
+    sweeping = asyncio.create_task(wiring.sweep_periodically(paths))
     await eventually(lambda: not dead.exists())
     sweeping.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -25,7 +25,7 @@ from services.fetcher.errors import (
     StagingFailed,
     StagingFull,
 )
-from services.fetcher.sources.source import Body, Held
+from services.fetcher.sources.source import Body, ResumePoint
 from shared.errors import Deferred
 from shared.paths import is_partial
 from tests.support.poll import eventually
@@ -43,8 +43,8 @@ class ChunkSource:
         self.closed = False
 
     @asynccontextmanager
-    async def open(self, url: str, held: Held | None = None) -> AsyncIterator[Body]:
-        assert (url, held) == (URL, None)
+    async def open(self, url: str, resume_from: ResumePoint | None = None) -> AsyncIterator[Body]:
+        assert (url, resume_from) == (URL, None)
         try:
             yield Body("https://hist.gex.bot", self._total, self._give())
         finally:
@@ -67,7 +67,7 @@ async def fetch(
 
     try:
         async with partial_of(final, a_job(), limits.max_bytes) as partial:
-            await download(source, URL, partial, tell=tell, limits=limits)
+            await download(source, URL, partial, on_progress=tell, limits=limits)
             await blocking(final, partial.publish)
     finally:
         assert source.closed

@@ -22,7 +22,7 @@ MIB = 1024 * 1024
 def taken(name: str, blocks: Iterable[bytes], max_bytes: int = 10 * MIB) -> Content:
     content = Content(name, max_bytes)
     for block in blocks:
-        content.take(HOST, block)
+        content.update(HOST, block)
     return content
 
 
@@ -36,11 +36,11 @@ def bomb(size_bytes: int) -> Iterator[bytes]:
 
 
 @given(st.lists(st.binary(max_size=2000), max_size=4), st.integers(1, 100), st.binary(max_size=3))
-def test_any_gzip_is_whole_however_it_is_cut_into_blocks(parts: list[bytes], step: int, zeros: bytes) -> None:
+def test_any_gzip_is_complete_however_it_is_cut_into_blocks(parts: list[bytes], step: int, zeros: bytes) -> None:
     packed = b"".join(map(gzip.compress, parts or [b""])) + bytes(len(zeros))
     first, rest = packed[:10], packed[10:]
     content = taken("a.json.gz", [first, *(rest[at : at + step] for at in range(0, len(rest), step))])
-    content.end(HOST)
+    content.finish(HOST)
     assert content.sha256 == hashlib.sha256(packed).hexdigest()
     assert content.size_bytes == len(packed)
 
@@ -48,9 +48,9 @@ def test_any_gzip_is_whole_however_it_is_cut_into_blocks(parts: list[bytes], ste
 @pytest.mark.parametrize("missing", [1, 4, 8, 9, 20])
 def test_a_gzip_that_breaks_off_is_told_at_its_end(missing: int) -> None:
     content = taken("a.json.gz", [gzip.compress(b"[1,2,3]" * 100)[:-missing]])
-    assert not content.is_whole
+    assert not content.is_complete
     with pytest.raises(NotAHistoryFile, match="broken gzip: it breaks off"):
-        content.end(HOST)
+        content.finish(HOST)
 
 
 @pytest.mark.parametrize(
@@ -82,25 +82,25 @@ def test_a_bomb_is_refused_at_the_limit_and_never_in_memory() -> None:
 
 
 def test_a_gzip_of_just_the_limit_passes() -> None:
-    taken("a.json.gz", bomb(MIB), max_bytes=MIB + 1).end(HOST)
+    taken("a.json.gz", bomb(MIB), max_bytes=MIB + 1).finish(HOST)
     with pytest.raises(FileTooLarge):
         taken("a.json.gz", bomb(MIB), max_bytes=MIB)
 
 
 def test_plain_json_is_not_inflated() -> None:
     content = taken("a.json", [b"[1,", b"2]"])
-    content.end(HOST)
-    assert (content.is_whole, content.size_bytes) == (True, 5)
+    content.finish(HOST)
+    assert (content.is_complete, content.size_bytes) == (True, 5)
     assert content.sha256 == hashlib.sha256(b"[1,2]").hexdigest()
 
 
 def test_an_empty_file_is_refused() -> None:
     with pytest.raises(NotAHistoryFile, match="is empty"):
-        Content("a.json", 10).end(HOST)
+        Content("a.json", 10).finish(HOST)
 
 
 @pytest.mark.parametrize(
-    ("text", "is_whole"),
+    ("text", "is_complete"),
     [
         (b"[]", True),
         (b'[{"a":1}]\r\n', True),
@@ -114,12 +114,14 @@ def test_an_empty_file_is_refused() -> None:
     ],
 )
 @pytest.mark.parametrize("step", [1, 7, 10_000])
-def test_plain_json_is_whole_when_it_ends_in_its_bracket(text: bytes, step: int, *, is_whole: bool) -> None:
+def test_plain_json_is_complete_when_it_ends_in_its_bracket(
+    text: bytes, step: int, *, is_complete: bool
+) -> None:
     first, rest = text[:5], text[5:]
     blocks = [first, *(rest[start : start + step] for start in range(0, len(rest), step))]
-    assert taken("day.json", blocks).is_whole is is_whole
+    assert taken("day.json", blocks).is_complete is is_complete
 
 
 def test_what_the_source_says_is_the_whole_may_end_anywhere() -> None:
     """The importer tells what is wrong with it, and where."""
-    taken("day.json", [b'[{"a":1},']).end(HOST)
+    taken("day.json", [b'[{"a":1},']).finish(HOST)

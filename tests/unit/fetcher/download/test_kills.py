@@ -31,7 +31,7 @@ def begun(final: Path, content: bytes, total: int | None) -> PartialFile:
     """Return a partial that goes on where the disk says, as the source lets it."""
     file = PartialFile(final, JOB, max_bytes=10_000)
     file.open()
-    held = file.held
+    held = file.resume_point
     assert held is None or (held.etag, held.total_bytes) == (ETAG, total)
     # Of a file whose length nobody knew all may be here: then the source has no rest, and sends the whole.
     has_rest = held is not None and held.size_bytes < len(content)
@@ -56,7 +56,7 @@ def live_and_be_killed(
     for number, block in enumerate(blocks if reads_all else blocks[:-1]):
         file.write([block])
         if number < kept_after:
-            file.keep()
+            file.checkpoint()
             kept = file.size_bytes
     assert file._file is not None
     file._file.close()

@@ -16,10 +16,10 @@ import pytest
 
 from services.fetcher.download import resume_metadata
 from services.fetcher.download.partial_files import PartialFile
-from services.fetcher.download.resume_metadata import ResumeNote
+from services.fetcher.download.resume_metadata import ResumeMetadata
 from services.fetcher.download.staged_files import StagedFile, find
 from services.fetcher.errors import NotAHistoryFile
-from services.fetcher.sources.source import Held
+from services.fetcher.sources.source import ResumePoint
 from shared.gexbot.source_name import MAX_NAME_LENGTH
 from shared.paths import is_partial, resume_metadata_path
 
@@ -65,7 +65,7 @@ def test_a_published_file_is_in_its_place_read_only_with_its_checksum(final: Pat
     file.begin(SOURCE, 0, ETAG, 5)
     file.write([b"[1", b","])
     file.write([b"2]"])
-    file.keep()
+    file.checkpoint()
     assert not final.exists()
     file.seal()
     staged = file.publish()
@@ -74,7 +74,7 @@ def test_a_published_file_is_in_its_place_read_only_with_its_checksum(final: Pat
     assert staged.sha256 == hashlib.sha256(b"[1,2]").hexdigest()
     assert staged.modified_ns == final.stat().st_mtime_ns
     file.discard()
-    file.leave()
+    file.release()
     assert list(final.parent.iterdir()) == [final]
 
 
@@ -119,7 +119,7 @@ def test_a_file_system_without_owners_has_one_place(final: Path, monkeypatch: py
     assert published(final, b"[1]").path == published(final, b"[2]", OTHER_JOB).path == final
 
 
-@pytest.mark.parametrize("end", ["discard", "leave"])
+@pytest.mark.parametrize("end", ["discard", "release"])
 def test_a_file_that_was_let_go_of_takes_no_more(final: Path, end: str) -> None:
     file = begun(final, b"[", etag=None)
     getattr(file, end)()
@@ -129,7 +129,7 @@ def test_a_file_that_was_let_go_of_takes_no_more(final: Path, end: str) -> None:
     for late in (begin, partial(file.write, [b"1"]), file.seal, file.publish, file.open):
         with pytest.raises(ValueError, match=r"day\.json"):
             late()
-    file.keep()
+    file.checkpoint()
     assert list(final.parent.iterdir()) == []
 
 
@@ -166,17 +166,17 @@ def test_two_writers_of_one_job_have_files_of_their_own(final: Path) -> None:
 def test_the_longest_name_still_fits(tmp_path: Path) -> None:
     name = "x" * (MAX_NAME_LENGTH - len(".json")) + ".json"
     file = begun(tmp_path / name, b"[1")
-    file.leave()
+    file.release()
     again = opened(tmp_path / name)
-    assert again.held == Held(2, ETAG, None)
+    assert again.resume_point == ResumePoint(2, ETAG, None)
     again.discard()
 
 
 def test_what_is_left_is_gone_on_with_and_the_checksum_is_of_the_whole(final: Path) -> None:
-    begun(final, CONTENT[:1_500_000], total=len(CONTENT)).leave()
+    begun(final, CONTENT[:1_500_000], total=len(CONTENT)).release()
     (name,) = partials(final)
     file = opened(final)
-    assert file.held == Held(1_500_000, ETAG, len(CONTENT))
+    assert file.resume_point == ResumePoint(1_500_000, ETAG, len(CONTENT))
     file.begin(SOURCE, 1_500_000, ETAG, len(CONTENT))
     file.write([CONTENT[1_500_000:]])
     assert partials(final) == [name]
@@ -186,11 +186,11 @@ def test_what_is_left_is_gone_on_with_and_the_checksum_is_of_the_whole(final: Pa
 
 
 def test_bytes_after_the_last_that_were_surely_on_disk_are_not_trusted(final: Path) -> None:
-    begun(final, b"[1,2,3").leave()
+    begun(final, b"[1,2,3").release()
     (path,) = partials(final)
-    resume_metadata.write(resume_metadata_path(path), ResumeNote(etag=ETAG, durable_bytes=4))
+    resume_metadata.write(resume_metadata_path(path), ResumeMetadata(etag=ETAG, durable_bytes=4))
     file = opened(final)
-    assert file.held == Held(4, ETAG, None)
+    assert file.resume_point == ResumePoint(4, ETAG, None)
     file.begin(SOURCE, 4, ETAG, None)
     file.write([b"4]"])
     file.seal()
@@ -200,16 +200,16 @@ def test_bytes_after_the_last_that_were_surely_on_disk_are_not_trusted(final: Pa
 
 def test_of_a_file_that_was_whole_the_last_byte_is_asked_for_again(final: Path) -> None:
     file = begun(final, b"[1]", total=3)
-    assert file.held is None
+    assert file.resume_point is None
     file.seal()
-    file.leave()
+    file.release()
     again = opened(final)
-    assert again.held == Held(2, ETAG, 3)
+    assert again.resume_point == ResumePoint(2, ETAG, 3)
     again.discard()
 
 
 def test_another_file_begins_at_zero_with_nothing_of_the_one_before(final: Path) -> None:
-    begun(final, b"[1,2,3", total=7).leave()
+    begun(final, b"[1,2,3", total=7).release()
     file = opened(final)
     file.begin(SOURCE, 0, '"new"', 4)
     assert [resume_metadata_path(path).exists() for path in partials(final)] == [False]
@@ -221,25 +221,25 @@ def test_another_file_begins_at_zero_with_nothing_of_the_one_before(final: Path)
 
 def test_a_file_without_an_entity_tag_cannot_be_gone_on_with(final: Path) -> None:
     file = begun(final, b"[1,", etag=None)
-    file.keep()
-    assert file.held is None
-    file.leave()
+    file.checkpoint()
+    assert file.resume_point is None
+    file.release()
     assert list(final.parent.iterdir()) == []
 
 
 def test_more_bytes_than_announced_are_not_kept(final: Path) -> None:
     file = begun(final, b"[1,2]", total=3)
-    assert file.held is None
-    file.leave()
+    assert file.resume_point is None
+    file.release()
     assert list(final.parent.iterdir()) == []
 
 
 def test_what_is_left_but_no_history_file_is_begun_anew(final: Path) -> None:
-    begun(final, b"[1,2").leave()
+    begun(final, b"[1,2").release()
     (path,) = partials(final)
     path.write_bytes(b"<html")
     file = opened(final)
-    assert (file.held, file.size_bytes, path.read_bytes()) == (None, 0, b"")
+    assert (file.resume_point, file.size_bytes, path.read_bytes()) == (None, 0, b"")
     file.discard()
 
 
@@ -247,10 +247,10 @@ def test_of_several_left_the_furthest_is_gone_on_with_and_the_others_go(final: P
     contents = (b"[1,2", b"[1,2,3,4", b"[1")
     files = [begun(final, content) for content in contents]
     for file in files:
-        file.leave()
+        file.release()
     assert len(partials(final)) == 3
     file = opened(final)
-    assert file.held == Held(8, ETAG, None)
+    assert file.resume_point == ResumePoint(8, ETAG, None)
     assert len(partials(final)) == 1
     file.discard()
     assert list(final.parent.iterdir()) == []
@@ -258,10 +258,10 @@ def test_of_several_left_the_furthest_is_gone_on_with_and_the_others_go(final: P
 
 def test_what_another_job_or_a_live_writer_has_is_left_alone(final: Path) -> None:
     live = begun(final, b"[1,2,3")
-    live.keep()
+    live.checkpoint()
     begun_by_other = opened(final, OTHER_JOB)
     mine = opened(final)
-    assert (mine.held, begun_by_other.held, len(partials(final))) == (None, None, 3)
+    assert (mine.resume_point, begun_by_other.resume_point, len(partials(final))) == (None, None, 3)
     for file in (live, begun_by_other, mine):
         file.discard()
 
@@ -273,7 +273,7 @@ def test_an_empty_file_and_a_gzip_that_breaks_off_are_refused_at_the_end(final: 
         empty.seal()
     empty.discard()
     cut = begun(final.with_name("day.json.gz"), gzip.compress(b"[]")[:-1])
-    assert not cut.is_whole
+    assert not cut.is_complete
     with pytest.raises(NotAHistoryFile, match="breaks off"):
         cut.seal()
     cut.discard()
@@ -282,11 +282,11 @@ def test_an_empty_file_and_a_gzip_that_breaks_off_are_refused_at_the_end(final: 
 def test_a_packed_file_is_inflated_again_when_it_is_gone_on_with(final: Path) -> None:
     final = final.with_name("day.json.gz")
     packed = gzip.compress(CONTENT)
-    begun(final, packed[:500], total=len(packed)).leave()
+    begun(final, packed[:500], total=len(packed)).release()
     file = opened(final)
     file.begin(SOURCE, 500, ETAG, len(packed))
     file.write([packed[500:]])
-    assert file.is_whole
+    assert file.is_complete
     file.seal()
     assert file.publish().sha256 == hashlib.sha256(packed).hexdigest()
 

@@ -14,16 +14,16 @@ from services.fetcher.download import resume_metadata
 from services.fetcher.download.partial_recovery import (
     STALE_AFTER_S,
     locked,
-    name_of,
-    remove_dead,
+    partial_name,
+    recover,
+    remove_abandoned,
     sweep_tree,
-    take_over,
 )
-from services.fetcher.download.resume_metadata import ResumeNote
+from services.fetcher.download.resume_metadata import ResumeMetadata
 from shared.paths import is_partial, resume_metadata_path
 
 JOB = UUID("12345678-1234-5678-1234-567812345678")
-NOTE = ResumeNote(etag='"0x8DC"', total_bytes=100, durable_bytes=4)
+NOTE = ResumeMetadata(etag='"0x8DC"', total_bytes=100, durable_bytes=4)
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def final(tmp_path: Path) -> Path:
     return final
 
 
-def left(final: Path, note: ResumeNote | None = None) -> Path:
+def left(final: Path, note: ResumeMetadata | None = None) -> Path:
     """Write what a process left that died."""
-    path = name_of(final, JOB, "00000000")
+    path = partial_name(final, JOB, "00000000")
     path.write_bytes(b"[1,2,")
     if note:
         resume_metadata.write(resume_metadata_path(path), note)
@@ -48,14 +48,14 @@ def sweep(final: Path, later_s: float = 0) -> int:
 
 def test_a_sweep_removes_what_nobody_can_go_on_with_and_nothing_else(final: Path) -> None:
     dead = left(final)
-    live = locked(name_of(final, JOB, "live"), os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    live = locked(partial_name(final, JOB, "live"), os.O_RDWR | os.O_CREAT | os.O_EXCL)
     assert live is not None
     (final.parent / "2025-11-13.json").write_bytes(b"[]")
     (final.parent / ".keep").touch()
     assert sweep(final) == 1
     assert not dead.exists()
     names = {path.name for path in final.parent.iterdir()}
-    assert names == {"2025-11-13.json", ".keep", name_of(final, JOB, "live").name}
+    assert names == {"2025-11-13.json", ".keep", partial_name(final, JOB, "live").name}
     live.close()
 
 
@@ -79,13 +79,13 @@ def test_a_live_writer_keeps_its_file_however_long_it_takes(final: Path) -> None
 
 def test_of_a_job_that_is_done_nothing_dead_is_kept(final: Path) -> None:
     left(final, note=NOTE)
-    live = locked(name_of(final, JOB, "live"), os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    live = locked(partial_name(final, JOB, "live"), os.O_RDWR | os.O_CREAT | os.O_EXCL)
     assert live is not None
-    other = name_of(final, UUID(int=1), "00000000")
+    other = partial_name(final, UUID(int=1), "00000000")
     other.touch()
     final.write_bytes(b"[]")
-    assert remove_dead(final.parent, JOB) == 1
-    assert set(final.parent.iterdir()) == {final, other, name_of(final, JOB, "live")}
+    assert remove_abandoned(final.parent, JOB) == 1
+    assert set(final.parent.iterdir()) == {final, other, partial_name(final, JOB, "live")}
     live.close()
 
 
@@ -100,7 +100,7 @@ def test_notes_without_their_files_go(final: Path) -> None:
 
 def test_a_note_of_more_than_there_is_keeps_nothing_to_go_on_with(final: Path) -> None:
     left(final, note=NOTE.model_copy(update={"durable_bytes": 6}))
-    assert take_over(final, JOB) is None
+    assert recover(final, JOB) is None
     assert list(final.parent.iterdir()) == []
 
 
@@ -110,10 +110,10 @@ def test_a_sweep_of_a_folder_that_is_not_there_removes_nothing(tmp_path: Path) -
 
 def test_a_link_in_the_place_of_a_partial_is_not_followed(final: Path, tmp_path: Path) -> None:
     (tmp_path / "precious").write_bytes(b"[1,2,")
-    path = name_of(final, JOB, "00000000")
+    path = partial_name(final, JOB, "00000000")
     path.symlink_to(tmp_path / "precious")
     with pytest.raises(OSError, match="symbolic links"):
-        take_over(final, JOB)
+        recover(final, JOB)
     assert (tmp_path / "precious").read_bytes() == b"[1,2,"
 
 

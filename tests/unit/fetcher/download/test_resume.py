@@ -26,7 +26,7 @@ from services.fetcher.errors import (
     SourceTooSlow,
     SourceUnavailable,
 )
-from services.fetcher.sources.source import Body, Held
+from services.fetcher.sources.source import Body, ResumePoint
 from tests.support.poll import eventually
 from tests.support.values import a_job
 
@@ -51,7 +51,7 @@ class RangeSource:
     """What is served from the second answer on."""
     stalls: bool = False
     """Instead of breaking off, it sends no more."""
-    asked: list[Held | None] = field(default_factory=list)
+    asked: list[ResumePoint | None] = field(default_factory=list)
     sent_bytes: int = 0
     watched: tuple[int, threading.Event] | None = None
 
@@ -64,11 +64,11 @@ class RangeSource:
         return reached
 
     @asynccontextmanager
-    async def open(self, url: str, held: Held | None = None) -> AsyncIterator[Body]:
+    async def open(self, url: str, resume_from: ResumePoint | None = None) -> AsyncIterator[Body]:
         assert url == URL
-        self.asked.append(held)
+        self.asked.append(resume_from)
         serving = self.then if self.then and len(self.asked) > 1 else self
-        start = held.size_bytes if held and held.etag == serving.etag else 0
+        start = resume_from.size_bytes if resume_from and resume_from.etag == serving.etag else 0
         total = len(serving.content) if serving.announces else None
         yield Body(HOST, total, self._give(serving, start), start, serving.etag)
 
@@ -98,7 +98,7 @@ async def fetch(source: RangeSource, final: Path, limits: Limits = LIMITS) -> St
         assert total is None or done <= total
 
     async with partial_of(final, a_job(), limits.max_bytes) as partial:
-        await download(source, URL, partial, tell=tell, limits=limits)
+        await download(source, URL, partial, on_progress=tell, limits=limits)
         return await blocking(final, partial.publish)
 
 
@@ -115,7 +115,7 @@ async def test_a_connection_that_is_cut_again_and_again_brings_each_byte_once(
     source = RangeSource(breaks_after=300_000, announces=announces)
     assert_is_whole(await fetch(source, final))
     assert source.sent_bytes == len(CONTENT)
-    assert [held.size_bytes if held else 0 for held in source.asked] == list(range(0, 2_000_000, 300_000))
+    assert [point.size_bytes if point else 0 for point in source.asked] == list(range(0, 2_000_000, 300_000))
 
 
 async def test_a_connection_that_hardly_leads_on_ends_the_attempt_and_the_next_one_goes_on(
@@ -127,7 +127,7 @@ async def test_a_connection_that_hardly_leads_on_ends_the_attempt_and_the_next_o
     assert len(source.asked) == 1
     whole = RangeSource()
     assert_is_whole(await fetch(whole, final))
-    assert whole.asked == [Held(CHUNK_BYTES, '"old"', len(CONTENT))]
+    assert whole.asked == [ResumePoint(CHUNK_BYTES, '"old"', len(CONTENT))]
     assert source.sent_bytes + whole.sent_bytes == len(CONTENT)
 
 
@@ -153,15 +153,15 @@ async def test_without_an_entity_tag_nothing_is_gone_on_with(final: Path) -> Non
 async def test_a_source_that_always_begins_at_zero_and_never_ends_is_not_asked_for_ever(final: Path) -> None:
     class Forgetful(RangeSource):
         @asynccontextmanager
-        async def open(self, url: str, held: Held | None = None) -> AsyncIterator[Body]:
+        async def open(self, url: str, resume_from: ResumePoint | None = None) -> AsyncIterator[Body]:
             async with super().open(url) as body:
-                self.asked[-1] = held
+                self.asked[-1] = resume_from
                 yield body
 
     source = Forgetful(breaks_after=300_000)
     with pytest.raises(SourceUnavailable):
         await fetch(source, final)
-    assert [held and held.size_bytes for held in source.asked] == [None, 300_000]
+    assert [point and point.size_bytes for point in source.asked] == [None, 300_000]
 
 
 async def test_a_fresh_signature_goes_on_with_what_the_expired_one_left(final: Path) -> None:
@@ -170,8 +170,8 @@ async def test_a_fresh_signature_goes_on_with_what_the_expired_one_left(final: P
 
     class Expired(RangeSource):
         @asynccontextmanager
-        async def open(self, url: str, held: Held | None = None) -> AsyncIterator[Body]:
-            async with super().open(url, held):
+        async def open(self, url: str, resume_from: ResumePoint | None = None) -> AsyncIterator[Body]:
+            async with super().open(url, resume_from):
                 raise SignatureRejected(HOST, 403)
             yield
 
@@ -208,7 +208,7 @@ async def test_what_has_come_in_is_kept_within_a_second_while_the_source_says_no
 async def test_a_source_below_the_minimum_speed_is_cut_and_the_rest_comes_later(final: Path) -> None:
     source = RangeSource(breaks_after=1_000_000, stalls=True)
     least = MinimumSpeed(bytes_per_s=1_000_000, window_s=0.2)
-    limits = Limits(max_bytes=10_000_000, timeout_s=30, least_speed=least)
+    limits = Limits(max_bytes=10_000_000, timeout_s=30, min_speed=least)
     with pytest.raises(SourceTooSlow, match="GEXLAKE_FETCH_MIN_BYTES_PER_S"):
         await fetch(source, final, limits)
     assert len(source.asked) == 1
@@ -220,7 +220,7 @@ async def test_our_own_cap_is_not_the_sources_slowness(final: Path) -> None:
     slow = Bandwidth(bytes_per_s=4_000_000)
     loop = asyncio.get_running_loop()
     began = loop.time()
-    limits = Limits(max_bytes=10_000_000, timeout_s=30, least_speed=least, bandwidth=slow)
+    limits = Limits(max_bytes=10_000_000, timeout_s=30, min_speed=least, bandwidth=slow)
     assert_is_whole(await fetch(RangeSource(), final, limits))
     assert loop.time() - began >= 0.35
 

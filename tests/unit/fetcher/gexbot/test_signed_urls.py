@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from services.fetcher.errors import SourceBusy, SourceRefused, SourceUnavailable
 from services.fetcher.gexbot import api
-from services.fetcher.gexbot.api import MAX_ANSWER_BYTES, SignedUrls
+from services.fetcher.gexbot.api import MAX_RESPONSE_BYTES, VendorApiClient
 from services.fetcher.gexbot.errors import NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
 from shared.errors import GexlakeError, Terminal, Transient
 from shared.gexbot.partition import Partition
@@ -70,7 +70,7 @@ class Endless(httpx.AsyncByteStream):
 
 async def ask(transport: httpx.AsyncBaseTransport, key: SecretStr | None = KEY) -> str:
     async with httpx.AsyncClient(transport=transport) as client:
-        return await SignedUrls(client, API, key, GATE).ask(DAY)
+        return await VendorApiClient(client, API, key, GATE).signed_url(DAY)
 
 
 async def refusal_of(answer: httpx.Response | Exception) -> GexlakeError:
@@ -148,7 +148,7 @@ async def test_a_pause_that_is_asked_for_is_kept() -> None:
         (b'{"url": ""}', "JSON that names no URL"),
         (b'{"url": {"s1gnature": 1}}', "JSON that names no URL"),
         (json.dumps({"url": SIGNED + "x" * 8192}).encode(), "JSON that names no URL"),
-        (b" " * (MAX_ANSWER_BYTES + 1), "more than 65536 bytes"),
+        (b" " * (MAX_RESPONSE_BYTES + 1), "more than 65536 bytes"),
     ],
 )
 async def test_an_answer_without_a_url_is_final_and_nothing_of_it_is_told(content: bytes, words: str) -> None:
@@ -161,7 +161,7 @@ async def test_an_answer_without_a_url_is_final_and_nothing_of_it_is_told(conten
 async def test_an_endless_answer_is_cut_off() -> None:
     body = Endless()
     assert isinstance(await refusal_of(httpx.Response(200, stream=body)), NoSignedUrl)
-    assert body.sent_bytes <= MAX_ANSWER_BYTES + 2048
+    assert body.sent_bytes <= MAX_RESPONSE_BYTES + 2048
 
 
 @pytest.mark.parametrize(
@@ -192,6 +192,6 @@ async def test_a_broken_connection_may_be_tried_again() -> None:
 
 
 async def test_an_answer_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "ANSWER_WITHIN_S", 0.05)
+    monkeypatch.setattr(api, "RESPONSE_TIMEOUT_S", 0.05)
     with pytest.raises(SourceUnavailable, match=r"had not answered after 0\.05 s"):
         await ask(Silent())

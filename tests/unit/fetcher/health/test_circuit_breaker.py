@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from gexlake.api.sources import Circuit
 from services.fetcher.health.circuit_breaker import (
-    Ask,
     BreakerRules,
     CircuitOpen,
-    after_a_failure,
-    after_a_success,
-    after_an_answer,
-    may_ask,
+    RequestAllowed,
+    after_failure,
+    after_response,
+    after_success,
+    decide,
     without_probe,
 )
 from shared.sources.record import SourceRecord
 from tests.support.values import NOON
 
-RULES = BreakerRules(failures=3, pause_s=30, longest_pause_s=100, probe_s=20)
+RULES = BreakerRules(failures=3, pause_s=30, max_pause_s=100, probe_s=20)
 NEW = SourceRecord(base_url="https://hist.gex.bot")
 
 
@@ -31,7 +31,7 @@ def at(seconds: float) -> datetime:
 
 
 def failed(record: SourceRecord, seconds: float = 0, *, was_probe: bool = False) -> SourceRecord:
-    return after_a_failure(record, at(seconds), RULES, was_probe=was_probe)
+    return after_failure(record, at(seconds), RULES, was_probe=was_probe)
 
 
 def given_up(seconds: float = 0) -> SourceRecord:
@@ -42,31 +42,31 @@ def given_up(seconds: float = 0) -> SourceRecord:
 
 
 def claimed(record: SourceRecord, seconds: float) -> SourceRecord:
-    verdict = may_ask(record, at(seconds), RULES)
-    assert isinstance(verdict, Ask)
+    verdict = decide(record, at(seconds), RULES)
+    assert isinstance(verdict, RequestAllowed)
     assert verdict.claim is not None
     return verdict.claim
 
 
 def test_a_source_that_works_is_asked_by_everybody() -> None:
-    assert may_ask(NEW, NOON, RULES) == Ask()
+    assert decide(NEW, NOON, RULES) == RequestAllowed()
 
 
 def test_the_third_failure_in_a_row_is_one_too_many() -> None:
     twice = failed(failed(NEW))
-    assert may_ask(twice, NOON, RULES) == Ask()
-    assert may_ask(failed(twice), NOON, RULES) == CircuitOpen(at(30), is_tried=False)
+    assert decide(twice, NOON, RULES) == RequestAllowed()
+    assert decide(failed(twice), NOON, RULES) == CircuitOpen(at(30), is_tried=False)
 
 
 def test_failures_with_a_success_between_them_are_not_in_a_row() -> None:
-    record = failed(after_a_success(failed(failed(NEW))))
+    record = failed(after_success(failed(failed(NEW))))
     assert record.failures_in_a_row == 1
-    assert may_ask(record, NOON, RULES) == Ask()
+    assert decide(record, NOON, RULES) == RequestAllowed()
 
 
 def test_one_request_tries_the_source_and_the_others_wait_for_it() -> None:
     record = claimed(given_up(), 30)
-    assert may_ask(record, at(31), RULES) == CircuitOpen(at(50), is_tried=True)
+    assert decide(record, at(31), RULES) == CircuitOpen(at(50), is_tried=True)
 
 
 def test_another_one_tries_when_the_first_was_never_heard_of_again() -> None:
@@ -90,14 +90,14 @@ def test_a_source_that_fails_again_is_left_alone_twice_as_long_up_to_the_cap() -
 
 
 def test_a_source_that_works_again_is_asked_as_if_nothing_had_been() -> None:
-    record = after_a_success(claimed(given_up(), 30))
+    record = after_success(claimed(given_up(), 30))
     assert record == NEW
     assert failed(record).circuit(NOON) is Circuit.CLOSED
 
 
 def test_once_the_trying_request_is_answered_the_others_follow_but_one_failure_ends_that() -> None:
-    answered = after_an_answer(claimed(given_up(), 30), RULES)
-    assert may_ask(answered, at(31), RULES) == Ask()
+    answered = after_response(claimed(given_up(), 30), RULES)
+    assert decide(answered, at(31), RULES) == RequestAllowed()
     again = failed(answered, 31)
     assert again.open_until == at(31 + 60)
 
@@ -114,7 +114,7 @@ def test_a_request_from_before_tells_nothing_new_when_it_fails(seconds: float) -
 
 
 def test_a_request_from_before_that_succeeds_shows_that_the_source_works() -> None:
-    assert may_ask(after_a_success(given_up()), at(1), RULES) == Ask()
+    assert decide(after_success(given_up()), at(1), RULES) == RequestAllowed()
 
 
 @given(st.lists(st.tuples(st.sampled_from(["ask", "fail", "succeed", "answer"]), st.floats(0, 200))))
@@ -123,18 +123,18 @@ def test_whatever_happens_the_source_is_asked_again_in_time(steps: list[tuple[st
     record, clock, is_probe = NEW, 0.0, False
     for step, seconds in steps:
         clock += seconds
-        match step, may_ask(record, at(clock), RULES):
-            case "ask", Ask(claim=SourceRecord() as claim):
+        match step, decide(record, at(clock), RULES):
+            case "ask", RequestAllowed(claim=SourceRecord() as claim):
                 record, is_probe = claim, True
             case "fail", _:
                 record, is_probe = failed(record, clock, was_probe=is_probe), False
             case "succeed", _:
-                record, is_probe = after_a_success(record), False
+                record, is_probe = after_success(record), False
             case "answer", _ if is_probe:
-                record, is_probe = after_an_answer(record, RULES), False
+                record, is_probe = after_response(record, RULES), False
             case _:
                 pass
-        verdict = may_ask(record, at(clock), RULES)
+        verdict = decide(record, at(clock), RULES)
         if isinstance(verdict, CircuitOpen):
-            assert verdict.until <= at(clock + RULES.longest_pause_s)
-    assert isinstance(may_ask(record, at(clock + RULES.longest_pause_s), RULES), Ask)
+            assert verdict.until <= at(clock + RULES.max_pause_s)
+    assert isinstance(decide(record, at(clock + RULES.max_pause_s), RULES), RequestAllowed)

@@ -19,10 +19,10 @@ from services.fetcher.errors import (
     SourceRefused,
     SourceUnavailable,
     UnusableAnswer,
-    not_staged,
+    staging_error,
 )
 from services.fetcher.gexbot.errors import LeaseTaken, NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
-from services.fetcher.health.source_outcomes import Outcome, counted, outcome_of
+from services.fetcher.health.source_outcomes import Outcome, count_request, outcome_of
 from shared.errors import BrokerUnavailable, StreamFull
 from shared.gexbot.partition import Partition
 from shared.sources.record import SourceRecord
@@ -51,8 +51,8 @@ NEW = SourceRecord(base_url=HOST)
         (SourceBusy(HOST, 503), Outcome.FAILED),
         (FileIncomplete(HOST, 1, 2), Outcome.FAILED),
         (SourceRefused("the URL is not allowed"), None),
-        (not_staged(Path("day.json"), OSError(errno.ENOSPC, "full")), None),
-        (not_staged(Path("day.json"), OSError(errno.EIO, "broken")), None),
+        (staging_error(Path("day.json"), OSError(errno.ENOSPC, "full")), None),
+        (staging_error(Path("day.json"), OSError(errno.EIO, "broken")), None),
         (BrokerUnavailable("publish"), None),
         (StreamFull("JOBS"), None),
         (ValueError("a mistake of ours"), None),
@@ -78,7 +78,7 @@ def test_only_what_the_source_did_is_held_against_it(
 def test_every_outcome_is_a_request_and_some_are_a_success(
     outcome: Outcome, successes: int, response_s: float | None, delivered: bool
 ) -> None:
-    record = counted(NEW, outcome, NOON, 0.5, None)
+    record = count_request(NEW, outcome, NOON, 0.5, None)
     assert (record.requests, record.successes, record.mean_response_s) == (1, successes, response_s)
     assert record.last_success_at == (NOON if delivered else None)
 
@@ -86,12 +86,12 @@ def test_every_outcome_is_a_request_and_some_are_a_success(
 def test_the_mean_response_time_is_exponential() -> None:
     record = NEW
     for response_s in (1.0, 2.0, 0.0):
-        record = counted(record, Outcome.DELIVERED, NOON, response_s, None)
+        record = count_request(record, Outcome.DELIVERED, NOON, response_s, None)
     assert record.mean_response_s == pytest.approx((1.0 * 0.8 + 2.0 * 0.2) * 0.8)
 
 
 def test_the_last_error_stays_and_holds_no_secret() -> None:
-    record = counted(NEW, Outcome.FAILED, NOON, 1, f"{HOST}/day.json?sig=secret broke off")
-    record = counted(record, Outcome.DELIVERED, NOON + timedelta(hours=1), 1, None)
+    record = count_request(NEW, Outcome.FAILED, NOON, 1, f"{HOST}/day.json?sig=secret broke off")
+    record = count_request(record, Outcome.DELIVERED, NOON + timedelta(hours=1), 1, None)
     assert record.last_error == f"{HOST}/day.json?[redacted] broke off"
     assert record.last_success_at == NOON + timedelta(hours=1)

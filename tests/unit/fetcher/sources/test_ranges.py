@@ -6,25 +6,25 @@ import httpx
 import pytest
 
 from services.fetcher.sources.ranges import length, range_request, strong_etag, total_of_rest
-from services.fetcher.sources.source import Held
+from services.fetcher.sources.source import ResumePoint
 
 ETAG = '"0x8DC"'
-HELD = Held(size_bytes=100, etag=ETAG, total_bytes=250)
+RESUME_POINT = ResumePoint(size_bytes=100, etag=ETAG, total_bytes=250)
 GOOD = {"Content-Range": "bytes 100-249/250", "ETag": ETAG, "Content-Length": "150"}
 
 
 def test_the_rest_is_asked_for_only_of_the_same_file() -> None:
-    assert range_request(HELD) == {"Range": "bytes=100-", "If-Range": ETAG}
+    assert range_request(RESUME_POINT) == {"Range": "bytes=100-", "If-Range": ETAG}
 
 
 @pytest.mark.parametrize("dropped", [None, "Content-Length"])
 def test_an_answer_with_just_the_rest_is_taken(dropped: str | None) -> None:
     headers = {name: value for name, value in GOOD.items() if name != dropped}
-    assert total_of_rest(httpx.Headers(headers), HELD) == 250
+    assert total_of_rest(httpx.Headers(headers), RESUME_POINT) == 250
 
 
 def test_a_size_that_was_not_known_is_learnt() -> None:
-    assert total_of_rest(httpx.Headers(GOOD), Held(100, ETAG, None)) == 250
+    assert total_of_rest(httpx.Headers(GOOD), ResumePoint(100, ETAG, None)) == 250
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_size_that_was_not_known_is_learnt() -> None:
     ids=str,
 )
 def test_an_answer_that_leaves_doubt_is_not(changes: dict[str, str]) -> None:
-    assert total_of_rest(httpx.Headers({**GOOD, **changes}), HELD) is None
+    assert total_of_rest(httpx.Headers({**GOOD, **changes}), RESUME_POINT) is None
 
 
 @pytest.mark.parametrize(

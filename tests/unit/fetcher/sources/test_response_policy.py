@@ -10,10 +10,10 @@ from services.fetcher import errors
 from services.fetcher.sources.response_policy import (
     check_first_bytes,
     check_headers,
-    check_source,
+    check_url,
+    error_for_status,
     host_of,
     redirect_target,
-    refusal,
     retry_after_s,
 )
 from shared.errors import Terminal, Transient
@@ -25,12 +25,12 @@ GATE = SourceGate.parse(("https://hist.gex.bot/", "https://blob.test/gex/"), ("/
 
 
 def test_200_is_a_file() -> None:
-    assert refusal(HOST, 200) is None
+    assert error_for_status(HOST, 200) is None
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 599])
 def test_a_busy_source_is_asked_again(status: int) -> None:
-    assert isinstance(refusal(HOST, status), errors.SourceBusy)
+    assert isinstance(error_for_status(HOST, status), errors.SourceBusy)
     assert issubclass(errors.SourceBusy, Transient)
 
 
@@ -49,7 +49,7 @@ def test_a_busy_source_is_asked_again(status: int) -> None:
     ],
 )
 def test_other_statuses_are_final_and_say_so(status: int, kind: type[Terminal]) -> None:
-    error = refusal(HOST, status)
+    error = error_for_status(HOST, status)
     assert type(error) is kind
     assert isinstance(error, Terminal)
     assert HOST in str(error)
@@ -80,7 +80,7 @@ def test_both_forms_of_retry_after_are_read(value: str | None, seconds: float | 
 
 
 def test_a_busy_source_says_when_to_come_back() -> None:
-    error = refusal(HOST, 429, 120)
+    error = error_for_status(HOST, 429, 120)
     assert isinstance(error, errors.SourceBusy)
     assert error.retry_after_s == 120
     assert "asks to wait 120 s" in str(error)
@@ -124,7 +124,7 @@ def test_a_type_or_an_encoding_that_no_file_has_is_final(headers: dict[str, str]
 
 
 def test_a_rejected_signature_asks_for_a_fresh_url() -> None:
-    assert "the signature has expired or is not valid: post a fresh URL" in str(refusal(HOST, 403))
+    assert "the signature has expired or is not valid: post a fresh URL" in str(error_for_status(HOST, 403))
 
 
 @pytest.mark.parametrize(
@@ -166,9 +166,9 @@ def test_a_redirect_to_nowhere_is_unusable(location: str | None) -> None:
 
 def test_a_url_outside_the_allow_list_is_refused() -> None:
     with pytest.raises(errors.SourceRefused, match="GEXLAKE_ALLOWED_SOURCES") as raised:
-        check_source(GATE, "https://elsewhere.test/day.json?sig=secret")
+        check_url(GATE, "https://elsewhere.test/day.json?sig=secret")
     assert "secret" not in str(raised.value)
-    assert check_source(GATE, URL).path == "/a/day.json"
+    assert check_url(GATE, URL).path == "/a/day.json"
 
 
 def test_the_name_of_a_source_has_no_query_and_no_user() -> None:
