@@ -36,7 +36,7 @@ def bomb(size_bytes: int) -> Iterator[bytes]:
 
 
 @given(st.lists(st.binary(max_size=2000), max_size=4), st.integers(1, 100), st.binary(max_size=3))
-def test_any_gzip_is_complete_however_it_is_cut_into_blocks(parts: list[bytes], step: int, zeros: bytes) -> None:
+def test_a_gzip_is_complete_for_any_split_into_blocks(parts: list[bytes], step: int, zeros: bytes) -> None:
     packed = b"".join(map(gzip.compress, parts or [b""])) + bytes(len(zeros))
     first, rest = packed[:10], packed[10:]
     content = taken("a.json.gz", [first, *(rest[at : at + step] for at in range(0, len(rest), step))])
