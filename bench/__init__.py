@@ -1,1 +1,1 @@
-"""Generated trading days, a stand-in of the vendor, the stack as processes, and the demo on them."""
+"""Benchmarks of importer, fetcher and the whole system: ``make bench``."""

@@ -1,1 +1,1 @@
-"""How gexlake is run: the server's configuration, and the checks before a start."""
+"""How gexlake is run: the configuration of the broker, the checks before a start, and releases."""

@@ -1,0 +1,1 @@
+"""Generated trading days, fakes of the vendor, the system as processes, and the demo."""

@@ -1,7 +1,7 @@
 """The whole system on one generated trading day, from a posted URL to Parquet: ``make demo``.
 
-Everything runs in a temporary folder on free ports and is gone in the end; ``--keep`` keeps the folder. When
-anything differs from what was generated, it shows the ends of the logs and one line, and exits with status 1.
+Everything runs in a temporary folder on free ports and is removed at the end; ``--keep`` keeps the folder.
+When the result differs from the generated day, it prints the ends of the logs and one line, and exits with 1.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ ORDER BY abs(gamma) DESC LIMIT 5"""
 
 
 class DemoFailed(Exception):
-    """What landed is not what was generated."""
+    """The lake does not hold what was generated."""
 
 
 @dataclass
 class Stopwatch:
-    """How long each stage took, in seconds."""
+    """The duration of each stage, in seconds."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -62,7 +62,7 @@ class Stopwatch:
 
 
 @dataclass(frozen=True)
-class Landed:
+class Imported:
     """What the lake holds of the day."""
 
     snapshots: int
@@ -73,12 +73,12 @@ class Landed:
 
 
 def run(day: Day, folder: Path, out: Console) -> None:
-    """Generate the day, bring it in, and show what landed.
+    """Generate the day, import it, and show what the lake holds.
 
     Raises:
-        DemoFailed: it is not what was generated.
+        DemoFailed: the lake does not hold what was generated.
         StackError: the system did not start.
-        CommandFailed: it did not answer.
+        CommandFailed: intake or the importer did not answer.
     """
     watch = Stopwatch()
     source = folder / "vendor" / day.file_name
@@ -91,17 +91,17 @@ def run(day: Day, folder: Path, out: Console) -> None:
             with watch.timing("start"):
                 stack.start()
                 stack.wait_ready()
-            job = _bring_in(stack, vendor.url_of(day.file_name), out)
+            job = _submit_and_wait(stack, vendor.url_of(day.file_name), out)
             watch.seconds |= {stage: s for stage, s in job.seconds.items() if stage != "wait"}
             with watch.timing("query"):
-                landed = _look(stack, day)
-            compare(facts, job, landed)
+                imported = _query(stack, day)
+            compare(facts, job, imported)
         except (StackError, CommandFailed, DemoFailed):
             out.print(stack.tails(), markup=False)
             raise
         finally:
             stack.stop()
-    _show(landed, folder, watch, out)
+    _show(imported, folder, watch, out)
 
 
 def _generate(day: Day, path: Path, out: Console) -> DayFacts:
@@ -113,14 +113,14 @@ def _generate(day: Day, path: Path, out: Console) -> DayFacts:
     return facts
 
 
-def _bring_in(stack: Stack, url: str, out: Console) -> JobView:
+def _submit_and_wait(stack: Stack, url: str, out: Console) -> JobView:
     out.print(f"POST {stack.url}/gex_history_url")
     with Intake(CliSettings(url=stack.url)) as intake, shown_on(out) as show:
         job_id = intake.submit({"url": url, "endpoint": "gex_zero"})["id"]
         return follow(lambda: read_job(intake.job(job_id)), show)
 
 
-def _look(stack: Stack, day: Day) -> Landed:
+def _query(stack: Stack, day: Day) -> Imported:
     settings = CliSettings(nats_url=stack.nats_url)
     where = f"ticker = '{day.ticker}' AND endpoint = '{day.endpoint}'"
 
@@ -130,7 +130,7 @@ def _look(stack: Stack, day: Day) -> Landed:
     def count(table: str) -> int:
         return int(ask(f"SELECT count(*) FROM {table} WHERE {where}").rows[0][0])  # noqa: S608 (fixed words)
 
-    return Landed(
+    return Imported(
         snapshots=count("gex_snapshots"),
         strike_rows=count("gex_strikes"),
         parquet_rows=count("parquet_gex_strikes"),
@@ -139,38 +139,40 @@ def _look(stack: Stack, day: Day) -> Landed:
     )
 
 
-def compare(facts: DayFacts, job: JobView, landed: Landed) -> None:
-    """Compare what landed with what was generated.
+def compare(facts: DayFacts, job: JobView, imported: Imported) -> None:
+    """Compare what was imported with what was generated.
 
     Raises:
-        DemoFailed: they differ; the message says in what.
+        DemoFailed: they differ; the message names the difference.
     """
     if not job.succeeded:
         raise DemoFailed(f"the job ended {job.state}: {job.error}")
     for what, generated, found in (
         ("bytes fetched", facts.bytes, job.bytes_fetched),
         ("sha256", facts.sha256, job.checksum),
-        ("snapshots in DuckDB", facts.snapshots, landed.snapshots),
-        ("strike rows in DuckDB", facts.strike_rows, landed.strike_rows),
-        ("strike rows in Parquet", facts.strike_rows, landed.parquet_rows),
+        ("snapshots in DuckDB", facts.snapshots, imported.snapshots),
+        ("strike rows in DuckDB", facts.strike_rows, imported.strike_rows),
+        ("strike rows in Parquet", facts.strike_rows, imported.parquet_rows),
     ):
         if generated != found:
             raise DemoFailed(f"{what}: {generated} were generated, {found} found")
-    if not landed.parquet.is_file():
-        raise DemoFailed(f"{landed.parquet} is missing")
+    if not imported.parquet.is_file():
+        raise DemoFailed(f"{imported.parquet} is missing")
 
 
-def _show(landed: Landed, folder: Path, watch: Stopwatch, out: Console) -> None:
-    size = decimal(landed.parquet.stat().st_size)
-    out.print(f"\nDuckDB   {landed.snapshots:,} snapshots, {landed.strike_rows:,} strike rows")
-    out.print(f"Parquet  {landed.parquet_rows:,} strike rows, {size}, {landed.parquet.relative_to(folder)}")
+def _show(imported: Imported, folder: Path, watch: Stopwatch, out: Console) -> None:
+    size = decimal(imported.parquet.stat().st_size)
+    out.print(f"\nDuckDB   {imported.snapshots:,} snapshots, {imported.strike_rows:,} strike rows")
+    out.print(
+        f"Parquet  {imported.parquet_rows:,} strike rows, {size}, {imported.parquet.relative_to(folder)}"
+    )
     out.print("Seconds  " + ", ".join(f"{stage} {s:.1f}" for stage, s in watch.seconds.items()))
-    out.print("\nThe strikes with most gamma at the last snapshot:")
-    out.print(rows_table(landed.top_strikes))
+    out.print("\nThe strikes with the largest gamma at the last snapshot:")
+    out.print(rows_table(imported.top_strikes))
 
 
 def main() -> None:
-    """Run the demo and clean up, however it ends."""
+    """Run the demo and clean up."""
     parser = argparse.ArgumentParser(prog="python -m simulator.demo", description=run.__doc__)
     parser.add_argument("--snapshots", type=int, default=Day.snapshots)
     parser.add_argument("--strikes", type=int, default=Day.strikes)
@@ -181,7 +183,7 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it by default
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
     folder = Path(tempfile.mkdtemp(prefix="gexlake-demo-"))
     try:
         run(day, folder, console(sys.stdout))

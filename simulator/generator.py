@@ -1,10 +1,9 @@
 """A deterministic trading day in the vendor's format, for tests, the demo and measurements.
 
 ``python -m simulator.generator --ticker NQ_NDX --endpoint gex_zero --day 2025-11-14 --out FILE`` writes one.
-The name of FILE tells what is not said, if it is a vendor's; its suffix chooses the form: ``.json`` (an
-array) or ``.jsonl`` (one record a line), either with ``.gz``. A larger file has more snapshots a second
-(``--snapshots 93600 --per-second 4``): more strikes would add few bytes, for those far from spot hold next to
-nothing.
+Options that are not given are taken from the name of FILE, if it is a vendor's. Its suffix chooses the
+format: ``.json`` (an array) or ``.jsonl`` (one record a line), either with ``.gz``. For a larger file use
+more snapshots a second (``--snapshots 93600 --per-second 4``): strikes far from spot add few bytes.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ from shared.gexbot.trading_day import NEW_YORK
 from simulator.market import Profile, profiles, strikes_around
 
 LAGS_S: Final = (60, 300, 600, 900, 1800)
-"""How long ago the priors are: 1, 5, 10, 15 and 30 minutes."""
+"""The ages of the priors: 1, 5, 10, 15 and 30 minutes."""
 OPEN: Final = time(9, 30)
 MAX_SNAPSHOTS: Final = 52_200
-"""Seconds from the open to midnight: a day's records stay inside the trading day, at one a second."""
+"""Seconds from the open to midnight: at one a second, all records lie inside the trading day."""
 _MILLISECONDS: Final = 1000
 _FRIDAY: Final = 4
 
 
 @dataclass(frozen=True)
 class DayFacts:
-    """What a written file holds, and what it is."""
+    """The content of a written file: counts, size and checksum."""
 
     snapshots: int
     strike_rows: int
@@ -53,11 +52,11 @@ class Day:
     """One ticker's trading day, ``per_second`` snapshots a second from 09:30:00 New York.
 
     Raises:
-        ValueError: a field is no ticker, not one of the endpoints, or out of range.
+        ValueError: a field is not a ticker, not one of the endpoints, or out of range.
     """
 
     ENDPOINTS: ClassVar[tuple[str, ...]] = PACKAGES["classic"]
-    """Whose files have this form."""
+    """The endpoints whose files have this format."""
 
     ticker: str = "NQ_NDX"
     endpoint: str = "gex_zero"
@@ -82,12 +81,12 @@ class Day:
 
     @property
     def file_name(self) -> str:
-        """The vendor's name of the file."""
+        """The vendor's name for the file."""
         return file_name(self.day, self.ticker, self.endpoint)
 
     @property
     def strike_rows(self) -> int:
-        """How many rows all records have together."""
+        """The number of strike rows of all records."""
         return self.snapshots * self.strikes
 
     @property
@@ -96,21 +95,21 @@ class Day:
         return int(datetime.combine(self.day, OPEN, tzinfo=NEW_YORK).timestamp())
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Yield the records, parsed from the very text that ``write`` puts into the file."""
+        """Yield the records, parsed from the text that ``write`` puts into the file."""
         return (json.loads(text) for text in self._texts())
 
     def write(self, path: Path, on_record: Callable[[], object] | None = None) -> DayFacts:
         """Write the file, a record at a time.
 
         Args:
-            path: where; its suffix chooses the form.
+            path: the file; its suffix chooses the format.
             on_record: called after each record.
         """
         is_array = ".jsonl" not in path.suffixes
         with ExitStack() as closing:
             out: Any = closing.enter_context(path.open("wb"))
             if path.suffix == ".gz":
-                # Neither name nor time in the header: the same day is the same bytes.
+                # No name and no time in the header, so that the same day gives the same bytes.
                 out = closing.enter_context(gzip.GzipFile("", "wb", 6, out, mtime=0))
             _write_records(out, self._texts(), on_record, is_array=is_array)
         with path.open("rb") as written:
@@ -142,19 +141,19 @@ class _Past:
         before_the_open = ([0] * strikes, ["0"] * strikes)
         length = LAGS_S[-1] * per_second + 1
         self._per_second = per_second
-        # Before the session has that much history, a prior is 0.
+        # A prior from before the open is 0.
         self._snapshots = deque([before_the_open] * length, maxlen=length)
 
     def add(self, by_volume: list[int]) -> None:
-        """Take in the next snapshot."""
+        """Add the next snapshot."""
         self._snapshots.append((by_volume, [_text(figure) for figure in by_volume]))
 
     def texts(self, lag_s: int) -> list[str]:
-        """Return the figures of ``lag_s`` seconds ago as they stand in the file."""
+        """Return the figures of ``lag_s`` seconds ago as text of the file."""
         return self._snapshots[-1 - lag_s * self._per_second][1]
 
     def largest_change(self, lag_s: int) -> tuple[int, int]:
-        """Return which strike has changed most in ``lag_s`` seconds, and by how much."""
+        """Return the index of the strike with the largest change in ``lag_s`` seconds, and the change."""
         then = self._snapshots[-1 - lag_s * self._per_second][0]
         changes = list(map(sub, self._snapshots[-1][0], then))
         largest = max(max(changes), min(changes), key=abs)
@@ -193,7 +192,7 @@ def _zero_gamma(strikes: list[int], volume: list[int]) -> int:
 
 
 def _text(hundredths: int) -> str:
-    """Write a figure as the vendor does: whole numbers as integers, the others with one or two decimals."""
+    """Format a figure as the vendor does: integers without decimals, others with one or two."""
     whole, rest = divmod(hundredths, 100)
     return repr(hundredths / 100) if rest else str(whole)
 
@@ -211,7 +210,7 @@ def _write_records(
 
 
 def file_name(day: date, ticker: str, endpoint: str, suffix: str = ".json") -> str:
-    """Return the vendor's name of a day's file."""
+    """Return the vendor's name for a day's file."""
     return f"{day}_{ticker}_classic_{endpoint}{suffix}"
 
 
@@ -220,15 +219,15 @@ def _named(path: Path | None) -> dict[str, Any]:
         name = parse_source_name(path.name if path else "")
     except ValueError:
         return {}
-    told = {"ticker": name.ticker, "endpoint": name.endpoint, "day": name.trading_day}
-    return {field: value for field, value in told.items() if value is not None}
+    parsed = {"ticker": name.ticker, "endpoint": name.endpoint, "day": name.trading_day}
+    return {field: value for field, value in parsed.items() if value is not None}
 
 
 def main() -> None:
-    """Write one day as the arguments say."""
+    """Write the day that the arguments describe."""
     parser = argparse.ArgumentParser(
         prog="python -m simulator.generator",
-        description="Write one trading day; its name may tell ticker, endpoint and day.",
+        description="Write one trading day; ticker, endpoint and day default to those in the file name.",
         argument_default=argparse.SUPPRESS,
     )
     parser.add_argument("--ticker")
@@ -237,9 +236,9 @@ def main() -> None:
     for option in ("--snapshots", "--strikes", "--seed", "--per-second"):
         parser.add_argument(option, type=int)
     parser.add_argument("--out", type=Path, help="the file; by default the vendor's name, in this folder")
-    out = (wanted := vars(parser.parse_args())).pop("out", None)
+    out = (options := vars(parser.parse_args())).pop("out", None)
     try:
-        day = Day(**_named(out) | wanted)
+        day = Day(**_named(out) | options)
         path = out or Path(day.file_name)
         facts = day.write(path)
     except (ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""A model of a session: spot a random walk, strikes around it with gamma that trades and time build up.
+"""A model of a session: spot is a random walk, and trades build up gamma at the strikes around it.
 
 Figures are in hundredths, as integers: their sums are exact and their text needs no rounding.
 """
@@ -11,18 +11,18 @@ from random import Random
 from typing import Final
 
 LEVELS: Final = {"NQ_NDX": (25_000, 10), "NDX": (25_000, 10), "ES_SPX": (6_850, 5), "SPX": (6_850, 5)}
-"""Where a ticker's spot starts, and the distance between its strikes, in points."""
+"""A ticker's opening spot and the distance between its strikes, in points."""
 
 DEFAULT_LEVEL: Final = (6_850, 5)
 
 _VOLATILITY: Final = 6e-5
 """Standard deviation of one second's move, as a share of spot: about 1 % over a session."""
 _PULL: Final = 2e-5
-"""Share of the distance to the opening level that spot makes good each second."""
+"""Share of the distance to the opening level by which spot reverts each second."""
 _GAMMA_WIDTH: Final = 14
 """Distance from spot, in strikes, at which gamma has fallen to a quarter."""
 _TRADES: Final = 4
-"""Trades each step, each on one strike near spot; their size is what trades in its time."""
+"""Trades in each step, each on one strike near spot; their size is proportional to the step."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def strikes_around(ticker: str, count: int) -> list[int]:
 
 
 def profiles(ticker: str, strikes: Sequence[int], source: Random, step_s: float = 1.0) -> Iterator[Profile]:
-    """Yield one profile every ``step_s`` seconds, without end; the same source gives the same session."""
+    """Yield one profile for every ``step_s`` seconds, without end; the same source gives the same session."""
     level, step = LEVELS.get(ticker, DEFAULT_LEVEL)
     width = step * _GAMMA_WIDTH
     interest = [_open_interest(strike - level, width, source) for strike in strikes]
@@ -64,7 +64,7 @@ def profiles(ticker: str, strikes: Sequence[int], source: Random, step_s: float 
 
 
 def _open_interest(distance: int, width: int, source: Random) -> float:
-    """Return what is held at the open: calls above spot, puts below, more at round distances."""
+    """Return the open interest at the open: calls above spot, puts below, more at round distances."""
     roundness = 2.5 if distance % 50 == 0 else 1.0
     side = 1 if distance + source.gauss(0, width / 3) > 0 else -1
     return side * roundness * source.uniform(20_000, 900_000)

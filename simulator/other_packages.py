@@ -1,4 +1,4 @@
-"""Trading days in the form of the vendor's other packages, state and orderflow: see docs/formats.md."""
+"""Trading days in the formats of the vendor's packages state and orderflow: see docs/formats.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from simulator.generator import Day
 from simulator.market import Profile, profiles, strikes_around
 
 GREEK_LAGS_S: Final = (60, 300, 600)
-"""How long ago the three priors of a Greek are here; the vendor does not say how long it is in its files."""
+"""The ages of a Greek's three priors here; the vendor does not document them."""
 _SUMS: Final = ("zcvr", "ocvr", "zgr", "ogr", "zvanna", "ovanna", "zcharm", "ocharm")
 _SIDES: Final = ("agg_call_dex", "agg_put_dex", "net_call_dex", "net_put_dex")
 _FLOWS: Final = {"dexoflow": "agg_dex", "gexoflow": "zgr", "cvroflow": "zcvr"}
@@ -24,14 +24,14 @@ _LATER_FLOWS: Final = {"one_dexoflow": "one_agg_dex", "one_gexoflow": "ogr", "on
 
 @dataclass(frozen=True)
 class StateGexDay(Day):
-    """A day of GEX of the state package: the records are those of the classic one."""
+    """A day of GEX of the state package, whose records are like those of the classic one."""
 
     endpoint: str = "state_gex_zero"
     ENDPOINTS: ClassVar = tuple(name for name in ENDPOINTS if name.startswith("state_gex_"))
 
     @property
     def file_name(self) -> str:
-        """The vendor's name of the file."""
+        """The vendor's name for the file."""
         return f"{self.day}_{self.ticker}_{self.endpoint}.json"
 
 
@@ -77,12 +77,12 @@ class OrderflowDay(Day):
 
     @property
     def file_name(self) -> str:
-        """The vendor's name of the file."""
+        """The vendor's name for the file."""
         return f"{self.day}_{self.ticker}_orderflow_orderflow.json"
 
     @property
     def strike_rows(self) -> int:
-        """None: the records are flat."""
+        """Zero: the records are flat."""
         return 0
 
     def _texts(self) -> Iterator[str]:
@@ -114,10 +114,10 @@ def _text(timestamp: str, record: dict[str, Any]) -> str:
 def _contracts(
     strikes: list[int], spot: float, figures: list[float], priors: Iterable[tuple[float, ...]]
 ) -> list[list[Any]]:
-    """Return a row for each strike, with a smile of volatilities."""
+    """Return a row for each strike, with a volatility smile."""
     distances = [abs(strike / spot - 1) for strike in strikes]
     return [
-        # The vendor's nulls: volumes of puts are in its volume categories only.
+        # The vendor leaves these null: only its volume categories hold put volumes.
         [strike, round(0.12 + 4 * distance, 3), round(0.13 + 5 * distance, 3), figure, list(old), None, None]
         for strike, distance, figure, old in zip(strikes, distances, figures, priors, strict=True)
     ]

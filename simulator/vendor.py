@@ -1,10 +1,10 @@
-"""A local stand-in of the vendor: serves files over HTTP, can be told to misbehave, remembers who asked.
+"""A local fake of the vendor: serves files over HTTP, injects faults, and records requests.
 
     with Vendor(folder) as vendor:
-        vendor.misbehave("day.json", Misbehaviour(status=503, times=1))
+        vendor.inject_fault("day.json", Fault(status=503, times=1))
         url = vendor.url_of("day.json")
 
-Only the loopback by default. ``python -m simulator.vendor --folder DIR --port N`` runs it as a program.
+It listens on the loopback. ``python -m simulator.vendor --folder DIR --port N`` runs it as a program.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
-from simulator.faults import Misbehaviour, answer_of
+from simulator.faults import Fault, response_to
 
-__all__ = ["Misbehaviour", "Request", "Requests", "Vendor"]
+__all__ = ["Fault", "Request", "Requests", "Vendor"]
 
 _CHUNK_BYTES: Final = 256 * 1024
 _STOP_POLL_S: Final = 0.02
@@ -34,7 +34,7 @@ _STOP_POLL_S: Final = 0.02
 
 @dataclass(frozen=True)
 class Request:
-    """A request that came in; ``path`` is without the query, header names are lower case."""
+    """A received request; ``path`` is without the query, header names are lower case."""
 
     path: str
     headers: dict[str, str]
@@ -43,27 +43,27 @@ class Request:
 
 @dataclass
 class Requests:
-    """What came in so far; safe to read while the server runs."""
+    """The requests received so far; safe to read while the server runs."""
 
     seen: list[Request] = field(default_factory=list)
     peak: int = 0
-    """How many were answered at the same time, at most."""
+    """The maximum number of concurrent requests."""
     sent_bytes: int = 0
-    """Of all bodies together."""
-    _under_way: int = 0
+    """Bytes of all bodies sent."""
+    _running: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, name: str) -> int:
-        """Return how often a name was asked for."""
+        """Return how often a file was requested."""
         with self._lock:
             return sum(request.path == f"/{quote(name)}" for request in self.seen)
 
     def _begin(self, request: Request) -> int:
-        """Note a request; return which one of its path it is, from 1."""
+        """Record a request; return its number among those of the same path, from 1."""
         with self._lock:
             self.seen.append(request)
-            self._under_way += 1
-            self.peak = max(self.peak, self._under_way)
+            self._running += 1
+            self.peak = max(self.peak, self._running)
             return sum(other.path == request.path for other in self.seen)
 
     def _sent(self, size_bytes: int) -> None:
@@ -72,19 +72,19 @@ class Requests:
 
     def _end(self) -> None:
         with self._lock:
-            self._under_way -= 1
+            self._running -= 1
 
 
 class Vendor:
     """A threaded HTTP server over the files of ``folder``; ``port`` 0 takes a free one."""
 
     admits: Callable[[str, str], bool] | None = None
-    """Takes a file's name and the query, and tells whether its signature is good; None: any is."""
+    """Checks the signature, given a file's name and the query; None: every signature is valid."""
 
     def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 0) -> None:
         self.folder = folder
         self.requests = Requests()
-        self._behaviours: dict[str, Misbehaviour] = {}
+        self._faults: dict[str, Fault] = {}
         self._released = threading.Event()
         self._server = _Server((host, port), _Handler)
         self._server.vendor = self
@@ -94,19 +94,19 @@ class Vendor:
 
     @property
     def base_url(self) -> str:
-        """The start of every URL, with a slash at its end: an entry of ``GEXLAKE_ALLOWED_SOURCES``."""
+        """The base URL with a trailing slash: an entry of ``GEXLAKE_ALLOWED_SOURCES``."""
         return f"http://127.0.0.1:{self._server.server_port}/"
 
     def url_of(self, name: str, query: str = "sig=secret-signature") -> str:
         """Return the signed URL of a file."""
         return self.base_url + quote(name) + (f"?{query}" if query else "")
 
-    def misbehave(self, name: str, behaviour: Misbehaviour) -> None:
-        """Answer wrongly for a name from now on."""
-        self._behaviours[name] = behaviour
+    def inject_fault(self, name: str, fault: Fault) -> None:
+        """Respond with a fault to requests for a file from now on."""
+        self._faults[name] = fault
 
     def release(self) -> None:
-        """Let every answer go on that is or will be held by ``hold_after_bytes``."""
+        """Continue every response held by ``hold_after_bytes``, now and later."""
         self._released.set()
 
     def start(self) -> None:
@@ -114,7 +114,7 @@ class Vendor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let held answers go and close."""
+        """Continue held responses and stop the server."""
         self.release()
         self._server.shutdown()
         self._server.server_close()
@@ -129,10 +129,10 @@ class Vendor:
     ) -> None:
         self.stop()
 
-    def _behaviour(self, name: str, request_number: int) -> Misbehaviour:
-        behaviour = self._behaviours.get(name, Misbehaviour())
-        is_over = behaviour.times is not None and request_number > behaviour.times
-        return Misbehaviour() if is_over else behaviour
+    def _fault(self, name: str, request_number: int) -> Fault:
+        fault = self._faults.get(name, Fault())
+        is_over = fault.times is not None and request_number > fault.times
+        return Fault() if is_over else fault
 
 
 class _Server(ThreadingHTTPServer):
@@ -141,7 +141,7 @@ class _Server(ThreadingHTTPServer):
     vendor: Vendor
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet of clients that have gone: fetchers do that."""
+        """Ignore closed connections: fetchers close them."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -157,29 +157,29 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             name = unquote(parts.path).lstrip("/")
             if vendor.admits is None or vendor.admits(name, parts.query):
-                self._answer(name, headers, vendor._behaviour(name, number))  # noqa: SLF001
+                self._respond(name, headers, vendor._fault(name, number))  # noqa: SLF001
             else:
-                self._say(HTTPStatus.FORBIDDEN, {})
+                self._send_status(HTTPStatus.FORBIDDEN, {})
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         finally:
             vendor.requests._end()  # noqa: SLF001
 
-    def _answer(self, name: str, asked: dict[str, str], behaviour: Misbehaviour) -> None:
+    def _respond(self, name: str, request_headers: dict[str, str], fault: Fault) -> None:
         path = self.server.vendor.folder / name
-        if behaviour.instead is not None:
-            self.wfile.write(behaviour.instead)
+        if fault.raw_response is not None:
+            self.wfile.write(fault.raw_response)
             self.close_connection = True
-        elif behaviour.redirect_to is not None:
-            self._say(behaviour.status or HTTPStatus.FOUND, {"Location": behaviour.redirect_to})
-        elif behaviour.status is not None:
-            self._say(behaviour.status, behaviour.headers)
+        elif fault.redirect_to is not None:
+            self._send_status(fault.status or HTTPStatus.FOUND, {"Location": fault.redirect_to})
+        elif fault.status is not None:
+            self._send_status(fault.status, fault.headers)
         elif ".." in path.parts or not path.is_file():
-            self._say(HTTPStatus.NOT_FOUND, {})
+            self._send_status(HTTPStatus.NOT_FOUND, {})
         else:
-            self._send_file(path, asked, behaviour)
+            self._send_file(path, request_headers, fault)
 
-    def _say(self, status: int, headers: Mapping[str, str]) -> None:
+    def _send_status(self, status: int, headers: Mapping[str, str]) -> None:
         body = f"{status}\n".encode()
         self._send_head(status, {"Content-Type": "text/plain", "Content-Length": str(len(body)), **headers})
         self.wfile.write(body)
@@ -191,26 +191,26 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.end_headers()
 
-    def _send_file(self, path: Path, asked: dict[str, str], behaviour: Misbehaviour) -> None:
+    def _send_file(self, path: Path, request_headers: dict[str, str], fault: Fault) -> None:
         with path.open("rb") as file:
-            answer = answer_of(os.fstat(file.fileno()), asked, behaviour)
+            answer = response_to(os.fstat(file.fileno()), request_headers, fault)
             self._send_head(answer.status, answer.headers)
             file.seek(answer.start)
-            self._send_body(file, behaviour)
+            self._send_body(file, fault)
 
-    def _send_body(self, file: BinaryIO, behaviour: Misbehaviour) -> None:
-        held, cut = behaviour.hold_after_bytes, behaviour.cut_after_bytes
+    def _send_body(self, file: BinaryIO, fault: Fault) -> None:
+        held, cut = fault.hold_after_bytes, fault.cut_after_bytes
         if held is not None:
-            self._copy(file, held, behaviour.bytes_per_s)
+            self._copy(file, held, fault.bytes_per_s)
             self.server.vendor._released.wait()  # noqa: SLF001
         if cut is None:
-            self._copy(file, sys.maxsize, behaviour.bytes_per_s)
+            self._copy(file, sys.maxsize, fault.bytes_per_s)
         else:
-            self._copy(file, cut - (held or 0), behaviour.bytes_per_s)
+            self._copy(file, cut - (held or 0), fault.bytes_per_s)
             self.close_connection = True
 
     def _copy(self, file: BinaryIO, count: int, bytes_per_s: float | None) -> None:
-        """Send the next ``count`` bytes, or what is left."""
+        """Send the next ``count`` bytes, or as many as remain."""
         step = _CHUNK_BYTES if bytes_per_s is None else max(1, int(bytes_per_s / 20))
         sent, started = 0, time.monotonic()
         while chunk := file.read(max(0, min(step, count - sent))):
@@ -221,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(max(0.0, started + sent / bytes_per_s - time.monotonic()))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it)
-        """Keep quiet: the request line holds the signed query."""
+        """Log nothing: the request line contains the signed query."""
 
 
 def main() -> None:

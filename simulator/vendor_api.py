@@ -1,11 +1,11 @@
-"""A local stand-in of the vendor's API: keeps its rules, and signs URLs of the files of a ``Vendor``.
+"""A local fake of the vendor's API: enforces its rules and signs URLs of the files of a ``Vendor``.
 
     with Vendor(folder) as vendor, StandInApi(vendor, missing={date(2025, 9, 15)}) as api:
         settings = {"GEXLAKE_VENDOR_API": api.base, "GEXBOT_API_KEY": api.key, ...}
 
-It asks for the key and the headers that the real one asks for, answers 429 to whoever asks for one ticker and
-category twice within ``interval_s``, and 404 for days that it lacks. From then on, the vendor rejects what it
-has not signed, or too long ago. ``python -m simulator.vendor_api --folder DIR`` runs both as a program.
+Like the real one it requires the key and some headers, answers 429 to a second request for a ticker and
+category within ``interval_s``, and 404 for days without data. While it runs, the vendor rejects URLs with no
+signature, or an expired one. ``python -m simulator.vendor_api --folder DIR`` runs both as a program.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ _STOP_POLL_S: Final = 0.02
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question that came in, and what it was answered with."""
+class ApiRequest:
+    """A request that was received, and its answer."""
 
     partition: Partition | None
-    """None when the path names none."""
+    """None when the path does not name one."""
     status: int
     at_s: float
-    """When it came in, on a clock that only runs forward."""
+    """When it was received, on the monotonic clock."""
 
 
-class StandInApi:
+class FakeVendorApi:
     """A threaded HTTP server beside a vendor; ``port`` 0 takes a free one.
 
     Args:
         vendor: serves the files, whose names are the real vendor's, plain or with ``.gz``.
-        key: what has to be shown.
-        missing: days without data, whatever the ticker.
-        interval_s: how long after a question the next one about the same ticker and category may come.
-        signed_for_s: how long a signature is good.
-        port: where to listen.
+        key: the key that requests must carry.
+        missing: days without data, for every ticker.
+        interval_s: minimum seconds between two requests for the same ticker and category.
+        signed_for_s: how long a signature is valid.
+        port: the port to listen on.
     """
 
     def __init__(
@@ -73,9 +73,9 @@ class StandInApi:
         self.vendor = vendor
         self.key = key
         self.missing = frozenset(missing)
-        self.asked: list[Asked] = []
+        self.requests: list[ApiRequest] = []
         self.expire_next = 0
-        """So many of the next signatures are past their time when they are given out."""
+        """How many of the next signatures are already expired."""
         self._interval_s = interval_s
         self._signed_for_s = signed_for_s
         self._secret = secrets.token_bytes(16)
@@ -89,21 +89,21 @@ class StandInApi:
 
     @property
     def base(self) -> str:
-        """Its address, for ``GEXLAKE_VENDOR_API``."""
+        """The base URL, for ``GEXLAKE_VENDOR_API``."""
         return f"http://127.0.0.1:{self._server.server_port}/v2"
 
     @property
     def statuses(self) -> Counter[int]:
-        """How often it has answered what."""
-        return Counter(asked.status for asked in tuple(self.asked))
+        """How often each status was answered."""
+        return Counter(request.status for request in tuple(self.requests))
 
     def start(self) -> None:
-        """Accept connections, and have the vendor check signatures."""
+        """Accept connections, and let the vendor check signatures."""
         self.vendor.admits = self._has_signed
         self._thread.start()
 
     def stop(self) -> None:
-        """Close."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -123,7 +123,7 @@ class StandInApi:
             if status == HTTPStatus.OK and partition is not None:
                 signed = self._sign(partition)
                 status = HTTPStatus.OK if signed else HTTPStatus.NOT_FOUND
-            self.asked.append(Asked(partition, status, at_s))
+            self.requests.append(ApiRequest(partition, status, at_s))
         return status, signed or {"error": HTTPStatus(status).phrase}
 
     def _status(self, partition: Partition | None, headers: dict[str, str], at_s: float) -> HTTPStatus:
@@ -138,14 +138,14 @@ class StandInApi:
         return HTTPStatus.OK
 
     def _sign(self, partition: Partition) -> dict[str, str]:
-        """Return the answer that holds the signed URL; an empty one if there is no file."""
+        """Return the body with the signed URL; an empty one if there is no file."""
         names = (vendor_name(partition), vendor_name(partition, ".json.gz"))
         name = next((name for name in names if (self.vendor.folder / name).is_file()), None)
         if name is None or partition.trading_day in self.missing:
             return {}
-        is_late = self.expire_next > 0
-        self.expire_next -= is_late
-        until = time.time() + (-1.0 if is_late else self._signed_for_s)
+        is_expired = self.expire_next > 0
+        self.expire_next -= is_expired
+        until = time.time() + (-1.0 if is_expired else self._signed_for_s)
         return {
             "url": self.vendor.url_of(name, f"se={until:.3f}&sig={self._signature(name, f'{until:.3f}')}")
         }
@@ -162,7 +162,7 @@ class StandInApi:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
-    api: StandInApi
+    api: FakeVendorApi
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -174,11 +174,11 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         status, answer = self.server.api._answer(_partition(parts.path), headers)  # noqa: SLF001
         body = json.dumps(answer).encode()
-        leads_there = status == HTTPStatus.OK and "noredirect" not in parse_qs(
+        redirects = status == HTTPStatus.OK and "noredirect" not in parse_qs(
             parts.query, keep_blank_values=True
         )
-        self.send_response(HTTPStatus.FOUND if leads_there else status)
-        if leads_there:
+        self.send_response(HTTPStatus.FOUND if redirects else status)
+        if redirects:
             self.send_header("Location", answer["url"])
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             self.send_header("Retry-After", "1")
@@ -188,11 +188,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it)
-        """Keep quiet."""
+        """Log nothing."""
 
 
 def _partition(path: str) -> Partition | None:
-    """Read ``/v2/hist/{ticker}/{package}/{category}/{day}``."""
+    """Parse ``/v2/hist/{ticker}/{package}/{category}/{day}``; None if the path is not of that form."""
     match path.removeprefix(_PREFIX).split("/"):
         case [ticker, package, category, day] if path.startswith(_PREFIX):
             endpoint = endpoint_of(package, category)
@@ -215,7 +215,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stopped.set())
     with (
         Vendor(options.folder) as vendor,
-        StandInApi(vendor, missing=options.missing, port=options.port) as api,
+        FakeVendorApi(vendor, missing=options.missing, port=options.port) as api,
     ):
         print(f"GEXLAKE_VENDOR_API={api.base}\nGEXBOT_API_KEY={api.key}")
         print(f"GEXLAKE_ALLOWED_SOURCES={vendor.base_url}", flush=True)

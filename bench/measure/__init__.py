@@ -1,0 +1,1 @@
+"""Measure processes, and render the figures as tables."""

@@ -1,0 +1,1 @@
+"""The sections of the benchmark report, one module each."""

@@ -1,0 +1,1 @@
+"""Programs and files that the sections measure."""

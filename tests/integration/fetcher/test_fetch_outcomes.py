@@ -23,7 +23,7 @@ from services.fetcher.settings import FetcherSettings
 from services.fetcher.wiring import new_limits, sources
 from shared.errors import GexlakeError, Terminal, Transient
 from shared.paths import is_partial
-from simulator.vendor import Misbehaviour, Vendor
+from simulator.vendor import Fault, Vendor
 from tests.support.poll import eventually
 from tests.support.repository import ROOT
 from tests.support.values import a_job
@@ -40,7 +40,7 @@ BOMB: Final = gzip.compress(b"[" + bytes(20_000_000))
 class Row:
     """What the source does, and how the fetch ends."""
 
-    trouble: Misbehaviour
+    trouble: Fault
     error: type[GexlakeError]
     words: str
     content: bytes = CONTENT
@@ -50,64 +50,64 @@ class Row:
 
 def answers(status: int, error: type[GexlakeError], words: str = "", **headers: str) -> Row:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Row(Misbehaviour(status=status, headers=named), error, words or str(status))
+    return Row(Fault(status=status, headers=named), error, words or str(status))
 
 
 def is_of(kind: str) -> Row:
-    return Row(Misbehaviour(content_type=kind), errors.UnusableAnswer, kind.partition(";")[0])
+    return Row(Fault(content_type=kind), errors.UnusableAnswer, kind.partition(";")[0])
 
 
 def sends(content: bytes, error: type[GexlakeError], words: str, name: str = "day.json") -> Row:
-    return Row(Misbehaviour(), error, words, content, name)
+    return Row(Fault(), error, words, content, name)
 
 
 ROWS: Final = {
-    "no connection": Row(Misbehaviour(), errors.SourceUnavailable, "could not be reached"),
+    "no connection": Row(Fault(), errors.SourceUnavailable, "could not be reached"),
     "no answer in time": Row(
-        Misbehaviour(), errors.SourceUnavailable, "sent nothing for too long", settings=IMPATIENT
+        Fault(), errors.SourceUnavailable, "sent nothing for too long", settings=IMPATIENT
     ),
     "an answer whose head trickles in": Row(
-        Misbehaviour(),
+        Fault(),
         errors.SourceTooSlow,
         "had not answered after 1.4 s (GEXLAKE_FETCH_READ_TIMEOUT_S)",
         settings={"fetch_connect_timeout_s": 0.2, "fetch_read_timeout_s": 1.0},
     ),
     "connection closed without an answer": Row(
-        Misbehaviour(instead=b""), errors.SourceUnavailable, "broke off"
+        Fault(raw_response=b""), errors.SourceUnavailable, "broke off"
     ),
     "an answer that is not HTTP": Row(
-        Misbehaviour(instead=b"SSH-2.0-OpenSSH\r\n"), errors.SourceUnavailable, "did not speak HTTP"
+        Fault(raw_response=b"SSH-2.0-OpenSSH\r\n"), errors.SourceUnavailable, "did not speak HTTP"
     ),
     "silence in the middle": Row(
-        Misbehaviour(hold_after_bytes=1000),
+        Fault(hold_after_bytes=1000),
         errors.SourceUnavailable,
         "sent nothing for too long",
         settings=IMPATIENT,
     ),
     "below the minimum speed": Row(
-        Misbehaviour(bytes_per_s=10_000),
+        Fault(bytes_per_s=10_000),
         errors.SourceTooSlow,
         "GEXLAKE_FETCH_MIN_BYTES_PER_S",
         settings={"fetch_min_bytes_per_s": 1_000_000, "fetch_min_speed_window_s": 0.2},
     ),
     "not done by the deadline": Row(
-        Misbehaviour(bytes_per_s=100_000),
+        Fault(bytes_per_s=100_000),
         errors.SourceTooSlow,
         "GEXLAKE_FETCH_TIMEOUT_S",
         settings={"fetch_timeout_s": 0.3},
     ),
     "fewer bytes than announced": Row(
-        Misbehaviour(cut_after_bytes=1000), errors.SourceUnavailable, "broke off the connection"
+        Fault(cut_after_bytes=1000), errors.SourceUnavailable, "broke off the connection"
     ),
     "a gzip without a length that breaks off": Row(
-        Misbehaviour(content_length=False, cut_after_bytes=100),
+        Fault(content_length=False, cut_after_bytes=100),
         errors.FileIncomplete,
         "broke off",
         PACKED,
         "day.json.gz",
     ),
     "JSON without a length that breaks off": Row(
-        Misbehaviour(content_length=False, cut_after_bytes=1000), errors.FileIncomplete, "broke off"
+        Fault(content_length=False, cut_after_bytes=1000), errors.FileIncomplete, "broke off"
     ),
     "408": answers(408, errors.SourceBusy),
     "425": answers(425, errors.SourceBusy),
@@ -130,25 +130,25 @@ ROWS: Final = {
     "206 that was not asked for": answers(206, errors.UnusableAnswer),
     "another 4xx": answers(418, errors.UnusableAnswer),
     "a redirect to nowhere": Row(
-        Misbehaviour(status=302, headers={"Location": ""}), errors.UnusableAnswer, "without saying where to"
+        Fault(status=302, headers={"Location": ""}), errors.UnusableAnswer, "without saying where to"
     ),
     "a redirect that is not allowed": Row(
-        Misbehaviour(redirect_to="https://elsewhere.test/day.json?sig=secret"),
+        Fault(redirect_to="https://elsewhere.test/day.json?sig=secret"),
         errors.SourceRefused,
         "not allowed",
     ),
     "more than three redirects": Row(
-        Misbehaviour(redirect_to="/day.json"), errors.UnusableAnswer, "redirects more than 3 times"
+        Fault(redirect_to="/day.json"), errors.UnusableAnswer, "redirects more than 3 times"
     ),
     "text/html": is_of("text/html; charset=utf-8"),
     "application/xml": is_of("application/xml"),
     "another type that no file has": is_of("image/png"),
     "a Content-Encoding": Row(
-        Misbehaviour(headers={"Content-Encoding": "gzip"}), errors.UnusableAnswer, "Content-Encoding", PACKED
+        Fault(headers={"Content-Encoding": "gzip"}), errors.UnusableAnswer, "Content-Encoding", PACKED
     ),
     "too large as announced": sends(b"[" * (MAX_BYTES + 1), errors.FileTooLarge, "GEXLAKE_MAX_FILE_BYTES"),
     "too large as received": Row(
-        Misbehaviour(content_length=False),
+        Fault(content_length=False),
         errors.FileTooLarge,
         "GEXLAKE_MAX_FILE_BYTES",
         b"[" * (MAX_BYTES + 1),
@@ -194,7 +194,7 @@ async def fetch(vendor: Vendor, name: str, tmp_path: Path, **settings: float) ->
 async def test_a_trouble_ends_as_the_table_says(vendor: Vendor, tmp_path: Path, name: str) -> None:
     row = ROWS[name]
     (vendor.folder / row.name).write_bytes(row.content)
-    vendor.misbehave(row.name, row.trouble)
+    vendor.inject_fault(row.name, row.trouble)
     with pytest.raises(row.error, match=re.escape(row.words)) as raised:
         await fetch(vendor, row.name, tmp_path, **row.settings)
     vendor.release()
@@ -250,7 +250,7 @@ async def test_a_source_that_sends_its_headers_byte_by_byte_is_transient(
 async def fetch_by_way_of(vendor: Vendor, port: int, tmp_path: Path, row: Row) -> None:
     """Fetch from another server of this machine, where the vendor redirects to."""
     elsewhere = f"http://127.0.0.1:{port}/"
-    vendor.misbehave("day.json", Misbehaviour(redirect_to=f"{elsewhere}day.json"))
+    vendor.inject_fault("day.json", Fault(redirect_to=f"{elsewhere}day.json"))
     allowed = (vendor.base_url, elsewhere)
     await fetch(vendor, "day.json", tmp_path, allowed_sources=allowed, **row.settings)  # type: ignore[arg-type]
 
@@ -275,7 +275,7 @@ async def test_a_day_of_150_mb_over_connections_cut_every_20_mb_comes_whole_and_
 ) -> None:
     content = b"[" + b"0123456789," * 13_600_000 + b"0]"
     (vendor.folder / "day.json").write_bytes(content)
-    vendor.misbehave("day.json", Misbehaviour(cut_after_bytes=20_000_000))
+    vendor.inject_fault("day.json", Fault(cut_after_bytes=20_000_000))
     staged = await fetch(vendor, "day.json", tmp_path, max_file_bytes=200_000_000)
     assert staged.sha256 == hashlib.sha256(content).hexdigest()
     assert staged.size_bytes == len(content)
@@ -286,25 +286,25 @@ async def test_a_day_of_150_mb_over_connections_cut_every_20_mb_comes_whole_and_
 @pytest.mark.parametrize(
     "then",
     [
-        Misbehaviour(),
-        Misbehaviour(if_range=False),
-        Misbehaviour(ranges=False),
-        Misbehaviour(if_range=False, headers={"ETag": ""}),
+        Fault(),
+        Fault(if_range=False),
+        Fault(ranges=False),
+        Fault(if_range=False, headers={"ETag": ""}),
     ],
     ids=["as-it-should", "if-range-ignored", "ranges-ignored", "no-entity-tag"],
 )
 async def test_a_file_that_changes_half_way_ends_as_the_new_one_unmixed(
-    vendor: Vendor, tmp_path: Path, then: Misbehaviour
+    vendor: Vendor, tmp_path: Path, then: Fault
 ) -> None:
     """The bytes of both have the same length, and whatever the source makes of the range, none is mixed."""
     old, new = CONTENT, CONTENT.replace(b"1", b"2")
     path = vendor.folder / "day.json"
     path.write_bytes(old)
-    vendor.misbehave("day.json", Misbehaviour(hold_after_bytes=200_000, cut_after_bytes=200_000))
+    vendor.inject_fault("day.json", Fault(hold_after_bytes=200_000, cut_after_bytes=200_000))
     fetching = asyncio.create_task(fetch(vendor, "day.json", tmp_path))
     await eventually(lambda: vendor.requests.sent_bytes >= 200_000)
     path.write_bytes(new)
-    vendor.misbehave("day.json", then)
+    vendor.inject_fault("day.json", then)
     vendor.release()
     staged = await fetching
     assert staged.path.read_bytes() == new

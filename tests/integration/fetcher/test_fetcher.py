@@ -21,7 +21,7 @@ from shared.bus.envelope import decode
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed, JobRequested
 from shared.bus.progress import Progress
 from shared.paths import is_partial
-from simulator.vendor import Misbehaviour, Vendor
+from simulator.vendor import Fault, Vendor
 from tests.support.fetcher.fetching import fetching
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job
@@ -127,7 +127,7 @@ async def test_a_day_is_staged_read_only_and_its_import_asked_for(
 
 async def test_progress_is_told_to_its_end(bus: Bus, settings: FetcherSettings, vendor: Vendor) -> None:
     command = a_day(vendor)
-    vendor.misbehave(NAME, Misbehaviour(hold_after_bytes=1000))
+    vendor.inject_fault(NAME, Fault(hold_after_bytes=1000))
     told: list[Progress] = []
     subscription = await bus.client.subscribe(subjects.progress(command.job.job_id))
     async with fetching(bus, settings):
@@ -145,18 +145,18 @@ async def test_progress_is_told_to_its_end(bus: Bus, settings: FetcherSettings, 
 @pytest.mark.parametrize(
     "trouble",
     [
-        Misbehaviour(cut_after_bytes=700_000, headers={"ETag": ""}, times=1),
-        Misbehaviour(cut_after_bytes=0, times=1),
-        Misbehaviour(status=503, times=2),
-        Misbehaviour(status=429, times=1),
+        Fault(cut_after_bytes=700_000, headers={"ETag": ""}, times=1),
+        Fault(cut_after_bytes=0, times=1),
+        Fault(status=503, times=2),
+        Fault(status=429, times=1),
     ],
     ids=["cut-without-a-tag", "cut-at-once", "503-twice", "429"],
 )
 async def test_a_passing_trouble_is_overcome(
-    bus: Bus, settings: FetcherSettings, vendor: Vendor, trouble: Misbehaviour
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, trouble: Fault
 ) -> None:
     command = a_day(vendor)
-    vendor.misbehave(NAME, trouble)
+    vendor.inject_fault(NAME, trouble)
     async with fetching(bus, settings):
         await bus.publish_command(command)
         event = await staged(bus, command.job)
@@ -172,7 +172,7 @@ async def test_a_connection_that_breaks_is_gone_on_with_in_the_same_attempt(
     bus: Bus, settings: FetcherSettings, vendor: Vendor
 ) -> None:
     command = a_day(vendor)
-    vendor.misbehave(NAME, Misbehaviour(cut_after_bytes=500_000))
+    vendor.inject_fault(NAME, Fault(cut_after_bytes=500_000))
     async with fetching(bus, settings):
         await bus.publish_command(command)
         event = await staged(bus, command.job)
@@ -188,7 +188,7 @@ async def test_a_source_that_says_when_to_come_back_is_asked_no_sooner(
     bus: Bus, settings: FetcherSettings, vendor: Vendor
 ) -> None:
     command = a_day(vendor)
-    vendor.misbehave(NAME, Misbehaviour(status=429, headers={"Retry-After": "3600"}, times=1))
+    vendor.inject_fault(NAME, Fault(status=429, headers={"Retry-After": "3600"}, times=1))
     loop = asyncio.get_running_loop()
     began = loop.time()
     async with fetching(bus, settings.model_copy(update={"fetch_retry_after_max_s": 0.5})):
@@ -204,7 +204,7 @@ async def test_a_fresh_signature_goes_on_where_the_expired_one_ended(
     bus: Bus, settings: FetcherSettings, vendor: Vendor
 ) -> None:
     command = a_day(vendor)
-    vendor.misbehave(NAME, Misbehaviour(cut_after_bytes=50_000, times=1))
+    vendor.inject_fault(NAME, Fault(cut_after_bytes=50_000, times=1))
     async with fetching(bus, settings.model_copy(update={"max_attempts": 1})):
         await bus.publish_command(command)
         await given_up(bus, command.job)
@@ -221,7 +221,7 @@ async def test_a_source_that_stays_silent_is_given_up_after_three_attempts(
     bus: Bus, settings: FetcherSettings, vendor: Vendor
 ) -> None:
     command = a_day(vendor)
-    vendor.misbehave(NAME, Misbehaviour(hold_after_bytes=10))
+    vendor.inject_fault(NAME, Fault(hold_after_bytes=10))
     impatient = settings.model_copy(update={"fetch_read_timeout_s": 0.1})
     async with fetching(bus, impatient):
         await bus.publish_command(command)
@@ -244,18 +244,18 @@ async def test_a_source_that_nobody_listens_at_is_told_by_name(
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [
-        (Misbehaviour(status=403), "the signature has expired or is not valid: post a fresh URL"),
-        (Misbehaviour(status=404), "has no such file"),
-        (Misbehaviour(redirect_to="https://elsewhere.test/day.json?sig=other-secret"), "not allowed"),
-        (Misbehaviour(redirect_to="file:///etc/day.json"), "not allowed"),
+        (Fault(status=403), "the signature has expired or is not valid: post a fresh URL"),
+        (Fault(status=404), "has no such file"),
+        (Fault(redirect_to="https://elsewhere.test/day.json?sig=other-secret"), "not allowed"),
+        (Fault(redirect_to="file:///etc/day.json"), "not allowed"),
     ],
     ids=["403", "404", "redirect-elsewhere", "redirect-to-file"],
 )
 async def test_a_final_answer_is_a_dead_letter_at_once_that_says_why(
-    bus: Bus, settings: FetcherSettings, vendor: Vendor, trouble: Misbehaviour, words: str
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, trouble: Fault, words: str
 ) -> None:
     command = a_day(vendor)
-    vendor.misbehave(NAME, trouble)
+    vendor.inject_fault(NAME, trouble)
     async with fetching(bus, settings):
         await bus.publish_command(command)
         failed = await given_up(bus, command.job)
@@ -291,7 +291,7 @@ async def test_a_redirect_to_an_allowed_source_is_followed_up_to_three_times(
 ) -> None:
     for hop in range(4):
         target = vendor.url_of(f"hop{hop + 1}.json") if hop < 3 else vendor.url_of(NAME)
-        vendor.misbehave(f"hop{hop}.json", Misbehaviour(redirect_to=target, status=307))
+        vendor.inject_fault(f"hop{hop}.json", Fault(redirect_to=target, status=307))
     allowed, too_long = a_day(vendor, "hop1.json"), a_day(vendor, "hop0.json")
     async with fetching(bus, settings):
         await bus.publish_command(allowed)
@@ -308,7 +308,7 @@ async def test_a_compressed_file_is_kept_as_it_is(
 ) -> None:
     compressed = gzip.compress(CONTENT)
     (vendor.folder / f"{NAME}.gz").write_bytes(compressed)
-    vendor.misbehave(f"{NAME}.gz", Misbehaviour(content_type="application/gzip", content_length=False))
+    vendor.inject_fault(f"{NAME}.gz", Fault(content_type="application/gzip", content_length=False))
     command = a_day(vendor, f"{NAME}.gz")
     async with fetching(bus, settings):
         await bus.publish_command(command)
@@ -378,7 +378,7 @@ async def test_a_fetch_that_was_overtaken_leaves_the_newer_file(
     command = a_day(vendor)
     newer = command.job.model_copy(update={"generation": 2})
     place = settings.paths.staged("NQ_NDX", "gex_zero", NAME)
-    vendor.misbehave(NAME, Misbehaviour(hold_after_bytes=10))
+    vendor.inject_fault(NAME, Fault(hold_after_bytes=10))
     async with fetching(bus, settings):
         await bus.publish_command(command)
         await eventually(lambda: vendor.requests.count(NAME))
@@ -398,7 +398,7 @@ async def test_a_fetch_that_ends_after_the_newer_one_or_beside_it_leaves_nothing
 ) -> None:
     command = a_day(vendor)
     newer = command.job.model_copy(update={"generation": 2})
-    vendor.misbehave(NAME, Misbehaviour(hold_after_bytes=500_000, times=held_responses))
+    vendor.inject_fault(NAME, Fault(hold_after_bytes=500_000, times=held_responses))
     async with fetching(bus, settings):
         await bus.publish_command(command)
         await eventually(lambda: vendor.requests.sent_bytes)
@@ -420,7 +420,7 @@ async def test_four_slots_fetch_at_once_the_last_for_critical_work(
     names = [f"{index}.json" for index in range(5)]
     for name in (*names, "urgent.json"):
         (vendor.folder / name).write_bytes(CONTENT)
-        vendor.misbehave(name, Misbehaviour(hold_after_bytes=10))
+        vendor.inject_fault(name, Fault(hold_after_bytes=10))
     commands = [a_day(vendor, name) for name in names]
     urgent = a_day(vendor, "urgent.json", priority=Priority.CRITICAL)
     async with fetching(bus, settings) as worker:

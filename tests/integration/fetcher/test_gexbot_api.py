@@ -26,8 +26,8 @@ from shared.gexbot.partition import Partition
 from shared.gexbot.source_name import vendor_name
 from shared.job_states import JobStates
 from shared.sources.record import SourceRecord
-from simulator.vendor import Misbehaviour, Vendor
-from simulator.vendor_api import KEY, StandInApi
+from simulator.vendor import Fault, Vendor
+from simulator.vendor_api import KEY, FakeVendorApi
 from tests.support.fetcher.fetching import fetching
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job
@@ -49,13 +49,13 @@ def vendor(tmp_path: Path) -> Iterator[Vendor]:
 
 
 @pytest.fixture
-def api(vendor: Vendor) -> Iterator[StandInApi]:
-    with StandInApi(vendor) as api:
+def api(vendor: Vendor) -> Iterator[FakeVendorApi]:
+    with FakeVendorApi(vendor) as api:
         yield api
 
 
 @pytest.fixture
-def settings(nats_url: str, tmp_path: Path, vendor: Vendor, api: StandInApi) -> FetcherSettings:
+def settings(nats_url: str, tmp_path: Path, vendor: Vendor, api: FakeVendorApi) -> FetcherSettings:
     return FetcherSettings(
         nats_url=nats_url,
         data_dir=tmp_path / "data",
@@ -101,7 +101,7 @@ async def is_settled(bus: Bus) -> bool:
 
 
 async def test_a_day_is_asked_for_downloaded_and_staged_under_a_name_of_ours(
-    bus: Bus, settings: FetcherSettings, vendor: Vendor, api: StandInApi
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, api: FakeVendorApi
 ) -> None:
     command = asking_for(settings)
     async with fetching(bus, settings):
@@ -109,7 +109,7 @@ async def test_a_day_is_asked_for_downloaded_and_staged_under_a_name_of_ours(
         staged = await fact(bus, FileStaged, command.job)
     assert staged.staged_path == f"NQ_NDX/gex_zero/{NAME}"
     assert settings.paths.staged_from_relative(staged.staged_path).read_bytes() == CONTENT
-    assert [(asked.partition, asked.status) for asked in api.asked] == [(DAY, 200)]
+    assert [(request.partition, request.status) for request in api.requests] == [(DAY, 200)]
     (download,) = vendor.requests.seen
     assert download.has_query
     assert "authorization" not in download.headers
@@ -117,7 +117,7 @@ async def test_a_day_is_asked_for_downloaded_and_staged_under_a_name_of_ours(
 
 
 async def test_a_packed_file_is_named_so(
-    bus: Bus, settings: FetcherSettings, vendor: Vendor, api: StandInApi
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, api: FakeVendorApi
 ) -> None:
     (vendor.folder / NAME).unlink()
     (vendor.folder / f"{NAME}.gz").write_bytes(gzip.compress(CONTENT))
@@ -130,7 +130,7 @@ async def test_a_packed_file_is_named_so(
 
 
 async def test_a_day_without_data_is_a_fact_and_no_failure(
-    bus: Bus, settings: FetcherSettings, api: StandInApi
+    bus: Bus, settings: FetcherSettings, api: FakeVendorApi
 ) -> None:
     command = asking_for(settings, MISSING)
     async with fetching(bus, settings):
@@ -161,7 +161,7 @@ async def delivered_again(bus: Bus, command: FetchFile) -> None:
 
 
 async def test_a_signature_that_has_expired_meanwhile_is_renewed_once(
-    bus: Bus, settings: FetcherSettings, vendor: Vendor, api: StandInApi
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, api: FakeVendorApi
 ) -> None:
     api.expire_next = 1
     command = asking_for(settings)
@@ -173,10 +173,10 @@ async def test_a_signature_that_has_expired_meanwhile_is_renewed_once(
 
 
 async def test_what_was_downloaded_before_the_signature_expired_is_kept(
-    bus: Bus, settings: FetcherSettings, vendor: Vendor, api: StandInApi
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, api: FakeVendorApi
 ) -> None:
     """The connection breaks, and the signature is past its time when the rest is asked for."""
-    vendor.misbehave(NAME, Misbehaviour(cut_after_bytes=700_000, times=1))
+    vendor.inject_fault(NAME, Fault(cut_after_bytes=700_000, times=1))
     admits = vendor.admits
     assert admits is not None
     answers = iter([True, False])
@@ -194,7 +194,7 @@ async def test_what_was_downloaded_before_the_signature_expired_is_kept(
 
 
 async def test_a_fresh_signature_that_is_rejected_too_is_tried_again_later(
-    bus: Bus, settings: FetcherSettings, api: StandInApi
+    bus: Bus, settings: FetcherSettings, api: FakeVendorApi
 ) -> None:
     api.expire_next = 2
     command = asking_for(settings)
@@ -209,7 +209,7 @@ async def test_a_fresh_signature_that_is_rejected_too_is_tried_again_later(
 
 
 async def test_fetchers_together_ask_once_a_second_and_end_with_all_days(
-    bus: Bus, settings: FetcherSettings, vendor: Vendor, api: StandInApi
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, api: FakeVendorApi
 ) -> None:
     days = [Partition("SPX", "gex_one", date(2025, 11, day)) for day in (10, 11, 12, 13, 14)]
     for day in days:
@@ -221,11 +221,11 @@ async def test_fetchers_together_ask_once_a_second_and_end_with_all_days(
         for command in commands:
             await fact(bus, FileStaged, command.job)
     assert api.statuses == {200: 5}
-    assert all(later.at_s - earlier.at_s >= 1 for earlier, later in pairwise(api.asked))
+    assert all(later.at_s - earlier.at_s >= 1 for earlier, later in pairwise(api.requests))
 
 
 async def test_while_the_files_source_is_left_alone_the_api_is_not_asked_for_its_urls(
-    bus: Bus, settings: FetcherSettings, vendor: Vendor, api: StandInApi
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, api: FakeVendorApi
 ) -> None:
     days = [replace(DAY, trading_day=date(2025, 11, day)) for day in (10, 11, 12)]
     trying = replace(DAY, trading_day=date(2025, 11, 13))
@@ -238,7 +238,7 @@ async def test_while_the_files_source_is_left_alone_the_api_is_not_asked_for_its
             await bus.publish_command(command)
         for command in commands:
             assert "is left alone until" in (await fact(bus, JobFailed, command.job)).error
-        assert [asked.partition for asked in api.asked] == [DAY]
+        assert [request.partition for request in api.requests] == [DAY]
         await leave_alone(bus, vendor, timedelta(0))
         (vendor.folder / vendor_name(trying)).write_bytes(CONTENT)
         await bus.publish_command(asking_for(settings, trying))
@@ -282,17 +282,17 @@ async def test_without_a_good_key_a_day_is_a_dead_letter_that_says_so(
     ],
 )
 async def test_another_url_at_the_apis_address_is_shown_no_key(
-    bus: Bus, settings: FetcherSettings, api: StandInApi, path: str
+    bus: Bus, settings: FetcherSettings, api: FakeVendorApi, path: str
 ) -> None:
     command = a_fetch(a_job(), url=SecretStr(api.base + path))
     async with fetching(bus, settings):
         await bus.publish_command(command)
         await given_up(bus, command.job)
-    assert api.asked == []
+    assert api.requests == []
 
 
 async def test_a_day_of_an_api_that_the_fetcher_does_not_ask_says_so(
-    bus: Bus, settings: FetcherSettings, api: StandInApi
+    bus: Bus, settings: FetcherSettings, api: FakeVendorApi
 ) -> None:
     command = asking_for(settings.model_copy(update={"vendor_api": "https://api.gex.bot/v1"}))
     async with fetching(bus, settings):
@@ -303,7 +303,7 @@ async def test_a_day_of_an_api_that_the_fetcher_does_not_ask_says_so(
         f"and this fetcher asks {api.base}: give intake and fetcher the same GEXLAKE_VENDOR_API, "
         "then ask for the backfill again"
     )
-    assert api.asked == []
+    assert api.requests == []
 
 
 @pytest.mark.parametrize("key", [None, SecretStr(KEY)], ids=["without", "with"])

@@ -16,7 +16,7 @@ from services.fetcher.errors import SourceRefused, SourceUnavailable
 from services.fetcher.sources.gated_network import GatedBackend
 from services.fetcher.sources.http import HttpSource, new_client
 from shared.sources.gate import SourceGate
-from simulator.vendor import Misbehaviour, Vendor
+from simulator.vendor import Fault, Vendor
 from tests.support.fetcher.wire import A_FILE, OUTSIDE, Names, Rerouted
 
 NAME = "2025-11-14_NQ_NDX_classic_gex_zero.json"
@@ -127,7 +127,7 @@ async def test_a_source_cannot_lead_to_another_service_of_this_machine(
     listed, unlisted = vendors
     port = unlisted.base_url.rpartition(":")[2].strip("/")
     target = way.format(unlisted.base_url, port) + NAME
-    listed.misbehave(NAME, Misbehaviour(redirect_to=target))
+    listed.inject_fault(NAME, Fault(redirect_to=target))
     with pytest.raises(SourceRefused, match="redirects to a URL that is not allowed"):
         await fetch_from(listed)
     assert (listed.requests.count(NAME), unlisted.requests.seen) == (1, [])

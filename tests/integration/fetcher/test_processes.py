@@ -22,7 +22,7 @@ from shared.bus.envelope import decode
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed
 from shared.paths import LakePaths, is_partial, partial_path
 from shared.process.settings import Settings
-from simulator.vendor import Misbehaviour, Vendor
+from simulator.vendor import Fault, Vendor
 from tests.support.poll import eventually
 from tests.support.repository import ROOT
 from tests.support.values import a_fetch, a_job
@@ -146,7 +146,7 @@ async def test_two_fetchers_side_by_side_do_each_job_once(
 ) -> None:
     commands = [a_file(vendor, f"{index}.json") for index in range(10)]
     for index in range(10):
-        vendor.misbehave(f"{index}.json", Misbehaviour(hold_after_bytes=10))
+        vendor.inject_fault(f"{index}.json", Fault(hold_after_bytes=10))
     for command in commands:
         await bus.publish_command(command)
     fetchers.start()
@@ -192,7 +192,7 @@ async def test_a_fetcher_killed_half_way_loses_no_more_than_the_last_second(
 ) -> None:
     bytes_per_s = 1_000_000
     command = a_file(vendor, "slow.json")
-    vendor.misbehave("slow.json", Misbehaviour(bytes_per_s=bytes_per_s))
+    vendor.inject_fault("slow.json", Fault(bytes_per_s=bytes_per_s))
     await bus.publish_command(command)
     process = fetchers.start()
     await eventually(lambda: vendor.requests.sent_bytes > 1_500_000)
@@ -233,7 +233,7 @@ async def test_a_start_sweeps_what_a_killed_fetcher_left_and_spares_a_live_one(
     bus: Bus, fetchers: Fetchers, vendor: Vendor, paths: LakePaths
 ) -> None:
     command = a_file(vendor, "live.json")
-    vendor.misbehave("live.json", Misbehaviour(hold_after_bytes=2 * 1024 * 1024))
+    vendor.inject_fault("live.json", Fault(hold_after_bytes=2 * 1024 * 1024))
     await bus.publish_command(command)
     fetchers.start()
     (live,) = await eventually(lambda: left_over(paths))
@@ -253,9 +253,9 @@ async def test_no_signed_query_is_let_out(bus: Bus, fetchers: Fetchers, vendor: 
     good, refused, cut, moved = (
         a_file(vendor, name) for name in ("good.json", "refused.json", "cut.json", "moved.json")
     )
-    vendor.misbehave("refused.json", Misbehaviour(status=403))
-    vendor.misbehave("cut.json", Misbehaviour(cut_after_bytes=10))
-    vendor.misbehave("moved.json", Misbehaviour(redirect_to=f"https://elsewhere.test/?sig={SECRET}"))
+    vendor.inject_fault("refused.json", Fault(status=403))
+    vendor.inject_fault("cut.json", Fault(cut_after_bytes=10))
+    vendor.inject_fault("moved.json", Fault(redirect_to=f"https://elsewhere.test/?sig={SECRET}"))
     for command in (good, refused, cut, moved):
         await bus.publish_command(command)
     fetchers.start()

@@ -15,7 +15,7 @@ from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, FileStaged, JobFailed
 from shared.sources.record import SourceRecord
-from simulator.vendor import Misbehaviour, Vendor
+from simulator.vendor import Fault, Vendor
 from tests.support.fetcher.fetching import fetching
 from tests.support.poll import eventually
 from tests.support.values import a_fetch, a_job
@@ -86,7 +86,7 @@ async def test_jobs_of_a_failing_source_wait_while_others_go_on_and_all_end_well
     bus: Bus, settings: FetcherSettings, vendor: Vendor, other_vendor: Vendor
 ) -> None:
     for name in NAMES:
-        vendor.misbehave(name, Misbehaviour(status=503))
+        vendor.inject_fault(name, Fault(status=503))
     waiting = [a_day(vendor, name) for name in NAMES]
     async with fetching(bus, settings):
         for command in waiting:
@@ -97,7 +97,7 @@ async def test_jobs_of_a_failing_source_wait_while_others_go_on_and_all_end_well
         await bus.publish_command(elsewhere)
         await staged(bus, elsewhere)
         for name in NAMES:
-            vendor.misbehave(name, Misbehaviour())
+            vendor.inject_fault(name, Fault())
         await staged(bus, *waiting)
     failing, working = await record_of(bus, vendor), await record_of(bus, other_vendor)
     assert FAILURES <= asked <= 2 * FAILURES
@@ -111,7 +111,7 @@ async def test_waiting_for_a_source_costs_no_attempt(
     bus: Bus, settings: FetcherSettings, vendor: Vendor
 ) -> None:
     """One job alone makes every failure; with more attempts than failures are allowed, it still ends well."""
-    vendor.misbehave(NAMES[0], Misbehaviour(status=500, times=FAILURES))
+    vendor.inject_fault(NAMES[0], Fault(status=500, times=FAILURES))
     command = a_day(vendor, NAMES[0])
     impatient = settings.model_copy(update={"max_attempts": FAILURES + 1})
     async with fetching(bus, impatient):
@@ -127,7 +127,7 @@ async def test_a_request_that_tries_the_source_in_vain_costs_its_job_no_attempt(
     bus: Bus, settings: FetcherSettings, vendor: Vendor
 ) -> None:
     """However long the source is down: with one attempt more than failures are allowed, the job ends well."""
-    vendor.misbehave(NAMES[0], Misbehaviour(instead=b"", times=FAILURES + 3))
+    vendor.inject_fault(NAMES[0], Fault(raw_response=b"", times=FAILURES + 3))
     command = a_day(vendor, NAMES[0])
     impatient = settings.model_copy(
         update={"max_attempts": FAILURES + 1, "source_pause_s": 0.1, "source_longest_pause_s": 0.1}
@@ -144,7 +144,7 @@ async def test_a_request_that_tries_the_source_in_vain_costs_its_job_no_attempt(
 async def test_a_file_that_the_source_never_gives_ends_though_it_alone_is_what_tries_the_source(
     bus: Bus, settings: FetcherSettings, vendor: Vendor
 ) -> None:
-    vendor.misbehave(NAMES[0], Misbehaviour(status=500))
+    vendor.inject_fault(NAMES[0], Fault(status=500))
     command = a_day(vendor, NAMES[0])
     patient = settings.model_copy(
         update={"max_attempts": FAILURES + 2, "source_pause_s": 0.1, "source_longest_pause_s": 0.1}

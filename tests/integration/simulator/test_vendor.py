@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from simulator.vendor import Misbehaviour, Vendor
+from simulator.vendor import Fault, Vendor
 
 CONTENT = b"[" + b"1," * 500_000 + b"1]"
 
@@ -41,18 +41,18 @@ def test_a_file_outside_of_the_folder_is_not_found(vendor: Vendor, tmp_path: Pat
 
 
 def test_a_status_is_answered_for_the_first_requests_only(vendor: Vendor) -> None:
-    vendor.misbehave("day.json", Misbehaviour(status=503, times=2))
+    vendor.inject_fault("day.json", Fault(status=503, times=2))
     assert [get(vendor.url_of("day.json")).status_code for _ in range(3)] == [503, 503, 200]
 
 
 def test_a_cut_connection_is_an_error_of_the_client(vendor: Vendor) -> None:
-    vendor.misbehave("day.json", Misbehaviour(cut_after_bytes=1000))
+    vendor.inject_fault("day.json", Fault(cut_after_bytes=1000))
     with pytest.raises(httpx.RemoteProtocolError):
         get(vendor.url_of("day.json"))
 
 
 def test_a_held_body_goes_on_after_the_release(vendor: Vendor) -> None:
-    vendor.misbehave("day.json", Misbehaviour(hold_after_bytes=10))
+    vendor.inject_fault("day.json", Fault(hold_after_bytes=10))
     with httpx.stream("GET", vendor.url_of("day.json"), trust_env=False, timeout=5) as answer:
         chunks = answer.iter_raw()
         assert next(chunks) == CONTENT[:10]
@@ -61,13 +61,13 @@ def test_a_held_body_goes_on_after_the_release(vendor: Vendor) -> None:
 
 
 def test_a_redirect_has_its_target(vendor: Vendor) -> None:
-    vendor.misbehave("day.json", Misbehaviour(redirect_to="https://elsewhere.test/day.json"))
+    vendor.inject_fault("day.json", Fault(redirect_to="https://elsewhere.test/day.json"))
     answer = get(vendor.url_of("day.json"))
     assert (answer.status_code, answer.headers["location"]) == (302, "https://elsewhere.test/day.json")
 
 
 def test_a_body_without_a_length_ends_with_the_connection(vendor: Vendor) -> None:
-    vendor.misbehave("day.json", Misbehaviour(content_length=False, content_type="text/html"))
+    vendor.inject_fault("day.json", Fault(content_length=False, content_type="text/html"))
     answer = get(vendor.url_of("day.json"))
     assert (answer.content, answer.headers["content-type"]) == (CONTENT, "text/html")
     assert "content-length" not in answer.headers
@@ -91,16 +91,16 @@ def test_the_rest_is_sent_while_the_file_is_the_same(vendor: Vendor, tmp_path: P
 
 
 def test_ranges_can_be_ignored_and_entity_tags_be_anything(vendor: Vendor) -> None:
-    vendor.misbehave("day.json", Misbehaviour(ranges=False, headers={"ETag": 'W/"x"'}))
+    vendor.inject_fault("day.json", Fault(ranges=False, headers={"ETag": 'W/"x"'}))
     answer = asked_for(vendor, Range="bytes=10-")
     assert (answer.status_code, answer.content, answer.headers["etag"]) == (200, CONTENT, 'W/"x"')
-    vendor.misbehave("day.json", Misbehaviour(if_range=False, headers={"ETag": ""}))
+    vendor.inject_fault("day.json", Fault(if_range=False, headers={"ETag": ""}))
     answer = asked_for(vendor, Range="bytes=10-", If_Range='"other"')
     assert (answer.status_code, "etag" in answer.headers) == (206, False)
 
 
 def test_anything_can_come_instead_of_an_answer(vendor: Vendor) -> None:
     for instead in (b"", b"SSH-2.0-OpenSSH\r\n"):
-        vendor.misbehave("day.json", Misbehaviour(instead=instead))
+        vendor.inject_fault("day.json", Fault(raw_response=instead))
         with pytest.raises(httpx.RemoteProtocolError):
             get(vendor.url_of("day.json"))

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from simulator.vendor import Vendor
-from simulator.vendor_api import KEY, StandInApi
+from simulator.vendor_api import KEY, FakeVendorApi
 from tests.support.repository import ROOT
 
 NAME = "2025-11-14_NQ_NDX_classic_gex_zero.json"
@@ -30,12 +30,12 @@ def vendor(tmp_path: Path) -> Iterator[Vendor]:
 
 
 @pytest.fixture
-def api(vendor: Vendor) -> Iterator[StandInApi]:
-    with StandInApi(vendor, missing={date(2025, 11, 13)}, interval_s=60) as api:
+def api(vendor: Vendor) -> Iterator[FakeVendorApi]:
+    with FakeVendorApi(vendor, missing={date(2025, 11, 13)}, interval_s=60) as api:
         yield api
 
 
-def ask(api: StandInApi, path: str = f"{PATH}?noredirect", **headers: str) -> httpx.Response:
+def ask(api: FakeVendorApi, path: str = f"{PATH}?noredirect", **headers: str) -> httpx.Response:
     return httpx.get(api.base + path, headers={**HEADERS, **headers}, trust_env=False, timeout=5)
 
 
@@ -43,24 +43,24 @@ def fetch(url: str) -> httpx.Response:
     return httpx.get(url, trust_env=False, timeout=5)
 
 
-def test_a_signed_url_leads_to_the_file_and_an_unsigned_one_does_not(vendor: Vendor, api: StandInApi) -> None:
+def test_the_vendor_serves_signed_urls_only(vendor: Vendor, api: FakeVendorApi) -> None:
     url = ask(api).json()["url"]
     assert fetch(url).content == b"[1]"
     assert [fetch(bad).status_code for bad in (vendor.url_of(NAME), url.replace("se=", "se=9"))] == [403, 403]
 
 
 def test_a_signature_can_be_issued_expired(vendor: Vendor) -> None:
-    with StandInApi(vendor, interval_s=0) as api:
+    with FakeVendorApi(vendor, interval_s=0) as api:
         api.expire_next = 1
         assert [fetch(ask(api).json()["url"]).status_code for _ in range(2)] == [403, 200]
 
 
-def test_without_noredirect_it_redirects_to_the_file(api: StandInApi) -> None:
+def test_without_noredirect_it_redirects_to_the_file(api: FakeVendorApi) -> None:
     answer = ask(api, PATH)
     assert (answer.status_code, answer.headers["location"]) == (302, answer.json()["url"])
 
 
-def test_two_requests_for_one_ticker_and_category_are_too_many(api: StandInApi) -> None:
+def test_two_requests_for_one_ticker_and_category_are_too_many(api: FakeVendorApi) -> None:
     answers = [ask(api), ask(api), ask(api, "/hist/NQ_NDX/classic/gex_one/2025-11-14?noredirect")]
     assert [answer.status_code for answer in answers] == [200, 429, 404]
     assert answers[1].headers["retry-after"] == "1"
@@ -81,10 +81,10 @@ def test_two_requests_for_one_ticker_and_category_are_too_many(api: StandInApi) 
     ],
 )
 def test_a_refused_request_has_a_status(
-    api: StandInApi, path: str, headers: dict[str, str], status: int
+    api: FakeVendorApi, path: str, headers: dict[str, str], status: int
 ) -> None:
     assert ask(api, f"{path}?noredirect", **headers).status_code == status
-    assert [asked.status for asked in api.asked] == [status]
+    assert [request.status for request in api.requests] == [status]
 
 
 def test_as_a_program_it_prints_the_settings_for_it(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ import pytest
 from simulator.generator import Day
 from simulator.stack import NATS, SERVICES, Stack
 from simulator.vendor import Vendor
-from simulator.vendor_api import StandInApi
+from simulator.vendor_api import FakeVendorApi
 from tests.support.poll import eventually
 from tests.support.repository import ROOT
 from tests.support.system.running import SETTINGS, System
@@ -50,7 +50,7 @@ class Scene:
     """The system with two fetchers, and the vendor's API."""
 
     system: System
-    api: StandInApi
+    api: FakeVendorApi
 
     def command(self) -> subprocess.Popen[str]:
         """Start the command in a process of its own."""
@@ -93,7 +93,7 @@ class Scene:
 
     def requested(self) -> Counter[date]:
         """Count the requests to the API for each day."""
-        return Counter(request.partition.trading_day for request in self.api.asked if request.partition)
+        return Counter(request.partition.trading_day for request in self.api.requests if request.partition)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     files.mkdir()
     for day in DAYS:
         day.write(files / day.file_name)
-    with Vendor(files) as vendor, StandInApi(vendor, missing=MISSING) as api:
+    with Vendor(files) as vendor, FakeVendorApi(vendor, missing=MISSING) as api:
         settings = {
             **SETTINGS,
             "GEXLAKE_ALLOWED_SOURCES": vendor.base_url,
@@ -131,13 +131,13 @@ async def test_a_backfill_that_is_killed_half_way_requests_only_missing_days_whe
     assert sorted(requested) == list(TRADING)
     assert {requested[day] for day in done} == {1}
     assert scene.api.statuses.keys() == {200, 404}
-    assert all(later.at_s - earlier.at_s >= 1 for earlier, later in pairwise(scene.api.asked))
+    assert all(later.at_s - earlier.at_s >= 1 for earlier, later in pairwise(scene.api.requests))
     await scene.system.assert_whole(*DAYS)
 
-    before = len(scene.api.asked)
+    before = len(scene.api.requests)
     status, lines = await scene.run_to_the_end()
     assert (status, counts_in(lines)) == (0, [0, len(DAYS), len(MISSING), 0])
-    assert len(scene.api.asked) == before
+    assert len(scene.api.requests) == before
 
 
 async def killed_half_way(scene: Scene) -> set[date]:
@@ -145,7 +145,7 @@ async def killed_half_way(scene: Scene) -> set[date]:
     first = scene.command()
     try:
         await eventually(
-            lambda: len(scene.api.asked) >= len(TRADING) // 2,
+            lambda: len(scene.api.requests) >= len(TRADING) // 2,
             within_s=WITHIN_S,
             what=lambda: f"half of the backfill\n{scene.system.stack.tails()}",
         )

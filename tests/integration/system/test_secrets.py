@@ -22,8 +22,8 @@ import pytest
 
 from simulator.generator import Day
 from simulator.stack import NATS, Stack
-from simulator.vendor import Misbehaviour, Vendor
-from simulator.vendor_api import StandInApi
+from simulator.vendor import Fault, Vendor
+from simulator.vendor_api import FakeVendorApi
 from tests.support.poll import eventually
 from tests.support.repository import ROOT
 from tests.support.system.captured import COMMANDS, CapturedText, capturing
@@ -51,21 +51,21 @@ SETTINGS: Final = {
     "GEXLAKE_SOURCE_LONGEST_PAUSE_S": "0.4",
 }
 BAD_ANSWERS: Final = {
-    "503": Misbehaviour(status=503),
-    "429": Misbehaviour(status=429),
-    "403": Misbehaviour(status=403),
-    "404": Misbehaviour(status=404),
-    "418": Misbehaviour(status=418),
-    "cut": Misbehaviour(cut_after_bytes=100),
-    "silent": Misbehaviour(hold_after_bytes=100),
-    "no HTTP": Misbehaviour(instead=f"{ELSEWHERE}\r\n\r\n".encode()),
-    "a status that repeats the query": Misbehaviour(instead=f"HTTP/1.1 418 {QUERY}\r\n\r\n".encode()),
-    "a type that repeats the query": Misbehaviour(content_type=f"text/html; {QUERY}"),
-    "an encoding that repeats the query": Misbehaviour(headers={"Content-Encoding": QUERY}),
-    "leads elsewhere": Misbehaviour(redirect_to=ELSEWHERE),
-    "leads inside": Misbehaviour(redirect_to=f"http://169.254.169.254/latest?{QUERY}"),
-    "leads nowhere": Misbehaviour(redirect_to=f"//[::1?{QUERY}"),
-    "carries a user": Misbehaviour(redirect_to=f"https://user:{MARK}@hist.gex.bot/day.json"),
+    "503": Fault(status=503),
+    "429": Fault(status=429),
+    "403": Fault(status=403),
+    "404": Fault(status=404),
+    "418": Fault(status=418),
+    "cut": Fault(cut_after_bytes=100),
+    "silent": Fault(hold_after_bytes=100),
+    "no HTTP": Fault(raw_response=f"{ELSEWHERE}\r\n\r\n".encode()),
+    "a status that repeats the query": Fault(raw_response=f"HTTP/1.1 418 {QUERY}\r\n\r\n".encode()),
+    "a type that repeats the query": Fault(content_type=f"text/html; {QUERY}"),
+    "an encoding that repeats the query": Fault(headers={"Content-Encoding": QUERY}),
+    "leads elsewhere": Fault(redirect_to=ELSEWHERE),
+    "leads inside": Fault(redirect_to=f"http://169.254.169.254/latest?{QUERY}"),
+    "leads nowhere": Fault(redirect_to=f"//[::1?{QUERY}"),
+    "carries a user": Fault(redirect_to=f"https://user:{MARK}@hist.gex.bot/day.json"),
 }
 BAD_CONTENTS: Final = {
     "a page that repeats the URL": f"<html>{DAY_URL}?{QUERY}</html>".encode(),
@@ -92,7 +92,7 @@ BAD_BODIES: Final[tuple[dict[str, Any], ...]] = (
 A_DAY: Final = date(2025, 9, 2)
 
 
-class MarkedApi(StandInApi):
+class MarkedApi(FakeVendorApi):
     """The vendor's API, whose signatures contain the mark."""
 
     def _signature(self, name: str, until: str) -> str:
@@ -186,7 +186,7 @@ async def post_what_fails(scene: Scene) -> set[str]:
     jobs = []
     for behaviour in BAD_ANSWERS.values():
         day = scene.system.new_day()
-        scene.system.vendor.misbehave(day.file_name, behaviour)
+        scene.system.vendor.inject_fault(day.file_name, behaviour)
         jobs.append(await scene.post(day))
     for content in BAD_CONTENTS.values():
         day = scene.system.new_day()
@@ -200,7 +200,7 @@ async def backfill_from_the_api(scene: Scene) -> None:
     days = {each: Day("NQ_NDX", each, A_DAY, 30, 5, seed=1) for each in ("gex_zero", "gex_one", "gex_full")}
     for day in days.values():
         day.write(scene.api.vendor.folder / day.file_name)
-    scene.api.vendor.misbehave(days["gex_one"].file_name, Misbehaviour(status=503))
+    scene.api.vendor.inject_fault(days["gex_one"].file_name, Fault(status=503))
     assert await scene.backfill("gex_zero") == "completed"
     assert await scene.backfill("gex_one") == "failed"
     scene.api.expire_next = 10

@@ -10,7 +10,7 @@ import pytest
 
 from gexlake.cli.answers import read_job
 from gexlake.cli.lake_client import Rows
-from simulator.demo import DemoFailed, Landed, compare
+from simulator.demo import DemoFailed, Imported, compare
 from simulator.generator import DayFacts
 from tests.support.gexlake.responses import job_of
 
@@ -19,13 +19,13 @@ JOB = job_of(state="completed", bytes_fetched=5000, checksum="a" * 64)
 
 
 @pytest.fixture
-def landed(tmp_path: Path) -> Landed:
+def imported(tmp_path: Path) -> Imported:
     (tmp_path / "day.parquet").touch()
-    return Landed(10, 200, 200, tmp_path / "day.parquet", Rows((), (), (), truncated=False, seconds=0))
+    return Imported(10, 200, 200, tmp_path / "day.parquet", Rows((), (), (), truncated=False, seconds=0))
 
 
-def test_an_import_that_equals_the_day_passes(landed: Landed) -> None:
-    compare(FACTS, read_job(JOB), landed)
+def test_an_import_that_equals_the_day_passes(imported: Imported) -> None:
+    compare(FACTS, read_job(JOB), imported)
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def test_an_import_that_equals_the_day_passes(landed: Landed) -> None:
         ({"parquet": Path("nowhere.parquet")}, "nowhere.parquet is missing"),
     ],
 )
-def test_a_different_value_is_named(landed: Landed, changes: dict[str, Any], what: str) -> None:
+def test_a_different_value_is_named(imported: Imported, changes: dict[str, Any], what: str) -> None:
     with pytest.raises(DemoFailed, match=what):
-        compare(FACTS, read_job(JOB), replace(landed, **changes))
+        compare(FACTS, read_job(JOB), replace(imported, **changes))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_different_value_is_named(landed: Landed, changes: dict[str, Any], wha
         ({"checksum": "b" * 64}, "sha256"),
     ],
 )
-def test_an_unexpected_state_is_named(landed: Landed, changes: dict[str, Any], what: str) -> None:
+def test_an_unexpected_state_is_named(imported: Imported, changes: dict[str, Any], what: str) -> None:
     job = read_job({**JOB, **changes})
     with pytest.raises(DemoFailed, match=what):
-        compare(FACTS, job, landed)
+        compare(FACTS, job, imported)
