@@ -1,4 +1,4 @@
-"""How time and memory grow with the file: days of 1, 2 and 4 times the bytes, both ways."""
+"""How time and memory grow with the file: days of 1, 2 and 4 times the bytes, with two memory profiles."""
 
 from __future__ import annotations
 
