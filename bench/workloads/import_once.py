@@ -53,15 +53,15 @@ class Settings:
 
 
 class NoLedger:
-    """An import that no job asked for: the ledger has nothing to note."""
+    """Writes no ledger: the import has no job."""
 
     def committed(
         self, connection: duckdb.DuckDBPyConnection, row: PartitionRow, replaced: PartitionContents
     ) -> None:
-        """Note nothing."""
+        """Do nothing."""
 
     def completed(self, connection: duckdb.DuckDBPyConnection, row: PartitionRow) -> None:
-        """Note nothing."""
+        """Do nothing."""
 
 
 def import_staged(path: Path, sha256: str, settings: Settings) -> PartitionRow:

@@ -1,7 +1,7 @@
 """Fuzz the importer: ``python -m tests.fuzz [seconds]``, or with the file of a finding to see it again.
 
-An input by which the lake differs from what the oracle says, that raises what no import raises, or that takes
-longer than ``_HANG_S`` ends the run with another exit code than 0, and is kept in ``build/fuzz``.
+An input with which the lake differs from the oracle, that raises an unexpected error, or that takes longer
+than ``_HANG_S`` ends the run with another exit code than 0, and is kept in ``build/fuzz``.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _FINDINGS: Final = ROOT / "build" / "fuzz"
 _NOISE: Final = re.compile(
     r"nanobind: |See https://nanobind| - leaked | - \.\.\. skipped|INFO: Instrumenting|\s*$"
 )
-"""What is said at the start of every run, and by DuckDB's binding when a process ends in the middle of it."""
+"""Lines that every run prints at its start, and DuckDB's binding at the end of a process."""
 
 
 def main() -> None:
-    """Fuzz for as long as was asked, or import one input."""
+    """Fuzz for the given number of seconds, or import one input."""
     what = sys.argv[1] if len(sys.argv) > 1 else "600"
     _FINDINGS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:

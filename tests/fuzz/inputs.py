@@ -9,7 +9,7 @@ from tests.support.files.history_files import DAY, HistoryFile
 
 _PACKED: Final = 1
 _NAMED_PACKED: Final = 2
-"""The content stands under a name that ends in .gz, whatever it is."""
+"""The file's name ends in .gz, even if the content is not gzip data."""
 _NO_DAY: Final = 4
 _OUT_OF_DAY: Final = 8
 _BOUNDED: Final = 16
@@ -17,7 +17,7 @@ _BLOCK_BYTES: Final = (1, 7, 200, 1 << 20)
 
 
 def file_of(data: bytes) -> tuple[HistoryFile, str]:
-    """Return the file that an input stands for, and the path that it is imported on."""
+    """Return the file of an input, and the memory profile to import it with."""
     choices, content = data[0], data[1:]
     packed = bool(choices & (_PACKED | _NAMED_PACKED))
     file = HistoryFile(

@@ -1,4 +1,4 @@
-"""Change a file where JSON has its joints, so that most of what comes out is still nearly JSON."""
+"""Change a file token by token, so that most results are still nearly JSON."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _BLIND_SHARE: Final = 0.1
 def fuzz(folder: Path, words: list[str]) -> None:
     """Import inputs and hold them against the oracle until libFuzzer ends the process."""
     with atheris.instrument_imports(include=["services.importer", "tests.support"]):
-        # What is imported here tells the fuzzer where it has been.
+        # Modules imported here are instrumented for coverage.
         from tests.support.importer.import_trials import Trials  # noqa: PLC0415
 
     trials = Trials(folder)

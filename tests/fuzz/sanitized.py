@@ -1,7 +1,7 @@
 """Try the compiled reader with sanitizers in it: ``python -m tests.fuzz.sanitized`` (Linux, gcc).
 
-It is built into ``build/fuzz``, beside the one that is installed, and the tests that read most are run on it.
-A byte read or written where none is, or arithmetic that C leaves open, ends them at once.
+It is built into ``build/fuzz``, beside the usual one, and the tests that read most run on it. Any access out
+of bounds and any undefined behaviour ends them at once.
 """
 
 from __future__ import annotations

@@ -29,9 +29,9 @@ _BLOCKS: Final = 6
 _LAYOUT: Final = re.compile(
     r"record \d+: expected the (whole record on one line|record on a line of its own)"
 )
-"""What the slow reader does not look at."""
+"""Rules that the slow reader does not check."""
 _TWICE: Final = "occurs twice"
-"""What is looked for behind the reader, of fields that the format does not know."""
+"""Checked after the compiled reader, for fields that the format does not know."""
 Outcome = str | list[tuple[Any, ...]]
 
 
@@ -77,11 +77,11 @@ def _source_of(path: Path) -> ImportTask:
 
 
 def _outcome(source: ImportTask, batch_rows: int) -> tuple[Outcome, Outcome]:
-    heads, rows = (
+    records, rows = (
         _read(StagedTable(source, source.file.path, rows=rows, batch_rows=batch_rows))
         for rows in (False, True)
     )
-    return heads, rows
+    return records, rows
 
 
 def _read(table: StagedTable) -> Outcome:
@@ -94,11 +94,11 @@ def _read(table: StagedTable) -> Outcome:
 
 
 def _judge(outcome: tuple[Outcome, Outcome], source: ImportTask) -> None:
-    """Hold the reader against the slow one."""
-    said = next((each for each in outcome if isinstance(each, str)), None)
+    """Compare the reader with the slow one."""
+    message = next((each for each in outcome if isinstance(each, str)), None)
     fault = find_fault(source)
-    if said is None:
+    if message is None:
         allowed = fault is None or _TWICE in str(fault) or "trading day" in str(fault) or not outcome[0]
         assert allowed, (fault, source.file.path.read_bytes())
     else:
-        assert fault is not None or _LAYOUT.match(said), (said, source.file.path.read_bytes())
+        assert fault is not None or _LAYOUT.match(message), (message, source.file.path.read_bytes())

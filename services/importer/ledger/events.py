@@ -1,4 +1,4 @@
-"""The facts that the importer announces, from the rows that it has written."""
+"""The events that the importer publishes, from the rows that it has written."""
 
 from __future__ import annotations
 

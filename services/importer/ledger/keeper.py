@@ -16,7 +16,7 @@ from services.importer.lake.database import Lake
 from services.importer.lake.statements import transaction
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger import table
-from services.importer.ledger.rows import caught_up
+from services.importer.ledger.rows import updated_by
 from shared.bus.connection import Bus
 from shared.bus.follower import follow_events
 from shared.errors import Transient
@@ -35,8 +35,8 @@ def record(lake: Lake, states: Iterable[JobState]) -> int:
     by_id = {str(state.job.job_id): state for state in states}
     with lake.writing() as connection:
         rows = table.read(connection, by_id)
-        news = [caught_up(rows.get(job_id), state) for job_id, state in by_id.items()]
-        changed = [row for row in news if row is not None]
+        updated = [updated_by(rows.get(job_id), state) for job_id, state in by_id.items()]
+        changed = [row for row in updated if row is not None]
         if changed:
             with transaction(connection):
                 table.write(connection, changed)
@@ -56,7 +56,7 @@ class LedgerKeeper:
         self._writer = writer
         self._states = JobStates()
         self._changed: set[UUID] = set()
-        self._news = asyncio.Event()
+        self._has_changes = asyncio.Event()
 
     async def follow(self) -> None:
         """Apply every event, forever."""
@@ -65,14 +65,14 @@ class LedgerKeeper:
                 event, at = followed.content
                 self._states.apply(event, at)
                 self._changed.add(event.job.job_id)
-                self._news.set()
+                self._has_changes.set()
             # Let other tasks run: the backlog may be a month of events.
             await asyncio.sleep(0)
 
     async def write(self) -> None:
         """Write changed states, forever; a write that fails is repeated later."""
         while True:
-            await self._news.wait()
+            await self._has_changes.wait()
             changed = set(islice(self._changed, _AT_ONCE))
             self._changed -= changed
             known = [self._states.by_id[job_id] for job_id in changed if job_id in self._states.by_id]
@@ -83,5 +83,5 @@ class LedgerKeeper:
                 self._changed |= changed
                 await asyncio.sleep(_RETRY_S)
             if not self._changed:
-                self._news.clear()
+                self._has_changes.clear()
                 await asyncio.sleep(_COLLECT_S)

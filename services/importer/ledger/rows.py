@@ -97,7 +97,7 @@ def of_generation(row: LedgerRow | None, job: Job) -> LedgerRow | None:
     return None if job.is_older_than(row.job) else row
 
 
-def caught_up(row: LedgerRow | None, state: JobState) -> LedgerRow | None:
+def updated_by(row: LedgerRow | None, state: JobState) -> LedgerRow | None:
     """Return the row updated by ``state``; None if nothing changes.
 
     What the importer wrote itself has more in it and is kept: from a state that is not further, only the
@@ -107,9 +107,9 @@ def caught_up(row: LedgerRow | None, state: JobState) -> LedgerRow | None:
     if current is None:
         return None
     if current is row and _is_no_further(state, current):
-        news = replace(current, attempts=_attempts(state) or current.attempts)
+        updated = replace(current, attempts=_attempts(state) or current.attempts)
     else:
-        news = replace(
+        updated = replace(
             current,
             status=state.status,
             attempts=state.attempts,
@@ -119,7 +119,7 @@ def caught_up(row: LedgerRow | None, state: JobState) -> LedgerRow | None:
             **_of_staged_file(state),
             **_of_no_data(state),
         )
-    return None if news == row else news
+    return None if updated == row else updated
 
 
 def _is_no_further(state: JobState, row: LedgerRow) -> bool:

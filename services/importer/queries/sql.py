@@ -31,7 +31,7 @@ def answer(lake: Lake, query: str, *, max_rows: int, timeout_s: float) -> SqlRes
     Args:
         lake: where.
         query: one statement that reads.
-        max_rows: how many rows to answer at most.
+        max_rows: the maximum number of rows to return.
         timeout_s: how long it may take.
 
     Raises:
@@ -52,7 +52,9 @@ def answer(lake: Lake, query: str, *, max_rows: int, timeout_s: float) -> SqlRes
             raise
         except duckdb.InterruptException as error:
             if time.monotonic() - started < timeout_s:
-                raise QueryRefused("the lake is being closed or opened anew: ask again", 503) from error
+                raise QueryRefused(
+                    "the lake is being closed or opened again: repeat the query", 503
+                ) from error
             raise QueryRefused(
                 f"the query took longer than {timeout_s:g} s and was interrupted", 408
             ) from error

@@ -77,7 +77,7 @@ class FullSystem:
         return day
 
     def start_importer(self, step: Step, held: Path) -> None:
-        """Start the importer anew; it waits at the step until ``held`` is removed."""
+        """Start the importer again; it waits at the step until ``held`` is removed."""
         stack = self.system.stack
         stack.stop_service("importer")
         failpoint = f"{step.failpoint}=hold:{held}"
@@ -146,7 +146,7 @@ async def test_an_importer_that_is_stopped_on_a_full_disk_comes_back_with_all_it
 
 
 async def attempted(system: System, job_id: str) -> dict[str, Any]:
-    """Wait until as many attempts of the job were put off as may fail, or it is completed, and return it."""
+    """Wait until the job was deferred as often as it may fail, or is completed, and return it."""
     async with httpx.AsyncClient(base_url=system.stack.url, trust_env=False, timeout=10) as client:
 
         async def look() -> dict[str, Any]:
@@ -160,8 +160,8 @@ async def attempted(system: System, job_id: str) -> dict[str, Any]:
 async def assert_holds(system: System, day: Day) -> None:
     """Check the count and the sums of a day's rows, and that Parquet has the rows of the table."""
     snapshots, strikes = sums_of(day)
-    asked = "SELECT count(*), sum(round(100 * spot_price)::BIGINT) FROM gex_snapshots"
-    assert await system.sql(asked) == [snapshots]
+    query = "SELECT count(*), sum(round(100 * spot_price)::BIGINT) FROM gex_snapshots"
+    assert await system.sql(query) == [snapshots]
     table, parquet = [
         (await system.sql(f"SELECT {STRIKE_SUMS} FROM {name}"))[0]
         for name in ("gex_strikes", "parquet_gex_strikes")

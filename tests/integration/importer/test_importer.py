@@ -24,7 +24,7 @@ def lake(tmp_path: Path) -> LakeOnDisk:
     return LakeOnDisk(tmp_path / "data", retry_delay_s=0.05)
 
 
-async def fact(bus: Bus, kind: type[Event], generation: int = 1) -> Event:
+async def event(bus: Bus, kind: type[Event], generation: int = 1) -> Event:
     async def look() -> Event | None:
         found = await bus.last_event(kind, a_job().job_id)
         return found if found is not None and found.job.generation == generation else None
@@ -51,7 +51,7 @@ async def test_a_staged_file_is_imported_announced_and_recorded(bus: Bus, lake: 
     await bus.publish_event(JobRequested(job=command.job, command_seq=1, url_sha256="0" * 64))
     await bus.publish_command(command)
     async with importing(bus, lake):
-        imported = await fact(bus, PartitionImported)
+        imported = await event(bus, PartitionImported)
         assert isinstance(imported, PartitionImported)
         assert (imported.snapshots, imported.strike_rows, imported.sha256) == (10, 20, command.sha256)
 
@@ -66,9 +66,9 @@ async def test_a_staged_file_is_imported_announced_and_recorded(bus: Bus, lake: 
 async def test_the_same_file_again_is_announced_as_skipped(bus: Bus, lake: LakeOnDisk) -> None:
     async with importing(bus, lake):
         await bus.publish_command(lake.stage(records(10)))
-        await fact(bus, PartitionImported)
+        await event(bus, PartitionImported)
         await bus.publish_command(lake.stage(records(10), a_job(generation=2)))
-        skipped = await fact(bus, JobSkipped, generation=2)
+        skipped = await event(bus, JobSkipped, generation=2)
         assert isinstance(skipped, JobSkipped)
         assert skipped.snapshots == 10
 
@@ -78,7 +78,7 @@ async def test_a_bad_file_is_a_dead_letter_and_holds_up_nobody(bus: Bus, lake: L
     await bus.publish_command(lake.stage([*records(2), {"timestamp": None}], bad))
     await bus.publish_command(lake.stage(records(10)))
     async with importing(bus, lake):
-        await fact(bus, PartitionImported)
+        await event(bus, PartitionImported)
         failed = await bus.last_event(JobFailed, bad.job_id)
         assert failed is not None
         assert (failed.final, failed.field) == (True, "timestamp")

@@ -1,4 +1,4 @@
-"""A long queue at the importer: each day once, the urgent first, and everything else goes on meanwhile.
+"""A long queue at the importer: each day once, the urgent first, and everything else goes on in the meantime.
 
 How long the pauses are and how fast the answers come is measured by ``bench.queue``.
 """
@@ -63,8 +63,8 @@ async def send(bus: Bus, command: ImportFile) -> None:
     await bus.publish_event(FileStaged(job=command.job, command_seq=sent.seq, **staged))
 
 
-async def told(bus: Bus) -> list[Payload]:
-    """Return all facts so far, the oldest first."""
+async def events(bus: Bus) -> list[Payload]:
+    """Return all events so far, the oldest first."""
     last = (await bus.js.stream_info(subjects.EVENTS)).state.last_seq
     messages = [await bus.js.get_msg(subjects.EVENTS, seq=sequence + 1) for sequence in range(last)]
     return [decode(at.subject or "", at.data or b"").open(at.subject or "") for at in messages]
@@ -103,8 +103,8 @@ def newest_row(command: ImportFile) -> list[int]:
     return [(first_s + SNAPSHOTS - 1) * 1000, STRIKES]
 
 
-def in_turns(commands: list[ImportFile]) -> list[ImportFile]:
-    """Return queued commands in the order in which the worker's turns come to them."""
+def in_order_of_work(commands: list[ImportFile]) -> list[ImportFile]:
+    """Return queued commands in the order in which the worker takes them."""
     waiting = {priority: deque[ImportFile]() for priority in Priority}
     for command in commands:
         waiting[command.job.priority].append(command)
@@ -120,11 +120,13 @@ async def test_a_queue_is_imported_once_each_by_priority_and_in_order(bus: Bus, 
         await send(bus, command)
     async with importing(bus, lake):
         await all_imported(bus, len(commands))
-        facts = await told(bus)
-        started = [fact for fact in facts if isinstance(fact, JobStarted)]
-        assert [fact.job.job_id for fact in started] == [command.job.job_id for command in in_turns(commands)]
-        imported = [fact.job.job_id for fact in facts if isinstance(fact, PartitionImported)]
-        assert imported == [fact.job.job_id for fact in started]
+        published = await events(bus)
+        started = [event for event in published if isinstance(event, JobStarted)]
+        assert [event.job.job_id for event in started] == [
+            command.job.job_id for command in in_order_of_work(commands)
+        ]
+        imported = [event.job.job_id for event in published if isinstance(event, PartitionImported)]
+        assert imported == [event.job.job_id for event in started]
 
         async def noted() -> bool:
             rows = lake.rows("SELECT status, attempts, count(*) FROM gex_history_queue GROUP BY ALL")
@@ -139,7 +141,7 @@ async def test_a_queue_is_imported_once_each_by_priority_and_in_order(bus: Bus, 
 
 async def test_queries_see_whole_partitions_while_the_queue_goes_on(bus: Bus, lake: LakeOnDisk) -> None:
     commands = a_queue(lake, days=6)
-    last = in_turns(commands)[-1]
+    last = in_order_of_work(commands)[-1]
     for command in commands:
         await send(bus, command)
     seen: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Whatever is refused: its job names the record and the field, it is a dead letter, and nothing changes."""
+"""A refused file of any kind: its job names record and field, it is a dead letter, and nothing changes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def test_a_refused_file_is_named_is_a_dead_letter_and_leaves_the_partition
         name = f"{NAME}.gz" if kind.packed else NAME
         job = await brought_in(system, kind.name, name, kind.content())
         assert (job["state"], job["error_field"]) == ("failed", kind.field), job["error"]
-        assert kind.says in job["error"]
+        assert kind.message in job["error"]
         await assert_is_a_dead_letter(bus, job, kind)
         assert await standing(system, bus) == before
         await assert_parquet_equals_table(bus)
@@ -86,7 +86,7 @@ async def test_a_refused_file_is_named_is_a_dead_letter_and_leaves_the_partition
 
 
 async def assert_is_a_dead_letter(bus: Bus, job: dict[str, Any], kind: RefusedKind) -> None:
-    """Check that the job's command stands in DEAD with the reason that the job tells."""
+    """Check that the job's command is in DEAD with the reason that the job has."""
     letter = await bus.js.get_msg(subjects.DEAD, seq=job["dead_letter_seq"])
     assert letter.headers is not None
     assert letter.headers[dead_letters.ERROR] == kind.error

@@ -28,13 +28,13 @@ class Refused:
     faults: frozenset[Fault] = frozenset()
 
     def allows(self, kind: str, number: int | None, name: str | None) -> bool:
-        """Tell whether an error is one of those."""
+        """Return whether an error is one of those."""
         named = {(number, name), (number, None), (None, None)} & self.faults
         return kind in self.kinds and (kind != "record" or bool(named))
 
 
 class Silent(Exception):
-    """The description says nothing about this."""
+    """The description is silent about this."""
 
 
 class Refusal(Exception):

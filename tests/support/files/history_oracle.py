@@ -1,7 +1,7 @@
 """What the lake must hold of a classic history file, by plain Python's ``json``, or that the file is refused.
 
 Written from the description of the format, and from nothing of the importer: no import of it, no DuckDB. Slow
-and short. Where the description says nothing, the answer is ``Unspecified``, and either outcome is right.
+and short. Where the description is silent, the answer is ``Unspecified``, and either outcome is right.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Unspecified:
-    """The description does not say what becomes of such a file."""
+    """The description leaves open whether such a file is refused."""
 
     why: str
 
@@ -67,7 +67,7 @@ def expected_of(
 
     Args:
         data: the bytes of the file.
-        packed: whether its name says that it is gzip.
+        packed: whether its name is that of a gzip file.
         ticker: the job's.
         day: the job's trading day; None: that of the first record.
         max_out_of_day: how many records outside the day are dropped.
@@ -160,7 +160,7 @@ def _check_shape(number: int, record: Any, text: str) -> None:
     if size_bytes > MAX_RECORD_BYTES + _ABOUT_BYTES or not isinstance(record, Object):
         raise Refusal("record", "file", faults=anything)
     if size_bytes > MAX_RECORD_BYTES:
-        raise Silent("just too large: nobody measures records to the byte")
+        raise Silent("just too large: record sizes are not compared to the byte")
     depth = max(depth for _, depth in _inside(record))
     if depth > MAX_DEPTH:
         raise Refusal("record", "file", faults=anything)
@@ -169,7 +169,7 @@ def _check_shape(number: int, record: Any, text: str) -> None:
 
 
 def _check_unknown(number: int, record: Object) -> None:
-    """Meet what the description leaves open, and what is no JSON, in the parts that nobody looks at."""
+    """Find what the description leaves open, and what is not JSON, in parts that are not imported."""
     for value, _ in _inside(record):
         if isinstance(value, NoNumber):
             raise Refusal("record", "file", faults=frozenset({(number, None)}))

@@ -1,7 +1,7 @@
 """What the tables and the Parquet file of a ``state`` day must hold, by plain Python's ``json``.
 
 Written from docs/formats.md, for files without a fault. Rows are dictionaries by column, in the order of
-time; what is stored as JSON text is compared as what it says.
+time; JSON text is compared by its value.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def record_row(record: dict[str, Any], endpoint: str, names: Sequence[str]) -> R
 
 
 def readable(row: Row) -> Row:
-    """Return a row of the lake with what its JSON text says in place of it."""
+    """Return a row of the lake with the value of its JSON text in place of it."""
     return {
         name: json.loads(value) if name in JSON_COLUMNS and value is not None else value
         for name, value in row.items()

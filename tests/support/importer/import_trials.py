@@ -1,4 +1,4 @@
-"""Import a file on each path, and compare what became of it with what the oracle says."""
+"""Import a file with each memory profile, and compare the outcome with the oracle's verdict."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.files.history_oracle import INTEGERS, NUMBERS, Expected, Unsp
 from tests.support.importer.lake import LakeOnDisk, records
 from tests.support.values import NOON
 
-PATHS: Final = ("fast", "bounded")
+PROFILES: Final = ("fast", "bounded")
 _SNAPSHOT: Final = ", ".join(("timestamp", "spot_price", *NUMBERS, *INTEGERS, "max_priors"))
 _STRIKE: Final = "timestamp, strike, gamma, oi_gamma, priors"
 _CONTENTS: Final = ("gex_snapshots", "gex_strikes", "Parquet")
@@ -45,7 +45,8 @@ class Trials:
 
     def __init__(self, folder: Path) -> None:
         self._lakes = {
-            path: LakeOnDisk(folder / path, memory_profile=path, import_threads=2) for path in PATHS
+            profile: LakeOnDisk(folder / profile, memory_profile=profile, import_threads=2)
+            for profile in PROFILES
         }
         for lake in self._lakes.values():
             _import(lake, HistoryFile(json.dumps(records(3)).encode()))
@@ -56,23 +57,23 @@ class Trials:
         for lake in self._lakes.values():
             lake.close()
 
-    def verdict(self, file: HistoryFile, paths: Sequence[str] = PATHS) -> Verdict:
-        """Import a file on some paths and return what the oracle says of it.
+    def verdict(self, file: HistoryFile, paths: Sequence[str] = PROFILES) -> Verdict:
+        """Import a file with some profiles and return the verdict of the oracle.
 
         Raises:
             AssertionError: the lake does not hold what it should.
         """
-        said = expected_of(
+        verdict = expected_of(
             file.data, packed=file.packed, ticker=TICKER, day=file.day, max_out_of_day=file.max_out_of_day
         )
         for path in paths:
             lake = self._lakes[path]
             outcome = _import(lake, file)
             before, self._held[path] = self._held[path], _everything(lake)
-            _judge(said, outcome, before, self._held[path], path)
+            _judge(verdict, outcome, before, self._held[path], path)
             assert not lake.leftovers(), path
             assert not list(lake.lake.paths.scratch.glob("import-*")), path
-        return said
+        return verdict
 
 
 def _import(lake: LakeOnDisk, file: HistoryFile) -> Outcome:
@@ -87,13 +88,13 @@ def _import(lake: LakeOnDisk, file: HistoryFile) -> Outcome:
 
 
 class _NoLedger:
-    """Takes no notes: no job has asked for these imports."""
+    """Writes no ledger: these imports have no job."""
 
     def committed(self, *_: object) -> None:
-        """Leave the ledger alone."""
+        """Do nothing."""
 
     def completed(self, *_: object) -> None:
-        """Leave the ledger alone."""
+        """Do nothing."""
 
 
 def _staged(lake: LakeOnDisk, file: HistoryFile) -> ImportTask:
@@ -115,17 +116,19 @@ def _staged(lake: LakeOnDisk, file: HistoryFile) -> ImportTask:
     )
 
 
-def _judge(said: Verdict, outcome: Outcome, before: Holdings, after: Holdings, path: str) -> None:
-    if isinstance(said, Expected):
+def _judge(verdict: Verdict, outcome: Outcome, before: Holdings, after: Holdings, path: str) -> None:
+    if isinstance(verdict, Expected):
         assert isinstance(outcome, PartitionRow), f"{path}: refused, but good: {outcome}"
-        assert _counts(outcome) == _counts_of(said), f"{path}: {_counts(outcome)}, but {_counts_of(said)}"
-        expected = (said.snapshots, said.strike_rows, said.strike_rows)
+        assert _counts(outcome) == _counts_of(verdict), (
+            f"{path}: {_counts(outcome)}, but {_counts_of(verdict)}"
+        )
+        expected = (verdict.snapshots, verdict.strike_rows, verdict.strike_rows)
         for what, found, rows in zip(_CONTENTS, after[outcome.trading_day], expected, strict=False):
             differing = [pair for pair in zip_longest(found, rows) if pair[0] != pair[1]]
             assert not differing, f"{path}: {what}: {differing[0][0]}, but {differing[0][1]}"
-    elif isinstance(said, Refused):
+    elif isinstance(verdict, Refused):
         kind, number, field = _kind(outcome)
-        assert said.allows(kind, number, field), f"{path}: {outcome}, but {said}"
+        assert verdict.allows(kind, number, field), f"{path}: {outcome}, but {verdict}"
     if not isinstance(outcome, PartitionRow):
         assert after == before, f"{path}: refused, but something changed"
 
@@ -151,16 +154,16 @@ def _counts(row: PartitionRow) -> dict[str, Any]:
     }
 
 
-def _counts_of(said: Expected) -> dict[str, Any]:
+def _counts_of(verdict: Expected) -> dict[str, Any]:
     return {
-        "day": said.day,
-        "snapshots": len(said.snapshots),
-        "strike_rows": len(said.strike_rows),
-        "duplicates": said.duplicates,
-        "out_of_day": said.out_of_day,
-        "unknown_records": said.unknown_records,
-        "unknown_fields": ", ".join(sorted(said.unknown_names)),
-        "times": (said.snapshots[0][0], said.snapshots[-1][0]),
+        "day": verdict.day,
+        "snapshots": len(verdict.snapshots),
+        "strike_rows": len(verdict.strike_rows),
+        "duplicates": verdict.duplicates,
+        "out_of_day": verdict.out_of_day,
+        "unknown_records": verdict.unknown_records,
+        "unknown_fields": ", ".join(sorted(verdict.unknown_names)),
+        "times": (verdict.snapshots[0][0], verdict.snapshots[-1][0]),
     }
 
 

@@ -1,4 +1,4 @@
-"""Every kind of file that is refused: what it holds, and what its job says of it."""
+"""Every kind of file that is refused: its content, and the error of its job."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RefusedKind:
     Args:
         name: of the test's case.
         content: makes the file.
-        says: what its error says, after the name of the file.
+        message: its error, after the name of the file.
         field: the field that is named; None if there is none.
         error: the type of the error.
         packed: whether its name ends in ``.gz``.
@@ -34,7 +34,7 @@ class RefusedKind:
 
     name: str
     content: Callable[[], bytes]
-    says: str
+    message: str
     field: str | None = "file"
     error: str = "UnreadableFile"
     packed: bool = False

@@ -105,7 +105,7 @@ def test_imports_are_judged_by_the_seeds_time_and_by_their_own_memory() -> None:
     table = imports.table(an_input(), measured, sizes)
     assert column(table, "of seed SQL") == ["1.000", "0.140", "0.310"]
     assert column(table, "target") == ["", "≤ 0.15: met", "≤ 0.3: MISSED"]
-    assert column(table, "target", 1) == ["", "≤ 560: MISSED", "≤ 280: met"]
+    assert column(table, "target", 1) == ["", "≤ 300: MISSED", "≤ 280: met"]
     assert column(table, "Parquet MB") == ["55.0"] * 3
     assert table.markdown().count("\n| ") == 5
 

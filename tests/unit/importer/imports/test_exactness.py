@@ -1,4 +1,4 @@
-"""What the lake holds is what the file says, value by value."""
+"""The lake holds the values of the file, one by one."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ def test_the_vendors_example_lands_value_for_value(lake: LakeOnDisk) -> None:
 def test_a_generated_day_lands_row_for_row(lake: LakeOnDisk, tmp_path: Path) -> None:
     day = Day("NQ_NDX", "gex_zero", date(2025, 11, 14), snapshots=300, strikes=20, seed=3)
     file = tmp_path / day.file_name
-    facts = day.write(file)
-    fact = lake.import_staged(lake.stage(file.read_bytes()))
-    assert isinstance(fact, PartitionImported)
-    assert (fact.snapshots, fact.strike_rows) == (facts.snapshots, facts.strike_rows) == (300, 6000)
+    written = day.write(file)
+    event = lake.import_staged(lake.stage(file.read_bytes()))
+    assert isinstance(event, PartitionImported)
+    assert (event.snapshots, event.strike_rows) == (written.snapshots, written.strike_rows) == (300, 6000)
     assert lake.rows("SELECT timestamp, strike, gamma, oi_gamma, priors FROM gex_strikes") == strike_rows(
         list(day.records())
     )
@@ -120,16 +120,16 @@ def test_gzip_is_unpacked(lake: LakeOnDisk, name: str) -> None:
     plain = "\n".join(json.dumps(record) for record in records(3))
     text = plain if "jsonl" in name else json.dumps(records(3))
     job = a_job(base_url=f"https://hist.gex.bot/{name}")
-    fact = lake.import_staged(lake.stage(gzip.compress(text.encode()), job))
-    assert isinstance(fact, PartitionImported)
-    assert fact.snapshots == 3
+    event = lake.import_staged(lake.stage(gzip.compress(text.encode()), job))
+    assert isinstance(event, PartitionImported)
+    assert event.snapshots == 3
 
 
 def test_the_first_of_two_records_with_one_timestamp_wins_and_time_is_put_in_order(lake: LakeOnDisk) -> None:
     document = [a_record(2), a_record(0, spot=1.5), a_record(1), a_record(0, spot=2.5, strikes=[])]
-    fact = lake.import_staged(lake.stage(document))
-    assert isinstance(fact, PartitionImported)
-    assert fact.snapshots == 3
+    event = lake.import_staged(lake.stage(document))
+    assert isinstance(event, PartitionImported)
+    assert event.snapshots == 3
     assert [spot for (spot,) in lake.rows("SELECT spot_price FROM gex_snapshots")] == [
         1.5,
         25001.25,
@@ -153,9 +153,9 @@ def test_what_a_record_leaves_out_is_null(lake: LakeOnDisk) -> None:
 
 def test_a_file_name_without_a_day_takes_it_from_the_records(lake: LakeOnDisk) -> None:
     job = a_job(base_url="https://hist.gex.bot/export.json", trading_day=None)
-    fact = lake.import_staged(lake.stage(records(2), job))
-    assert isinstance(fact, PartitionImported)
-    assert (fact.trading_day, fact.parquet_path) == (
+    event = lake.import_staged(lake.stage(records(2), job))
+    assert isinstance(event, PartitionImported)
+    assert (event.trading_day, event.parquet_path) == (
         date(2025, 11, 14),
         "NQ_NDX/gex_zero/20251114.strikes.parquet",
     )

@@ -1,4 +1,4 @@
-"""A full disk is told apart from other trouble, wherever the importer meets it."""
+"""A full disk is distinguished from other failures, in every step of an import."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ A_ROW = [[25_000, -228.01, -86.9, [-240.55, -243.15, 0, -221.27, -220.12]]]
 
 
 class Answering:
-    """A bus that knows of no facts and keeps those that it is told; out of reach, it refuses to say."""
+    """A bus without events that records those that are published; unreachable, it refuses to."""
 
     def __init__(self, *, reachable: bool = True) -> None:
-        self.facts: list[Event] = []
+        self.events: list[Event] = []
         self._reachable = reachable
 
     def clock(self) -> datetime:
         return NOON
 
-    async def publish_event(self, fact: Event) -> None:
-        self.facts.append(fact)
+    async def publish_event(self, event: Event) -> None:
+        self.events.append(event)
 
     async def last_event(self, _kind: type[Event], _job_id: UUID) -> None:
         if not self._reachable:
@@ -145,7 +145,7 @@ async def test_a_committed_import_whose_file_finds_no_space_is_put_off_and_holds
     lake.import_staged(other)
     bus = Answering()
     await import_into(lake, bus, command)
-    assert {fact.snapshots for fact in bus.facts if isinstance(fact, PartitionImported)} == {300}
+    assert {event.snapshots for event in bus.events if isinstance(event, PartitionImported)} == {300}
     assert lake.differences() == 0
 
 

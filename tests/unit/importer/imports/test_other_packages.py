@@ -136,13 +136,13 @@ def test_a_generated_day_lands_value_by_value(
     package: Package, import_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arrow_stream, "BLOCK_BYTES", 500)
-    facts = package.day.write(tmp_path / "day.json")
+    written = package.day.write(tmp_path / "day.json")
     data = (tmp_path / "day.json").read_bytes()
     with closing(LakeOnDisk(tmp_path / "lake", memory_profile=import_path)) as lake:
-        fact = lake.import_staged(lake.stage(data, package.job))
-        assert isinstance(fact, PartitionImported)
-        assert (fact.snapshots, fact.strike_rows) == (facts.snapshots, facts.strike_rows)
-        assert fact.parquet_path == f"NQ_NDX/{package.day.endpoint}/20251114.{package.kind}.parquet"
+        event = lake.import_staged(lake.stage(data, package.job))
+        assert isinstance(event, PartitionImported)
+        assert (event.snapshots, event.strike_rows) == (written.snapshots, written.strike_rows)
+        assert event.parquet_path == f"NQ_NDX/{package.day.endpoint}/20251114.{package.kind}.parquet"
         assert_holds(lake, package, data)
         assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(0,)]
 
@@ -172,9 +172,9 @@ def test_records_out_of_order_and_twice_are_put_in_order_and_the_first_wins(
 ) -> None:
     first, second, third, *_ = package.records
     data = written([third, {**first, "ticker": "nq_ndx"}, second, {**third, "spot": 1.5}])
-    fact = lake.import_staged(lake.stage(data, package.job))
-    assert isinstance(fact, PartitionImported)
-    assert fact.snapshots == 3
+    event = lake.import_staged(lake.stage(data, package.job))
+    assert isinstance(event, PartitionImported)
+    assert event.snapshots == 3
     assert_holds(lake, package, data)
     assert lake.rows("SELECT duplicates FROM partitions") == [(1,)]
 
@@ -198,10 +198,10 @@ def test_each_package_has_a_history_by_day_of_its_own(lake: LakeOnDisk) -> None:
 
 
 def test_strike_rows_of_a_partition_are_what_their_comment_says(lake: LakeOnDisk) -> None:
-    (said,) = lake.rows(
+    (found,) = lake.rows(
         "SELECT comment FROM duckdb_columns() WHERE (table_name, column_name) = ('partitions', 'strike_rows')"
     )
-    assert said == (
+    assert found == (
         "Rows in gex_strikes, or the table of the endpoint's strikes or contracts; 0 if it has none",
     )
     for package in (GEX, GREEKS, FLOW):
@@ -244,9 +244,9 @@ def test_a_partition_is_replaced_and_those_of_other_packages_stay(lake: LakeOnDi
     lake.import_staged(lake.stage([a_record(second) for second in range(3)], classic))
     lake.import_staged(lake.stage(written(package.records[:30]), package.job))
     whole = written(package.records)
-    fact = lake.import_staged(lake.stage(whole, package.job.model_copy(update={"generation": 2})))
-    assert isinstance(fact, PartitionImported)
-    assert fact.replaced_sha256 is not None
+    event = lake.import_staged(lake.stage(whole, package.job.model_copy(update={"generation": 2})))
+    assert isinstance(event, PartitionImported)
+    assert event.replaced_sha256 is not None
     assert_holds(lake, package, whole)
     for each in others:
         assert_holds(lake, each, written(each.records))
@@ -264,17 +264,17 @@ def test_the_same_file_again_is_skipped_and_a_worse_one_refused(lake: LakeOnDisk
     assert_holds(lake, package, written(package.records))
 
 
-class Told:
+class RecordingBus:
     """A bus that keeps what is announced."""
 
     def __init__(self) -> None:
-        self.facts: list[PartitionImported] = []
+        self.events: list[PartitionImported] = []
 
     def clock(self) -> datetime:
         return NOON
 
-    async def publish_event(self, fact: PartitionImported) -> None:
-        self.facts.append(fact)
+    async def publish_event(self, event: PartitionImported) -> None:
+        self.events.append(event)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -284,7 +284,7 @@ async def test_what_was_committed_only_is_exported_again(lake: LakeOnDisk, packa
     path.write_bytes(b"the old file")
     with lake.lake.writing() as connection:
         connection.execute("UPDATE partitions SET published = false")
-    await finish_committed(cast("Bus", Told()), lake.lake)
+    await finish_committed(cast("Bus", RecordingBus()), lake.lake)
     assert_holds(lake, package, written(package.records))
     assert lake.rows("SELECT published FROM partitions") == [(True,)]
 
@@ -312,19 +312,19 @@ COMMON: Final = [
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-@pytest.mark.parametrize(("changes", "field", "says"), COMMON)
+@pytest.mark.parametrize(("changes", "field", "message"), COMMON)
 def test_a_bad_record_is_named_in_every_package(
-    standing: LakeOnDisk, package: Package, changes: dict[str, Any], field: str, says: str
+    standing: LakeOnDisk, package: Package, changes: dict[str, Any], field: str, message: str
 ) -> None:
     good = package.records
     error = refusal(standing, package, written([*good[:2], {**good[2], **changes}, *good[3:5]]))
     assert isinstance(error, BadRecord)
     assert (error.field, "record 3" in str(error)) == (field, True), str(error)
-    assert says in str(error)
+    assert message in str(error)
 
 
 @pytest.mark.parametrize(
-    ("package", "changes", "field", "says"),
+    ("package", "changes", "field", "message"),
     [
         (GEX, {"zero_gamma": "high"}, "zero_gamma", "not a number"),
         (GEX, {"strikes": [[25000, 1, 2, [], 5]]}, "strikes[0]", "has 5 elements, not 2 to 4"),
@@ -349,13 +349,13 @@ def test_a_bad_record_is_named_in_every_package(
     ],
 )
 def test_what_a_package_has_of_its_own_is_named_when_it_is_bad(
-    standing: LakeOnDisk, package: Package, changes: dict[str, Any], field: str, says: str
+    standing: LakeOnDisk, package: Package, changes: dict[str, Any], field: str, message: str
 ) -> None:
     good = package.records
     error = refusal(standing, package, written([good[0], {**good[1], **changes}, *good[2:5]]))
     assert isinstance(error, BadRecord)
     assert (error.field, "record 2" in str(error)) == (field, True), str(error)
-    assert says in str(error)
+    assert message in str(error)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -1,4 +1,4 @@
-"""Whatever a good file of state or orderflow looks like, the lake holds what the oracle reads from it."""
+"""For every valid file of state or orderflow, the lake holds what the oracle reads from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a file says, the lake holds exactly that, or says why not; on either path the same.
+"""For every file, the lake holds exactly its content, or the error says why not; the same with each profile.
 
 ``HYPOTHESIS_PROFILE=fuzz`` runs ten thousand examples, other ones each time.
 """
@@ -58,8 +58,8 @@ def test_a_record_far_over_16_mib_is_refused_by_its_number(
 ) -> None:
     padding = size_bytes - len(json.dumps(a_record(1, note="")))
     document = [a_record(), a_record(1, note="x" * padding), a_record(2)]
-    said = trials.verdict(HistoryFile(json.dumps(document).encode()))
-    assert isinstance(said, Expected) is lands
+    verdict = trials.verdict(HistoryFile(json.dumps(document).encode()))
+    assert isinstance(verdict, Expected) is lands
 
 
 RECORD = '{"timestamp":1763130600,"ticker":"NQ_NDX","spot":5,%s}'

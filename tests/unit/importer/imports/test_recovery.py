@@ -46,26 +46,26 @@ def died_before_the_rename(lake: LakeOnDisk, command: ImportFile | None = None) 
     return parquet
 
 
-class Told:
+class RecordingBus:
     """A bus that keeps what is announced; out of reach, it refuses."""
 
     def __init__(self, *, reachable: bool = True) -> None:
-        self.facts: list[PartitionImported] = []
+        self.events: list[PartitionImported] = []
         self._reachable = reachable
 
     def clock(self) -> datetime:
         return NOON
 
-    async def publish_event(self, fact: PartitionImported) -> None:
+    async def publish_event(self, event: PartitionImported) -> None:
         if not self._reachable:
-            raise BrokerUnavailable("tell")
-        self.facts.append(fact)
+            raise BrokerUnavailable("publish")
+        self.events.append(event)
 
 
 def finish(lake: LakeOnDisk) -> list[PartitionImported]:
-    told = Told()
-    asyncio.run(finish_committed(cast("Bus", told), lake.lake))
-    return told.facts
+    bus = RecordingBus()
+    asyncio.run(finish_committed(cast("Bus", bus), lake.lake))
+    return bus.events
 
 
 def test_a_finished_partition_has_its_strikes_in_the_order_of_the_file(lake: LakeOnDisk) -> None:
@@ -84,9 +84,9 @@ def test_a_finished_partition_has_its_strikes_in_the_order_of_the_file(lake: Lak
 def test_what_could_not_be_told_is_told_the_next_time(lake: LakeOnDisk) -> None:
     died_before_the_rename(lake)
     with pytest.raises(BrokerUnavailable):
-        asyncio.run(finish_committed(cast("Bus", Told(reachable=False)), lake.lake))
-    (fact,) = finish(lake)
-    assert fact.snapshots == 5
+        asyncio.run(finish_committed(cast("Bus", RecordingBus(reachable=False)), lake.lake))
+    (event,) = finish(lake)
+    assert event.snapshots == 5
     assert lake.differences() == 0
 
 
@@ -96,8 +96,8 @@ def test_an_import_that_was_given_up_on_is_completed_once_its_file_is_in_place(l
     failed = JobFailed(job=a_job(), stage=Stage.IMPORT, failures=3, final=True, error="disk full")
     record(lake.lake, [states.apply(failed, NOON)])
     assert lake.rows("SELECT status, records_processed FROM gex_history_queue") == [("failed", 5)]
-    (fact,) = finish(lake)
-    record(lake.lake, [states.apply(fact, NOON)])
+    (event,) = finish(lake)
+    record(lake.lake, [states.apply(event, NOON)])
     ledger = lake.rows("SELECT status, last_error, records_processed FROM gex_history_queue")
     assert ledger == [("completed", None, 5)]
     assert states.by_id[a_job().job_id].status is Status.COMPLETED
@@ -129,10 +129,10 @@ def test_what_was_committed_only_is_finished(lake: LakeOnDisk) -> None:
     hidden.write_bytes(b"half a file")
     lake.reopen()
     sweep(lake.lake)
-    (fact,) = finish(lake)
-    assert fact.parquet_sha256 == sha256_of(parquet)
+    (event,) = finish(lake)
+    assert event.parquet_sha256 == sha256_of(parquet)
     assert lake.rows("SELECT status, parquet_checksum FROM gex_history_queue") == [
-        ("completed", fact.parquet_sha256)
+        ("completed", event.parquet_sha256)
     ]
     assert lake.differences() == 0
     assert lake.leftovers() == []
@@ -166,7 +166,7 @@ def test_a_failed_parquet_write_leaves_the_old_partition(lake: LakeOnDisk) -> No
     lake.import_staged(lake.stage(records(5)))
     folder = next(lake.settings.paths.parquet_root.rglob("*.parquet")).parent
     blocked = partial_path(folder / "20251114.strikes.parquet", str(a_job().job_id))
-    blocked.mkdir()  # as good as a full disk: COPY cannot write there
+    blocked.mkdir()  # fails like a full disk: COPY cannot write there
     with pytest.raises((StorageTrouble, OSError)):
         lake.import_staged(lake.stage(records(6), a_job(generation=2)))
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(5,)]
@@ -188,9 +188,9 @@ def test_a_second_importer_on_the_same_file_is_told_in_one_line_and_the_first_go
         check=False,
     )
     assert second.returncode == 1
-    (said,) = second.stderr.splitlines()
-    assert "another process holds" in said
-    assert "only one importer" in said
+    (message,) = second.stderr.splitlines()
+    assert "another process holds" in message
+    assert "only one importer" in message
     lake.import_staged(lake.stage(records(5)))
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(5,)]
 
@@ -224,17 +224,17 @@ def test_a_partition_that_cannot_be_published_holds_up_no_other_job(lake: LakeOn
         lake.import_staged(lake.stage(records(5)))
     lake.import_staged(lake.stage(records(4), a_job(endpoint="gex_full")))
     parquet.rmdir()
-    (fact,) = finish(lake)
-    assert fact.snapshots == 5
+    (event,) = finish(lake)
+    assert event.snapshots == 5
     assert lake.differences() == 0
 
 
 def test_a_redelivered_import_leaves_what_another_job_has_put_in_its_place(lake: LakeOnDisk) -> None:
     first = lake.stage(records(5))
-    fact = lake.import_staged(first)
+    event = lake.import_staged(first)
     other = a_job(base_url="https://fallback.test/2025-11-14_NQ_NDX_classic_gex_zero_2.json")
     lake.import_staged(lake.stage(records(6), other))
-    assert lake.import_staged(first) == fact
+    assert lake.import_staged(first) == event
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(6,)]
 
 

@@ -40,7 +40,7 @@ def refusal(lake: LakeOnDisk, command: ImportFile) -> GexlakeError:
 
 
 @pytest.mark.parametrize(
-    ("changes", "field", "says"),
+    ("changes", "field", "message"),
     [
         ({"timestamp": None}, "timestamp", "is null"),
         ({"timestamp": "1763130603"}, "timestamp", "is '1763130603', not a number"),
@@ -68,14 +68,14 @@ def refusal(lake: LakeOnDisk, command: ImportFile) -> GexlakeError:
     ],
 )
 def test_a_record_that_breaks_a_rule_is_named(
-    lake: LakeOnDisk, changes: dict[str, Any], field: str, says: str
+    lake: LakeOnDisk, changes: dict[str, Any], field: str, message: str
 ) -> None:
     document = [*records(3), a_record(3, **changes), a_record(4)]
     error = refusal(lake, lake.stage(document))
     assert isinstance(error, BadRecord)
     assert (error.number, error.field) == (4, field)
     assert f"record 4: {field}" in str(error)
-    assert says in str(error)
+    assert message in str(error)
 
 
 def test_without_a_day_in_the_name_a_timestamp_that_is_no_time_is_named(lake: LakeOnDisk) -> None:
@@ -96,7 +96,7 @@ def test_a_missing_field_is_named(lake: LakeOnDisk, field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (b"", "the file holds no records"),
         (b" \n", "the file holds no records"),
@@ -126,11 +126,11 @@ def test_a_missing_field_is_named(lake: LakeOnDisk, field: str) -> None:
     ],
 )
 def test_a_file_that_is_no_day_of_history_says_what_it_is(
-    lake: LakeOnDisk, content: bytes, says: str
+    lake: LakeOnDisk, content: bytes, message: str
 ) -> None:
     error = refusal(lake, lake.stage(content))
     assert isinstance(error, UnreadableFile | BadRecord)
-    assert says in str(error)
+    assert message in str(error)
 
 
 def test_an_empty_array_has_no_records(lake: LakeOnDisk) -> None:
@@ -206,9 +206,9 @@ def test_an_unchanged_file_is_skipped_without_reading_it(lake: LakeOnDisk) -> No
     first = lake.stage(records(10))
     lake.import_staged(first)
     lake.settings.paths.staged_from_relative(first.staged_path).unlink()
-    fact = lake.import_staged(first.model_copy(update={"job": a_job(generation=2)}))
-    assert isinstance(fact, JobSkipped)
-    assert (fact.snapshots, fact.strike_rows) == (10, 20)
+    event = lake.import_staged(first.model_copy(update={"job": a_job(generation=2)}))
+    assert isinstance(event, JobSkipped)
+    assert (event.snapshots, event.strike_rows) == (10, 20)
     assert lake.rows("SELECT status, checksum, records_processed FROM gex_history_queue") == [
         ("skipped", first.sha256, 10)
     ]
@@ -225,8 +225,8 @@ def test_an_unchanged_file_is_imported_again_when_its_parquet_is_not_whole(
         parquet.unlink()
     else:
         parquet.write_bytes(parquet.read_bytes()[:-1] + b"?")
-    fact = lake.import_staged(first.model_copy(update={"job": a_job(generation=2)}))
-    assert not isinstance(fact, JobSkipped)
+    event = lake.import_staged(first.model_copy(update={"job": a_job(generation=2)}))
+    assert not isinstance(event, JobSkipped)
     assert lake.differences() == 0
 
 

@@ -54,9 +54,9 @@ def test_what_is_imported_is_the_file_that_was_checked(
 ) -> None:
     command = stage(lake, OLD, job)
     swap_at(step)
-    fact = lake.import_staged(command)
-    assert isinstance(fact, PartitionImported)
-    assert fact.sha256 == command.sha256
+    event = lake.import_staged(command)
+    assert isinstance(event, PartitionImported)
+    assert event.sha256 == command.sha256
     assert lake.rows("SELECT spot_price FROM gex_snapshots ORDER BY timestamp") == [
         (record["spot"],) for record in OLD
     ]

@@ -1,4 +1,4 @@
-"""What a Parquet file says about itself, to whoever reads it."""
+"""The metadata of a Parquet file, as different readers see it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.support.importer.lake import LakeOnDisk, records
 from tests.support.values import NOON
 
 
-class Nobody:
-    """A bus on which nobody listens."""
+class SilentBus:
+    """A bus without listeners."""
 
     def clock(self) -> datetime:
         return NOON
@@ -73,7 +73,7 @@ def test_a_file_that_recovery_writes_again_tells_the_same(lake: LakeOnDisk) -> N
     the_file(lake).write_bytes(b"the old file")
     with lake.lake.writing() as connection:
         connection.execute("UPDATE partitions SET published = false")
-    asyncio.run(finish_committed(cast("Bus", Nobody()), lake.lake))
+    asyncio.run(finish_committed(cast("Bus", SilentBus()), lake.lake))
     assert by_duckdb(the_file(lake)) == expected(command)
 
 

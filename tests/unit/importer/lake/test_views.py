@@ -41,7 +41,7 @@ def columns_of(lake: LakeOnDisk, name: str) -> Rows:
 
 
 def plan(lake: LakeOnDisk, query: str) -> str:
-    """Return what DuckDB says that a query has read."""
+    """Return DuckDB's profile of a query."""
     return str(lake.rows(f"EXPLAIN ANALYZE {query}")[0][1])
 
 
@@ -86,8 +86,8 @@ def test_a_filter_on_the_path_opens_only_the_files_that_it_names(
 ) -> None:
     import_days(lake, 3)
     import_days(lake, 3, "gex_full")
-    said = plan(lake, f"SELECT sum(gamma) FROM gex_history WHERE {where}")
-    assert f"Scanning Files: {files}/6" in said
+    profile = plan(lake, f"SELECT sum(gamma) FROM gex_history WHERE {where}")
+    assert f"Scanning Files: {files}/6" in profile
 
 
 def test_a_damaged_file_spoils_no_query_of_other_days(lake: LakeOnDisk) -> None:
@@ -196,7 +196,7 @@ def test_every_table_view_and_column_has_a_comment_and_keeps_it(lake: LakeOnDisk
         assert len(lake.rows(COLUMNS)) > 100
         assert uncommented(lake.rows(COLUMNS)) == []
         assert uncommented(lake.rows(TABLES)) == []
-        import_days(lake, 1)  # which makes the views anew
+        import_days(lake, 1)  # which makes the views again
         lake.reopen()
 
 

@@ -10,7 +10,7 @@ import pytest
 from gexlake.api.jobs import Stage, Status
 from services.importer.ledger import table
 from services.importer.ledger.keeper import record
-from services.importer.ledger.rows import LedgerRow, caught_up
+from services.importer.ledger.rows import LedgerRow, updated_by
 from shared.bus.messages import Event, FileStaged, JobFailed, JobReplayed, JobRequested, JobStarted, NoData
 from shared.job_states import JobStates
 from tests.support.importer.lake import LakeOnDisk, records
@@ -86,8 +86,8 @@ def test_a_day_without_data_is_in_the_ledger_as_skipped_with_the_reason(
 def test_facts_in_any_order_and_told_twice_give_the_same_row(
     lake: LakeOnDisk, keeper: Keeper, order: list[tuple[Event, datetime]]
 ) -> None:
-    for fact in order:
-        keeper.learn(fact)
+    for event in order:
+        keeper.learn(event)
     before = ledger_row(lake)
     assert keeper.learn(*order) == 0
     assert Keeper(lake).learn(*order) == 0  # the importer was started again
@@ -170,5 +170,5 @@ def test_what_the_importer_wrote_itself_stands(lake: LakeOnDisk, keeper: Keeper)
     before = ledger_row(lake)
     states = JobStates()
     state = states.apply(a_skip(JOB), LATER)
-    assert caught_up(before, state) is None
+    assert updated_by(before, state) is None
     assert keeper.learn((a_skip(JOB), LATER)) == 0

@@ -40,7 +40,7 @@ def field(*texts: str) -> list[bytes]:
 
 
 def value(*texts: str) -> list[bytes]:
-    """Return files with a value that nobody wants to know."""
+    """Return files with a field that the format does not know."""
     return field(*(f'"x":{text}' for text in texts))
 
 
@@ -150,25 +150,27 @@ REFUSED: Final[dict[str, list[bytes]]] = {
         *(mark + ONE for mark in (b"\xef", b"\xef\xbb", b"\xbb\xbf", b"\xef\xbb\xbf" * 2)),
     ],
 }
-"""What is said of which files."""
+"""The error, and the files that are refused with it."""
 
 
 @pytest.mark.parametrize("block_bytes", BLOCKS)
-@pytest.mark.parametrize("says", REFUSED)
-def test_what_breaks_a_rule_is_refused_and_told(read: Read, says: str, block_bytes: int) -> None:
-    for content in REFUSED[says]:
-        assert refused(read, content, block_bytes=block_bytes) == says, content[:200]
+@pytest.mark.parametrize("message", REFUSED)
+def test_a_file_that_breaks_a_rule_is_refused_with_its_error(
+    read: Read, message: str, block_bytes: int
+) -> None:
+    for content in REFUSED[message]:
+        assert refused(read, content, block_bytes=block_bytes) == message, content[:200]
 
 
-@pytest.mark.parametrize("says", REFUSED)
-def test_the_slow_reader_finds_something_wrong_with_it_too(path: Path, says: str) -> None:
-    for content in REFUSED[says]:
+@pytest.mark.parametrize("message", REFUSED)
+def test_the_slow_reader_refuses_it_too(path: Path, message: str) -> None:
+    for content in REFUSED[message]:
         path.write_bytes(content)
         assert find_fault(source_of(path)) is not None, content[:200]
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         ("{0} {0}", "record 2: expected the record on a line of its own"),
         ("{0}\r{0}", "record 2: expected the record on a line of its own"),
@@ -179,8 +181,10 @@ def test_the_slow_reader_finds_something_wrong_with_it_too(path: Path, says: str
     ],
 )
 @pytest.mark.parametrize("block_bytes", BLOCKS)
-def test_one_record_a_line_is_just_that(read: Read, content: str, says: str, block_bytes: int) -> None:
-    assert refused(read, content.replace("{0}", LINE).encode(), block_bytes=block_bytes) == says
+def test_one_record_a_line_needs_line_breaks_between_records(
+    read: Read, content: str, message: str, block_bytes: int
+) -> None:
+    assert refused(read, content.replace("{0}", LINE).encode(), block_bytes=block_bytes) == message
 
 
 @pytest.mark.parametrize("block_bytes", BLOCKS)
