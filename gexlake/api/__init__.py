@@ -1,1 +1,1 @@
-"""The models of HTTP requests and responses, and of questions over NATS: one definition for both ends."""
+"""The models of HTTP requests and responses, and of requests over NATS; services and clients share them."""

@@ -1,1 +1,1 @@
-"""Intake: takes requests over HTTP, turns them into jobs, and tells how the jobs are doing."""
+"""Intake: takes requests over HTTP, turns them into jobs, and reports their state."""

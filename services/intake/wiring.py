@@ -25,7 +25,7 @@ from shared.bus.connection import connected, utc_now
 from shared.bus.presence import announce_service
 from shared.process.runtime import supervise
 
-DESCRIPTION = "Takes requests over HTTP, queues and replays jobs, tells how they are doing"
+DESCRIPTION = "Takes requests over HTTP, queues and replays jobs, reports their state"
 
 
 def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> AppContext:

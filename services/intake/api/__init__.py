@@ -1,0 +1,1 @@
+"""The HTTP routes of intake, and what they share."""

@@ -1,0 +1,1 @@
+"""Backfills: which trading days to queue, and queueing them."""

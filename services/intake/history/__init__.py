@@ -1,0 +1,1 @@
+"""History files: requests for them, their commands, and replays."""
