@@ -115,8 +115,8 @@ class SourceBusy(Transient):
     """
 
     def __init__(self, host: str, status: int, retry_after_s: float | None = None) -> None:
-        asked = "" if retry_after_s is None else f", and asks to wait {retry_after_s:.0f} s"
-        super().__init__(f"{host} answered {status}{asked}, so it is busy or broken at the moment")
+        wait = "" if retry_after_s is None else f" with a Retry-After of {retry_after_s:.0f} s"
+        super().__init__(f"{host} answered {status}{wait}: it is busy or failing at the moment")
         self.retry_after_s = retry_after_s
 
 
@@ -143,8 +143,12 @@ class CircuitOpenError(Deferred):
     def __init__(self, record: SourceRecord, now: datetime, until: datetime, *, is_tried: bool) -> None:
         super().__init__(
             f"{record.base_url} has failed {record.failures_in_a_row} times in a row and "
-            + ("is being tried by another fetch" if is_tried else f"is left alone until {until:%H:%M:%S} UTC")
-            + ": the fetch is tried again then"
+            + (
+                "is being tried by another fetch"
+                if is_tried
+                else f"its circuit is open until {until:%H:%M:%S} UTC"
+            )
+            + ": the fetch is retried then"
         )
         if not is_tried:
             self.retry_after_s = (until - now).total_seconds()

@@ -1,0 +1,1 @@
+"""The vendor's terms: tickers, endpoints, trading days, file names and API URLs."""

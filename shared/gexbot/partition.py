@@ -37,7 +37,7 @@ _VENDOR_NAMES: Final = {
     for category in categories
 }
 ENDPOINTS: Final = tuple(_VENDOR_NAMES)
-"""Every endpoint; it alone tells the package."""
+"""Every endpoint; each belongs to one package."""
 
 
 def package_and_category(endpoint: str) -> tuple[str, str]:

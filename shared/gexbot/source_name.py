@@ -20,7 +20,7 @@ _VENDOR = re.compile(
 
 @dataclass(frozen=True)
 class SourceName:
-    """What a source file's name tells; a part that it does not tell is None."""
+    """The parts of a source file's name; a missing part is None."""
 
     name: str
     trading_day: date | None = None
@@ -34,7 +34,7 @@ class SourceName:
 def parse_source_name(name: str) -> SourceName:
     """Read the last segment of a source URL's path.
 
-    A name outside the vendor's grammar is fine, it just tells nothing.
+    A name outside the vendor's grammar is allowed and has no parts.
 
     Raises:
         ValueError: the name is unfit for a staged file (its characters, its length, its ending), or it

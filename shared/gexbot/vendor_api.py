@@ -1,4 +1,4 @@
-"""The grammar of the vendor's API: the URL at which it is asked for a day of history.
+"""The URLs of the vendor's API for a day of history.
 
 ``<base>/hist/<ticker>/<package>/<category>/<YYYY-MM-DD>?noredirect`` is answered with the signed URL of the
 day's file. The URL itself holds no secret: the key goes in a header, to this API and nowhere else.
@@ -17,7 +17,7 @@ DEFAULT_BASE: Final = "https://api.gex.bot/v2"
 HISTORY_DAYS: Final = 90
 """How many days back the vendor keeps history."""
 ASK: Final = "?noredirect"
-"""Has the API answer with the signed URL instead of leading there."""
+"""Makes the API return the signed URL instead of redirecting to it."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class VendorApi:
         return self.base_url_of(partition) + ASK
 
     def partition_of(self, url: str) -> Partition | None:
-        """Return which partition's history a URL asks this API for; None when it is no URL of that form.
+        """Return the partition of a URL of this API; None if it has another form.
 
         It is one only if it is, letter for letter, the URL that ``url_of`` builds, with or without the query:
         no other spelling is sent the key.
@@ -51,7 +51,7 @@ class VendorApi:
 
 
 def base_of(url: str) -> str | None:
-    """Return the base of the API that a URL, without its query, asks for a day; None if it asks none."""
+    """Return the API base of a day's URL without its query; None if it has another form."""
     base, hist, path = url.rpartition("/hist/")
     return base if base and hist and _read_path(path) is not None else None
 

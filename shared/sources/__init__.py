@@ -1,0 +1,1 @@
+"""Which source URLs are allowed, and the health record of a source."""

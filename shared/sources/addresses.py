@@ -1,7 +1,7 @@
-"""Which addresses are of the open internet, and which lead inside: to this machine, its network, its cloud.
+"""Tell public addresses from internal ones: of this machine, its network or its cloud.
 
-The networks are those of IANA's special-purpose registries, written out because what ``ipaddress`` makes of
-them changes with the version of Python; what a newer Python knows beyond them is refused as well.
+The networks are those of IANA's special-purpose registries. They are listed here because ``ipaddress``
+classifies them differently between versions of Python; what a newer Python refuses is refused as well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 
 _LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _NAT64: Final = ip_network("64:ff9b::/96")
-"""Leads to the IPv4 address in its last 32 bits, on networks that have IPv6 only (RFC 6052)."""
+"""Maps to the IPv4 address in its last 32 bits, on IPv6-only networks (RFC 6052)."""
 _GLOBAL_UNICAST: Final = ip_network("2000::/3")
 _INSIDE: Final = tuple(
     (ip_network(network), kind)
@@ -56,10 +56,9 @@ _INSIDE: Final = tuple(
 
 
 def literal(host: str) -> Address | None:
-    """Return the address that a host of a URL is, without brackets; None for a name.
+    """Parse the host of a URL, without brackets, as an address; None for a name.
 
-    Forms that only some readers take for an address (``127.1``, ``0x7f000001``, ``2130706433``, one with a
-    zone) are none here.
+    Forms that only some parsers accept (``127.1``, ``0x7f000001``, ``2130706433``, a zone) are none here.
     """
     try:
         return None if "%" in host else ip_address(host)
@@ -68,7 +67,7 @@ def literal(host: str) -> Address | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or literal address means this machine."""
+    """Return whether a host name or literal address is this machine's."""
     if host == "localhost":
         return True
     address = literal(host)
@@ -76,7 +75,7 @@ def is_loopback(host: str) -> bool:
 
 
 def why_inside(address: Address) -> str | None:
-    """Return which kind of address this is if it leads inside, None if it is of the open internet."""
+    """Return the kind of an internal address, None for a public one."""
     if isinstance(address, IPv6Address) and address in _NAT64:
         address = IPv4Address(address.packed[-4:])
     for network, kind in _INSIDE:
@@ -87,12 +86,12 @@ def why_inside(address: Address) -> str | None:
 
 
 def check_addresses(host: str, addresses: Iterable[Address]) -> None:
-    """Check that a source may be reached at all the addresses that its host has.
+    """Check all addresses of a source's host.
 
-    A host that means this machine has to be on it, any other host has to be outside.
+    A loopback host must have loopback addresses only, any other host public addresses only.
 
     Raises:
-        ValueError: one of them is not; the message tells its kind, and nothing more about the network inside.
+        ValueError: an address is not allowed; the message names its kind, but not the address.
     """
     for address in addresses:
         if is_loopback(host):

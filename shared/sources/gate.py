@@ -1,4 +1,4 @@
-"""Which URLs a source may have: the gate that intake and fetcher both ask."""
+"""The allow-list of source URLs, used by intake and fetcher."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from shared.sources.addresses import is_loopback, literal, why_inside
 
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _SUSPECT: Final = re.compile(r"[^\x21-\x7e]|[\\\"<>]")
-"""What no URL has: readers would disagree on its host, or redaction on its end."""
+"""Characters not allowed in a URL: parsers would disagree on the host, or redaction on the end."""
 _MISREAD: Final = re.compile(r"%(?:[01][0-9a-f]|2f|5c|25|7f|(?![0-9a-f]{2}))", re.IGNORECASE)
-"""Codes in a path of which readers make different things: slashes, controls, and codes of codes."""
+"""Percent codes in a path that parsers treat differently: slashes, controls and double encodings."""
 _AUTHORITY: Final = re.compile(r"(?:\[[^\[\]]*\]|[^\[\]:]*)(?::\d*)?", re.ASCII)
-"""Host and port, and nothing around the brackets of an address: ``urlsplit`` passes over what is there."""
+"""Host and port, with nothing around the brackets of an address, which ``urlsplit`` would ignore."""
 _WILDCARD: Final = "*."
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NAME: Final = re.compile(rf"(?:{_LABEL.pattern}\.)*(?=[a-z]){_LABEL.pattern}")
-"""A host name. Its last label begins with a letter: what ends in a number is an address to some readers."""
+"""A host name. Its last label begins with a letter, as some parsers take a final number for an address."""
 _MAX_NAME_LENGTH: Final = 253
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """One allowed start of a URL, taken apart."""
+    """One allowed prefix of a URL, parsed."""
 
     scheme: str
     host: str
-    """A name or address in its plain form; ``*.`` before a name stands for exactly one label."""
+    """A name or address in its canonical form; ``*.`` before a name matches exactly one label."""
     port: int
     path: str
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read an entry of ``GEXLAKE_ALLOWED_SOURCES``.
+        """Parse an entry of ``GEXLAKE_ALLOWED_SOURCES``.
 
         Raises:
             ValueError: it is not https, nor http on a loopback host.
@@ -63,13 +63,13 @@ class Prefix:
         return f"{self.scheme}://{host}{port}{self.path}"
 
     def allows(self, parts: SplitResult) -> bool:
-        """Tell whether a URL's scheme, host, port and path lie under this prefix."""
+        """Return whether a URL's scheme, host, port and path match this prefix."""
         port = _DEFAULT_PORTS[self.scheme] if parts.port is None else parts.port
         is_here = parts.scheme == self.scheme and self.is_at(parts.hostname or "", port)
         return is_here and parts.path.startswith(self.path)
 
     def is_at(self, host: str, port: int) -> bool:
-        """Tell whether a host and port are those of this prefix."""
+        """Return whether a host and port match this prefix."""
         if port != self.port or not self.host.startswith(_WILDCARD):
             return (host, port) == (self.host, self.port)
         label, _, rest = host.partition(".")
@@ -86,10 +86,10 @@ class SourceGate:
 
     @classmethod
     def parse(cls, allowed: tuple[str, ...], local_dirs: tuple[str, ...] = ()) -> Self:
-        """Read the two settings.
+        """Parse the two settings.
 
         Raises:
-            ValueError: an entry is unfit.
+            ValueError: an entry is invalid.
         """
         relative = [folder for folder in local_dirs if not folder.startswith("/")]
         if relative:
@@ -103,7 +103,7 @@ class SourceGate:
         """Return the parts of an allowed URL.
 
         Raises:
-            ValueError: it is not allowed; the message says by which rule and holds no secret.
+            ValueError: it is not allowed; the message names the rule and contains no secret.
         """
         if _SUSPECT.search(url):
             raise ValueError(
@@ -132,14 +132,14 @@ class SourceGate:
         return parts
 
     def follow(self, url: str, location: str) -> str:
-        """Return the URL that an allowed one redirects to.
+        """Return the target of a redirect.
 
         Args:
-            url: the allowed one.
-            location: where it redirects to, relative to itself or not.
+            url: the allowed URL that redirects.
+            location: the target, absolute or relative to ``url``.
 
         Raises:
-            ValueError: it may not lead there.
+            ValueError: the target is not allowed.
         """
         try:
             target = urljoin(url, location)
@@ -149,7 +149,7 @@ class SourceGate:
         return target
 
     def check_redirect(self, url: str, target: str) -> SplitResult:
-        """Return the parts of a URL that another one leads to.
+        """Return the parts of the target of a redirect.
 
         Raises:
             ValueError: it may not lead there: what is not allowed by itself, a local file, plain http after
@@ -165,7 +165,7 @@ class SourceGate:
         return parts
 
     def lists(self, host: str, port: int) -> bool:
-        """Tell whether a host and port are those of an allowed source."""
+        """Return whether a host and port belong to an allowed source."""
         return any(prefix.is_at(host, port) for prefix in self.prefixes)
 
     def _check_local(self, parts: SplitResult) -> SplitResult:
@@ -182,7 +182,7 @@ class SourceGate:
 
 
 def _plain_host(text: str, host: str) -> str:
-    """Return the host of an entry in the one form in which URLs are held against it."""
+    """Return the host of an entry in its canonical form."""
     address = literal(host)
     if address is not None:
         kind = why_inside(address)
@@ -199,6 +199,6 @@ def _plain_host(text: str, host: str) -> str:
 
 
 def _climbs(path: str) -> bool:
-    """Tell whether some reader would take a path for another one than it looks like."""
+    """Return whether parsers could disagree on a path."""
     segments = unquote(path).split("/")
     return bool(_MISREAD.search(path)) or any(part.partition(";")[0] in {".", ".."} for part in segments)

@@ -1,6 +1,6 @@
-"""What is known of a source: how often it was asked, how well it answered, and whether it is left alone.
+"""The health record of a source: its requests, their outcomes, and the state of its circuit breaker.
 
-One record a source in the stream ``SOURCES``. Fetchers write it, by turns; intake shows it.
+One record for each source in the stream ``SOURCES``. Fetchers write it, intake shows it.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
 
 class SourceRecord(Frozen):
-    """The history of one source."""
+    """The health of one source."""
 
     base_url: str
-    """Scheme, host and the port if it is an odd one: ``https://hist.gex.bot``."""
+    """Scheme, host and a non-default port: ``https://hist.gex.bot``."""
     requests: int = Field(default=0, ge=0)
     successes: int = Field(default=0, ge=0)
     mean_response_s: float | None = None
-    """Exponential mean of the time until the source answered; None until it did."""
+    """Exponential mean of the response time, in seconds; None before the first response."""
     last_success_at: AwareDatetime | None = None
-    """When it last gave what it was asked for (UTC)."""
+    """When it last delivered a file or a signed URL (UTC)."""
     last_error: str | None = None
-    """What the last failure said."""
+    """The text of the last error."""
     failures_in_a_row: int = Field(default=0, ge=0)
     openings: int = Field(default=0, ge=0)
-    """How many times it was left alone since it last worked; each time longer than before."""
+    """How often the circuit has opened since the last success; each time for longer."""
     open_until: AwareDatetime | None = None
-    """Until when it is left alone; None when it is asked as usual."""
+    """When the circuit becomes half-open; None while it is closed."""
     probe_until: AwareDatetime | None = None
-    """Until when the one request that tries it is waited for; None when there is none."""
+    """When the running probe times out; None if there is none."""
 
     @property
     def source_id(self) -> UUID:
@@ -46,7 +46,7 @@ class SourceRecord(Frozen):
 
     @property
     def name(self) -> str:
-        """How people call it: by its host."""
+        """The display name: the host."""
         return self.base_url.partition("://")[2]
 
     @property
@@ -55,7 +55,7 @@ class SourceRecord(Frozen):
         return self.successes / self.requests if self.requests else None
 
     def circuit(self, now: datetime) -> Circuit:
-        """Tell whether the source is asked at the moment ``now``."""
+        """Return the state of the circuit at ``now``."""
         if self.open_until is None:
             return Circuit.CLOSED
         return Circuit.OPEN if now < self.open_until else Circuit.HALF_OPEN

@@ -1,4 +1,4 @@
-"""Settings that intake and fetcher share: where a source file may come from."""
+"""Settings of the allowed sources, shared by intake and fetcher."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.sources.gate import Prefix, SourceGate
 
 
 class SourceSettings(Settings):
-    """The allow-list of source URLs; an entry that is unfit stops the start."""
+    """The allow-list of source URLs; the service does not start with an invalid entry."""
 
     allowed_sources: CommaList = ("https://hist.gex.bot/", "https://hist.gexbot.com/")
     """Starts of allowed URLs: https, or plain http on a loopback host. By default the vendor's two hosts."""
@@ -46,5 +46,5 @@ class SourceSettings(Settings):
 
     @property
     def gate(self) -> SourceGate:
-        """The gate that every source URL passes, or not."""
+        """The gate that checks every source URL."""
         return SourceGate.parse(self.allowed_sources, self.local_source_dirs)

@@ -1,0 +1,1 @@
+"""Download a file into the staging folder."""

@@ -1,0 +1,1 @@
+"""The vendor's API: signed URLs and its rate lease."""

@@ -22,7 +22,7 @@ from shared.errors import Deferred, Terminal, Transient
 from shared.gexbot.partition import Partition
 
 _KEY_SETTING: Final = "GEXBOT_API_KEY"
-_THEN: Final = "start the fetcher anew and replay the job"
+_THEN: Final = "restart the fetcher and replay the job"
 _WHY: Final = {
     400: "check the ticker, the endpoint and the day, which may be too long ago",
     401: f"it does not accept the key in {_KEY_SETTING}: set the right one, {_THEN}",
@@ -54,12 +54,12 @@ class OtherApi(SourceRefused):
 
     Args:
         named: the API of the job.
-        asked: the base of the API that this fetcher uses.
+        used: the base of the API that this fetcher uses.
     """
 
-    def __init__(self, named: str, asked: str) -> None:
+    def __init__(self, named: str, used: str) -> None:
         super().__init__(
-            f"its URL asks {named} for a day, and this fetcher asks {asked}: give intake and fetcher "
+            f"its URL is of the API {named}, and this fetcher uses {used}: give intake and fetcher "
             "the same GEXLAKE_VENDOR_API, then ask for the backfill again"
         )
 

@@ -1,0 +1,1 @@
+"""Health records and circuit breakers of sources."""

@@ -1,0 +1,1 @@
+"""Open files by URL: the network gate, HTTP and local folders."""

@@ -111,7 +111,7 @@ def check_headers(host: str, headers: Mapping[str, str]) -> None:
     """
     encoding = headers.get("Content-Encoding", "").strip().lower()
     if encoding not in {"", "identity"}:
-        raise UnusableAnswer(host, "compressed its answer (Content-Encoding) though it was asked not to")
+        raise UnusableAnswer(host, "sent a compressed response (Content-Encoding), expected identity")
     kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind and kind not in _FIT_TYPES and not kind.endswith("+json"):
         shown = kind if _MEDIA_TYPE.fullmatch(kind) else "something unreadable"

@@ -112,12 +112,12 @@ ROWS: Final = {
     "408": answers(408, errors.SourceBusy),
     "425": answers(425, errors.SourceBusy),
     "429": answers(429, errors.SourceBusy),
-    "429 with Retry-After": answers(429, errors.SourceBusy, "asks to wait 120 s", Retry_After="120"),
+    "429 with Retry-After": answers(429, errors.SourceBusy, "a Retry-After of 120 s", Retry_After="120"),
     "500": answers(500, errors.SourceBusy),
     "502": answers(502, errors.SourceBusy),
     "503": answers(503, errors.SourceBusy),
     "503 with a date in Retry-After": answers(
-        503, errors.SourceBusy, "asks to wait 0 s", Retry_After="Fri, 14 Nov 2025 17:02:00 GMT"
+        503, errors.SourceBusy, "a Retry-After of 0 s", Retry_After="Fri, 14 Nov 2025 17:02:00 GMT"
     ),
     "504": answers(504, errors.SourceBusy),
     "another 5xx": answers(599, errors.SourceBusy),

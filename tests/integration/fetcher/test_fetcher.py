@@ -197,7 +197,7 @@ async def test_a_source_that_says_when_to_come_back_is_asked_no_sooner(
     assert loop.time() - began >= 0.5
     failed = await bus.last_event(JobFailed, command.job.job_id)
     assert failed is not None
-    assert "asks to wait 3600 s" in failed.error
+    assert "a Retry-After of 3600 s" in failed.error
 
 
 async def test_a_fresh_signature_goes_on_where_the_expired_one_ended(

@@ -237,7 +237,7 @@ async def test_while_the_files_source_is_left_alone_the_api_is_not_asked_for_its
         for command in commands:
             await bus.publish_command(command)
         for command in commands:
-            assert "is left alone until" in (await fact(bus, JobFailed, command.job)).error
+            assert "its circuit is open until" in (await fact(bus, JobFailed, command.job)).error
         assert [request.partition for request in api.requests] == [DAY]
         await leave_alone(bus, vendor, timedelta(0))
         (vendor.folder / vendor_name(trying)).write_bytes(CONTENT)
@@ -299,8 +299,8 @@ async def test_a_day_of_an_api_that_the_fetcher_does_not_ask_says_so(
         await bus.publish_command(command)
         failed = await given_up(bus, command.job)
     assert failed.error == (
-        "the file is not fetched: its URL asks https://api.gex.bot/v1 for a day, "
-        f"and this fetcher asks {api.base}: give intake and fetcher the same GEXLAKE_VENDOR_API, "
+        "the file is not fetched: its URL is of the API https://api.gex.bot/v1, "
+        f"and this fetcher uses {api.base}: give intake and fetcher the same GEXLAKE_VENDOR_API, "
         "then ask for the backfill again"
     )
     assert api.requests == []

@@ -145,7 +145,7 @@ async def test_a_source_given_up_on_is_left_alone_by_all_fetchers_and_after_a_re
 ) -> None:
     await fail(records, RULES.failures)
     with pytest.raises(
-        CircuitOpenError, match=r"3 times in a row and is left alone until 17:00:30 UTC"
+        CircuitOpenError, match=r"3 times in a row and its circuit is open until 17:00:30 UTC"
     ) as raised:
         await ask(SourceHealthStore(other_bus, RULES))
     assert raised.value.retry_after_s == 30

@@ -111,11 +111,11 @@ async def test_without_a_key_nobody_is_asked_and_the_error_names_the_setting() -
         (410, VendorRefused, "answered 410"),
         (204, VendorRefused, "answered 204"),
         (302, VendorRefused, "answered 302"),
-        (408, SourceBusy, "busy or broken"),
-        (425, SourceBusy, "busy or broken"),
-        (429, SourceBusy, "busy or broken"),
-        (500, SourceBusy, "busy or broken"),
-        (503, SourceBusy, "busy or broken"),
+        (408, SourceBusy, "busy or failing"),
+        (425, SourceBusy, "busy or failing"),
+        (429, SourceBusy, "busy or failing"),
+        (500, SourceBusy, "busy or failing"),
+        (503, SourceBusy, "busy or failing"),
     ],
 )
 async def test_a_status_has_its_own_error(status: int, kind: type[GexlakeError], words: str) -> None:

@@ -83,7 +83,7 @@ def test_a_busy_source_says_when_to_come_back() -> None:
     error = error_for_status(HOST, 429, 120)
     assert isinstance(error, errors.SourceBusy)
     assert error.retry_after_s == 120
-    assert "asks to wait 120 s" in str(error)
+    assert "a Retry-After of 120 s" in str(error)
 
 
 @pytest.mark.parametrize(
