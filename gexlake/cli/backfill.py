@@ -92,8 +92,8 @@ def _print_outcome(answer: dict[str, Any], done: Backfilled, *, as_json: bool) -
             console(sys.stdout).print(outcome_shown(done))
         return
     days = [
-        {**told, "outcome": done.ended[day].outcome, "why": done.ended[day].why or None}
-        for told, day in zip(answer["days"], done.plan.days, strict=True)
+        {**planned, "outcome": done.ended[day].outcome, "why": done.ended[day].why or None}
+        for planned, day in zip(answer["days"], done.plan.days, strict=True)
     ]
     counts = {outcome.replace(" ", "_"): done.count(outcome) for outcome in Outcome}
     typer.echo(json.dumps({**answer, "days": days, "outcomes": counts}, indent=2))

@@ -88,7 +88,7 @@ class Backfilled:
     @property
     def usual_trouble(self) -> Trouble | None:
         """What most of those days say; None if there are none."""
-        return next((Trouble(*told) for told in Counter(self.troubles.values()).most_common(1)), None)
+        return next((Trouble(*common) for common in Counter(self.troubles.values()).most_common(1)), None)
 
     def count(self, outcome: Outcome, pair: Pair | None = None) -> int:
         """Count the days of one outcome, of one ticker and endpoint or of all."""
@@ -159,7 +159,7 @@ class PlanJobs:
         return days
 
     def _missed(self, job_id: UUID | None) -> JobView | None:
-        """Return a job that no page had: replayed meanwhile, it is on an earlier one now."""
+        """Return a job that no page had: if it was replayed in the meantime, it is on an earlier page now."""
         if job_id is None:
             return None
         try:

@@ -21,7 +21,7 @@ from gexlake.cli.tables import new_table
 Show = Callable[[Backfilled], None]
 
 STANDSTILL_S: Final = 10.0
-"""After so long without a day that comes to its end it is told why, if the jobs know."""
+"""After so long without a finished day, the reason is shown if the jobs have one."""
 
 _COLOURS: Final = {Outcome.IMPORTED: "green", Outcome.FAILED: "red", Outcome.NO_DATA: "yellow"}
 _DAYS_NAMED: Final = 4

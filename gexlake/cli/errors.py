@@ -39,7 +39,7 @@ class UnexpectedAnswer(CommandFailed):
     Args:
         source: where it came from.
         what: what is odd about it.
-        setting: the setting that tells where to ask.
+        setting: the setting with its address.
     """
 
     def __init__(self, source: str, what: str, setting: str = "GEXLAKE_URL") -> None:
@@ -78,7 +78,7 @@ class LakeUnreachable(CommandFailed):
     """The importer, which holds the lake, does not answer.
 
     Args:
-        waited_s: how long it was waited for; None when nobody listens.
+        waited_s: how long the command waited; None when no service subscribes.
     """
 
     def __init__(self, waited_s: float | None = None) -> None:

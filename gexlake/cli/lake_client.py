@@ -109,7 +109,7 @@ async def _connect(url: str) -> Client:
             error_cb=note,
         )
     except (NatsError, OSError, ValueError, TimeoutError) as error:
-        # The library's last error tells only that no server is left to try.
+        # The library's last error says only that no server is left to try.
         raise BrokerUnreachable(url, _words(problems[-1] if problems else error)) from error
 
 

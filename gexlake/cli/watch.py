@@ -133,11 +133,11 @@ class _Bars:
             self._show(Stage.FETCH, job.bytes_fetched or 0, job.bytes_expected)
         if is_staged:
             self._progress.stop_task(self._bars[Stage.FETCH])
-            told = job.progress if job.progress and job.progress.stage is Stage.IMPORT else None
+            reported = job.progress if job.progress and job.progress.stage is Stage.IMPORT else None
             size = job.bytes_fetched or 0
-            # Where the importer does not tell how far it is, the bar moves until it is done.
-            done = size if job.succeeded else told.done_bytes if told else 0
-            total = size if job.succeeded else told.total_bytes if told else None
+            # While the importer reports no progress, the bar moves without an end.
+            done = size if job.succeeded else reported.done_bytes if reported else 0
+            total = size if job.succeeded else reported.total_bytes if reported else None
             self._show(Stage.IMPORT, done, total)
 
     def _show(self, stage: Stage, done: int, total: int | None) -> None:

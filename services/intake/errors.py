@@ -24,7 +24,7 @@ from shared.process.redaction import redact
 
 RETRY_AFTER_S: Final = 5
 _FORM: Final = "application/x-www-form-urlencoded"
-"""What ``curl -d`` says when it is not told what to say."""
+"""The content type that ``curl -d`` sends by default."""
 _SOURCES: Final = frozenset({"body", "query", "path", "header"})
 """Where pydantic says that an input came from."""
 

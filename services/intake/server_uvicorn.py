@@ -1,4 +1,4 @@
-"""Serve an ASGI application over HTTP until told to stop, then let open requests end."""
+"""Serve an ASGI application over HTTP until it is stopped, then let open requests end."""
 
 from __future__ import annotations
 

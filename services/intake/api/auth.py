@@ -40,7 +40,7 @@ ClientName = Annotated[str, Depends(require_key)]
 def valid_key(shown: Iterable[str | None], keys: tuple[str, ...]) -> str | None:
     """Return the first shown key that is one of ``keys``, or None.
 
-    Every pair is compared, each in constant time, so that the time taken tells nothing.
+    Every pair is compared, each in constant time, so that the time taken reveals nothing.
     """
     valid = [one for one in shown if one and any([_same(one, key) for key in keys])]  # noqa: C419 (no short cut)
     return valid[0] if valid else None

@@ -40,7 +40,7 @@ _BODY: Final[dict[str, Any]] = {
         "priority": {"enum": [str(priority) for priority in Priority], "default": "low"},
         "force": {"type": "boolean", "description": "also what the lake holds or the vendor had no data for"},
         "reason": {"type": "string", "maxLength": MAX_REASON_LENGTH, "description": "needed with force"},
-        "dry_run": {"type": "boolean", "description": "tell the plan, queue nothing"},
+        "dry_run": {"type": "boolean", "description": "return the plan, queue nothing"},
     },
     "example": {"ticker": "NQ_NDX", "endpoint": "gex_zero", "start": "2025-09-02", "end": "2025-11-14"},
 }
@@ -55,7 +55,7 @@ _BODY: Final[dict[str, Any]] = {
     },
 )
 async def post_backfill(request: Request, parts: Context, client: ClientName) -> BackfillView:
-    """Queue a job for every trading day that the lake lacks, and tell how each day stands.
+    """Queue a job for every trading day that the lake lacks, and return the standing of each day.
 
     Days that the lake holds, that a job is bringing in, or for which the vendor had no data are left out.
     Asking again after an error goes on where it ended.

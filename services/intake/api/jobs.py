@@ -32,7 +32,7 @@ _HISTORY_BODY: Final[dict[str, Any]] = {
     "description": (
         "Keys are loose: any string may hold the URL, any string that starts with `gex_` or `state_` or is "
         "`orderflow` is the endpoint, `ticker`, `symbol`, `underlying` or the one remaining string is the "
-        "ticker; `metadata`, `payload` or `data` may hold them too. What the file's name tells of the ticker "
+        "ticker; `metadata`, `payload` or `data` may hold them too. What the file's name says of the ticker "
         "and the endpoint beats the body."
     ),
     "properties": {

@@ -16,7 +16,7 @@ router = APIRouter(tags=["system"])
 
 @router.get("/health", summary="Is this process alive?")
 async def get_health() -> Health:
-    """Answer always; whether jobs get done is told by /ready."""
+    """Answer always; /ready reports whether jobs get done."""
     return Health()
 
 

@@ -89,7 +89,7 @@ def under_way(states: Iterable[JobState]) -> dict[Partition, UUID]:
 
 
 def no_data(states: Iterable[JobState]) -> dict[Partition, datetime]:
-    """Return the partitions of which jobs tell that the vendor has no data, and when it said so (UTC)."""
+    """Return the partitions for which jobs found no data at the vendor, and when (UTC)."""
     return {
         Partition(state.job.ticker, state.job.endpoint, day): state.updated_at
         for state in states
@@ -125,7 +125,7 @@ def without_key(days: Iterable[PlannedDay], heartbeats: Iterable[Heartbeat], now
 
     Args:
         days: the plan.
-        heartbeats: the last of every service; an old one tells of a service that may be gone.
+        heartbeats: the last of every service; the service of an old one may be gone.
         now: the present moment (UTC).
     """
     lacking = sorted(
@@ -134,4 +134,4 @@ def without_key(days: Iterable[PlannedDay], heartbeats: Iterable[Heartbeat], now
     if not lacking or all(day.job_id is None for day in days):
         return []
     where = f"there is no GEXBOT_API_KEY in the fetcher on {', '.join(lacking)}"
-    return [f"{where}: days that it takes up fail; set the key, start the fetcher anew and replay them"]
+    return [f"{where}: days that it fetches fail; set the key, restart the fetcher and replay them"]

@@ -44,7 +44,7 @@ class Backfills:
     async def run(self, asked: BackfillRequest) -> tuple[PlannedDay, ...]:
         """Work out what is missing and queue it, unless it is a dry run.
 
-        Asking again goes on where it ended: what was queued meanwhile is under way.
+        A repeated request continues where the last one ended: days queued by then are under way.
 
         Raises:
             BrokerUnavailable: no acks in time; some jobs may be queued.
@@ -63,13 +63,13 @@ class Backfills:
         if asked.force or not asked.partitions:
             return Known()  # whatever the lake holds, it makes no difference
         request = DaysRequest(tickers=asked.tickers, endpoints=asked.endpoints, days=asked.trading_days)
-        # Before the lake is asked: a job that ends meanwhile is in the one or in the other.
+        # Read before the request to the importer: a job that ends in between is in one of the two.
         unfinished = under_way(self.projection.jobs)
-        told = await ask_days(self.link.require(), request)
+        known = await ask_days(self.link.require(), request)
         return Known(
-            held=frozenset(partition_of(day) for day in told if day.standing == "held"),
-            # The ledger remembers for good, but hears of it a moment later.
-            no_data={partition_of(day): day.at for day in told if day.standing == "no_data"}
+            held=frozenset(partition_of(day) for day in known if day.standing == "held"),
+            # The ledger keeps it for good, but records it a moment later.
+            no_data={partition_of(day): day.at for day in known if day.standing == "no_data"}
             | no_data(self.projection.jobs),
             under_way=unfinished,
         )

@@ -1,4 +1,4 @@
-"""Do what clients ask for: queue a file, replay a job. Success is told only after the broker's acks."""
+"""Execute requests of clients: queue a file, replay a job. They succeed only after the broker's acks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from shared.job_states import JobState
 from shared.process.failpoints import failpoint
 
 ANSWER_WITHIN_S: Final = 4.5
-"""However many acks a request waits for, and whoever is before it: the client hears within 5 s."""
+"""Limit on all acks and locks that a request waits for: clients get a response within 5 s."""
 
 log = structlog.get_logger(__name__)
 

@@ -47,10 +47,10 @@ def decide(
     if state.is_finished:
         return Queue(_command(asked, generation + 1, None, now))
     if state.command_seq != 0 and standing is None:
-        # The command was purged, has expired, or went with a JOBS that was made anew.
+        # The command was purged, has expired, or was lost when JOBS was created again.
         return Queue(_command(asked, generation + 1, state, now))
     if state.url_sha256 is None:
-        # Its command was published but its request was never told: publishing once more tells which of the
+        # Its command was published but its event was not: publishing once more shows which of the
         # two stands, because the broker drops a second copy.
         return Queue(_command(asked, generation, state, now, standing))
     if _asks_for_the_same(asked, state, standing):

@@ -1,4 +1,4 @@
-"""Read a JSON object from bytes, whoever sent it and however it is wrapped."""
+"""Parse the JSON object of a request, whether it came over HTTP or NATS."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ async def find_command_of_job(bus: Bus, job_id: UUID, state: JobState | None, st
 
 
 def rebuilt(state: JobState, stage: Stage) -> Command | None:
-    """Return a command that is gone from JOBS, from what EVENTS tells of the job; None if that is too little.
+    """Rebuild a command that is gone from JOBS from the job's events; None if they do not suffice.
 
     A URL with a query cannot be rebuilt, as EVENTS has no secrets; except that of a backfill, which is none.
     """

@@ -2,7 +2,7 @@
 
 The formats are the reference's: any string may hold the URL, any string that starts with ``gex_`` or
 ``state_`` or is ``orderflow`` is the endpoint, ``ticker``, ``symbol``, ``underlying`` or the remaining string
-is the ticker, and ``metadata``, ``payload`` or ``data`` may hold them too. What the file's name tells of the
+is the ticker, and ``metadata``, ``payload`` or ``data`` may hold them too. What the file's name says of the
 ticker, the package and the endpoint beats the body.
 """
 

@@ -37,9 +37,9 @@ async def read_command(bus: Bus, stream: str, sequence: int) -> Command | None:
 
 
 async def read_command_of(bus: Bus, job_id: UUID, stage: Stage, sequence: int) -> Command | None:
-    """Return a job's command from the place in JOBS that EVENTS told; None when it does not stand there.
+    """Return a job's command from its place in JOBS, as EVENTS has it; None when it is not there.
 
-    JOBS may have been made anew since, and then its places hold other messages.
+    JOBS may have been created again since; its places then hold other messages.
 
     Raises:
         BrokerUnavailable: no answer in time.

@@ -1,4 +1,4 @@
-"""How jobs are shown: one job as the API tells it, and pages of many."""
+"""The API's view of jobs: one job, and pages of many."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class JobFilter(BaseModel):
 
 
 def view_job(state: JobState, progress: Progress | None) -> JobView:
-    """Return what is told about a job."""
+    """Return the API's view of a job."""
     job = state.job
     is_staged = state.stage is Stage.IMPORT  # before that, size and checksum are of an older generation
     fetched, expected = _bytes(state, progress)

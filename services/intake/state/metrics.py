@@ -30,7 +30,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 class Metrics:
-    """Counts requests and events as they come; gauges are read when somebody asks.
+    """Counts requests and events as they come; gauges are read at each scrape.
 
     Events of the time before the start are not counted, only those that come while intake runs.
     """
@@ -46,7 +46,7 @@ class Metrics:
         self._counters.requests.labels(route, method, str(status)).inc()
 
     def saw(self, event: Event, at: datetime, *, live: bool) -> None:
-        """Count what an event tells."""
+        """Count an event."""
         match event:
             case JobStarted():
                 self._starts.note(event.job.job_id, event.stage, at)

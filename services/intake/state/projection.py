@@ -30,7 +30,7 @@ class EventWatcher(Protocol):
     """Somebody who counts events."""
 
     def saw(self, event: Event, at: datetime, *, live: bool) -> None:
-        """Take note of an event; ``live`` is False for those told while the projection is rebuilt."""
+        """Take note of an event; ``live`` is False for those read while the projection is rebuilt."""
 
 
 class Projection:
@@ -38,7 +38,7 @@ class Projection:
 
     Args:
         clock: the present moment.
-        watcher: is told of every event of EVENTS once, in order.
+        watcher: gets every event of EVENTS once, in order.
     """
 
     def __init__(self, clock: Callable[[], datetime], watcher: EventWatcher) -> None:
@@ -61,10 +61,10 @@ class Projection:
         return self._jobs.by_id.get(job_id)
 
     def progress(self, state: JobState) -> Progress | None:
-        """Return how far the job's present stage has come, as far as it was told."""
-        told = self._progress.get(state.job.job_id)
-        is_current = told and (told.generation, told.stage) == (state.job.generation, state.stage)
-        return told if is_current else None
+        """Return how far the job's present stage has come, as far as it was reported."""
+        progress = self._progress.get(state.job.job_id)
+        is_current = progress and (progress.generation, progress.stage) == (state.job.generation, state.stage)
+        return progress if is_current else None
 
     def heartbeats(self) -> tuple[Heartbeat, ...]:
         """Return the last heartbeat of every service and instance within the last hour."""
@@ -84,7 +84,7 @@ class Projection:
             )
 
     def apply(self, event: Event, at: datetime) -> None:
-        """Take in a fact; telling it twice changes nothing."""
+        """Apply an event; applying it twice changes nothing."""
         self._jobs.apply(event, at)
         self._forget_progress_of_finished(event.job.job_id)
 
@@ -111,7 +111,7 @@ class Projection:
         if now - self._swept_at < _SWEEP_EVERY:
             return
         self._swept_at = now
-        self._progress = {job_id: told for job_id, told in self._progress.items() if self.job(job_id)}
+        self._progress = {job_id: progress for job_id, progress in self._progress.items() if self.job(job_id)}
         self._heartbeats = {
             key: beat for key, beat in self._heartbeats.items() if beat.at >= now - HEARTBEATS_KEPT_FOR
         }
@@ -123,12 +123,12 @@ class Projection:
 
     async def _on_progress(self, message: Msg) -> None:
         try:
-            told = Progress.model_validate_json(message.data)
+            progress = Progress.model_validate_json(message.data)
         except ValidationError:
             return
-        state = self.job(told.job_id)
+        state = self.job(progress.job_id)
         if state is not None and not state.is_finished:
-            self._progress[told.job_id] = told
+            self._progress[progress.job_id] = progress
 
     async def _on_heartbeat(self, message: Msg) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Metrics of sources for Prometheus, made of their records whenever somebody asks."""
+"""Metrics of sources for Prometheus, computed from their records at each scrape."""
 
 from __future__ import annotations
 

@@ -40,18 +40,18 @@ class KnownSources:
 
     async def follow(self, bus: Bus) -> None:
         """Take in SOURCES, from the first record to those that come, forever."""
-        async for told in follow(bus, subjects.SOURCES, subjects.ALL_SOURCES):
-            self.take(told)
+        async for message in follow(bus, subjects.SOURCES, subjects.ALL_SOURCES):
+            self.take(message)
 
-    def take(self, told: Followed) -> None:
+    def take(self, message: Followed) -> None:
         """Take in one message of SOURCES."""
-        if told.data is None:
+        if message.data is None:
             self._is_read = True
             return
         try:
-            record = SourceRecord.model_validate_json(told.data)
+            record = SourceRecord.model_validate_json(message.data)
         except ValidationError as error:  # of a later version
-            log.warning("source_record_unreadable", subject=told.subject, problems=error.error_count())
+            log.warning("source_record_unreadable", subject=message.subject, problems=error.error_count())
             return
         self._records[record.base_url] = record
 

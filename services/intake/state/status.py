@@ -26,7 +26,7 @@ _LOOK_TIMEOUT_S = 4.0
 
 @dataclass(frozen=True)
 class BrokerFacts:
-    """What only the broker can tell."""
+    """What only the broker knows."""
 
     queue: dict[tuple[Stage, Priority], int]
     """How many commands wait or are in hand."""
@@ -34,7 +34,7 @@ class BrokerFacts:
 
 
 async def ask_broker(link: BrokerLink) -> BrokerFacts | None:
-    """Return what the broker tells; None when it does not answer."""
+    """Return the state of the queues; None when the broker does not respond."""
     try:
         with translate_errors("look at the queues"):
             async with asyncio.timeout(_LOOK_TIMEOUT_S):
