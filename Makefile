@@ -19,8 +19,9 @@ $(VENV)/.ready: requirements/dev.txt requirements/compiler.txt pyproject.toml $(
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || \
 		{ echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: python3-venv)"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@$(BIN)/python -m services.importer.native.build --find || \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/compiler.txt
+	@$(BIN)/python -m services.importer.native.build --find || { \
+		echo "no C compiler works here: installing the one in the package ziglang (100 MB)"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/compiler.txt; }
 	$(BIN)/python -m services.importer.native.build
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@

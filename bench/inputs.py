@@ -1,7 +1,7 @@
-"""The files that are imported: generated once and kept outside the repository.
+"""The input files: generated once and kept outside the repository.
 
-They lie in the folder that ``GEXLAKE_BENCH_DIR`` names, by default ``gexlake-bench`` in the system's folder
-for temporary files, under names that change with the generator.
+They are in the folder ``GEXLAKE_BENCH_DIR``, by default ``gexlake-bench`` in the system's temporary folder.
+Their names change with the generator.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Input:
 
 
 def inputs_folder() -> Path:
-    """Return where generated files are kept."""
+    """Return the folder of generated files."""
     return Path(os.environ.get("GEXLAKE_BENCH_DIR") or Path(gettempdir()) / "gexlake-bench").absolute()
 
 
@@ -48,15 +48,15 @@ def large_day(times: int, snapshots: int = Day.snapshots) -> Day:
 
 
 def generated(day: Day, folder: Path, say: Callable[[str], object]) -> Input:
-    """Return the file of a day, written now unless an earlier call has left it.
+    """Return the file of a day, generated unless it exists.
 
     Args:
-        day: which.
-        folder: where such files are kept.
-        say: told what is being written.
+        day: the day.
+        folder: the folder of generated files.
+        say: called with the progress.
 
     Raises:
-        BenchFailed: it could not be written.
+        BenchFailed: the file could not be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{_fingerprint(day)}_{day.file_name}"
@@ -65,7 +65,7 @@ def generated(day: Day, folder: Path, say: Callable[[str], object]) -> Input:
         say(f"generating {day.snapshots} snapshots of {day.strikes} strikes")
         hidden = folder / f".{name}.{os.getpid()}"
         try:
-            # By a process of its own: see bench.measuring for why this one stays small.
+            # In another process: see bench.measure.processes for why this one stays small.
             measure("simulator.generator", [*_words(day), "--out", str(hidden)], folder)
             hidden.rename(path)
         finally:
@@ -86,7 +86,7 @@ def weekdays_after(day: date, count: int) -> list[date]:
 
 
 def moved(source: Input, day: date, path: Path) -> Input:
-    """Write the file as if its session had been on another day: same bytes but for the timestamps."""
+    """Write the file with its session moved to another day: only the timestamps change."""
     by_s = (bounds_ms(day)[0] - bounds_ms(source.day.day)[0]) // 1000
     digest = hashlib.sha256()
     with source.path.open("rb") as old, path.open("wb") as new:
@@ -99,7 +99,7 @@ def moved(source: Input, day: date, path: Path) -> Input:
 
 
 def _whole_records(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the file in parts that end where a record begins."""
+    """Yield the file in blocks of whole records."""
     rest = b""
     while chunk := file.read(_CHUNK_BYTES):
         text = rest + chunk
@@ -128,6 +128,6 @@ def _words(day: Day) -> list[str]:
 
 
 def _fingerprint(day: Day) -> str:
-    """Return what tells this day's bytes from those of another day or another generator."""
+    """Return a hash of the day's parameters and the generator's source."""
     sources = b"".join(source.read_bytes() for source in _SOURCES)
     return hashlib.sha256(sources + repr(day).encode()).hexdigest()[:12]

@@ -1,6 +1,6 @@
-"""Measure the importer and the fetcher and print Markdown tables, targets beside the figures: ``make bench``.
+"""Measure importer, fetcher and the whole system; print figures and targets as Markdown: ``make bench``.
 
-Whole processes, in turns, in folders that are gone in the end. Progress goes to standard error.
+Whole processes are measured, interleaved, in temporary folders. Progress goes to standard error.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def run(bench: Workbench, sections: Sequence[str]) -> None:
     """Measure and print, a section at a time.
 
     Raises:
-        BenchFailed: something that is measured did not do its work.
+        BenchFailed: a measured program failed.
         StackError: the system did not start.
     """
-    print(machine.described(), end="\n\n", flush=True)
+    print(machine.description(), end="\n\n", flush=True)
     if not bench.is_full_size:
         print("A trial on smaller days: the targets hold for the full one.", end="\n\n", flush=True)
     for name in sections:
@@ -50,10 +50,10 @@ def run(bench: Workbench, sections: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Measure what the arguments name and clean up, however it ends."""
+    """Measure the sections that the arguments name and clean up."""
     options = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it by default
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
     inputs = inputs_folder()
     scratch: Path | None = None
     try:
@@ -86,11 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _between(least: int, most: int) -> Callable[[str], int]:
+def _between(minimum: int, maximum: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         value = int(text)
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{value} is not from {least} to {most}")
+        if not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError(f"expected {minimum} to {maximum}, got {value}")
         return value
 
     return number

@@ -1,4 +1,4 @@
-"""What every section works with: inputs, a scratch folder, and imports as whole processes."""
+"""The environment of every section: inputs, a scratch folder, and imports as processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SEED_PARQUET: Final = "strikes.parquet"
 
 @dataclass(frozen=True)
 class Sizes:
-    """What an import leaves on disk."""
+    """Sizes on disk after an import."""
 
     parquet_bytes: int
     database_bytes: int
@@ -45,12 +45,12 @@ class Workbench:
     """Where and how often to measure.
 
     Args:
-        inputs: where generated files are kept.
-        scratch: where lakes are made; on the same filesystem.
+        inputs: the folder of generated files.
+        scratch: the folder for temporary lakes, on the same filesystem.
         runs: how often each thing is measured.
-        snapshots: how many the 1x day has.
-        partitions: how many the full lake has.
-        say: told what is being done.
+        snapshots: the number of snapshots of the 1x day.
+        partitions: the number of partitions of the full lake.
+        say: called with the progress.
     """
 
     inputs: Path
@@ -62,20 +62,20 @@ class Workbench:
 
     @property
     def is_full_size(self) -> bool:
-        """Whether the 1x day is the one that the targets speak of."""
+        """Whether the 1x day has the size that the targets refer to."""
         return self.snapshots == Day.snapshots
 
     def input(self, times: int = 1) -> Input:
-        """Return the day of ``times`` the bytes."""
+        """Return the input of ``times`` the bytes of the 1x day."""
         return generated(large_day(times, self.snapshots), self.inputs, self.say)
 
     def shorter(self, times: int) -> Input:
-        """Return a day with so many times fewer snapshots."""
+        """Return an input with ``times`` fewer snapshots."""
         return generated(Day(snapshots=max(1, self.snapshots // times)), self.inputs, self.say)
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """Make a folder that is removed in the end."""
+        """Yield a temporary folder."""
         folder = Path(mkdtemp(dir=self.scratch))
         try:
             yield folder
@@ -84,12 +84,12 @@ class Workbench:
 
     @contextmanager
     def on_day(self, source: Input, day: date) -> Iterator[Input]:
-        """Have the same session on another day for as long as the context lasts."""
+        """Yield the same session moved to another day, in a temporary file."""
         with self.folder() as folder:
             yield moved(source, day, folder / day.isoformat())
 
     def import_into(self, data_dir: Path, source: Input, profile: str = AUTO) -> Run:
-        """Import a file into a lake with a process of its own.
+        """Import a file into a lake, in a process of its own.
 
         Args:
             data_dir: the lake's folder; created when missing.
@@ -97,7 +97,7 @@ class Workbench:
             profile: of memory: auto, fast or bounded.
 
         Raises:
-            BenchFailed: it failed, or holds other counts than the file.
+            BenchFailed: the import failed, or its counts are not those of the file.
         """
         day = source.day
         staged = LakePaths.under(data_dir).staged(day.ticker, day.endpoint, day.file_name)
@@ -112,10 +112,10 @@ class Workbench:
         return finished.run
 
     def import_by_seed(self, folder: Path, source: Input) -> Run:
-        """Import a file as the first system did, with a process of its own.
+        """Import a file as the first system did, in a process of its own.
 
         Raises:
-            BenchFailed: it failed, or holds other counts than the file.
+            BenchFailed: the import failed, or its counts are not those of the file.
         """
         day = source.day
         files = [source.path, folder / SEED_DATABASE, folder / SEED_PARQUET]
@@ -126,19 +126,19 @@ class Workbench:
 
 
 def sizes_of_lake(data_dir: Path, day: Day) -> Sizes:
-    """Return what a partition's Parquet file and the whole database of a lake take."""
+    """Return the sizes of a partition's Parquet file and of the lake's database."""
     paths = LakePaths.under(data_dir)
     parquet = paths.parquet(Partition(day.ticker, day.endpoint, day.day))
     return Sizes(parquet.stat().st_size, paths.database.stat().st_size)
 
 
 def sizes_of_seed(folder: Path) -> Sizes:
-    """Return the same of what the first system leaves."""
+    """Return the sizes of the first system's Parquet file and database."""
     return Sizes((folder / SEED_PARQUET).stat().st_size, (folder / SEED_DATABASE).stat().st_size)
 
 
 def _check_counts(finished: Finished, source: Input) -> None:
-    said = json.loads(finished.printed.splitlines()[-1])
+    counts = json.loads(finished.printed.splitlines()[-1])
     expected = {"snapshots": source.facts.snapshots, "strike_rows": source.facts.strike_rows}
-    if said != expected:
-        raise BenchFailed(f"{source.day.file_name} holds {expected}, imported were {said}")
+    if counts != expected:
+        raise BenchFailed(f"{source.day.file_name} holds {expected}, but {counts} were imported")

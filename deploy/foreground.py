@@ -1,7 +1,7 @@
 """Run the processes of the Procfile in this terminal: honcho, with its own arguments.
 
-``python -m deploy.foreground start`` is ``honcho start``, but Ctrl-C is how it is meant to end: status 0. It
-is no shell's ``||`` that says so, because a shell in between would keep a SIGTERM from honcho.
+``python -m deploy.foreground start`` is ``honcho start`` with status 0 after Ctrl-C, the usual way to end it.
+A shell's ``|| true`` would not do: the shell would not pass a SIGTERM on to honcho.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _INTERRUPTED: Final = 128 + signal.SIGINT
 
 
 def main() -> None:
-    """Run until a process ends or a signal comes; every status but an interrupt's is kept."""
+    """Run until a process ends or a signal arrives; exit with honcho's status, or 0 after Ctrl-C."""
     try:
         honcho()
     except SystemExit as ended:

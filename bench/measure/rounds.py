@@ -1,4 +1,4 @@
-"""Do several things in turns, so that whatever else the machine does strikes all of them alike."""
+"""Interleave the runs of several things, so that other load on the machine affects them alike."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from bench.measure.figures import Run, Runs
 
 
-def in_turns(
+def interleaved(
     ways: Mapping[str, Callable[[], Run]], rounds: int, say: Callable[[str], object]
 ) -> dict[str, Runs]:
-    """Do each thing once, then each again, and so on; return the runs of each.
+    """Run each thing once, then each again, and so on; return the runs of each.
 
     Args:
-        ways: what to do, by name.
-        rounds: how often.
-        say: told what is being done.
+        ways: the things to run, by name.
+        rounds: how often to run each.
+        say: called with the progress.
     """
     done: dict[str, list[Run]] = {name: [] for name in ways}
     for number in range(1, rounds + 1):

@@ -1,4 +1,4 @@
-"""How durations lie: percentiles and the longest."""
+"""Percentiles of durations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Spread:
-    """How some durations in milliseconds lie."""
+    """Percentiles and maximum of durations, in milliseconds."""
 
     count: int
     p50: float
@@ -18,11 +18,11 @@ class Spread:
 
     @classmethod
     def of(cls, durations_ms: Sequence[float]) -> Spread:
-        """Work it out of at least one."""
+        """Return the spread of at least one duration."""
         ordered = sorted(durations_ms)
         p50, p95, p99 = (ordered[int(share * len(ordered))] for share in (0.5, 0.95, 0.99))
         return cls(len(ordered), p50, p95, p99, ordered[-1])
 
     def cells(self) -> list[str]:
-        """Return all of it for a table."""
+        """Return the figures as table cells."""
         return [f"{self.count:,}", *(f"{value:.1f}" for value in (self.p50, self.p95, self.p99, self.max))]

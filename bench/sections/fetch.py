@@ -14,7 +14,7 @@ from typing import Final
 from bench.inputs import Input
 from bench.measure.figures import MB, MIB, Run, Runs, Target
 from bench.measure.processes import BenchFailed, measure_command
-from bench.measure.rounds import in_turns
+from bench.measure.rounds import interleaved
 from bench.measure.tables import Table
 from bench.workbench import Workbench
 from bench.workloads.fetching import SLOTS, Fetching, fetching
@@ -63,8 +63,8 @@ def measured(bench: Workbench) -> list[Table]:
             FETCHER: partial(_fetch, fetched, many, [f"{number}.json" for number in range(FILES)]),
         }
         return [
-            single_table(one, larger, in_turns(single, bench.runs, bench.say)),
-            many_table(many, in_turns(parallel, bench.runs, bench.say)),
+            single_table(one, larger, interleaved(single, bench.runs, bench.say)),
+            many_table(many, interleaved(parallel, bench.runs, bench.say)),
         ]
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from bench.inputs import Input
 from bench.measure.figures import MB, Run, Runs, Target, grown
-from bench.measure.rounds import in_turns
+from bench.measure.rounds import interleaved
 from bench.measure.tables import Table
 from bench.workbench import AUTO, BOUNDED, Workbench
 
@@ -31,7 +31,7 @@ def measured(bench: Workbench) -> list[Table]:
         for profile in PROFILES
         for times, source in sources.items()
     }
-    return [table(sources, in_turns(ways, bench.runs, bench.say))]
+    return [table(sources, interleaved(ways, bench.runs, bench.say))]
 
 
 def table(sources: Mapping[int, Input], runs: Mapping[str, Runs]) -> Table:

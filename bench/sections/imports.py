@@ -8,7 +8,7 @@ from typing import Final
 
 from bench.inputs import Input
 from bench.measure.figures import Run, Runs, Target
-from bench.measure.rounds import in_turns
+from bench.measure.rounds import interleaved
 from bench.measure.tables import Table
 from bench.workbench import AUTO, BOUNDED, Sizes, Workbench, sizes_of_lake, sizes_of_seed
 
@@ -33,7 +33,7 @@ def measured(bench: Workbench) -> list[Table]:
         OURS: partial(_ours, bench, source, sizes, OURS, AUTO),
         OURS_BOUNDED: partial(_ours, bench, source, sizes, OURS_BOUNDED, BOUNDED),
     }
-    return [table(source, in_turns(ways, bench.runs, bench.say), sizes)]
+    return [table(source, interleaved(ways, bench.runs, bench.say), sizes)]
 
 
 def table(source: Input, runs: Mapping[str, Runs], sizes: Mapping[str, Sizes]) -> Table:

@@ -11,7 +11,7 @@ from typing import Final
 from bench.inputs import Input, weekdays_after, weekdays_before
 from bench.measure.figures import MB, Run, Runs, Target, compared
 from bench.measure.processes import measure
-from bench.measure.rounds import in_turns
+from bench.measure.rounds import interleaved
 from bench.measure.tables import Table
 from bench.workbench import Workbench, sizes_of_lake
 
@@ -41,7 +41,7 @@ def measured(bench: Workbench) -> list[Table]:
             FULL: partial(_into, lake, bench, source, iter(new[1::2])),
             REPLACING: partial(_into, lake, bench, source, iter(_middle(before, bench.runs))),
         }
-        runs = in_turns(ways, bench.runs, bench.say)
+        runs = interleaved(ways, bench.runs, bench.say)
     return [table(source.facts.strike_rows * bench.partitions, bench.partitions, database_bytes, runs)]
 
 

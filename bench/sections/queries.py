@@ -1,4 +1,4 @@
-"""Three usual questions, asked of the tables and the Parquet files of both layouts."""
+"""Usual queries on the tables and the Parquet files of both layouts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from simulator.market import strikes_around
 SEED: Final = "seed"
 OURS: Final = "gexlake"
 TIMES: Final = 5
-"""How often each process asks each question."""
+"""How often each process runs each query."""
 
 _PROFILE: Final = """
 SELECT strike, gamma, oi_gamma, priors FROM {strikes} WHERE {where} AND timestamp = {at_ms}"""
@@ -34,7 +34,7 @@ SELECT strike, avg(gamma), max(abs(gamma)) FROM {strikes} WHERE {where} GROUP BY
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, of what, and in which words; ``{strikes}`` and ``{where}`` are each layout's own."""
+    """A query and what it reads; ``{strikes}`` and ``{where}`` depend on the layout."""
 
     title: str
     of: str
@@ -53,14 +53,14 @@ QUESTIONS: Final = (
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a layout keeps a day."""
+    """The files of one layout, and its filter for the day."""
 
     database: Path
     parquet: Path
     where: str
 
     def queries(self, day: Day) -> list[str]:
-        """Return the questions about a day in the layout's words."""
+        """Return the layout's SQL for a day."""
         tables = {"table": "gex_strikes", "Parquet": f"read_parquet('{self.parquet}')"}
         at_ms = (day.first_timestamp_s + day.snapshots // day.per_second // 2) * 1000
         strike = strikes_around(day.ticker, day.strikes)[day.strikes // 2]
@@ -71,10 +71,10 @@ class Layout:
 
 
 def measured(bench: Workbench) -> list[Table]:
-    """Import the 1x day in both layouts and ask each of them, in turns.
+    """Import the 1x day in both layouts and query them, interleaved.
 
     Raises:
-        BenchFailed: the layouts answer with different numbers of rows.
+        BenchFailed: the layouts return different numbers of rows.
     """
     source = bench.input()
     with bench.folder() as lake, bench.folder() as seed:
@@ -84,14 +84,14 @@ def measured(bench: Workbench) -> list[Table]:
         seconds: dict[str, list[list[float]]] = {name: [[] for _ in QUESTIONS] for name in layouts}
         for number in range(bench.runs):
             bench.say(f"{number + 1} of {bench.runs}: queries")
-            rows = {name: _ask(each, source.day, seconds[name]) for name, each in layouts.items()}
+            rows = {name: _run_queries(each, source.day, seconds[name]) for name, each in layouts.items()}
             if rows[SEED] != rows[OURS]:
-                raise BenchFailed(f"the layouts answer with different numbers of rows: {rows}")
+                raise BenchFailed(f"the layouts return different numbers of rows: {rows}")
     return [table(seconds)]
 
 
 def table(seconds: Mapping[str, Sequence[Sequence[float]]]) -> Table:
-    """Return the table of what was measured: for each layout, the seconds of each question."""
+    """Return the table of the figures, given each layout's seconds for each query."""
     medians = {name: [median(each) * 1000 for each in measured] for name, measured in seconds.items()}
     return Table(
         title="Queries",
@@ -104,8 +104,8 @@ def table(seconds: Mapping[str, Sequence[Sequence[float]]]) -> Table:
     )
 
 
-def _ask(layout: Layout, day: Day, seconds: list[list[float]]) -> list[int]:
-    """Ask everything with a process of its own, note the seconds, and return the numbers of rows."""
+def _run_queries(layout: Layout, day: Day, seconds: list[list[float]]) -> list[int]:
+    """Run all queries in a process of its own, add their seconds, and return the numbers of rows."""
     words = [str(layout.database), str(TIMES), *layout.queries(day)]
     answers = json.loads(measure("bench.workloads.timed_queries", words, layout.database.parent).printed)
     for noted, answer in zip(seconds, answers, strict=True):

@@ -1,4 +1,4 @@
-"""Fill a lake with copies of one partition on other days, far faster than by importing them.
+"""Fill a lake with copies of one partition on other days, much faster than by imports.
 
 ``python -m bench.workloads.lake_fixture DATA_DIR 2025-11-13 2025-11-12 ...`` copies the rows of the lake's
 only partition to each of those days, with the timestamps moved, and the row that describes it. Its Parquet
@@ -27,12 +27,12 @@ def fill(paths: LakePaths, days: Sequence[date]) -> None:
     """Copy the lake's only partition to other days.
 
     Raises:
-        ValueError: the lake holds none, or several.
+        ValueError: the lake does not hold exactly one partition.
     """
     with duckdb.connect(str(paths.database)) as connection:
         found = connection.execute("SELECT ticker, endpoint, trading_day FROM partitions").fetchall()
         if len(found) != 1:
-            raise ValueError(f"the lake has {len(found)} partitions, not one to be copied")
+            raise ValueError(f"expected a lake with one partition, found {len(found)}")
         partition = Partition(*found[0])
         for day in days:
             _copy_rows(connection, partition, day)
@@ -68,7 +68,7 @@ def _copy_description(
 
 
 def main() -> None:
-    """Fill the lake that the arguments name."""
+    """Fill the lake in the given data folder."""
     data_dir, *days = sys.argv[1:]
     fill(LakePaths.under(Path(data_dir)), [date.fromisoformat(day) for day in days])
 

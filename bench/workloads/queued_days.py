@@ -20,7 +20,7 @@ _FIRST_DAY: Final = date(2025, 1, 1)
 
 
 def small_days(paths: LakePaths, days: int) -> Iterator[ImportFile]:
-    """Stage small days, each ticker's of a day after another, and yield the commands to import them."""
+    """Stage small days of all tickers, day by day, and yield the commands to import them."""
     for number in range(days):
         for ticker in TICKERS:
             day = Day(ticker, "gex_zero", _FIRST_DAY + timedelta(number), SNAPSHOTS, STRIKES, seed=number)
@@ -30,7 +30,7 @@ def small_days(paths: LakePaths, days: int) -> Iterator[ImportFile]:
 
 
 def repeated(paths: LakePaths, large: Input, times: int) -> Iterator[ImportFile]:
-    """Stage one large day and yield commands to import it again and again."""
+    """Stage one large day and yield ``times`` commands to import it."""
     day, sha256 = large.day, large.facts.sha256
     path = paths.staged(day.ticker, day.endpoint, day.file_name)
     path.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The first system's import of one day, as its reference describes it: what ours is measured against.
+"""The first system's import of one day, as its reference describes it: the baseline of the import.
 
 ``python -m bench.workloads.seed_sql FILE DATABASE PARQUET --ticker NQ_NDX --day 2025-11-14`` imports a staged
 file, exports it, and prints how many rows were written as JSON. The steps and their order are the

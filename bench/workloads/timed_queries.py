@@ -1,4 +1,4 @@
-"""Time queries on a DuckDB file that nobody writes.
+"""Time queries on a DuckDB file, opened read-only.
 
 ``python -m bench.workloads.timed_queries DATABASE TIMES QUERY...`` runs each query once to warm up and
 ``TIMES`` times measured, and prints the seconds and the number of rows of each as JSON.
@@ -31,7 +31,7 @@ def _timed(connection: duckdb.DuckDBPyConnection, times: int, query: str) -> dic
 
 
 def main() -> None:
-    """Time the queries that the arguments give."""
+    """Time the given queries and print the result as JSON."""
     database, times, *queries = sys.argv[1:]
     print(json.dumps(timed(database, int(times), queries)))
 

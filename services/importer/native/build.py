@@ -1,7 +1,8 @@
 """Compile the reader: ``python -m services.importer.native.build``.
 
 The compiler is ``$CC``, ``cc``, ``gcc`` or ``clang``, or else the one that the package ``ziglang`` carries.
-``--find`` compiles nothing: it exits with status 1 if there is no compiler. Needs only Python.
+``--find`` only looks for a compiler: it prints nothing, and exits with status 1 if there is none. Needs only
+Python.
 """
 
 from __future__ import annotations
@@ -115,13 +116,20 @@ def compiler() -> tuple[str, ...]:
 
 def main() -> None:
     """Compile the library, or with ``--find`` only look for a compiler."""
+    if sys.argv[1:] == ["--find"]:
+        sys.exit(0 if _has_compiler() else 1)
     try:
-        if sys.argv[1:] == ["--find"]:
-            compiler()
-        else:
-            build()
+        build()
     except (NoCompiler, subprocess.CalledProcessError) as error:
         sys.exit(f"the importer's reader was not compiled: {error}")
+
+
+def _has_compiler() -> bool:
+    try:
+        compiler()
+    except NoCompiler:
+        return False
+    return True
 
 
 def _works(command: Sequence[str]) -> bool:

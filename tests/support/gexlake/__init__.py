@@ -1,0 +1,1 @@
+"""Support for the command line's tests: a fake intake."""

@@ -1,0 +1,1 @@
+"""Support for the importer's tests: a lake on disk, staged files and full disks."""

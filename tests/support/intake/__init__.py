@@ -1,0 +1,1 @@
+"""Support for intake's tests: a running intake and a fake importer."""

@@ -1,0 +1,1 @@
+"""Support for the system tests: the stack as processes and as containers."""

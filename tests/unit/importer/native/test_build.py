@@ -93,13 +93,22 @@ def test_a_machine_without_a_compiler_uses_the_one_from_a_wheel(
     assert not list(programs.iterdir())
 
 
-@pytest.mark.parametrize("arguments", [[], ["--find"]])
+def test_find_exits_with_1_if_there_is_no_compiler(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "find_spec", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["build", "--find"])
+    for status in (1, 0):
+        with pytest.raises(SystemExit) as ended:
+            build.main()
+        assert ended.value.code == status
+        _compiler_in(programs, "cc", 0)
+
+
 def test_without_any_compiler_one_line_says_what_to_install(
-    folder: Path, programs: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+    folder: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not list(programs.iterdir())
     monkeypatch.setattr(build, "find_spec", lambda _: None)
-    monkeypatch.setattr(sys, "argv", ["build", *arguments])
+    monkeypatch.setattr(sys, "argv", ["build"])
     with pytest.raises(SystemExit) as ended:
         build.main()
     message = str(ended.value.code)
