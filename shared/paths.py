@@ -1,18 +1,15 @@
-"""The layout of the data folder: every path is built and parsed here, and none leaves its root."""
+"""The layout of the data folder: every path is built here, and none leaves its root."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 from uuid import UUID
 
 from shared.gexbot.partition import Partition, normalize_endpoint, normalize_ticker
 
-PARQUET_SUFFIX: Final = ".strikes.parquet"
-"""Suffix of the Parquet files of the classic package."""
 PARTIAL_SUFFIX: Final = ".part"
 """Suffix of the hidden name under which a file is written before it is renamed into place."""
 RESUME_SUFFIX: Final = ".resume"
@@ -85,22 +82,6 @@ class LakePaths:
     def relative_to_parquet(self, path: Path) -> str:
         """Return a Parquet file's path as messages and the ledger carry it."""
         return path.relative_to(self.parquet_root).as_posix()
-
-    def parse_parquet(self, path: Path) -> Partition:
-        """Return the partition whose Parquet file ``path`` is.
-
-        Raises:
-            ValueError: it is not one.
-        """
-        try:
-            ticker, endpoint, name = path.relative_to(self.parquet_root).parts
-            day = datetime.strptime(name.partition(".")[0], "%Y%m%d").date()  # noqa: DTZ007 (a date)
-            partition = Partition(ticker, endpoint, day)
-            if self.parquet(partition) == path:
-                return partition
-        except ValueError:
-            pass
-        raise ValueError(f"{path} is not the Parquet file of a partition")
 
 
 def parquet_kind(endpoint: str) -> str:

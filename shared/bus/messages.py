@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
 
 from gexlake.api.jobs import Priority, Stage
-from shared.bus.subjects import CommandSubject, EventType, event
+from shared.bus.subjects import EventType, command, event
 
 SignedUrl = Annotated[SecretStr, PlainSerializer(lambda url: url.get_secret_value(), when_used="json")]
 """A URL whose query is a secret: plain in JSON on the bus, hidden wherever Python would print it."""
@@ -89,7 +89,7 @@ class Command(Payload):
 
     @property
     def subject(self) -> str:
-        return str(CommandSubject(self.STAGE, self.job.priority, self.job.ticker))
+        return command(self.STAGE, self.job.priority, self.job.ticker)
 
 
 class FetchFile(Command):

@@ -6,7 +6,6 @@ The endpoints of services (``gex.svc.…``) are in ``gexlake.api.services``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -30,7 +29,6 @@ ALL_HEARTBEATS: Final = "gex.heartbeat.>"
 ALL_PROGRESS: Final = "gex.progress.>"
 
 _PLAIN = re.compile(r"[A-Za-z0-9_]+")
-_ESCAPED = re.compile(r"-([0-9A-F]{2})")
 
 
 class EventType(StrEnum):
@@ -46,29 +44,9 @@ class EventType(StrEnum):
     REPLAYED = "replayed"
 
 
-@dataclass(frozen=True)
-class CommandSubject:
-    """The parts of ``gex.job.<stage>.<priority>.<ticker>``."""
-
-    stage: Stage
-    priority: Priority
-    ticker: str
-
-    def __str__(self) -> str:
-        return f"gex.job.{self.stage}.{self.priority}.{encode_token(self.ticker)}"
-
-
-def parse_command(subject: str) -> CommandSubject:
-    """Parse a command's subject.
-
-    Raises:
-        ValueError: the subject is not that of a command.
-    """
-    match subject.split("."):
-        case ["gex", "job", stage, priority, ticker]:
-            return CommandSubject(Stage(stage), Priority(priority), decode_token(ticker))
-        case _:
-            raise ValueError(f"expected the subject gex.job.<stage>.<priority>.<ticker>, got {subject!r}")
+def command(stage: Stage, priority: Priority, ticker: str) -> str:
+    """Return the subject of a command: ``gex.job.<stage>.<priority>.<ticker>``."""
+    return f"gex.job.{stage}.{priority}.{encode_token(ticker)}"
 
 
 def commands(stage: Stage, priority: Priority | None = None) -> str:
@@ -127,23 +105,7 @@ def progress(job_id: UUID) -> str:
 
 
 def encode_token(text: str) -> str:
-    """Encode any text as one subject token of ``[A-Za-z0-9_-]``; ``decode_token`` reverses it."""
+    """Encode any text as one subject token of ``[A-Za-z0-9_-]``; no two texts share a token."""
     return "".join(
         char if _PLAIN.fullmatch(char) else "".join(f"-{byte:02X}" for byte in char.encode()) for char in text
     )
-
-
-def decode_token(token: str) -> str:
-    """Reverse ``encode_token``.
-
-    Raises:
-        ValueError: the token is not an encoding.
-    """
-    raw = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), token)
-    try:
-        text = raw.encode("latin-1").decode()
-    except UnicodeError:
-        text = ""
-    if not token or encode_token(text) != token:
-        raise ValueError(f"expected a token made by encode_token, got {token!r}")
-    return text

@@ -53,11 +53,6 @@ def test_staging_and_parquet_may_have_folders_of_their_own() -> None:
     assert paths.parquet_root == Path("/columns/gexbot")
 
 
-@given(partitions)
-def test_a_parquet_path_is_parsed_as_it_was_built(partition: Partition) -> None:
-    assert PATHS.parse_parquet(PATHS.parquet(partition)) == partition
-
-
 @given(tickers, st.sampled_from(ENDPOINTS))
 def test_a_staged_path_round_trips_through_its_relative_form(ticker: str, endpoint: str) -> None:
     path = PATHS.staged(ticker, endpoint, NAME)
@@ -95,32 +90,6 @@ def test_no_partition_leaves_the_parquet_folder(ticker: str, endpoint: str) -> N
 def test_a_relative_path_that_is_no_staged_file_is_refused(relative: str) -> None:
     with pytest.raises(ValueError, match=r"expected the (staged path|name of a file)"):
         PATHS.staged_from_relative(relative)
-
-
-@pytest.mark.parametrize(
-    "relative",
-    [
-        "NQ/gex_zero/2025-11-14.strikes.parquet",
-        "NQ/gex_zero/20251341.strikes.parquet",
-        "NQ/gex_zero/20251114.parquet",
-        "NQ/gex_zero/20251114.orderflow.parquet",
-        "NQ/state_gex_zero/20251114.strikes.parquet",
-        "NQ/state_gex_zero/20251114.state_contracts.parquet",
-        "NQ/20251114.strikes.parquet",
-        "NQ/gex_two/20251114.strikes.parquet",
-        "nq/gex_zero/20251114.strikes.parquet",
-        "../gex_zero/20251114.strikes.parquet",
-        "NQ/gex_zero/٢٠٢٥١١١٤.strikes.parquet",
-    ],
-)
-def test_a_path_that_is_no_parquet_file_of_a_partition_is_refused(relative: str) -> None:
-    with pytest.raises(ValueError, match="is not the Parquet file of a partition"):
-        PATHS.parse_parquet(PATHS.parquet_root / relative)
-
-
-def test_a_parquet_file_elsewhere_is_refused() -> None:
-    with pytest.raises(ValueError, match="is not the Parquet file of a partition"):
-        PATHS.parse_parquet(Path("/elsewhere/NQ/gex_zero/20251114.strikes.parquet"))
 
 
 def test_a_partial_file_is_hidden_beside_its_file_and_recognised() -> None:
