@@ -1,11 +1,11 @@
-"""A long queue at the importer: how long it pauses between two jobs, and how fast it answers meanwhile.
+"""A long queue at the importer: its pauses between jobs, and the latency of queries during the imports.
 
-``python -m bench.queue`` queues 200 days of five tickers, starts an importer on them and asks it every 50 ms
-for the newest snapshot of one partition. ``--large 8`` has the 1x day imported eight times instead.
+``python -m bench.queue`` queues 200 days of five tickers, starts an importer on them and queries the newest
+snapshot of one partition every 50 ms. ``--large 8`` imports the 1x day eight times instead.
 
-A pause is the time from the end of one import to the begin of the next, as the importer's log has them
-(``partition_imported``: when it ended, and how many seconds it took in the thread that writes). All that
-happens between two imports is in it: facts, acknowledgements, pulls, and the ledger's turns in that thread.
+A pause is the time from the end of one import to the start of the next, from the importer's log
+(``partition_imported``: its time, and its seconds in the writer thread). It covers everything between two
+imports: events, acknowledgements, pulls, and the ledger's writes in that thread.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ from shared.process.settings import Settings
 from simulator.stack import NATS, Stack, StackError
 
 DAYS: Final = 200
-DAYS_IN_A_TRIAL: Final = 4
+TRIAL_DAYS: Final = 4
 
-_LONGEST_PAUSE_MS: Final = Target(50)
-_ANSWER_P95_MS: Final = Target(100)
-_ASK_EVERY_S: Final = 0.05
-_ANSWER_WITHIN_S: Final = 10.0
-_LOOK_EVERY_S: Final = 0.2
+_MAX_PAUSE_MS: Final = Target(50)
+_QUERY_P95_MS: Final = Target(100)
+_QUERY_INTERVAL_S: Final = 0.05
+_QUERY_TIMEOUT_S: Final = 10.0
+_POLL_S: Final = 0.2
 _TIMER_S: Final = 0.005
-_AT_ONCE: Final = 50
+_PUBLISH_BATCH: Final = 50
 _QUERY: Final = """
 SELECT timestamp, strike, gamma, oi_gamma FROM gex_strikes WHERE {key} AND timestamp =
     (SELECT max(timestamp) FROM gex_snapshots WHERE {key})"""
@@ -62,23 +62,23 @@ SELECT timestamp, strike, gamma, oi_gamma FROM gex_strikes WHERE {key} AND times
 
 @dataclass(frozen=True)
 class Queue:
-    """What a queue was like: durations in milliseconds."""
+    """The durations of one queue, in milliseconds."""
 
     seconds: float
     imports: Spread
     pauses: Spread
     answers: Spread
     timer: Spread
-    """How late a timer rang meanwhile that has nothing to do with the importer: what the machine adds."""
+    """How late an independent timer fired during the imports: the delay that the machine adds."""
 
 
 def measured(bench: Workbench) -> list[Table]:
-    """Import a queue of small days, then the 1x day again and again.
+    """Import a queue of small days, then the 1x day repeatedly.
 
     Raises:
-        StackError: the importer did not work.
+        StackError: the importer ended.
     """
-    small = DAYS if bench.is_full_size else DAYS_IN_A_TRIAL
+    small = DAYS if bench.is_full_size else TRIAL_DAYS
     with bench.folder() as folder:
         bench.say(f"importing {small} days of {len(TICKERS)} tickers")
         days = measure(folder / "small", small)
@@ -91,11 +91,11 @@ def measured(bench: Workbench) -> list[Table]:
 
 
 def table(title: str, queue: Queue) -> Table:
-    """Return the table of what was measured."""
-    longest, p95 = _LONGEST_PAUSE_MS.judge(queue.pauses.max), _ANSWER_P95_MS.judge(queue.answers.p95)
+    """Return the table of the figures."""
+    longest, p95 = _MAX_PAUSE_MS.judge(queue.pauses.max), _QUERY_P95_MS.judge(queue.answers.p95)
     return Table(
         title=title,
-        note=f"{queue.seconds:.1f} s. One partition's newest snapshot is asked for every 50 ms meanwhile.",
+        note=f"{queue.seconds:.1f} s. During the imports, a small query runs every 50 ms.",
         columns=["ms", "number", "p50", "p95", "p99", "max", "target"],
         rows=[
             ["import", *queue.imports.cells(), ""],
@@ -107,12 +107,12 @@ def table(title: str, queue: Queue) -> Table:
 
 
 def measure(folder: Path, times: int = DAYS, large: Input | None = None) -> Queue:
-    """Queue days, have them imported, and measure it.
+    """Queue days and measure their imports.
 
     Args:
-        folder: where all of it happens.
+        folder: the folder of the stack.
         times: how many days of each ticker, or how often the large one.
-        large: a day to import again and again instead of the small ones.
+        large: a day to import repeatedly instead of the small ones.
 
     Raises:
         StackError: the importer ended.
@@ -130,13 +130,15 @@ async def _measure(stack: Stack, times: int, large: Input | None) -> Queue:
     paths = LakePaths.under(stack.data_dir)
     commands = list(repeated(paths, large, times) if large else small_days(paths, times))
     async with connected(Settings(nats_url=stack.nats_url), "bench") as bus:
-        for first in range(0, len(commands), _AT_ONCE):
-            await asyncio.gather(*(_queue(bus, command) for command in commands[first : first + _AT_ONCE]))
+        for first in range(0, len(commands), _PUBLISH_BATCH):
+            await asyncio.gather(
+                *(_queue(bus, command) for command in commands[first : first + _PUBLISH_BATCH])
+            )
         began = time.monotonic()
         late_ms: list[float] = []
         timer = asyncio.create_task(_watch_timer(late_ms))
         stack.start_service("importer")
-        answers_ms = await _ask_until_imported(bus, stack, commands[0].job, len(commands))
+        answers_ms = await _query_until_imported(bus, stack, commands[0].job, len(commands))
         seconds = time.monotonic() - began
         timer.cancel()
     imports = sorted(imports_in(stack.log_of("importer")))
@@ -150,7 +152,7 @@ async def _measure(stack: Stack, times: int, large: Input | None) -> Queue:
 
 
 def imports_in(log: Path) -> Iterator[tuple[datetime, datetime]]:
-    """Yield when each import in an importer's log began to work and when it ended."""
+    """Yield the start and the end of each import in an importer's log."""
     for line in log.read_text().splitlines():
         if '"partition_imported"' in line:
             entry = json.loads(line)
@@ -159,7 +161,7 @@ def imports_in(log: Path) -> Iterator[tuple[datetime, datetime]]:
 
 
 async def _queue(bus: Bus, command: ImportFile) -> None:
-    """Tell and ask for all that intake and fetcher would have."""
+    """Publish the events and the command that intake and the fetcher would."""
     job = command.job
     if job.generation == 1:  # a later one would supersede those before it
         await bus.publish_event(JobRequested(job=job, command_seq=1, url_sha256=command.sha256))
@@ -168,8 +170,8 @@ async def _queue(bus: Bus, command: ImportFile) -> None:
     await bus.publish_event(FileStaged(job=job, command_seq=sent.seq, **staged))
 
 
-async def _ask_until_imported(bus: Bus, stack: Stack, job: Job, jobs: int) -> list[float]:
-    """Ask for one partition's newest snapshot until all jobs are imported; return the latencies in ms."""
+async def _query_until_imported(bus: Bus, stack: Stack, job: Job, jobs: int) -> list[float]:
+    """Query one partition's newest snapshot until all jobs are imported; return the latencies in ms."""
     assert job.trading_day is not None  # noqa: S101 (for the type checker: every job here has one)
     start, end = bounds_ms(job.trading_day)
     key = (
@@ -178,20 +180,20 @@ async def _ask_until_imported(bus: Bus, stack: Stack, job: Job, jobs: int) -> li
     request = SqlRequest(query=_QUERY.format(key=key))
     waiting = asyncio.create_task(_until_imported(bus, stack, jobs))
     latencies: list[float] = []
-    asking: set[asyncio.Task[None]] = set()
+    running: set[asyncio.Task[None]] = set()
     while not waiting.done():
-        task = asyncio.create_task(_ask(bus, request, latencies))
-        asking.add(task)
-        task.add_done_callback(asking.discard)
-        await asyncio.wait({waiting}, timeout=_ASK_EVERY_S)
-    await asyncio.gather(waiting, *asking)
+        task = asyncio.create_task(_time_query(bus, request, latencies))
+        running.add(task)
+        task.add_done_callback(running.discard)
+        await asyncio.wait({waiting}, timeout=_QUERY_INTERVAL_S)
+    await asyncio.gather(waiting, *running)
     return latencies
 
 
-async def _ask(bus: Bus, request: SqlRequest, latencies: list[float]) -> None:
+async def _time_query(bus: Bus, request: SqlRequest, latencies: list[float]) -> None:
     began = time.perf_counter()
     with contextlib.suppress(NatsError, CallFailed):  # before the importer has started
-        if (await call(bus.client, services.SQL, request, _ANSWER_WITHIN_S)).rows:
+        if (await call(bus.client, services.SQL, request, _QUERY_TIMEOUT_S)).rows:
             latencies.append((time.perf_counter() - began) * 1000)
 
 
@@ -203,7 +205,7 @@ async def _until_imported(bus: Bus, stack: Stack, jobs: int) -> None:
             return
         if stack.processes["importer"].poll() is not None:
             raise StackError(f"the importer has ended\n{stack.tail('importer')}")
-        await asyncio.sleep(_LOOK_EVERY_S)
+        await asyncio.sleep(_POLL_S)
 
 
 async def _watch_timer(late_ms: list[float]) -> None:
@@ -218,7 +220,7 @@ def _ms(start: datetime, end: datetime) -> float:
 
 
 def main() -> None:
-    """Measure as the arguments say, and print it."""
+    """Measure the queue that the arguments describe and print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.queue", description=measure.__doc__)
     parser.add_argument("--days", type=int, default=DAYS, help="how many days of each ticker")
     parser.add_argument("--large", type=int, metavar="TIMES", help="import the 1x day so often instead")

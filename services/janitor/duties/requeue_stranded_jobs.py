@@ -169,7 +169,7 @@ def plan(
 ) -> tuple[JobState, ...]:
     """Return the jobs to requeue now, the longest silent first.
 
-    A job with a command that was not looked up (``stored`` does not tell) is left for another round.
+    A job with a command that was not looked up (not in ``stored``) waits for another round.
     """
     stranded = [
         state

@@ -37,7 +37,7 @@ from tests.support.values import a_fetch, a_job, a_skip, an_import
 
 HASH = "0" * 64
 LATER = timedelta(minutes=11)
-"""After so long without a fact, a job is suspect."""
+"""A job without an event for this long is suspected."""
 
 
 class Intake:

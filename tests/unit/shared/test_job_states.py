@@ -28,7 +28,7 @@ from tests.support.values import a_job, a_skip
 START = datetime(2025, 11, 14, 21, 0, tzinfo=UTC)
 OLD, NEW = "a" * 64, "b" * 64
 PATH = "NQ_NDX/gex_zero/2025-11-14_NQ_NDX_classic_gex_zero.json"
-Told = list[tuple[Event, datetime]]
+Events = list[tuple[Event, datetime]]
 
 
 def requested(job: Job, seq: int = 1) -> JobRequested:
@@ -79,7 +79,7 @@ def failed(job: Job, stage: Stage, failures: int = 1, *, final: bool = False) ->
     )
 
 
-def put_off(job: Job, failures: int, waits: int) -> JobFailed:
+def deferred(job: Job, failures: int, waits: int) -> JobFailed:
     return JobFailed(
         job=job, stage=Stage.IMPORT, failures=failures, waits=waits, final=False, error=f"full: {waits}"
     )
@@ -89,13 +89,13 @@ def replayed(job: Job, stage: Stage, seq: int) -> JobReplayed:
     return JobReplayed(job=job, stage=stage, replay_of="job", command_seq=seq)
 
 
-def in_order(*events: Event) -> Told:
+def in_order(*events: Event) -> Events:
     return [(event, START + timedelta(seconds=number)) for number, event in enumerate(events)]
 
 
-def state_after(told: Told) -> JobState:
+def state_after(events: Events) -> JobState:
     state = None
-    for event, at in told:
+    for event, at in events:
         state = advance(state, event, at)
     assert state is not None
     return state
@@ -139,7 +139,7 @@ STORIES: dict[str, tuple[Event, ...]] = {
         started(ONE, Stage.IMPORT, 3),
         failed(ONE, Stage.IMPORT, 3, final=True),
     ),
-    "put off": (*TROUBLED, put_off(ONE, 1, 1), started(ONE, Stage.IMPORT, 3), put_off(ONE, 1, 2)),
+    "deferred": (*TROUBLED, deferred(ONE, 1, 1), started(ONE, Stage.IMPORT, 3), deferred(ONE, 1, 2)),
     "imported at the third start": (*TROUBLED, imported(ONE)),
     "asked again": (*MAIN, requested(TWO, 5), started(TWO, Stage.FETCH), staged(TWO, 6, 20), skipped(TWO)),
     "import replayed": (*MAIN, replayed(TWO, Stage.IMPORT, 5), started(TWO, Stage.IMPORT), imported(TWO)),
@@ -211,9 +211,9 @@ def test_a_failed_attempt_is_recorded_and_the_job_continues() -> None:
 
 
 def test_a_deferred_attempt_is_recorded_without_a_failure() -> None:
-    state = state_after(in_order(*STORIES["put off"]))
+    state = state_after(in_order(*STORIES["deferred"]))
     assert (state.status, state.failures, state.waits, state.error) == ("staged", 1, 2, "full: 2")
-    failed_since = state_after(in_order(*STORIES["put off"], failed(ONE, Stage.IMPORT, 2)))
+    failed_since = state_after(in_order(*STORIES["deferred"], failed(ONE, Stage.IMPORT, 2)))
     assert (failed_since.failures, failed_since.error) == (2, "no")
 
 
@@ -296,9 +296,9 @@ def test_a_fetch_that_fails_after_its_file_was_staged_is_late() -> None:
 @every_story
 @given(data=st.data())
 def test_a_repeated_or_late_event_changes_nothing(name: str, data: st.DataObject) -> None:
-    told = in_order(*STORIES[name])
-    state = state_after(told)
-    for event, at in data.draw(st.lists(st.sampled_from(told), max_size=20)):
+    events = in_order(*STORIES[name])
+    state = state_after(events)
+    for event, at in data.draw(st.lists(st.sampled_from(events), max_size=20)):
         assert advance(state, event, at) == state
 
 
@@ -307,10 +307,10 @@ def test_a_repeated_or_late_event_changes_nothing(name: str, data: st.DataObject
 )
 @given(data=st.data())
 def test_the_order_of_events_does_not_change_the_outcome(name: str, data: st.DataObject) -> None:
-    told = in_order(*STORIES[name])
-    twice = data.draw(st.lists(st.sampled_from(told), max_size=5))
-    shuffled = data.draw(st.permutations([*told, *twice]))
-    assert ending(state_after(shuffled)) == ending(state_after(told))
+    events = in_order(*STORIES[name])
+    twice = data.draw(st.lists(st.sampled_from(events), max_size=5))
+    shuffled = data.draw(st.permutations([*events, *twice]))
+    assert ending(state_after(shuffled)) == ending(state_after(events))
 
 
 def ending(state: JobState) -> tuple[object, ...]:
@@ -337,9 +337,9 @@ def ending(state: JobState) -> tuple[object, ...]:
 @pytest.mark.parametrize("name", ["asked again", "import replayed", "fetch replayed"])
 @given(data=st.data())
 def test_the_newest_generation_wins_in_any_order_of_events(name: str, data: st.DataObject) -> None:
-    told = in_order(*STORIES[name])
-    shuffled = data.draw(st.permutations(told))
-    wanted, found = state_after(told), state_after(shuffled)
+    events = in_order(*STORIES[name])
+    shuffled = data.draw(st.permutations(events))
+    wanted, found = state_after(events), state_after(shuffled)
     assert (found.job, found.status) == (wanted.job, wanted.status)
 
 

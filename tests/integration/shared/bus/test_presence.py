@@ -42,7 +42,7 @@ async def test_a_ping_is_answered_while_the_service_is_announced(bus: Bus) -> No
         assert await is_answering(bus.client, "tester")
         assert await is_answering(bus.client, "tester", os.uname().nodename)
         assert service.info().version == gexlake.__version__
-        assert not await is_answering(bus.client, "somebody")
+        assert not await is_answering(bus.client, "other")
     assert not await is_answering(bus.client, "tester")
 
 

@@ -133,8 +133,8 @@ def test_the_sequence_of_an_older_generations_command_is_not_used() -> None:
     state = states.apply(JobStarted(job=two, stage=Stage.FETCH, start=1), NOON)  # intake died before it told
     assert not stranded(state, fetches(BUSY))
     assert stranded(state)
-    told = states.apply(JobRequested(job=two, command_seq=9, url_sha256="b" * 64), NOON)
-    assert stranded(told, fetches(BUSY))
+    requested = states.apply(JobRequested(job=two, command_seq=9, url_sha256="b" * 64), NOON)
+    assert stranded(requested, fetches(BUSY))
 
 
 def test_an_import_command_without_its_event_is_not_confused_with_an_older_one() -> None:

@@ -153,8 +153,8 @@ def test_an_optional_field_may_be_missing(kind: str) -> None:
 def test_request_events_carry_force_and_its_reason_only_when_set(kind: str) -> None:
     forced = VALUES[kind].model_copy(update={"force": True, "reason": "the vendor corrected the day"})
     content = json.loads(sealed(forced).encode())
-    told = {"force": True, "reason": "the vendor corrected the day"}
-    assert content["payload"] == {**golden(kind)["payload"], **told}
+    fields = {"force": True, "reason": "the vendor corrected the day"}
+    assert content["payload"] == {**golden(kind)["payload"], **fields}
     assert read(content) == forced
 
 
@@ -213,8 +213,8 @@ def test_the_subject_is_that_of_the_message(kind: str) -> None:
 
 
 def test_every_event_type_has_an_event() -> None:
-    told = {payload.EVENT_TYPE for payload in PAYLOADS.values() if issubclass(payload, messages.Event)}
-    assert told == set(EventType)
+    types = {payload.EVENT_TYPE for payload in PAYLOADS.values() if issubclass(payload, messages.Event)}
+    assert types == set(EventType)
     assert {command.STAGE for command in COMMANDS.values()} == set(Stage)
 
 
@@ -258,7 +258,7 @@ def test_a_job_is_the_ticker_the_endpoint_and_the_url_without_its_query() -> Non
         ((1, 0), (2, 1), True),
         ((2, 1), (1, 0), False),
         ((1, 0), (1, 0), False),
-        ((1, 0), (1, 1), False),  # the same generation, asked for twice before its fact was told
+        ((1, 0), (1, 1), False),  # the same generation, requested twice before its event was published
         ((1, 1), (2, 0), True),  # two clocks disagree: the counter decides
         ((2, 0), (1, 1), False),
         ((5, 0), (1, 24 * 40), True),  # EVENTS has forgotten the job: the counter started again

@@ -96,9 +96,9 @@ def test_an_unusable_setting_ends_a_service_before_it_serves(capsys: pytest.Capt
     with pytest.raises(SystemExit) as ended:
         run("tester", Settings, must_not_serve, nats_port=0)
     assert ended.value.code == 1
-    told = capsys.readouterr().err
-    assert told.startswith("gexlake: the setting GEXLAKE_NATS_PORT is unusable")
-    assert told.count("\n") == 1
+    written = capsys.readouterr().err
+    assert written.startswith("gexlake: the setting GEXLAKE_NATS_PORT is unusable")
+    assert written.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -118,5 +118,5 @@ def test_an_unwritable_log_folder_ends_a_service_with_one_line(
     with pytest.raises(SystemExit) as ended:
         run("tester", Settings, must_not_serve, log_dir=tmp_path / folder)
     assert ended.value.code == 1
-    told = capsys.readouterr().err
-    assert told == f"gexlake: no log can be written in {tmp_path / folder}: {problem} (GEXLAKE_LOG_DIR)\n"
+    written = capsys.readouterr().err
+    assert written == f"gexlake: no log can be written in {tmp_path / folder}: {problem} (GEXLAKE_LOG_DIR)\n"
