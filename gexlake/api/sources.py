@@ -10,22 +10,22 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 
 class Circuit(StrEnum):
-    """Whether a source is asked, in the words of the circuit-breaker pattern."""
+    """The state of a source's circuit breaker."""
 
     CLOSED = "closed"
     """As usual."""
     OPEN = "open"
-    """It has failed again and again, and is left alone."""
+    """It has failed repeatedly; no requests are sent."""
     HALF_OPEN = "half_open"
     """One request tries it."""
 
 
 class CircuitView(BaseModel):
-    """Whether a source is asked now."""
+    """Whether requests go to a source now."""
 
     base_url: str = Field(examples=["https://hist.gex.bot"])
     circuit: Circuit = Field(
-        description="closed: asked as usual; open: left alone; half_open: one request tries"
+        description="closed: requests as usual; open: none after failures; half_open: one request tries"
     )
     left_alone_until: AwareDatetime | None = Field(description="null unless the circuit is open")
     failures_in_a_row: int

@@ -52,4 +52,4 @@ class StatusView(BaseModel):
     dead_letters: int | None
     jobs: dict[Status, int]
     services: dict[str, list[ServiceView]]
-    sources: list[CircuitView] = Field(description="which sources are asked, and which are left alone")
+    sources: list[CircuitView] = Field(description="the circuit of each source: whether it is requested now")

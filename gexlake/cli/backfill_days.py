@@ -18,7 +18,7 @@ _PAGE: Final = 500
 _NOT_FOUND: Final = 404
 
 
-class AsksIntake(Protocol):
+class JobsApi(Protocol):
     """What can ask intake for jobs."""
 
     def jobs(self, filters: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class PlanJobs:
         intake: is asked.
     """
 
-    def __init__(self, plan: BackfillView, intake: AsksIntake) -> None:
+    def __init__(self, plan: BackfillView, intake: JobsApi) -> None:
         self._plan = plan
         self._intake = intake
         self._ended = {day: _LEFT_OUT[day.standing] for day in plan.days if day.standing in _LEFT_OUT}

@@ -20,14 +20,14 @@ Post the URL of a day to `/gex_history_url`, or ask for a range of days at `/bac
 """
 
 
-def create_app(parts: AppContext) -> ASGIApp:
-    """Return the application that serves ``parts``."""
+def create_app(context: AppContext) -> ASGIApp:
+    """Return the application that serves ``context``."""
     app = new_api()
-    app.state.parts = parts
+    app.state.context = context
     # Outermost, so that every response has CORS headers, those to unexpected errors too.
     return CORSMiddleware(
-        RequestCounter(app, parts.metrics),
-        allow_origins=parts.settings.cors_origins,
+        RequestCounter(app, context.metrics),
+        allow_origins=context.settings.cors_origins,
         allow_methods=("GET", "POST"),
         allow_headers=("Authorization", "Content-Type", "X-API-Key"),
         expose_headers=("Retry-After", "WWW-Authenticate"),

@@ -54,28 +54,28 @@ async def serve(settings: IntakeSettings, stop: asyncio.Event) -> None:
     Raises:
         CannotStart: the port is taken, or the connection to the broker was closed for good.
     """
-    parts = wire(settings)
-    await serve_parts(parts, listen(settings.host, settings.port), stop)
+    context = wire(settings)
+    await serve_app(context, listen(settings.host, settings.port), stop)
 
 
-async def serve_parts(parts: AppContext, listener: socket.socket, stop: asyncio.Event) -> None:
+async def serve_app(context: AppContext, listener: socket.socket, stop: asyncio.Event) -> None:
     """Serve HTTP on ``listener`` and keep to the broker, until ``stop`` is set or the broker is gone."""
-    broker = asyncio.create_task(_keep_to_broker(parts))
+    broker = asyncio.create_task(_keep_to_broker(context))
     broker.add_done_callback(lambda _: stop.set())
     try:
-        await serve_http(create_app(parts), listener, parts.settings, stop)
+        await serve_http(create_app(context), listener, context.settings, stop)
     finally:
         broker.cancel()
         with suppress(asyncio.CancelledError):
             await broker
 
 
-async def _keep_to_broker(parts: AppContext) -> None:
-    async with connected(parts.settings, "intake") as bus:
-        await parts.projection.listen(bus)
-        async with announce_service(bus, "intake", DESCRIPTION, parts.commands) as service:
-            await serve_replay(service, parts.commands)
-            parts.link.bus = bus
-            # It goes on while HTTP drains: ``serve_parts`` cancels it when that is done.
-            following = (parts.projection.follow(bus), parts.sources.follow(bus))
+async def _keep_to_broker(context: AppContext) -> None:
+    async with connected(context.settings, "intake") as bus:
+        await context.projection.listen(bus)
+        async with announce_service(bus, "intake", DESCRIPTION, context.commands) as service:
+            await serve_replay(service, context.commands)
+            context.link.bus = bus
+            # It goes on while HTTP drains: ``serve_app`` cancels it when that is done.
+            following = (context.projection.follow(bus), context.sources.follow(bus))
             await supervise(bus.closed, asyncio.Event(), background=following)

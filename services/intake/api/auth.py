@@ -18,7 +18,7 @@ _X_API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="the s
 
 def require_key(
     request: Request,
-    parts: Context,
+    context: Context,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
     x_api_key: Annotated[str | None, Security(_X_API_KEY)],
 ) -> str:
@@ -27,7 +27,7 @@ def require_key(
     Raises:
         Unauthorized: keys are set, and it shows none of them.
     """
-    keys = parts.settings.api_keys
+    keys = context.settings.api_keys
     key = valid_key((bearer.credentials if bearer else None, x_api_key), keys)
     if keys and key is None:
         raise Unauthorized

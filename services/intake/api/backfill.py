@@ -54,17 +54,17 @@ _BODY: Final[dict[str, Any]] = {
         "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}},
     },
 )
-async def post_backfill(request: Request, parts: Context, client: ClientName) -> BackfillView:
+async def post_backfill(request: Request, context: Context, client: ClientName) -> BackfillView:
     """Queue a job for every trading day that the lake lacks, and return the standing of each day.
 
     Days that the lake holds, that a job is bringing in, or for which the vendor had no data are left out.
     Asking again after an error goes on where it ended.
     """
-    parts.history_limit.count(client)
-    today = parts.clock().astimezone(NEW_YORK).date()
+    context.history_limit.count(client)
+    today = context.clock().astimezone(NEW_YORK).date()
     asked = read_backfill_request(await read_json_object(request), today)
-    days = await parts.backfills.run(asked)
-    lacking = without_key(days, parts.projection.heartbeats(), parts.clock())
+    days = await context.backfills.run(asked)
+    lacking = without_key(days, context.projection.heartbeats(), context.clock())
     return _view(asked, days, [*warnings(asked, today), *lacking])
 
 

@@ -1,4 +1,4 @@
-"""The parts of a running intake, as its routes see them."""
+"""The context of a running intake, as its routes see them."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class AppContext:
 
 
 def context_of(request: Request) -> AppContext:
-    """Return the parts of the app that serves a request."""
-    return cast(AppContext, request.app.state.parts)
+    """Return the context of the app that serves a request."""
+    return cast(AppContext, request.app.state.context)
 
 
 Context = Annotated[AppContext, Depends(context_of)]

@@ -71,16 +71,16 @@ def _body(schema: dict[str, Any], *types: str, required: bool) -> dict[str, Any]
     responses=documented(400, 401, 413, 415, 422, 429, 503),
     openapi_extra=_body(_HISTORY_BODY, "application/json", "text/plain", required=True),
 )
-async def post_history_url(request: Request, parts: Context, client: ClientName) -> Queued:
+async def post_history_url(request: Request, context: Context, client: ClientName) -> Queued:
     """Queue the fetch and import of one file.
 
     The same file is the same job: posted again while it is under way, nothing happens; with a fresh
     signature, its URL is refreshed; posted again when it is finished, it is done again. The answer comes
     after the broker has the job on disk.
     """
-    parts.history_limit.count(client)
-    asked = read_history_request(await read_json_object(request), parts.gate)
-    job = await parts.commands.accept(asked)
+    context.history_limit.count(client)
+    asked = read_history_request(await read_json_object(request), context.gate)
+    job = await context.commands.accept(asked)
     return Queued(
         id=job.job_id,
         url=job.base_url,
@@ -93,20 +93,20 @@ async def post_history_url(request: Request, parts: Context, client: ClientName)
 
 
 @router.get("/jobs", summary="List jobs, the newest request first", responses=documented(401, 422, 503))
-async def get_jobs(parts: Context, wanted: Annotated[JobFilter, Query()]) -> JobsPage:
+async def get_jobs(context: Context, wanted: Annotated[JobFilter, Query()]) -> JobsPage:
     """List the jobs of the last 30 days, filtered by status, ticker and endpoint, in pages."""
-    parts.projection.require_rebuilt()
-    return list_jobs(parts.projection.jobs, wanted, parts.projection.progress)
+    context.projection.require_rebuilt()
+    return list_jobs(context.projection.jobs, wanted, context.projection.progress)
 
 
 @router.get("/jobs/{id}", summary="Look at one job", responses=documented(401, 404, 422, 503))
-async def get_job(parts: Context, job_id: Annotated[UUID, Path(alias="id")]) -> JobView:
+async def get_job(context: Context, job_id: Annotated[UUID, Path(alias="id")]) -> JobView:
     """Tell the job's state, every transition, its progress, its result or its error."""
-    parts.projection.require_rebuilt()
-    state = parts.projection.job(job_id)
+    context.projection.require_rebuilt()
+    state = context.projection.job(job_id)
     if state is None:
         raise unknown_job(job_id)
-    return view_job(state, parts.projection.progress(state))
+    return view_job(state, context.projection.progress(state))
 
 
 @router.post(
@@ -116,8 +116,8 @@ async def get_job(parts: Context, job_id: Annotated[UUID, Path(alias="id")]) -> 
     openapi_extra=_body(_REPLAY_BODY, "application/json", required=False),
 )
 async def post_replay(
-    request: Request, parts: Context, job_id: Annotated[UUID, Path(alias="id")]
+    request: Request, context: Context, job_id: Annotated[UUID, Path(alias="id")]
 ) -> ReplayQueued:
     """Publish the job's command again as a new generation; importing replaces, so replays converge."""
     options = read_replay_options(await read_json_object(request, optional=True))
-    return await parts.commands.replay(Replay(KnownJob(job_id), options))
+    return await context.commands.replay(Replay(KnownJob(job_id), options))

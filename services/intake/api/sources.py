@@ -14,11 +14,11 @@ router = APIRouter(prefix="/api/v1", tags=["sources"], dependencies=[Depends(req
 
 
 @router.get("/sources", summary="Where do files come from?", responses=documented(401, 503))
-async def get_sources(parts: Context) -> list[DataSource]:
+async def get_sources(context: Context) -> list[DataSource]:
     """List the sources with their requests and whether they are asked now.
 
     They are those that were asked in the 90 days before intake was started, or since.
     """
-    parts.sources.require_read()
-    now = parts.clock()
-    return [view_source(record, now) for record in parts.sources.records]
+    context.sources.require_read()
+    now = context.clock()
+    return [view_source(record, now) for record in context.sources.records]

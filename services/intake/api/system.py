@@ -9,7 +9,7 @@ from services.intake.api.auth import require_key
 from services.intake.api.context import Context
 from services.intake.api.error_responses import documented
 from services.intake.state.metrics import CONTENT_TYPE
-from services.intake.state.status import ask_broker, view_status, why_not_ready
+from services.intake.state.status import read_broker_state, view_status, why_not_ready
 
 router = APIRouter(tags=["system"])
 
@@ -25,9 +25,9 @@ async def get_health() -> Health:
     summary="Would jobs be done now?",
     responses={503: {"model": Readiness, "description": "Something is missing; the reasons say what"}},
 )
-async def get_ready(parts: Context, response: Response) -> Readiness:
+async def get_ready(context: Context, response: Response) -> Readiness:
     """Answer 200 when the broker and the importer answer and all jobs are known."""
-    reasons = await why_not_ready(parts.link, parts.projection)
+    reasons = await why_not_ready(context.link, context.projection)
     response.status_code = 503 if reasons else 200
     return Readiness(ready=not reasons, reasons=reasons)
 
@@ -38,15 +38,15 @@ async def get_ready(parts: Context, response: Response) -> Readiness:
     dependencies=[Depends(require_key)],
     responses=documented(401),
 )
-async def get_status(parts: Context) -> StatusView:
+async def get_status(context: Context) -> StatusView:
     """Tell queue depth, dead letters, jobs by state and the services' last heartbeats, as far as known."""
-    facts = await ask_broker(parts.link)
-    return view_status(parts.projection, parts.sources, facts, parts.clock())
+    broker_state = await read_broker_state(context.link)
+    return view_status(context.projection, context.sources, broker_state, context.clock())
 
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
-async def get_metrics(parts: Context) -> Response:
+async def get_metrics(context: Context) -> Response:
     """Expose counters, gauges and histograms in Prometheus' text format."""
-    facts = await ask_broker(parts.link)
-    text = parts.metrics.expose(parts.projection, facts, parts.clock())
+    broker_state = await read_broker_state(context.link)
+    text = context.metrics.expose(context.projection, broker_state, context.clock())
     return Response(text, media_type=CONTENT_TYPE)

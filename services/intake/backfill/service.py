@@ -15,7 +15,7 @@ from services.intake.backfill.plan import Known, PlannedDay, as_queued, no_data,
 from services.intake.backfill.request import BackfillRequest
 from services.intake.history.commands import JobCommands
 from services.intake.state.broker_link import BrokerLink
-from services.intake.state.lake import ask_days
+from services.intake.state.lake import known_days
 from services.intake.state.projection import Projection
 from shared.gexbot.partition import Partition
 from shared.gexbot.vendor_api import VendorApi
@@ -65,7 +65,7 @@ class Backfills:
         request = DaysRequest(tickers=asked.tickers, endpoints=asked.endpoints, days=asked.trading_days)
         # Read before the request to the importer: a job that ends in between is in one of the two.
         unfinished = under_way(self.projection.jobs)
-        known = await ask_days(self.link.require(), request)
+        known = await known_days(self.link.require(), request)
         return Known(
             held=frozenset(partition_of(day) for day in known if day.standing == "held"),
             # The ledger keeps it for good, but records it a moment later.

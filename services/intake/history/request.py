@@ -68,16 +68,16 @@ def read_history_request(body: dict[str, Any], gate: SourceGate) -> HistoryReque
         Unprocessable: one is missing or breaks a rule; the error names it.
     """
     fields = BodyFields.of(body)
-    parts = _find_url(fields, gate)
-    source = _read_name(parts)
-    start = _canonical_start(parts)
+    context = _find_url(fields, gate)
+    source = _read_name(context)
+    start = _canonical_start(context)
     force = fields.flag("force")
     return HistoryRequest(
         ticker=_find_ticker(fields, source),
         endpoint=_find_endpoint(fields, source),
         trading_day=source.trading_day,
-        base_url=urlunsplit((*start, parts.path, "", "")),
-        url=urlunsplit((*start, parts.path, parts.query, "")),
+        base_url=urlunsplit((*start, context.path, "", "")),
+        url=urlunsplit((*start, context.path, context.query, "")),
         priority=read_priority(fields),
         force=force,
         reason=check_reason(fields.text("reason"), force=force),
@@ -109,9 +109,9 @@ def _check_url(text: str, gate: SourceGate) -> SplitResult:
         raise Unprocessable("url", "allowed_source", f"url: {error}") from error
 
 
-def _read_name(parts: SplitResult) -> SourceName:
+def _read_name(context: SplitResult) -> SourceName:
     try:
-        source = parse_source_name(parts.path.rpartition("/")[2])
+        source = parse_source_name(context.path.rpartition("/")[2])
     except ValueError as error:
         raise Unprocessable("url", "file_name", f"url: {error}") from error
     if source.package and source.category and not source.endpoint:
@@ -188,11 +188,11 @@ def _may_be_ticker(text: str) -> bool:
     return not _is_url(text) and not _is_endpoint(text) and bool(_LETTER.search(text))
 
 
-def _canonical_start(parts: SplitResult) -> tuple[str, str]:
+def _canonical_start(context: SplitResult) -> tuple[str, str]:
     """Return scheme and host in one spelling, so that one file is one job."""
-    if parts.scheme == "file":
-        return parts.scheme, ""
-    host = parts.hostname or ""
+    if context.scheme == "file":
+        return context.scheme, ""
+    host = context.hostname or ""
     host = f"[{host}]" if ":" in host else host
-    is_default = parts.port in {None, _DEFAULT_PORTS[parts.scheme]}
-    return parts.scheme, host if is_default else f"{host}:{parts.port}"
+    is_default = context.port in {None, _DEFAULT_PORTS[context.scheme]}
+    return context.scheme, host if is_default else f"{host}:{context.port}"

@@ -13,7 +13,7 @@ from shared.bus.connection import Bus, translate_errors
 ANSWER_WITHIN_S: Final = 4.5
 
 
-async def ask_days(
+async def known_days(
     bus: Bus, request: DaysRequest, answer_within_s: float = ANSWER_WITHIN_S
 ) -> tuple[KnownDay, ...]:
     """Return the partitions that the lake holds, and those for which the vendor had no data.

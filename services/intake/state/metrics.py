@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gexlake.api.jobs import Stage
 from services.intake.state.projection import Projection
-from services.intake.state.status import BrokerFacts, jobs_by_state
+from services.intake.state.status import BrokerState, jobs_by_state
 from shared.bus.messages import (
     Event,
     FileStaged,
@@ -66,9 +66,9 @@ class Metrics:
             case JobFailed():
                 self._ended(event, event.stage, "failed", at, live=live)
 
-    def expose(self, projection: Projection, facts: BrokerFacts | None, now: datetime) -> bytes:
+    def expose(self, projection: Projection, broker_state: BrokerState | None, now: datetime) -> bytes:
         """Return all metrics in Prometheus' text format."""
-        self._gauges.set(projection, facts, now)
+        self._gauges.set(projection, broker_state, now)
         return generate_latest(self.registry)
 
     def _ended(self, event: Event, stage: Stage, outcome: str, at: datetime, *, live: bool) -> None:
@@ -117,14 +117,14 @@ class _Gauges:
             registry=registry,
         )
 
-    def set(self, projection: Projection, facts: BrokerFacts | None, now: datetime) -> None:
+    def set(self, projection: Projection, broker_state: BrokerState | None, now: datetime) -> None:
         for status, count in jobs_by_state(projection).items():
             self._jobs.labels(status).set(count)
-        self._broker.set(facts is not None)
+        self._broker.set(broker_state is not None)
         self._queue.clear()
-        for (stage, priority), depth in (facts.queue if facts else {}).items():
+        for (stage, priority), depth in (broker_state.queue if broker_state else {}).items():
             self._queue.labels(stage, priority).set(depth)
-        self._dead.set(facts.dead_letters if facts else float("nan"))
+        self._dead.set(broker_state.dead_letters if broker_state else float("nan"))
         self._age.clear()
         for beat in projection.heartbeats():
             self._age.labels(beat.service, beat.instance).set((now - beat.at).total_seconds())

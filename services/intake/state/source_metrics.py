@@ -36,7 +36,7 @@ class SourceMetrics(Collector):
             "gexlake_source_response_seconds", "Exponential mean of the seconds to an answer", labels=_LABELS
         )
         left_alone = GaugeMetricFamily(
-            "gexlake_source_left_alone", "1 while a source is left alone after failures", labels=_LABELS
+            "gexlake_source_left_alone", "1 while the circuit of a source is open", labels=_LABELS
         )
         now = self._clock()
         for record in self._sources.records:

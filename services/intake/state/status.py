@@ -25,7 +25,7 @@ _LOOK_TIMEOUT_S = 4.0
 
 
 @dataclass(frozen=True)
-class BrokerFacts:
+class BrokerState:
     """What only the broker knows."""
 
     queue: dict[tuple[Stage, Priority], int]
@@ -33,7 +33,7 @@ class BrokerFacts:
     dead_letters: int
 
 
-async def ask_broker(link: BrokerLink) -> BrokerFacts | None:
+async def read_broker_state(link: BrokerLink) -> BrokerState | None:
     """Return the state of the queues; None when the broker does not respond."""
     try:
         with translate_errors("look at the queues"):
@@ -43,12 +43,12 @@ async def ask_broker(link: BrokerLink) -> BrokerFacts | None:
         return None
 
 
-async def _look(bus: Bus) -> BrokerFacts:
+async def _look(bus: Bus) -> BrokerState:
     pairs = [(stage, priority) for stage in Stage for priority in Priority]
     dead, *depths = await asyncio.gather(
         _dead_letters(bus), *(_depth(bus, stage, priority) for stage, priority in pairs)
     )
-    return BrokerFacts(dict(zip(pairs, depths, strict=True)), dead)
+    return BrokerState(dict(zip(pairs, depths, strict=True)), dead)
 
 
 async def _dead_letters(bus: Bus) -> int:
@@ -67,18 +67,18 @@ def jobs_by_state(projection: Projection) -> dict[Status, int]:
 
 
 def view_status(
-    projection: Projection, sources: KnownSources, facts: BrokerFacts | None, now: datetime
+    projection: Projection, sources: KnownSources, broker_state: BrokerState | None, now: datetime
 ) -> StatusView:
-    """Return what is known; ``facts`` is None when the broker does not answer."""
+    """Return what is known; ``broker_state`` is None when the broker does not answer."""
     services: dict[str, list[ServiceView]] = {}
     for beat in projection.heartbeats():
         services.setdefault(beat.service, []).append(_view_heartbeat(beat, now))
     return StatusView(
         version=gexlake.__version__,
-        broker=BrokerView(connected=facts is not None),
+        broker=BrokerView(connected=broker_state is not None),
         rebuilt=projection.is_rebuilt,
-        queue=_by_stage(facts) if facts else None,
-        dead_letters=facts.dead_letters if facts else None,
+        queue=_by_stage(broker_state.queue) if broker_state else None,
+        dead_letters=broker_state.dead_letters if broker_state else None,
         jobs=jobs_by_state(projection),
         services=services,
         sources=[view_circuit(record, now) for record in sources.records],
@@ -104,8 +104,8 @@ async def _importer_answers(link: BrokerLink) -> bool:
         return False
 
 
-def _by_stage(facts: BrokerFacts) -> dict[Stage, dict[Priority, int]]:
-    return {stage: {priority: facts.queue[stage, priority] for priority in Priority} for stage in Stage}
+def _by_stage(queue: dict[tuple[Stage, Priority], int]) -> dict[Stage, dict[Priority, int]]:
+    return {stage: {priority: queue[stage, priority] for priority in Priority} for stage in Stage}
 
 
 def _view_heartbeat(beat: Heartbeat, now: datetime) -> ServiceView:

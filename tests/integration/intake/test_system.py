@@ -139,7 +139,7 @@ async def test_an_error_that_nobody_expected_is_json_with_cors_headers(
         async def fails(_: object) -> None:
             raise ValueError(SIGNED_URL)
 
-        monkeypatch.setattr(intake.parts.commands, "accept", fails)
+        monkeypatch.setattr(intake.context.commands, "accept", fails)
         answer = await intake.post({"url": SIGNED_URL}, headers={"Origin": "https://gexbot.test"})
         assert (answer.status_code, answer.json()["error"]["rule"]) == (500, "unexpected")
         assert answer.headers["access-control-allow-origin"] == "*"

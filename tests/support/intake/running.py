@@ -18,7 +18,7 @@ import httpx
 from services.intake.api.context import AppContext
 from services.intake.server_uvicorn import listen
 from services.intake.settings import IntakeSettings
-from services.intake.wiring import serve_parts, wire
+from services.intake.wiring import serve_app, wire
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.envelope import Envelope, decode
@@ -35,7 +35,7 @@ SIGNED_URL = f"{DAY_URL}?sig=S3CRET-one&se=2025"
 class RunningIntake:
     """An intake that listens, and a client of it."""
 
-    parts: AppContext
+    context: AppContext
     http: httpx.AsyncClient
 
     async def post(self, body: Any, **options: Any) -> httpx.Response:
@@ -58,16 +58,16 @@ class RunningIntake:
 @asynccontextmanager
 async def running_intake(settings: IntakeSettings, *, rebuilt: bool = True) -> AsyncIterator[RunningIntake]:
     """Run an intake on a free port; by default, wait until it knows its jobs."""
-    parts = wire(settings)
+    context = wire(settings)
     listener = listen("127.0.0.1", 0)
     stop = asyncio.Event()
-    task = asyncio.create_task(serve_parts(parts, listener, stop))
+    task = asyncio.create_task(serve_app(context, listener, stop))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
         async with httpx.AsyncClient(base_url=url, timeout=20) as http:
             if rebuilt:
-                await eventually(lambda: task.done() or parts.projection.is_rebuilt)
-            yield RunningIntake(parts, http)
+                await eventually(lambda: task.done() or context.projection.is_rebuilt)
+            yield RunningIntake(context, http)
     finally:
         stop.set()
         await task

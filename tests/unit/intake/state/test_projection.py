@@ -14,7 +14,7 @@ from services.intake.errors import NotReady
 from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
 from services.intake.state.sources_view import KnownSources
-from services.intake.state.status import BrokerFacts, view_status
+from services.intake.state.status import BrokerState, view_status
 from shared.bus import subjects
 from shared.bus.envelope import TimedEvent
 from shared.bus.follower import FollowedEvent
@@ -146,8 +146,8 @@ def test_only_what_happens_while_intake_runs_is_counted(
     projection._on_event(live(JobStarted(job=a_job(), stage=Stage.FETCH, start=1)))
     projection._on_event(live(staged(), NOON + timedelta(seconds=3)))
     queue = {(stage, priority): 0 for stage in Stage for priority in Priority}
-    facts = BrokerFacts(queue | {(Stage.IMPORT, Priority.MEDIUM): 2}, dead_letters=1)
-    found = values(metrics.expose(projection, facts, clock.now))
+    broker_state = BrokerState(queue | {(Stage.IMPORT, Priority.MEDIUM): 2}, dead_letters=1)
+    found = values(metrics.expose(projection, broker_state, clock.now))
     assert found["gexlake_fetched_bytes_total[]"] == 70
     assert found["gexlake_stage_seconds_sum['done', 'fetch']"] == 3
     assert found["gexlake_jobs['staged']"] == 2
