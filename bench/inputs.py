@@ -19,7 +19,7 @@ from typing import BinaryIO, Final
 from bench.measure.processes import measure
 from shared.gexbot.trading_day import bounds_ms
 from simulator import generator, market
-from simulator.generator import Day, DayFacts
+from simulator.generator import Day, FileSummary
 
 _SOURCES: Final = (Path(generator.__file__), Path(market.__file__))
 _RECORD: Final = b'{"timestamp":'
@@ -33,7 +33,7 @@ class Input:
     """A generated file on disk."""
 
     day: Day
-    facts: DayFacts
+    summary: FileSummary
     path: Path
 
 
@@ -72,7 +72,7 @@ def generated(day: Day, folder: Path, say: Callable[[str], object]) -> Input:
             hidden.unlink(missing_ok=True)
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Input(day, DayFacts(day.snapshots, day.strike_rows, path.stat().st_size, sha256), path)
+    return Input(day, FileSummary(day.snapshots, day.strike_rows, path.stat().st_size, sha256), path)
 
 
 def weekdays_before(day: date, count: int) -> list[date]:
@@ -94,8 +94,8 @@ def moved(source: Input, day: date, path: Path) -> Input:
             text = _TIMESTAMP.sub(lambda match: match[1] + b"%d" % (int(match[2]) + by_s), records)
             digest.update(text)
             new.write(text)
-    facts = replace(source.facts, bytes=path.stat().st_size, sha256=digest.hexdigest())
-    return Input(replace(source.day, day=day), facts, path)
+    summary = replace(source.summary, bytes=path.stat().st_size, sha256=digest.hexdigest())
+    return Input(replace(source.day, day=day), summary, path)
 
 
 def _whole_records(file: BinaryIO) -> Iterator[bytes]:

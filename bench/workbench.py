@@ -104,7 +104,7 @@ class Workbench:
         staged.parent.mkdir(parents=True, exist_ok=True)
         staged.unlink(missing_ok=True)
         os.link(source.path, staged)
-        options = {"--sha256": source.facts.sha256, "--data-dir": str(data_dir), "--profile": profile}
+        options = {"--sha256": source.summary.sha256, "--data-dir": str(data_dir), "--profile": profile}
         words = [str(staged), *chain.from_iterable(options.items())]
         finished = measure("bench.workloads.import_once", words, data_dir)
         staged.unlink()
@@ -139,6 +139,6 @@ def sizes_of_seed(folder: Path) -> Sizes:
 
 def _check_counts(finished: Finished, source: Input) -> None:
     counts = json.loads(finished.printed.splitlines()[-1])
-    expected = {"snapshots": source.facts.snapshots, "strike_rows": source.facts.strike_rows}
+    expected = {"snapshots": source.summary.snapshots, "strike_rows": source.summary.strike_rows}
     if counts != expected:
         raise BenchFailed(f"{source.day.file_name} holds {expected}, but {counts} were imported")

@@ -32,7 +32,7 @@ from gexlake.cli.tables import console, rows_table
 from gexlake.cli.watch import follow, shown_on
 from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
-from simulator.generator import Day, DayFacts
+from simulator.generator import Day, FileSummary
 from simulator.stack import Stack, StackError
 from simulator.vendor import Vendor
 
@@ -84,7 +84,7 @@ def run(day: Day, folder: Path, out: Console) -> None:
     source = folder / "vendor" / day.file_name
     source.parent.mkdir()
     with watch.timing("generate"):
-        facts = _generate(day, source, out)
+        summary = _generate(day, source, out)
     with Vendor(source.parent) as vendor:
         stack = Stack(folder, env={"GEXLAKE_ALLOWED_SOURCES": vendor.base_url})
         try:
@@ -95,7 +95,7 @@ def run(day: Day, folder: Path, out: Console) -> None:
             watch.seconds |= {stage: s for stage, s in job.seconds.items() if stage != "wait"}
             with watch.timing("query"):
                 imported = _query(stack, day)
-            compare(facts, job, imported)
+            compare(summary, job, imported)
         except (StackError, CommandFailed, DemoFailed):
             out.print(stack.tails(), markup=False)
             raise
@@ -104,13 +104,13 @@ def run(day: Day, folder: Path, out: Console) -> None:
     _show(imported, folder, watch, out)
 
 
-def _generate(day: Day, path: Path, out: Console) -> DayFacts:
+def _generate(day: Day, path: Path, out: Console) -> FileSummary:
     columns = (TextColumn("generate"), BarColumn(), MofNCompleteColumn(), TextColumn("snapshots"))
     with Progress(*columns, TimeElapsedColumn(), console=out) as progress:
         task = progress.add_task("generate", total=day.snapshots)
-        facts = day.write(path, on_record=lambda: progress.advance(task))
-    out.print(f"{day.file_name}: {decimal(facts.bytes)}")
-    return facts
+        summary = day.write(path, on_record=lambda: progress.advance(task))
+    out.print(f"{day.file_name}: {decimal(summary.bytes)}")
+    return summary
 
 
 def _submit_and_wait(stack: Stack, url: str, out: Console) -> JobView:
@@ -139,7 +139,7 @@ def _query(stack: Stack, day: Day) -> Imported:
     )
 
 
-def compare(facts: DayFacts, job: JobView, imported: Imported) -> None:
+def compare(summary: FileSummary, job: JobView, imported: Imported) -> None:
     """Compare what was imported with what was generated.
 
     Raises:
@@ -148,11 +148,11 @@ def compare(facts: DayFacts, job: JobView, imported: Imported) -> None:
     if not job.succeeded:
         raise DemoFailed(f"the job ended {job.state}: {job.error}")
     for what, generated, found in (
-        ("bytes fetched", facts.bytes, job.bytes_fetched),
-        ("sha256", facts.sha256, job.checksum),
-        ("snapshots in DuckDB", facts.snapshots, imported.snapshots),
-        ("strike rows in DuckDB", facts.strike_rows, imported.strike_rows),
-        ("strike rows in Parquet", facts.strike_rows, imported.parquet_rows),
+        ("bytes fetched", summary.bytes, job.bytes_fetched),
+        ("sha256", summary.sha256, job.checksum),
+        ("snapshots in DuckDB", summary.snapshots, imported.snapshots),
+        ("strike rows in DuckDB", summary.strike_rows, imported.strike_rows),
+        ("strike rows in Parquet", summary.strike_rows, imported.parquet_rows),
     ):
         if generated != found:
             raise DemoFailed(f"{what}: {generated} were generated, {found} found")

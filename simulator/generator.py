@@ -38,7 +38,7 @@ _FRIDAY: Final = 4
 
 
 @dataclass(frozen=True)
-class DayFacts:
+class FileSummary:
     """The content of a written file: counts, size and checksum."""
 
     snapshots: int
@@ -98,7 +98,7 @@ class Day:
         """Yield the records, parsed from the text that ``write`` puts into the file."""
         return (json.loads(text) for text in self._texts())
 
-    def write(self, path: Path, on_record: Callable[[], object] | None = None) -> DayFacts:
+    def write(self, path: Path, on_record: Callable[[], object] | None = None) -> FileSummary:
         """Write the file, a record at a time.
 
         Args:
@@ -114,7 +114,7 @@ class Day:
             _write_records(out, self._texts(), on_record, is_array=is_array)
         with path.open("rb") as written:
             sha256 = hashlib.file_digest(written, "sha256").hexdigest()
-        return DayFacts(self.snapshots, self.strike_rows, path.stat().st_size, sha256)
+        return FileSummary(self.snapshots, self.strike_rows, path.stat().st_size, sha256)
 
     def _texts(self) -> Iterator[str]:
         source = Random(f"{self.seed} {self.ticker} {self.endpoint} {self.day}")
@@ -240,10 +240,10 @@ def main() -> None:
     try:
         day = Day(**_named(out) | options)
         path = out or Path(day.file_name)
-        facts = day.write(path)
+        summary = day.write(path)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    print(f"{path}: {facts.snapshots} snapshots, {facts.strike_rows} strike rows, {facts.bytes} bytes")
+    print(f"{path}: {summary.snapshots} snapshots, {summary.strike_rows} strike rows, {summary.bytes} bytes")
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def measured(bench: Workbench) -> list[Table]:
 
 def single_table(one: Input, larger: Input, runs: Mapping[str, Runs]) -> Table:
     """Return the table of one file."""
-    sizes = f"{one.facts.bytes / MB:.1f} MB and {larger.facts.bytes / MB:.1f} MB"
+    sizes = f"{one.summary.bytes / MB:.1f} MB and {larger.summary.bytes / MB:.1f} MB"
     return Table(
         title="Fetching one file, on loopback",
         note=f"{sizes}. The fetcher's time is from the command to the event that the file is staged.",
@@ -87,7 +87,7 @@ def many_table(many: Input, runs: Mapping[str, Runs]) -> Table:
     """Return the table of many files."""
     return Table(
         title=f"Fetching {FILES} files, {SLOTS} at once, on loopback",
-        note=f"{many.facts.bytes / MB:.1f} MB each. curl flushes nothing to the disk.",
+        note=f"{many.summary.bytes / MB:.1f} MB each. curl flushes nothing to the disk.",
         columns=_COLUMNS,
         rows=[
             _curl_row(CURLS, runs[CURLS]),
@@ -138,8 +138,8 @@ def _served(bench: Workbench, one: Input, larger: Input, many: Input) -> Iterato
 def _curl(fetched: Fetching, folder: Path, source: Input) -> Run:
     target = shlex.quote(str(folder / "one.json"))
     finished = _shell(f"curl -sSfo {target} {fetched.base_url}one.json && sha256sum {target}", folder)
-    if source.facts.sha256 not in finished[1]:
-        raise BenchFailed(f"curl's file has another sha256 than {source.facts.sha256}: {finished[1]}")
+    if source.summary.sha256 not in finished[1]:
+        raise BenchFailed(f"curl's file has another sha256 than {source.summary.sha256}: {finished[1]}")
     return finished[0]
 
 
@@ -160,7 +160,7 @@ def _fetch(fetched: Fetching, source: Input, names: list[str]) -> Run:
     """Fetch with a fetcher that has just started and is idle."""
     fetched.restart()
     os.sync()
-    run = fetched.fetch(names, source.facts.sha256)
+    run = fetched.fetch(names, source.summary.sha256)
     for path in fetched.staged():
         path.unlink()
     return run

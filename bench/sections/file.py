@@ -67,14 +67,14 @@ def table(sources: Mapping[int, Input], runs: Mapping[str, Runs]) -> Table:
 
 def _row(name: str, source: Input, base_source: Input, runs: Runs, base: Runs) -> list[str]:
     per_mb, base_per_mb = (
-        runs.seconds_per_mb(source.facts.bytes),
-        base.seconds_per_mb(base_source.facts.bytes),
+        runs.seconds_per_mb(source.summary.bytes),
+        base.seconds_per_mb(base_source.summary.bytes),
     )
     slower, fatter = grown(per_mb, base_per_mb), grown(runs.peak_mib, base.peak_mib)
     is_base = source == base_source
     return [
         name,
-        f"{source.facts.bytes / MB:.1f}",
+        f"{source.summary.bytes / MB:.1f}",
         f"{runs.median_s:.2f}",
         f"{per_mb * 1000:.2f}",
         "" if is_base else f"{slower:+.1f} %",

@@ -38,10 +38,13 @@ def measured(bench: Workbench) -> list[Table]:
 
 def table(source: Input, runs: Mapping[str, Runs], sizes: Mapping[str, Sizes]) -> Table:
     """Return the table of what was measured."""
-    facts = source.facts
+    summary = source.summary
     return Table(
         title="One day into an empty lake",
-        note=f"{facts.snapshots:,} snapshots, {facts.strike_rows:,} strike rows, {facts.bytes / 1e6:.1f} MB.",
+        note=(
+            f"{summary.snapshots:,} snapshots, {summary.strike_rows:,} strike rows, "
+            f"{summary.bytes / 1e6:.1f} MB."
+        ),
         columns=[
             "how",
             "s (median)",

@@ -42,7 +42,7 @@ def measured(bench: Workbench) -> list[Table]:
             REPLACING: partial(_into, lake, bench, source, iter(_middle(before, bench.runs))),
         }
         runs = interleaved(ways, bench.runs, bench.say)
-    return [table(source.facts.strike_rows * bench.partitions, bench.partitions, database_bytes, runs)]
+    return [table(source.summary.strike_rows * bench.partitions, bench.partitions, database_bytes, runs)]
 
 
 def table(strike_rows: int, partitions: int, database_bytes: int, runs: Mapping[str, Runs]) -> Table:

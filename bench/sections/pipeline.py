@@ -113,7 +113,7 @@ async def _imported(events: Subscription, source: Input) -> None:
     async for message in events.messages:
         match decode(message.subject, message.data).open(message.subject):
             case PartitionImported(snapshots=snapshots, strike_rows=strike_rows):
-                if (snapshots, strike_rows) != (source.facts.snapshots, source.facts.strike_rows):
+                if (snapshots, strike_rows) != (source.summary.snapshots, source.summary.strike_rows):
                     raise BenchFailed(f"{source.day.file_name}: {strike_rows} strike rows were imported")
                 return
             case JobSkipped() | JobFailed() as event:

@@ -31,7 +31,7 @@ def small_days(paths: LakePaths, days: int) -> Iterator[ImportFile]:
 
 def repeated(paths: LakePaths, large: Input, times: int) -> Iterator[ImportFile]:
     """Stage one large day and yield ``times`` commands to import it."""
-    day, sha256 = large.day, large.facts.sha256
+    day, sha256 = large.day, large.summary.sha256
     path = paths.staged(day.ticker, day.endpoint, day.file_name)
     path.parent.mkdir(parents=True)
     shutil.copyfile(large.path, path)

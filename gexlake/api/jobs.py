@@ -54,7 +54,7 @@ class Queued(BaseModel):
     url: str = Field(description="without its query", examples=[EXAMPLE_URL])
     ticker: str = Field(examples=["NQ_NDX"])
     endpoint: str = Field(examples=["gex_zero"])
-    trading_day: date | None = Field(description="null when the file's name does not tell")
+    trading_day: date | None = Field(description="null if the file's name does not contain it")
     priority: Priority
     generation: int = Field(description="grows when the job is asked for again or its URL is refreshed")
 
@@ -93,7 +93,7 @@ class JobView(BaseModel):
     bytes_fetched: int
     bytes_expected: int | None = Field(description="null while the source does not say")
     progress: ProgressView | None = Field(
-        description="as last told by the worker; null when none works on it"
+        description="as last reported by the worker; null when no worker has the job"
     )
     rows: int | None = Field(description="snapshots in the partition")
     snapshots: int | None

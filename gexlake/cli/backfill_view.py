@@ -97,7 +97,7 @@ def shown_on(
 
 
 class _Standstill:
-    """Tells what holds the days up, once none has come to its end for a while."""
+    """Reports why unfinished days wait, once no day has finished for a while."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

@@ -61,9 +61,9 @@ def _options(
 def submit(
     url: Annotated[str, typer.Argument(metavar="URL", help="The signed URL of a history file.")],
     endpoint: Annotated[
-        str | None, typer.Option(help="When the file's name does not tell: gex_zero, …")
+        str | None, typer.Option(help="If the file's name does not contain it: gex_zero, …")
     ] = None,
-    ticker: Annotated[str | None, typer.Option(help="When the file's name does not tell.")] = None,
+    ticker: Annotated[str | None, typer.Option(help="If the file's name does not contain it.")] = None,
     priority: Annotated[Priority | None, typer.Option(help="How urgent it is.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace even by worse data.")] = False,
     reason: Annotated[str | None, typer.Option(help="Why; needed with --force.")] = None,
@@ -86,7 +86,7 @@ def submit(
             typer.echo(f"{answer.get('status')}: job {job_id}")
 
 
-app.command(short_help="Bring in the trading days of a range.")(backfill)
+app.command(short_help="Import the trading days of a range.")(backfill)
 
 
 @app.command()

@@ -101,7 +101,7 @@ async def get_jobs(context: Context, wanted: Annotated[JobFilter, Query()]) -> J
 
 @router.get("/jobs/{id}", summary="Look at one job", responses=documented(401, 404, 422, 503))
 async def get_job(context: Context, job_id: Annotated[UUID, Path(alias="id")]) -> JobView:
-    """Tell the job's state, every transition, its progress, its result or its error."""
+    """Return the job's state, every transition, its progress, its result or its error."""
     context.projection.require_rebuilt()
     state = context.projection.job(job_id)
     if state is None:

@@ -39,7 +39,7 @@ async def get_ready(context: Context, response: Response) -> Readiness:
     responses=documented(401),
 )
 async def get_status(context: Context) -> StatusView:
-    """Tell queue depth, dead letters, jobs by state and the services' last heartbeats, as far as known."""
+    """Return queue depth, dead letters, jobs by state and the services' last heartbeats, as far as known."""
     broker_state = await read_broker_state(context.link)
     return view_status(context.projection, context.sources, broker_state, context.clock())
 

@@ -23,7 +23,7 @@ def days_between(start: date, end: date) -> Iterator[date]:
 
 
 def is_weekend(day: date) -> bool:
-    """Tell whether a day is a Saturday or a Sunday."""
+    """Return whether a day is a Saturday or a Sunday."""
     return day.weekday() >= _SATURDAY
 
 

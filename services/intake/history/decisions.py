@@ -59,7 +59,7 @@ def decide(
 
 
 def is_same_work(one: Command, other: Command) -> bool:
-    """Tell whether two commands ask for the same, whatever their generation and time."""
+    """Return whether two commands ask for the same, whatever their generation and time."""
     return type(one) is type(other) and _work(one) == _work(other)
 
 

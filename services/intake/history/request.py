@@ -162,7 +162,9 @@ def _find_ticker(fields: BodyFields, source: SourceName) -> str:
         return _fit_ticker(*remaining[0])
     if remaining:
         names = ", ".join(repr(key[:40]) for key, _ in remaining[:5])
-        message = f'ticker: the file\'s name tells none, and any of {names} may be it; send {{"ticker": "…"}}'
+        message = (
+            f'ticker: the file\'s name contains none, and any of {names} may be it; send {{"ticker": "…"}}'
+        )
         raise Unprocessable("ticker", "ambiguous", message)
     message = 'ticker: none is to be found in the body or in the file\'s name; send {"ticker": "…"}'
     raise Unprocessable("ticker", "missing", message)

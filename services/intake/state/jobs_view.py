@@ -28,7 +28,7 @@ class JobFilter(BaseModel):
     offset: int = Field(0, ge=0)
 
     def allows(self, state: JobState) -> bool:
-        """Tell whether a job is to be listed."""
+        """Return whether a job is to be listed."""
         return (
             self.status in {None, state.status}
             and self.ticker in {None, state.job.ticker}

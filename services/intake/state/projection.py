@@ -27,7 +27,7 @@ _SWEEP_EVERY: Final = timedelta(hours=1)
 
 
 class EventWatcher(Protocol):
-    """Somebody who counts events."""
+    """Counts events, for metrics."""
 
     def saw(self, event: Event, at: datetime, *, live: bool) -> None:
         """Take note of an event; ``live`` is False for those read while the projection is rebuilt."""

@@ -15,7 +15,7 @@ _LABELS = ("source",)
 
 
 class SourceMetrics(Collector):
-    """Tells of every source how it did, over all fetchers and restarts.
+    """The metrics of every source, over all fetchers and restarts.
 
     Args:
         sources: the records.

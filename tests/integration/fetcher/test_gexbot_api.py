@@ -96,7 +96,7 @@ async def count(bus: Bus, stream: str) -> int:
 
 
 async def is_settled(bus: Bus) -> bool:
-    """Tell whether the worker has nothing in hand."""
+    """Return whether the worker has nothing in hand."""
     return not (await bus.js.consumer_info(subjects.JOBS, "fetch_medium")).num_ack_pending
 
 

@@ -15,7 +15,7 @@ from testcontainers.compose import DockerCompose
 from gexlake.api.jobs import FINISHED
 from shared.bus.connection import Bus
 from shared.process.settings import Settings
-from simulator.generator import Day, DayFacts
+from simulator.generator import Day, FileSummary
 from simulator.nats_server import free_port
 from tests.support.poll import eventually
 from tests.support.repository import ROOT
@@ -127,7 +127,7 @@ class ComposeStack:
         """Return the logs of all containers."""
         return self.compose("logs", "--no-color", "--timestamps")
 
-    def offer(self, day: Day) -> DayFacts:
+    def offer(self, day: Day) -> FileSummary:
         """Write a day's file to where the vendor serves it and where ``file:///local/`` finds it."""
         written = day.write(self.files / day.file_name)
         (self.files / day.file_name).chmod(0o644)

@@ -13,7 +13,7 @@ from bench.measure.rounds import interleaved
 from bench.measure.tables import Table
 from bench.sections import file, imports, lake, pipeline, queries
 from bench.workbench import Sizes
-from simulator.generator import Day, DayFacts
+from simulator.generator import Day, FileSummary
 
 
 def a_run(seconds: float = 1.0, cpu_s: float = 1.0, peak_mib: float = 100) -> Run:
@@ -25,7 +25,7 @@ def runs(*seconds: float, peak_mib: float = 100) -> Runs:
 
 
 def an_input(megabytes: float = 100.0) -> Input:
-    return Input(Day(), DayFacts(23_400, 2_340_000, int(megabytes * 1e6), "a" * 64), Path("day.json"))
+    return Input(Day(), FileSummary(23_400, 2_340_000, int(megabytes * 1e6), "a" * 64), Path("day.json"))
 
 
 def test_the_median_and_the_range_of_an_odd_and_an_even_number_of_runs() -> None:

@@ -28,7 +28,7 @@ def test_a_generated_file_is_that_of_its_day_and_found_again(tmp_path: Path, mes
     again = generated(A_DAY, tmp_path, messages.append)
     assert first == again
     assert len(messages) == 1
-    assert first.facts == A_DAY.write(tmp_path / "expected.json")
+    assert first.summary == A_DAY.write(tmp_path / "expected.json")
     assert first.path.read_bytes() == (tmp_path / "expected.json").read_bytes()
 
 
@@ -81,6 +81,6 @@ def test_a_moved_session_differs_by_its_timestamps_alone(
         record | {"timestamp": record["timestamp"] + by_s} for record in source.day.records()
     ]
     assert found.day.day == day
-    assert found.facts.sha256 == hashlib.sha256(found.path.read_bytes()).hexdigest()
-    assert found.facts.bytes == found.path.stat().st_size
+    assert found.summary.sha256 == hashlib.sha256(found.path.read_bytes()).hexdigest()
+    assert found.summary.bytes == found.path.stat().st_size
     assert json.loads(found.path.read_bytes())[0]["timestamp"] == found.day.first_timestamp_s

@@ -150,10 +150,10 @@ def test_a_file_is_imported_into_the_lake_of_the_settings(tmp_path: Path, bench:
     paths, day = LakePaths.under(tmp_path), Day(snapshots=SNAPSHOTS, day=date(2025, 11, 18))
     staged = paths.staged(day.ticker, day.endpoint, day.file_name)
     staged.parent.mkdir(parents=True)
-    facts = moved(bench.input(), day.day, staged).facts
-    row = import_staged(staged, facts.sha256, Settings(paths))
-    assert (row.snapshots, row.strike_rows) == (facts.snapshots, facts.strike_rows)
-    assert (row.trading_day, row.checksum, row.source_bytes) == (day.day, facts.sha256, facts.bytes)
+    summary = moved(bench.input(), day.day, staged).summary
+    row = import_staged(staged, summary.sha256, Settings(paths))
+    assert (row.snapshots, row.strike_rows) == (summary.snapshots, summary.strike_rows)
+    assert (row.trading_day, row.checksum, row.source_bytes) == (day.day, summary.sha256, summary.bytes)
 
 
 def test_the_program_prints_its_sections_and_leaves_nothing_but_the_input(tmp_path: Path) -> None:

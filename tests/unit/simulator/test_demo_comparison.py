@@ -11,10 +11,10 @@ import pytest
 from gexlake.cli.answers import read_job
 from gexlake.cli.lake_client import Rows
 from simulator.demo import DemoFailed, Imported, compare
-from simulator.generator import DayFacts
+from simulator.generator import FileSummary
 from tests.support.gexlake.responses import job_of
 
-FACTS = DayFacts(snapshots=10, strike_rows=200, bytes=5000, sha256="a" * 64)
+SUMMARY = FileSummary(snapshots=10, strike_rows=200, bytes=5000, sha256="a" * 64)
 JOB = job_of(state="completed", bytes_fetched=5000, checksum="a" * 64)
 
 
@@ -25,7 +25,7 @@ def imported(tmp_path: Path) -> Imported:
 
 
 def test_an_import_that_equals_the_day_passes(imported: Imported) -> None:
-    compare(FACTS, read_job(JOB), imported)
+    compare(SUMMARY, read_job(JOB), imported)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_an_import_that_equals_the_day_passes(imported: Imported) -> None:
 )
 def test_a_different_value_is_named(imported: Imported, changes: dict[str, Any], what: str) -> None:
     with pytest.raises(DemoFailed, match=what):
-        compare(FACTS, read_job(JOB), replace(imported, **changes))
+        compare(SUMMARY, read_job(JOB), replace(imported, **changes))
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_a_different_value_is_named(imported: Imported, changes: dict[str, Any],
 def test_an_unexpected_state_is_named(imported: Imported, changes: dict[str, Any], what: str) -> None:
     job = read_job({**JOB, **changes})
     with pytest.raises(DemoFailed, match=what):
-        compare(FACTS, job, imported)
+        compare(SUMMARY, job, imported)

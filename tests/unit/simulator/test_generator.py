@@ -55,17 +55,17 @@ def test_a_record_has_the_vendors_fields_in_its_order() -> None:
 
 
 def test_the_file_holds_exactly_the_records(tmp_path: Path) -> None:
-    facts = a_day().write(path := tmp_path / "day.json")
+    summary = a_day().write(path := tmp_path / "day.json")
     records = json.loads(path.read_bytes())
     assert records == list(a_day().records())
-    assert (facts.snapshots, facts.strike_rows) == (50, 1000)
+    assert (summary.snapshots, summary.strike_rows) == (50, 1000)
     assert (len(records), sum(len(record["strikes"]) for record in records)) == (50, 1000)
 
 
 def test_the_counts_are_those_of_the_file_on_disk(tmp_path: Path) -> None:
-    facts = a_day().write(path := tmp_path / "day.json.gz")
-    assert facts.bytes == path.stat().st_size
-    assert facts.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    summary = a_day().write(path := tmp_path / "day.json.gz")
+    assert summary.bytes == path.stat().st_size
+    assert summary.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_the_suffix_chooses_the_form_and_the_records_stay_the_same(tmp_path: Path) -> None:
