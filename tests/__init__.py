@@ -1,0 +1,1 @@
+"""Tests: unit, integration and end to end, each mirroring the tree."""

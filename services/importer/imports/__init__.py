@@ -1,0 +1,1 @@
+"""Imports: a staged file becomes a partition, as a whole or not at all."""

@@ -1,0 +1,1 @@
+"""The lake: the DuckDB file, its schema, and the Parquet files."""

@@ -1,0 +1,1 @@
+"""Queries: read-only SQL, ledger, coverage and days over NATS."""

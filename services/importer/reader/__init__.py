@@ -1,0 +1,1 @@
+"""The reader: from the bytes of a staged file to Arrow."""

@@ -207,7 +207,7 @@ async def test_a_trouble_ends_as_the_table_says(vendor: Vendor, tmp_path: Path, 
     assert can_help or left == []
 
 
-async def test_a_source_that_nobody_listens_at_is_transient(vendor: Vendor, tmp_path: Path) -> None:
+async def test_a_refused_connection_is_transient(vendor: Vendor, tmp_path: Path) -> None:
     vendor.stop()
     row = ROWS["no connection"]
     with pytest.raises(row.error, match=row.words):

@@ -63,7 +63,7 @@ async def staged(bus: Bus, job: Job) -> FileStaged:
     return await eventually(announced, what="the file is staged")
 
 
-async def given_up(bus: Bus, job: Job) -> JobFailed:
+async def permanent_failure(bus: Bus, job: Job) -> JobFailed:
     async def failed() -> JobFailed | None:
         last = await bus.last_event(JobFailed, job.job_id)
         return last if last is not None and last.final else None
@@ -125,7 +125,9 @@ async def test_a_day_is_staged_read_only_and_its_import_asked_for(
     assert request.headers["user-agent"].startswith("gexlake/")
 
 
-async def test_progress_is_told_to_its_end(bus: Bus, settings: FetcherSettings, vendor: Vendor) -> None:
+async def test_progress_is_published_until_the_end(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
     command = a_day(vendor)
     vendor.inject_fault(NAME, Fault(hold_after_bytes=1000))
     told: list[Progress] = []
@@ -207,7 +209,7 @@ async def test_a_fresh_signature_goes_on_where_the_expired_one_ended(
     vendor.inject_fault(NAME, Fault(cut_after_bytes=50_000, times=1))
     async with fetching(bus, settings.model_copy(update={"max_attempts": 1})):
         await bus.publish_command(command)
-        await given_up(bus, command.job)
+        await permanent_failure(bus, command.job)
         assert len(left_over(settings)) == 1
         fresh = command.job.model_copy(update={"generation": 2})
         await bus.publish_command(a_fetch(fresh, url=vendor.url_of(NAME, query="sig=fresh-secret")))
@@ -217,7 +219,7 @@ async def test_a_fresh_signature_goes_on_where_the_expired_one_ended(
     assert left_over(settings) == []
 
 
-async def test_a_source_that_stays_silent_is_given_up_after_three_attempts(
+async def test_a_silent_source_fails_permanently_after_three_attempts(
     bus: Bus, settings: FetcherSettings, vendor: Vendor
 ) -> None:
     command = a_day(vendor)
@@ -225,19 +227,19 @@ async def test_a_source_that_stays_silent_is_given_up_after_three_attempts(
     impatient = settings.model_copy(update={"fetch_read_timeout_s": 0.1})
     async with fetching(bus, impatient):
         await bus.publish_command(command)
-        failed = await given_up(bus, command.job)
+        failed = await permanent_failure(bus, command.job)
     assert (failed.failures, vendor.requests.count(NAME)) == (3, 3)
     assert "sent nothing for too long" in failed.error
 
 
-async def test_a_source_that_nobody_listens_at_is_told_by_name(
+async def test_the_error_of_a_refused_connection_names_the_source(
     bus: Bus, settings: FetcherSettings, vendor: Vendor
 ) -> None:
     command = a_day(vendor)
     vendor.stop()
     async with fetching(bus, settings.model_copy(update={"max_attempts": 1})):
         await bus.publish_command(command)
-        failed = await given_up(bus, command.job)
+        failed = await permanent_failure(bus, command.job)
     assert failed.error.startswith(f"{vendor.base_url.rstrip('/')} could not be reached")
 
 
@@ -258,7 +260,7 @@ async def test_a_final_answer_is_a_dead_letter_at_once_that_says_why(
     vendor.inject_fault(NAME, trouble)
     async with fetching(bus, settings):
         await bus.publish_command(command)
-        failed = await given_up(bus, command.job)
+        failed = await permanent_failure(bus, command.job)
         await eventually(lambda: settled(bus))
     letter = await bus.js.get_msg(subjects.DEAD, seq=failed.dead_letter_seq)
     assert letter.headers is not None
@@ -279,7 +281,7 @@ async def test_a_file_that_is_empty_or_a_web_page_or_too_large_is_refused(
         for name in files:
             command = a_day(vendor, name)
             await bus.publish_command(command)
-            errors[name] = (await given_up(bus, command.job)).error
+            errors[name] = (await permanent_failure(bus, command.job)).error
     assert "is empty" in errors["empty.json"]
     assert "web page" in errors["page.json"]
     assert "GEXLAKE_MAX_FILE_BYTES" in errors["large.json"]
@@ -297,7 +299,7 @@ async def test_a_redirect_to_an_allowed_source_is_followed_up_to_three_times(
         await bus.publish_command(allowed)
         await bus.publish_command(too_long)
         event = await staged(bus, allowed.job)
-        failed = await given_up(bus, too_long.job)
+        failed = await permanent_failure(bus, too_long.job)
     assert event.staged_path == "NQ_NDX/gex_zero/hop1.json"
     assert event.sha256 == hashlib.sha256(CONTENT).hexdigest()
     assert "redirects more than 3 times" in failed.error
@@ -332,7 +334,7 @@ async def test_a_local_file_is_copied_and_kept_and_a_link_out_refused(
         await bus.publish_command(good)
         await bus.publish_command(bad)
         event = await staged(bus, good.job)
-        failed = await given_up(bus, bad.job)
+        failed = await permanent_failure(bus, bad.job)
     assert settings.paths.staged_from_relative(event.staged_path).read_bytes() == CONTENT
     assert (folder / NAME).read_bytes() == CONTENT
     assert "symbolic link" in failed.error

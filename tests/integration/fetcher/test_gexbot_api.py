@@ -66,7 +66,7 @@ def settings(nats_url: str, tmp_path: Path, vendor: Vendor, api: FakeVendorApi) 
     )
 
 
-def asking_for(settings: FetcherSettings, partition: Partition = DAY) -> FetchFile:
+def command_for(settings: FetcherSettings, partition: Partition = DAY) -> FetchFile:
     """Return the command that a backfill gives for a day."""
     job = a_job(
         ticker=partition.ticker,
@@ -83,7 +83,7 @@ async def fact(bus: Bus, kind: type[E], job: Job) -> E:
     )
 
 
-async def given_up(bus: Bus, job: Job) -> JobFailed:
+async def permanent_failure(bus: Bus, job: Job) -> JobFailed:
     async def look() -> JobFailed | None:
         failed = await bus.last_event(JobFailed, job.job_id)
         return failed if failed and failed.final else None
@@ -103,7 +103,7 @@ async def is_settled(bus: Bus) -> bool:
 async def test_a_day_is_asked_for_downloaded_and_staged_under_a_name_of_ours(
     bus: Bus, settings: FetcherSettings, vendor: Vendor, api: FakeVendorApi
 ) -> None:
-    command = asking_for(settings)
+    command = command_for(settings)
     async with fetching(bus, settings):
         await bus.publish_command(command)
         staged = await fact(bus, FileStaged, command.job)
@@ -121,7 +121,7 @@ async def test_a_packed_file_is_named_so(
 ) -> None:
     (vendor.folder / NAME).unlink()
     (vendor.folder / f"{NAME}.gz").write_bytes(gzip.compress(CONTENT))
-    command = asking_for(settings)
+    command = command_for(settings)
     async with fetching(bus, settings):
         await bus.publish_command(command)
         staged = await fact(bus, FileStaged, command.job)
@@ -132,7 +132,7 @@ async def test_a_packed_file_is_named_so(
 async def test_a_day_without_data_is_a_fact_and_no_failure(
     bus: Bus, settings: FetcherSettings, api: FakeVendorApi
 ) -> None:
-    command = asking_for(settings, MISSING)
+    command = command_for(settings, MISSING)
     async with fetching(bus, settings):
         await bus.publish_command(command)
         told = await fact(bus, NoData, command.job)
@@ -160,11 +160,11 @@ async def delivered_again(bus: Bus, command: FetchFile) -> None:
     await eventually(lambda: is_settled(bus))
 
 
-async def test_a_signature_that_has_expired_meanwhile_is_renewed_once(
+async def test_an_expired_signature_is_renewed_once(
     bus: Bus, settings: FetcherSettings, vendor: Vendor, api: FakeVendorApi
 ) -> None:
     api.expire_next = 1
-    command = asking_for(settings)
+    command = command_for(settings)
     async with fetching(bus, settings):
         await bus.publish_command(command)
         await fact(bus, FileStaged, command.job)
@@ -181,7 +181,7 @@ async def test_what_was_downloaded_before_the_signature_expired_is_kept(
     assert admits is not None
     answers = iter([True, False])
     vendor.admits = lambda name, query: next(answers, True) and admits(name, query)
-    command = asking_for(settings)
+    command = command_for(settings)
     async with fetching(bus, settings):
         await bus.publish_command(command)
         await fact(bus, FileStaged, command.job)
@@ -197,7 +197,7 @@ async def test_a_fresh_signature_that_is_rejected_too_is_tried_again_later(
     bus: Bus, settings: FetcherSettings, api: FakeVendorApi
 ) -> None:
     api.expire_next = 2
-    command = asking_for(settings)
+    command = command_for(settings)
     async with fetching(bus, settings):
         await bus.publish_command(command)
         await fact(bus, FileStaged, command.job)
@@ -214,7 +214,7 @@ async def test_fetchers_together_ask_once_a_second_and_end_with_all_days(
     days = [Partition("SPX", "gex_one", date(2025, 11, day)) for day in (10, 11, 12, 13, 14)]
     for day in days:
         (vendor.folder / vendor_name(day)).write_bytes(CONTENT)
-    commands = [asking_for(settings, day) for day in days]
+    commands = [command_for(settings, day) for day in days]
     async with connected(settings, "second") as other, fetching(bus, settings), fetching(other, settings):
         for command in commands:
             await bus.publish_command(command)
@@ -229,24 +229,24 @@ async def test_while_the_files_source_is_left_alone_the_api_is_not_asked_for_its
 ) -> None:
     days = [replace(DAY, trading_day=date(2025, 11, day)) for day in (10, 11, 12)]
     trying = replace(DAY, trading_day=date(2025, 11, 13))
-    first, commands = asking_for(settings), [asking_for(settings, day) for day in days]
+    first, commands = command_for(settings), [command_for(settings, day) for day in days]
     async with fetching(bus, settings):
         await bus.publish_command(first)
         await fact(bus, FileStaged, first.job)
-        await leave_alone(bus, vendor, timedelta(hours=1))
+        await open_circuit(bus, vendor, timedelta(hours=1))
         for command in commands:
             await bus.publish_command(command)
         for command in commands:
             assert "its circuit is open until" in (await fact(bus, JobFailed, command.job)).error
         assert [request.partition for request in api.requests] == [DAY]
-        await leave_alone(bus, vendor, timedelta(0))
+        await open_circuit(bus, vendor, timedelta(0))
         (vendor.folder / vendor_name(trying)).write_bytes(CONTENT)
-        await bus.publish_command(asking_for(settings, trying))
-        await fact(bus, FileStaged, asking_for(settings, trying).job)
+        await bus.publish_command(command_for(settings, trying))
+        await fact(bus, FileStaged, command_for(settings, trying).job)
     assert api.statuses == {200: 2}
 
 
-async def leave_alone(bus: Bus, vendor: Vendor, pause: timedelta) -> None:
+async def open_circuit(bus: Bus, vendor: Vendor, pause: timedelta) -> None:
     """Have fetchers leave the source of the files alone; after the pause one request tries it."""
     source = vendor.base_url.rstrip("/")
     record = SourceRecord(base_url=source, failures_in_a_row=5, openings=1, open_until=bus.clock() + pause)
@@ -261,10 +261,10 @@ async def leave_alone(bus: Bus, vendor: Vendor, pause: timedelta) -> None:
 async def test_without_a_good_key_a_day_is_a_dead_letter_that_says_so(
     bus: Bus, settings: FetcherSettings, vendor: Vendor, key: SecretStr | None, words: str
 ) -> None:
-    command = asking_for(settings)
+    command = command_for(settings)
     async with fetching(bus, settings.model_copy(update={"gexbot_api_key": key})):
         await bus.publish_command(command)
-        failed = await given_up(bus, command.job)
+        failed = await permanent_failure(bus, command.job)
     assert words in failed.error
     assert "gexbot_custom_0ld" not in failed.model_dump_json()
     assert failed.failures == 1
@@ -287,17 +287,17 @@ async def test_another_url_at_the_apis_address_is_shown_no_key(
     command = a_fetch(a_job(), url=SecretStr(api.base + path))
     async with fetching(bus, settings):
         await bus.publish_command(command)
-        await given_up(bus, command.job)
+        await permanent_failure(bus, command.job)
     assert api.requests == []
 
 
 async def test_a_day_of_an_api_that_the_fetcher_does_not_ask_says_so(
     bus: Bus, settings: FetcherSettings, api: FakeVendorApi
 ) -> None:
-    command = asking_for(settings.model_copy(update={"vendor_api": "https://api.gex.bot/v1"}))
+    command = command_for(settings.model_copy(update={"vendor_api": "https://api.gex.bot/v1"}))
     async with fetching(bus, settings):
         await bus.publish_command(command)
-        failed = await given_up(bus, command.job)
+        failed = await permanent_failure(bus, command.job)
     assert failed.error == (
         "the file is not fetched: its URL is of the API https://api.gex.bot/v1, "
         f"and this fetcher uses {api.base}: give intake and fetcher the same GEXLAKE_VENDOR_API, "

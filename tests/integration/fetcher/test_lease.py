@@ -77,7 +77,7 @@ async def test_an_error_within_a_turn_gives_it_back(bus: Bus) -> None:
     assert await taken(bus) == 0
 
 
-async def test_the_turn_of_a_fetcher_that_died_ends_by_itself(
+async def test_the_lease_of_a_dead_fetcher_expires(
     settings: Settings, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is left to give the turn back, and even the broker is killed meanwhile."""
@@ -92,7 +92,7 @@ async def test_the_turn_of_a_fetcher_that_died_ends_by_itself(
             assert await taken(bus) == 1
 
 
-async def test_a_turn_that_has_ended_meanwhile_is_not_taken_from_its_next_owner(bus: Bus) -> None:
+async def test_an_expired_lease_is_not_taken_from_its_next_owner(bus: Bus) -> None:
     async with VendorLease(bus, pause_s=0.0) as turns:
         async with turns.hold(DAY):
             await bus.js.purge_stream(subjects.TURNS)

@@ -261,11 +261,11 @@ async def test_no_signed_query_is_let_out(bus: Bus, fetchers: Fetchers, vendor: 
     fetchers.start()
     await staged(bus, good.job)
 
-    async def given_up() -> bool:
+    async def permanent_failure() -> bool:
         failed = [await bus.last_event(JobFailed, command.job.job_id) for command in (refused, cut, moved)]
         return all(fact is not None and fact.final for fact in failed)
 
-    await eventually(given_up)
+    await eventually(permanent_failure)
     fetchers.stop()
     events = await messages(bus, subjects.EVENTS)
     assert not [subject for subject, data, headers in events if SECRET in f"{data!r}{headers}"]

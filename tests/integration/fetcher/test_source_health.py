@@ -152,11 +152,11 @@ async def test_a_file_that_the_source_never_gives_ends_though_it_alone_is_what_t
     async with fetching(bus, patient):
         await bus.publish_command(command)
 
-        async def given_up() -> bool:
+        async def permanent_failure() -> bool:
             failed = await bus.last_event(JobFailed, command.job.job_id)
             return failed is not None and failed.final
 
-        await eventually(given_up, what="the fetch is given up")
+        await eventually(permanent_failure, what="the fetch is given up")
     assert len(vendor.requests.seen) == FAILURES + 2
 
 
@@ -165,8 +165,10 @@ async def test_hundreds_of_jobs_that_wait_for_a_source_do_not_hold_up_those_behi
 ) -> None:
     """What is put off still counts as in hand at the broker, which bounds that."""
     source = vendor.base_url.rstrip("/")
-    given_up = SourceRecord(base_url=source, failures_in_a_row=9, open_until=bus.clock() + timedelta(hours=1))
-    await bus.js.publish(subjects.source(source), given_up.model_dump_json().encode())
+    permanent_failure = SourceRecord(
+        base_url=source, failures_in_a_row=9, open_until=bus.clock() + timedelta(hours=1)
+    )
+    await bus.js.publish(subjects.source(source), permanent_failure.model_dump_json().encode())
     await asyncio.gather(*(bus.publish_command(a_day(vendor, f"{number}.json")) for number in range(300)))
     elsewhere = a_day(other_vendor, NAMES[0])
     await bus.publish_command(elsewhere)
@@ -186,10 +188,10 @@ async def test_a_file_that_is_missing_or_no_file_opens_no_circuit(
         for name in names:
             await bus.publish_command(a_day(vendor, name))
 
-        async def all_given_up() -> bool:
+        async def all_failed() -> bool:
             return (await bus.js.stream_info(subjects.DEAD)).state.messages == len(names)
 
-        await eventually(all_given_up)
+        await eventually(all_failed)
     record = await record_of(bus, vendor)
     assert (record.requests, record.successes) == (len(names), len(names) - 1)
     assert (record.failures_in_a_row, record.openings) == (0, 0)

@@ -140,7 +140,7 @@ async def test_no_request_is_lost_when_fetchers_count_at_the_same_time(
     assert (await record_of(bus)).requests == 32
 
 
-async def test_a_source_given_up_on_is_left_alone_by_all_fetchers_and_after_a_restart(
+async def test_an_open_circuit_holds_for_all_fetchers_and_after_a_restart(
     other_bus: Bus, records: SourceHealthStore, clock: Clock
 ) -> None:
     await fail(records, RULES.failures)
@@ -253,7 +253,7 @@ async def test_a_trying_request_whose_fetcher_is_stopped_lets_another_one_try_at
     await ask(records)
 
 
-async def test_a_record_that_cannot_be_read_is_begun_anew(bus: Bus, records: SourceHealthStore) -> None:
+async def test_an_unreadable_record_is_replaced_by_a_new_one(bus: Bus, records: SourceHealthStore) -> None:
     await bus.js.publish(subjects.source(HOST), b'{"requests": "many"}')
     await ask(records)
     assert (await record_of(bus)).requests == 1

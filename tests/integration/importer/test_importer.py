@@ -73,7 +73,7 @@ async def test_the_same_file_again_is_announced_as_skipped(bus: Bus, lake: LakeO
         assert skipped.snapshots == 10
 
 
-async def test_a_bad_file_is_a_dead_letter_and_holds_up_nobody(bus: Bus, lake: LakeOnDisk) -> None:
+async def test_a_bad_file_is_a_dead_letter_and_blocks_no_other_job(bus: Bus, lake: LakeOnDisk) -> None:
     bad = a_job(base_url="https://hist.gex.bot/bad.json")
     await bus.publish_command(lake.stage([*records(2), {"timestamp": None}], bad))
     await bus.publish_command(lake.stage(records(10)))

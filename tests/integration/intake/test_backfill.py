@@ -159,7 +159,7 @@ async def test_force_asks_for_all_days_and_needs_no_importer(bus: Bus, intake: R
     assert await messages_in(bus, subjects.JOBS) == 5
 
 
-async def test_a_range_without_trading_asks_nobody(intake: RunningIntake) -> None:
+async def test_a_range_without_trading_days_sends_no_requests(intake: RunningIntake) -> None:
     answer = await backfill(intake, start="2025-11-15", end="2025-11-16")
     assert (answer["days"], answer["closed"]) == ([], [])
 
@@ -266,7 +266,7 @@ async def test_a_day_of_which_too_little_is_known_is_to_be_asked_for_again(
 
 
 @pytest.mark.usefixtures("importer")
-async def test_that_a_fetcher_has_no_key_is_told_before_its_days_fail(
+async def test_a_fetcher_without_a_key_is_reported_before_its_days_fail(
     bus: Bus, intake: RunningIntake
 ) -> None:
     async def is_heard() -> bool:

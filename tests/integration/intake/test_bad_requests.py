@@ -107,7 +107,7 @@ async def test_a_chunked_body_of_2_mib_is_refused_without_a_content_length(intak
     assert (answer.status_code, answer.json()["error"]["field"]) == (413, "body")
 
 
-async def test_too_many_requests_are_told_when_to_come_again(nats_url: str) -> None:
+async def test_too_many_requests_get_a_time_to_retry(nats_url: str) -> None:
     settings = IntakeSettings(nats_url=nats_url, ack_wait_s=5, rate_limit_history="2")
     async with running_intake(settings) as intake:
         answers = [await intake.post({"url": SIGNED_URL}) for _ in range(3)]

@@ -18,9 +18,9 @@ from tests.support.intake.running import (
     SIGNED_URL,
     RunningIntake,
     all_events,
-    made_anew,
     messages_in,
     payload_at,
+    recreate_stream,
     running_intake,
 )
 from tests.support.poll import eventually
@@ -143,7 +143,7 @@ async def test_a_finished_job_asked_for_again_is_a_new_generation(
     assert await messages_in(bus, subjects.JOBS) == 2
 
 
-async def test_a_job_whose_command_was_purged_is_queued_anew_and_only_once(
+async def test_a_job_whose_command_was_purged_is_queued_again_only_once(
     bus: Bus, intake_settings: IntakeSettings
 ) -> None:
     async with running_intake(intake_settings) as intake:
@@ -157,13 +157,13 @@ async def test_a_job_whose_command_was_purged_is_queued_anew_and_only_once(
 
 
 @pytest.mark.parametrize("content", [None, b"no message of ours"])
-async def test_a_job_in_whose_place_another_message_stands_is_queued_anew(
+async def test_a_job_whose_sequence_holds_another_message_is_queued_again(
     bus: Bus, intake_settings: IntakeSettings, content: bytes | None
 ) -> None:
     """JOBS was made anew while EVENTS was kept: the places that EVENTS tells hold other messages."""
     async with running_intake(intake_settings) as intake:
         await intake.queue(url=SIGNED_URL)
-        await made_anew(bus, subjects.JOBS)
+        await recreate_stream(bus, subjects.JOBS)
         if content is None:
             await bus.publish_command(a_fetch(a_job(ticker="SPX")))
         else:

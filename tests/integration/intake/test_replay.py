@@ -22,9 +22,9 @@ from tests.support.intake.running import (
     SIGNED_URL,
     RunningIntake,
     all_events,
-    made_anew,
     messages_in,
     payload_at,
+    recreate_stream,
     running_intake,
 )
 from tests.support.poll import eventually
@@ -186,7 +186,7 @@ async def test_another_job_in_the_place_of_a_command_is_not_replayed_instead(
 ) -> None:
     """JOBS was made anew while EVENTS was kept: the places that EVENTS tells hold other messages."""
     job_id = await queue(intake)
-    await made_anew(bus, subjects.JOBS)
+    await recreate_stream(bus, subjects.JOBS)
     await bus.publish_command(a_fetch(a_job(ticker="SPX")))
     await is_refused_as_gone(intake, job_id, "fetch", 1)
     assert await messages_in(bus, subjects.JOBS) == 1
@@ -197,7 +197,7 @@ async def test_another_stage_in_the_place_of_a_command_is_not_replayed_instead(
 ) -> None:
     job_id = await queue(intake)
     await stage_and_wait(intake, bus)
-    await made_anew(bus, subjects.JOBS)
+    await recreate_stream(bus, subjects.JOBS)
     for number in (1, 2):
         await intake.queue(url=f"{SIGNED_URL}-{number}")
     answer = json.loads((await ask(bus, job_id=job_id, stage="import")).data)

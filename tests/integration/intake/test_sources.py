@@ -40,7 +40,7 @@ async def source_when(intake: RunningIntake, requests: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("when", ["while intake runs", "before it starts"])
-async def test_a_source_is_told_with_its_history_and_its_circuit(bus: Bus, nats_url: str, when: str) -> None:
+async def test_a_source_is_shown_with_its_history_and_its_circuit(bus: Bus, nats_url: str, when: str) -> None:
     busy = SourceBusy(SOURCE, 503)
     if when == "before it starts":
         await ask(bus, None, busy, busy)
@@ -58,7 +58,7 @@ async def test_a_source_is_told_with_its_history_and_its_circuit(bus: Bus, nats_
     assert f'gexlake_source_left_alone{{source="{SOURCE}"}} 1.0' in metrics
 
 
-async def test_sources_are_told_to_those_with_a_key_only(nats_url: str) -> None:
+async def test_sources_need_a_key_when_keys_are_set(nats_url: str) -> None:
     settings = IntakeSettings(nats_url=nats_url, api_keys=("right",))
     async with running_intake(settings) as intake:
         await intake.get("/api/v1/sources", status=401)

@@ -131,7 +131,7 @@ async def test_only_listed_origins_may_read_when_there_is_a_list(nats_url: str) 
         assert "access-control-allow-origin" not in other
 
 
-async def test_an_error_that_nobody_expected_is_json_with_cors_headers(
+async def test_an_unexpected_error_is_json_with_cors_headers(
     intake_settings: IntakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running_intake(intake_settings) as intake:

@@ -110,7 +110,7 @@ async def messages_in(bus: Bus, stream: str) -> int:
     return (await bus.js.stream_info(stream)).state.messages
 
 
-async def made_anew(bus: Bus, stream: str) -> None:
+async def recreate_stream(bus: Bus, stream: str) -> None:
     """Delete a stream and create it again, as after the loss of its files."""
     await bus.js.delete_stream(stream)
     await bus.apply_streams()

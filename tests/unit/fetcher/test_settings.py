@@ -97,7 +97,7 @@ def test_a_time_that_no_moment_lies_behind_stops_the_start(
         load(FetcherSettings)
 
 
-async def test_a_running_fetcher_sweeps_what_nobody_goes_on_with(
+async def test_a_running_fetcher_sweeps_abandoned_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = LakePaths.under(tmp_path)

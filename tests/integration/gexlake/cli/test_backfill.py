@@ -84,7 +84,7 @@ def imported(job: Job) -> PartitionImported:
 
 
 @pytest.mark.usefixtures("intake")
-async def test_what_became_of_each_day_is_told_and_asked_again_only_the_missing_one_is_fetched(
+async def test_each_day_has_an_outcome_and_a_second_backfill_fetches_only_the_missing_one(
     bus: Bus, importer: FakeImporter, say: Say
 ) -> None:
     running = asyncio.create_task(say(*WEEK))

@@ -113,7 +113,7 @@ async def test_csv_has_a_header_and_keeps_commas_and_quotes(lake: FakeLake, say:
         ("3", "an answer ends at about 900 kB, and at GEXLAKE_SQL_MAX_ROWS of the importer"),
     ],
 )
-async def test_rows_that_are_left_out_are_told_with_the_limit_on_standard_error(
+async def test_omitted_rows_and_their_limit_are_reported_on_standard_error(
     lake: FakeLake, say: Say, max_rows: str, limit: str
 ) -> None:
     lake.answer |= {"truncated": True}
@@ -144,7 +144,7 @@ async def test_a_refused_query_is_the_importers_words_in_one_line(lake: FakeLake
         (json.dumps({**ANSWER, "rows": None}).encode(), "rows: "),
     ],
 )
-async def test_an_answer_that_is_not_the_importers_is_told_in_one_line(
+async def test_an_unreadable_response_is_reported_in_one_line(
     lake: FakeLake, say: Say, raw: bytes, what: str
 ) -> None:
     lake.raw = raw
@@ -161,7 +161,7 @@ async def test_a_number_that_is_none_is_a_value_like_others(lake: FakeLake, say:
     assert (await say("select 1", "--format", "csv"))[1].splitlines()[1:] == ["SPX,nan"]
 
 
-async def test_an_importer_that_is_down_is_told(
+async def test_a_stopped_importer_is_reported(
     nats_url: str, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GEXLAKE_NATS_URL", nats_url)

@@ -80,7 +80,7 @@ def final(tmp_path: Path) -> Path:
     return tmp_path / "NQ_NDX" / "gex_zero" / "day.json"
 
 
-async def test_chunks_arrive_in_order_and_each_is_told(final: Path) -> None:
+async def test_chunks_arrive_in_order_and_each_is_reported(final: Path) -> None:
     chunks = [b"[", b"1" * BLOCK_BYTES, b"," * (BLOCK_BYTES - 1), b"2]"]
     content, told = await fetch(ChunkSource(chunks, sum(map(len, chunks))), final)
     assert content == b"".join(chunks)
@@ -120,7 +120,7 @@ async def test_what_is_no_whole_file_is_refused_and_leaves_nothing(
     assert not final.exists()
 
 
-async def test_a_source_that_trickles_for_too_long_is_given_up(final: Path) -> None:
+async def test_a_source_that_trickles_for_too_long_is_a_transient_error(final: Path) -> None:
     source = ChunkSource([b"[1,"], ends=False)
     with pytest.raises(SourceUnavailable, match=r"after 0\.05 s .GEXLAKE_FETCH_TIMEOUT_S.") as raised:
         await fetch(source, final, Limits(max_bytes=100, timeout_s=0.05))
@@ -136,7 +136,7 @@ async def test_a_cancelled_download_leaves_nothing(final: Path) -> None:
         await task
 
 
-async def test_a_chunk_that_waits_for_the_cap_is_on_disk_meanwhile(final: Path) -> None:
+async def test_a_chunk_that_waits_for_the_bandwidth_cap_is_already_on_disk(final: Path) -> None:
     source = ChunkSource([b"[" * BLOCK_BYTES], ends=False)
     limits = replace(LIMITS, bandwidth=Bandwidth(bytes_per_s=10_000))
     task = asyncio.create_task(fetch(source, final, limits))

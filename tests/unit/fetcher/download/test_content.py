@@ -46,7 +46,7 @@ def test_a_gzip_is_complete_for_any_split_into_blocks(parts: list[bytes], step: 
 
 
 @pytest.mark.parametrize("missing", [1, 4, 8, 9, 20])
-def test_a_gzip_that_breaks_off_is_told_at_its_end(missing: int) -> None:
+def test_a_truncated_gzip_is_reported_at_its_end(missing: int) -> None:
     content = taken("a.json.gz", [gzip.compress(b"[1,2,3]" * 100)[:-missing]])
     assert not content.is_complete
     with pytest.raises(NotAHistoryFile, match="broken gzip: it breaks off"):

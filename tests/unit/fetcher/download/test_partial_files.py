@@ -234,7 +234,7 @@ def test_more_bytes_than_announced_are_not_kept(final: Path) -> None:
     assert list(final.parent.iterdir()) == []
 
 
-def test_what_is_left_but_no_history_file_is_begun_anew(final: Path) -> None:
+def test_a_partial_file_that_is_no_history_file_is_downloaded_again(final: Path) -> None:
     begun(final, b"[1,2").release()
     (path,) = partials(final)
     path.write_bytes(b"<html")

@@ -46,7 +46,7 @@ def sweep(final: Path, later_s: float = 0) -> int:
     return sweep_tree(final.parents[2], time.time() + later_s)
 
 
-def test_a_sweep_removes_what_nobody_can_go_on_with_and_nothing_else(final: Path) -> None:
+def test_a_sweep_removes_only_files_that_cannot_be_resumed(final: Path) -> None:
     dead = left(final)
     live = locked(partial_name(final, JOB, "live"), os.O_RDWR | os.O_CREAT | os.O_EXCL)
     assert live is not None

@@ -94,7 +94,7 @@ async def test_a_day_is_asked_for_with_the_key_and_the_headers_that_the_vendor_w
     assert request.headers["user-agent"]
 
 
-async def test_without_a_key_nobody_is_asked_and_the_error_names_the_setting() -> None:
+async def test_without_a_key_no_request_is_sent_and_the_error_names_the_setting() -> None:
     vendor = Vendor(named(SIGNED))
     with pytest.raises(VendorKeyMissing, match="set GEXBOT_API_KEY"):
         await ask(vendor, key=None)
@@ -151,7 +151,7 @@ async def test_a_pause_that_is_asked_for_is_kept() -> None:
         (b" " * (MAX_RESPONSE_BYTES + 1), "more than 65536 bytes"),
     ],
 )
-async def test_an_answer_without_a_url_is_final_and_nothing_of_it_is_told(content: bytes, words: str) -> None:
+async def test_a_response_without_a_url_is_terminal_and_not_quoted(content: bytes, words: str) -> None:
     error = await refusal_of(httpx.Response(200, content=content))
     assert isinstance(error, NoSignedUrl)
     assert words in str(error)

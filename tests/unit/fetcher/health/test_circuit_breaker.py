@@ -34,7 +34,7 @@ def failed(record: SourceRecord, seconds: float = 0, *, was_probe: bool = False)
     return after_failure(record, at(seconds), RULES, was_probe=was_probe)
 
 
-def given_up(seconds: float = 0) -> SourceRecord:
+def permanent_failure(seconds: float = 0) -> SourceRecord:
     record = NEW
     for _ in range(RULES.failures):
         record = failed(record, seconds)
@@ -65,22 +65,22 @@ def test_failures_with_a_success_between_them_are_not_in_a_row() -> None:
 
 
 def test_one_request_tries_the_source_and_the_others_wait_for_it() -> None:
-    record = claimed(given_up(), 30)
+    record = claimed(permanent_failure(), 30)
     assert decide(record, at(31), RULES) == CircuitOpen(at(50), is_tried=True)
 
 
 def test_another_one_tries_when_the_first_was_never_heard_of_again() -> None:
-    record = claimed(given_up(), 30)
+    record = claimed(permanent_failure(), 30)
     assert claimed(record, 50).probe_until == at(70)
 
 
 def test_another_one_tries_at_once_when_the_first_ended_without_a_word_from_the_source() -> None:
-    record = without_probe(claimed(given_up(), 30))
+    record = without_probe(claimed(permanent_failure(), 30))
     assert claimed(record, 31).probe_until == at(51)
 
 
 def test_a_source_that_fails_again_is_left_alone_twice_as_long_up_to_the_cap() -> None:
-    record, pauses, clock = given_up(), [], 0.0
+    record, pauses, clock = permanent_failure(), [], 0.0
     for _ in range(4):
         assert record.open_until is not None
         pauses.append((record.open_until - at(clock)).total_seconds())
@@ -90,13 +90,13 @@ def test_a_source_that_fails_again_is_left_alone_twice_as_long_up_to_the_cap() -
 
 
 def test_a_source_that_works_again_is_asked_as_if_nothing_had_been() -> None:
-    record = after_success(claimed(given_up(), 30))
+    record = after_success(claimed(permanent_failure(), 30))
     assert record == NEW
     assert failed(record).circuit(NOON) is Circuit.CLOSED
 
 
 def test_once_the_trying_request_is_answered_the_others_follow_but_one_failure_ends_that() -> None:
-    answered = after_response(claimed(given_up(), 30), RULES)
+    answered = after_response(claimed(permanent_failure(), 30), RULES)
     assert decide(answered, at(31), RULES) == RequestAllowed()
     again = failed(answered, 31)
     assert again.open_until == at(31 + 60)
@@ -104,7 +104,7 @@ def test_once_the_trying_request_is_answered_the_others_follow_but_one_failure_e
 
 @pytest.mark.parametrize("seconds", [10, 31], ids=["while it is left alone", "while it is tried"])
 def test_a_request_from_before_tells_nothing_new_when_it_fails(seconds: float) -> None:
-    record = claimed(given_up(), 30) if seconds > 30 else given_up()
+    record = claimed(permanent_failure(), 30) if seconds > 30 else permanent_failure()
     later = failed(record, seconds)
     assert (later.open_until, later.probe_until, later.openings) == (
         record.open_until,
@@ -114,7 +114,7 @@ def test_a_request_from_before_tells_nothing_new_when_it_fails(seconds: float) -
 
 
 def test_a_request_from_before_that_succeeds_shows_that_the_source_works() -> None:
-    assert decide(after_success(given_up()), at(1), RULES) == RequestAllowed()
+    assert decide(after_success(permanent_failure()), at(1), RULES) == RequestAllowed()
 
 
 @given(st.lists(st.tuples(st.sampled_from(["ask", "fail", "succeed", "answer"]), st.floats(0, 200))))

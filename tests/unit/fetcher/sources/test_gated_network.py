@@ -157,7 +157,7 @@ async def test_resolving_ends_with_the_time_for_connecting() -> None:
         await GatedBackend(GATE, forever, Wire()).connect_tcp("hist.gex.bot", 443, timeout=0.01)
 
 
-async def test_cookies_and_keys_of_nobody_are_sent_where_a_redirect_leads() -> None:
+async def test_a_redirect_gets_no_cookies_and_no_keys() -> None:
     wire = Wire(
         redirect("https://hist.gex.bot/b.json", "Set-Cookie: own=1; Path=/"),
         redirect("https://a.blob.test/c.json", "Set-Cookie: wide=1; Domain=.test; Path=/"),

@@ -208,7 +208,7 @@ def test_bytes_that_fit_the_name_pass(name: str, first: bytes) -> None:
         ("a.json", b"\xef\xbb\xbf<html>", "web page"),
     ],
 )
-def test_bytes_that_belie_the_name_are_refused_without_being_told(
+def test_content_that_contradicts_the_name_is_refused_without_a_quote(
     name: str, first: bytes, words: str
 ) -> None:
     with pytest.raises(errors.NotAHistoryFile, match=words) as raised:

@@ -212,7 +212,7 @@ def test_interrupted_it_says_that_the_jobs_go_on(
     assert len(intake.asked) == 1
 
 
-def test_what_intake_refuses_is_told_in_its_words(intake: FakeIntake, say: Say) -> None:
+def test_the_text_of_a_refusal_is_intakes(intake: FakeIntake, say: Say) -> None:
     intake.status = 422
     problem = {"error": {"field": "start", "rule": "range", "message": "start: 3 is after the end"}}
     intake.bodies["/backfill"] = [problem]
@@ -341,7 +341,7 @@ def test_many_days_with_the_same_end_are_one_line() -> None:
     assert "2025-11-10 … 2025-11-19 (10 days)" in text
 
 
-def test_why_days_are_missing_is_told_in_the_order_of_the_days() -> None:
+def test_the_reasons_of_missing_days_are_in_the_order_of_the_days() -> None:
     plan = plan_of(*(day(number) for number in (12, 10, 11)))
     ended = {day: Ended(Outcome.FAILED, f"reason {day.trading_day.day}") for day in plan.days}
     text = shown(outcome_shown(Backfilled(plan, ended)))
@@ -375,7 +375,7 @@ def test_what_the_last_attempts_came_to_is_known_of_the_days_that_are_not_finish
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_days_that_come_to_no_end_are_told_why_after_a_while(is_terminal: bool) -> None:
+def test_the_reason_of_waiting_days_is_shown_after_a_while(is_terminal: bool) -> None:
     plan = plan_of(day(10), day(11))
     first, second = plan.days
     now = 0.0

@@ -107,12 +107,12 @@ def test_intake_that_stays_away_ends_it_with_its_error() -> None:
     assert PATIENCE_S < clock.now < PATIENCE_S + 2 * POLL_S
 
 
-def test_intake_that_is_away_at_the_first_look_is_told_at_once() -> None:
+def test_an_unreachable_intake_is_reported_at_the_first_look() -> None:
     with pytest.raises(IntakeUnreachable):
         followed(AWAY, DONE)
 
 
-def test_a_job_that_is_gone_is_told_at_once() -> None:
+def test_an_unknown_job_is_reported_at_once() -> None:
     with pytest.raises(RequestRefused, match="no job"):
         followed(answer("pending"), RequestRefused(404, "there is no job"), DONE)
 
@@ -132,7 +132,7 @@ def test_without_a_terminal_every_state_is_one_line() -> None:
     ]
 
 
-def test_a_replay_that_begins_while_following_is_told_again() -> None:
+def test_a_replay_that_starts_while_following_is_shown_again() -> None:
     out = io.StringIO()
     with shown_on(Console(file=out, width=200)) as show:
         show(answer("pending", "started", generation=1))

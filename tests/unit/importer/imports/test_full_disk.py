@@ -173,7 +173,7 @@ async def test_the_trouble_with_the_broker_reaches_the_worker_as_what_it_is(lake
         await import_into(lake, Answering(reachable=False), lake.stage(records(5)))
 
 
-async def test_an_import_makes_the_scratch_folder_anew_that_somebody_removed(lake: LakeOnDisk) -> None:
+async def test_an_import_recreates_a_removed_scratch_folder(lake: LakeOnDisk) -> None:
     await asyncio.to_thread(rmtree, lake.settings.paths.scratch)
     await import_into(lake, Answering(), lake.stage(records(5)))
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(5,)]

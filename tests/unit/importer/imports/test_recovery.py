@@ -81,7 +81,7 @@ def test_a_finished_partition_has_its_strikes_in_the_order_of_the_file(lake: Lak
     assert steps == (0,)
 
 
-def test_what_could_not_be_told_is_told_the_next_time(lake: LakeOnDisk) -> None:
+def test_an_event_that_could_not_be_published_is_published_the_next_time(lake: LakeOnDisk) -> None:
     died_before_the_rename(lake)
     with pytest.raises(BrokerUnavailable):
         asyncio.run(finish_committed(cast("Bus", RecordingBus(reachable=False)), lake.lake))
@@ -90,7 +90,7 @@ def test_what_could_not_be_told_is_told_the_next_time(lake: LakeOnDisk) -> None:
     assert lake.differences() == 0
 
 
-def test_an_import_that_was_given_up_on_is_completed_once_its_file_is_in_place(lake: LakeOnDisk) -> None:
+def test_a_permanently_failed_import_is_completed_once_its_file_is_in_place(lake: LakeOnDisk) -> None:
     died_before_the_rename(lake)
     states = JobStates()
     failed = JobFailed(job=a_job(), stage=Stage.IMPORT, failures=3, final=True, error="disk full")
@@ -176,7 +176,7 @@ def test_a_failed_parquet_write_leaves_the_old_partition(lake: LakeOnDisk) -> No
     assert lake.differences() == 0
 
 
-def test_a_second_importer_on_the_same_file_is_told_in_one_line_and_the_first_goes_on(
+def test_a_second_importer_on_the_same_file_ends_with_one_line(
     lake: LakeOnDisk,
 ) -> None:
     second = subprocess.run(
@@ -245,7 +245,7 @@ def test_a_generation_that_counts_from_one_again_is_no_redelivery(lake: LakeOnDi
     assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(6,)]
 
 
-def test_an_invalid_instance_is_opened_anew_although_a_reader_holds_it(lake: LakeOnDisk) -> None:
+def test_an_invalid_instance_is_reopened_although_a_reader_holds_it(lake: LakeOnDisk) -> None:
     lake.import_staged(lake.stage(records(5)))
     slow = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range % 7 = 3"
     ended: list[Exception] = []

@@ -83,7 +83,7 @@ def test_a_day_without_data_is_in_the_ledger_as_skipped_with_the_reason(
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations([REQUESTED, STARTED, STAGED])))
-def test_facts_in_any_order_and_told_twice_give_the_same_row(
+def test_events_in_any_order_and_repeated_give_the_same_row(
     lake: LakeOnDisk, keeper: Keeper, order: list[tuple[Event, datetime]]
 ) -> None:
     for event in order:
@@ -140,9 +140,7 @@ def test_a_clock_that_ran_back_does_not_bring_an_older_generation_back(
     assert ledger_row(lake).generation == 2
 
 
-def test_a_generation_that_counts_from_one_again_is_told_by_its_time(
-    lake: LakeOnDisk, keeper: Keeper
-) -> None:
+def test_a_restarted_generation_is_recognised_by_its_time(lake: LakeOnDisk, keeper: Keeper) -> None:
     old = a_job(generation=9)
     lake.import_staged(lake.stage(records(3), old))
     forgotten = a_job(generation=1, requested_at=NOON + timedelta(days=60))

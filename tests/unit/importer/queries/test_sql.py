@@ -106,7 +106,7 @@ def test_what_does_not_read_the_lake_is_refused_and_changes_nothing(lake: LakeOn
 
 
 @pytest.mark.parametrize("before", ["", "EXPLAIN ", "EXPLAIN (FORMAT json) "])
-def test_a_pivot_that_does_not_name_its_values_is_told_to(lake: LakeOnDisk, before: str) -> None:
+def test_a_pivot_without_values_is_refused_with_advice(lake: LakeOnDisk, before: str) -> None:
     with pytest.raises(
         QueryRefused, match=r"a PIVOT has to name the values that become columns: ON … IN \(…\)"
     ):
@@ -197,7 +197,7 @@ def test_days_leaves_out_what_is_not_in_parquet_yet(lake: LakeOnDisk) -> None:
     assert Queries(lake.lake, lake.settings).days(request).days == ()
 
 
-def test_days_of_a_thousand_partitions_are_all_told_whatever_limit_queries_have(tmp_path: Path) -> None:
+def test_days_of_a_thousand_partitions_are_complete_whatever_limit_queries_have(tmp_path: Path) -> None:
     lake = LakeOnDisk(tmp_path / "few", sql_max_rows=10)
     lake.import_staged(lake.stage(records(3)))
     with lake.lake.writing() as connection:

@@ -252,7 +252,7 @@ def test_a_disk_that_fails_is_not_the_files_fault(tmp_path: Path) -> None:
     assert "reading the staged file failed: it cannot be read: Is a directory" in str(error)
 
 
-def test_what_only_the_reader_finds_is_told_in_its_words(path: Path) -> None:
+def test_an_error_that_only_the_reader_finds_keeps_its_text(path: Path) -> None:
     path.write_text(f"{LINE} {LINE}")
     with duckdb.connect() as connection:
         connection.register("staged", StagedTable(source_of(path), path, rows=False, batch_rows=1))

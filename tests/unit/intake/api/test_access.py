@@ -55,7 +55,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_a_client_over_the_rate_is_told_when_to_come_again(clock: Clock) -> None:
+def test_a_client_over_the_rate_gets_a_time_to_retry(clock: Clock) -> None:
     limit = RateLimit(fit_rate("2/minute"))
     limit.count("a")
     clock.now += 20

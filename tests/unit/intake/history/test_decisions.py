@@ -61,14 +61,14 @@ def test_the_same_request_for_an_unfinished_job_publishes_nothing(status: Status
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.STARTED, Status.STAGED])
 @pytest.mark.parametrize("url_sha256", [digest_of(URL), None])
-def test_an_unfinished_job_whose_command_is_gone_is_queued_anew(
+def test_an_unfinished_job_whose_command_is_gone_is_queued_again(
     status: Status, url_sha256: str | None
 ) -> None:
     command = queued(decide(asking(), known(status, url_sha256=url_sha256), None, LATER))
     assert (command.job.generation, command.job.priority, command.force) == (4, Priority.HIGH, False)
 
 
-def test_a_job_whose_command_was_never_told_of_is_not_taken_for_one_whose_command_is_gone() -> None:
+def test_a_job_with_an_unknown_command_differs_from_one_whose_command_is_gone() -> None:
     state = known(fetch_command_seq=0)
     assert decide(asking(), state, None, LATER) == AlreadyQueued(state.job)
 
@@ -111,7 +111,7 @@ def test_asking_for_force_again_changes_nothing() -> None:
     assert decide(asking(force=True, reason="r"), state, standing, LATER) == AlreadyQueued(state.job)
 
 
-def test_a_job_whose_request_was_never_told_keeps_its_generation() -> None:
+def test_a_job_whose_request_was_never_published_keeps_its_generation() -> None:
     state = known(url_sha256=None, fetch_command_seq=0)
     assert queued(decide(asking(), state, None, LATER)).job.generation == 3
 

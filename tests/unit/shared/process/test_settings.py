@@ -102,7 +102,7 @@ def test_a_list_is_written_with_commas(
     assert load(WithList).hosts == hosts
 
 
-def test_the_broker_is_on_the_loopback_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_broker_is_on_the_loopback_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GEXLAKE_NATS_PORT", "5000")
     assert load(Settings).broker_url == "nats://127.0.0.1:5000"
     monkeypatch.setenv("GEXLAKE_NATS_URL", "nats://broker:4222")

@@ -71,7 +71,7 @@ from shared.sources.addresses import check_addresses, is_loopback, literal, why_
         ("ff02::1", "multicast"),
     ],
 )
-def test_an_address_that_leads_inside_is_told_by_its_kind(address: str, kind: str) -> None:
+def test_an_internal_address_is_refused_by_its_kind(address: str, kind: str) -> None:
     assert kind in (why_inside(ip_address(address)) or "")
 
 

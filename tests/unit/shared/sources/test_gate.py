@@ -118,7 +118,7 @@ def test_a_url_under_an_allowed_prefix_passes(url: str) -> None:
         (f"file:srv/history/{NAME}", "outside"),
     ],
 )
-def test_any_other_url_is_refused_by_a_rule_that_is_told(url: str, rule: str) -> None:
+def test_any_other_url_is_refused_and_the_rule_is_named(url: str, rule: str) -> None:
     with pytest.raises(ValueError, match=rule.replace("[", r"\[")):
         GATE.check(url)
 
