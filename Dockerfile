@@ -12,7 +12,7 @@ RUN [ "$SERVICE" != importer ] || \
     python -m pip install --require-hashes --only-binary :all: -r /tmp/requirements/compiler.txt
 WORKDIR /opt/gexlake
 COPY LICENSE ./
-COPY gexlake/__init__.py gexlake/
+COPY gexlake/__init__.py gexlake/environment.py gexlake/
 COPY gexlake/api gexlake/api
 COPY shared shared
 COPY services/__init__.py services/

@@ -47,7 +47,7 @@ async def test_a_600_mb_day_imports_in_a_container_of_512_mb(small_stack: Compos
 
 
 def test_the_importer_derives_its_limit_from_the_container(small_stack: ComposeStack) -> None:
-    look = "from services.importer.settings import ImporterSettings as s; print(s().duckdb_memory_mb)"
+    look = "from services.importer.settings import ImporterSettings as s; print(s().memory.duckdb_mb)"
     assert small_stack.exec("importer", "python", "-c", look).strip() == str(LIMIT_MB // 2)
 
 
