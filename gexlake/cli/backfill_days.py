@@ -57,7 +57,7 @@ def read_plan(answer: Any) -> BackfillView:
 
 @dataclass(frozen=True)
 class Ended:
-    """What became of a day, and why if that is no matter of course."""
+    """The outcome of a day, with the reason unless it is the normal one."""
 
     outcome: Outcome
     why: str = ""
@@ -65,7 +65,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why days are not finished, and how many say so."""
+    """An error of unfinished days, and how many days have it."""
 
     why: str
     days: int
@@ -73,12 +73,12 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Backfilled:
-    """A plan, and what became of its days until now."""
+    """A plan, and the outcomes of its days so far."""
 
     plan: BackfillView
     ended: Mapping[DayView, Ended] = field(default_factory=dict)
     troubles: Mapping[DayView, str] = field(default_factory=dict)
-    """What the last attempt came to, of the days that are not finished and had one in vain."""
+    """The last error of each unfinished day that has had a failed attempt."""
 
     @property
     def is_finished(self) -> bool:
@@ -87,7 +87,7 @@ class Backfilled:
 
     @property
     def usual_trouble(self) -> Trouble | None:
-        """What most of those days say; None if there are none."""
+        """The most common error; None if there is none."""
         return next((Trouble(*common) for common in Counter(self.troubles.values()).most_common(1)), None)
 
     def count(self, outcome: Outcome, pair: Pair | None = None) -> int:
@@ -99,9 +99,11 @@ class Backfilled:
 
 _LEFT_OUT: Final = {
     Standing.HELD: Ended(Outcome.SKIPPED),
-    Standing.NO_DATA: Ended(Outcome.NO_DATA, "the vendor has said so before; --force asks again"),
+    Standing.NO_DATA: Ended(
+        Outcome.NO_DATA, "the vendor had none when it was last asked; --force asks again"
+    ),
 }
-_LOST: Final = Ended(Outcome.FAILED, "intake knows no such job any more: ask for the day again")
+_LOST: Final = Ended(Outcome.FAILED, "the job no longer exists: request the day again")
 
 
 def how_it_ended(job: JobView) -> Ended | None:

@@ -25,11 +25,11 @@ STANDSTILL_S: Final = 10.0
 
 _COLOURS: Final = {Outcome.IMPORTED: "green", Outcome.FAILED: "red", Outcome.NO_DATA: "yellow"}
 _DAYS_NAMED: Final = 4
-"""Of so many days with the same end each is named, of more the first and the last."""
+"""Up to this many days with the same outcome are listed one by one; of more, the first and the last."""
 
 
 def plan_shown(plan: BackfillView, *, every_day: bool = False) -> Group:
-    """Show how the days stand, counted by ticker and endpoint, and what there is to know of the calendar.
+    """Show how the days stand, counted by ticker and endpoint, with closed and short trading days.
 
     Args:
         plan: the plan.
@@ -150,7 +150,7 @@ class _Lines:
         self._console = console
         self._standstill = standstill
         self._shown: set[DayView] = set()
-        self._told = ""
+        self._last_printed = ""
 
     def __call__(self, done: Backfilled) -> None:
         for day, ended in done.ended.items():
@@ -160,13 +160,13 @@ class _Lines:
                 words = f"{day.trading_day} {day.ticker} {day.endpoint} {ended.outcome}{why}"
                 self._console.print(Text(words, style=_COLOURS.get(ended.outcome, "")))
         trouble = self._standstill.trouble(done)
-        if trouble is not None and trouble.why != self._told:
-            self._told = trouble.why
+        if trouble is not None and trouble.why != self._last_printed:
+            self._last_printed = trouble.why
             self._console.print(_trouble_shown(trouble))
 
 
 def _reasons(done: Backfilled) -> Iterable[tuple[str, ...]]:
-    """Yield the days that need a word, those of one ticker and endpoint with the same end together."""
+    """Yield the failed days and those without data, grouped by ticker, endpoint and reason."""
     together: dict[tuple[tuple[str, str], Ended], list[date]] = {}
     for day, ended in done.ended.items():
         if ended.outcome in {Outcome.NO_DATA, Outcome.FAILED}:

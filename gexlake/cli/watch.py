@@ -24,19 +24,18 @@ from gexlake.cli.answers import skip_reason
 from gexlake.cli.errors import IntakeUnreachable, RequestRefused
 
 POLL_S: Final = 0.2
-PATIENCE_S: Final = 30.0
-"""How long intake may be away, for a restart, before following a job is given up."""
+UNREACHABLE_LIMIT_S: Final = 30.0
+"""How long intake may be unreachable, for a restart, before following a job fails."""
 
 _PAUSE_PER_LOOK: Final = 4.0
-"""So many times as long as a look took is paused: looking at many jobs takes many requests, and intake has
-others to answer."""
-_LONGEST_PAUSE_S: Final = 5.0
+"""The pause is this many times the duration of the last look, to limit the load on intake."""
+_MAX_PAUSE_S: Final = 5.0
 _BUSY: Final = frozenset({429, 503})
 Show = Callable[[JobView], None]
 
 
 class Followed(Protocol):
-    """What comes to an end some time: a job, or many."""
+    """Something that finishes: one job, or several."""
 
     @property
     def is_finished(self) -> bool:
@@ -59,17 +58,17 @@ def follow(
     The pause between two looks is ``poll_s``, or longer when looking takes long.
 
     Raises:
-        CommandFailed: the first look failed, or intake stayed away.
+        CommandFailed: the first look failed, or intake stayed unreachable.
     """
     seen, took_s, seen_at = _timed(look, clock)
     show(seen)
     while not seen.is_finished:
-        pause(max(poll_s, min(took_s * _PAUSE_PER_LOOK, _LONGEST_PAUSE_S)))
+        pause(max(poll_s, min(took_s * _PAUSE_PER_LOOK, _MAX_PAUSE_S)))
         try:
             seen, took_s, seen_at = _timed(look, clock)
         except (IntakeUnreachable, RequestRefused) as error:
             is_refusal = isinstance(error, RequestRefused) and error.status not in _BUSY
-            if is_refusal or clock() - seen_at > PATIENCE_S:
+            if is_refusal or clock() - seen_at > UNREACHABLE_LIMIT_S:
                 raise
         show(seen)
     return seen

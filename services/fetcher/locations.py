@@ -20,7 +20,7 @@ from services.fetcher.health.source_health_nats import SourceHealthStore
 from services.fetcher.sources.response_policy import host_of
 from shared.gexbot.partition import Partition
 from shared.gexbot.source_name import parse_source_name, vendor_name
-from shared.gexbot.vendor_api import ASK, VendorApi, base_of
+from shared.gexbot.vendor_api import NO_REDIRECT, VendorApi, base_of
 from shared.sources.record import origin_of
 
 SignedUrlOf: TypeAlias = Callable[[Partition], Awaitable[str]]
@@ -55,8 +55,8 @@ class Locations:
         self._signed_url = signed_url
         self._lease = lease
         self._health = health
-        self._signed_for: dict[tuple[str, str], str] = {}
-        """The source that the API last named, by ticker and endpoint; it is likely to be named again."""
+        self._last_origin: dict[tuple[str, str], str] = {}
+        """The origin of the last signed URL, by ticker and endpoint; the next one probably has the same."""
 
     async def find(self, url: str) -> Location:
         """Return the location of the file of a command's URL.
@@ -72,18 +72,18 @@ class Locations:
             self._refuse_if_of_another_api(url)
             return Location(url, _name_in(url))
         pair = (partition.ticker, partition.endpoint)
-        if pair in self._signed_for:
-            await self._health.check(self._signed_for[pair])
+        if pair in self._last_origin:
+            await self._health.check(self._last_origin[pair])
         async with self._health.track(url) as request, self._lease.hold(partition):
             request.restart_timer()
             signed = await self._signed_url(partition)
         if source := origin_of(signed):
-            self._signed_for[pair] = source
+            self._last_origin[pair] = source
         is_packed = urlsplit(signed).path.lower().endswith(".gz")
         return Location(signed, vendor_name(partition, ".json.gz" if is_packed else ".json"))
 
     def _refuse_if_of_another_api(self, url: str) -> None:
-        base = base_of(url.removesuffix(ASK)) if url.endswith(ASK) else None
+        base = base_of(url.removesuffix(NO_REDIRECT)) if url.endswith(NO_REDIRECT) else None
         if base is not None:
             raise OtherApi(base, self._api.base)
 

@@ -41,9 +41,8 @@ class Scheduler:
                 await asyncio.wait(self._running, timeout=drain_timeout_s)
         finally:
             scheduler.shutdown(wait=False)
-            await asyncio.sleep(
-                0
-            )  # the scheduler cancels late duties in the next iteration of the event loop
+            # The scheduler cancels late duties in the next iteration of the event loop.
+            await asyncio.sleep(0)
 
     def _scheduler(self) -> AsyncIOScheduler:
         scheduler = AsyncIOScheduler(timezone=UTC)

@@ -27,7 +27,7 @@ from shared.errors import BrokerUnavailable
 HEARTBEAT_INTERVAL_S: Final = 5.0
 PING_TIMEOUT_S: Final = 2.0
 _STOP_TIMEOUT_S: Final = 1.0
-"""For the deregistration, which is a courtesy: the broker drops subscriptions of a closed connection."""
+"""For the deregistration, which is optional: the broker drops subscriptions of a closed connection."""
 
 log = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from shared.gexbot.partition import Partition, endpoint_of, normalize_ticker, pa
 DEFAULT_BASE: Final = "https://api.gex.bot/v2"
 HISTORY_DAYS: Final = 90
 """How many days back the vendor keeps history."""
-ASK: Final = "?noredirect"
+NO_REDIRECT: Final = "?noredirect"
 """Makes the API return the signed URL instead of redirecting to it."""
 
 
@@ -35,15 +35,14 @@ class VendorApi:
 
     def url_of(self, partition: Partition) -> str:
         """Return the whole URL that asks for the history of a partition."""
-        return self.base_url_of(partition) + ASK
+        return self.base_url_of(partition) + NO_REDIRECT
 
     def partition_of(self, url: str) -> Partition | None:
         """Return the partition of a URL of this API; None if it has another form.
 
-        It is one only if it is, letter for letter, the URL that ``url_of`` builds, with or without the query:
-        no other spelling is sent the key.
+        It must equal the URL from ``url_of``, with or without the query: the key goes to no other URL.
         """
-        base_url = url.removesuffix(ASK)
+        base_url = url.removesuffix(NO_REDIRECT)
         partition = _read_path(base_url.removeprefix(f"{self.base}/hist/"))
         if partition is None or self.base_url_of(partition) != base_url:
             return None

@@ -1,1 +1,4 @@
-"""Which source URLs are allowed, and the health record of a source."""
+"""Sources: ``gate`` decides which URLs are allowed, ``addresses`` which IP addresses; ``record`` is their health.
+
+Intake checks a posted URL with the gate; the fetcher checks it again, and every redirect.
+"""

@@ -113,7 +113,7 @@ def locked(path: Path, flags: int) -> FileIO | None:
 
 
 def _open_resumable(path: Path) -> RecoveredPartial | None:
-    # Read-only: its attempt ended just before publishing it. It is not resumed.
+    # A read-only file is complete but was not published; it is not resumed.
     with suppress(PermissionError):
         file = locked(path, os.O_RDWR)
         if file is None:

@@ -2,8 +2,7 @@
 
 A host is resolved once for each connection, all its addresses are checked, and the connection is made to one
 of them, so a later change of the name's addresses has no effect. Server name, certificate and ``Host`` are
-those of the
-URL: httpcore takes them from there and not from the address.
+those of the URL: httpcore takes them from there and not from the address.
 """
 
 from __future__ import annotations

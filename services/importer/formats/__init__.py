@@ -1,6 +1,6 @@
 """The formats that can be imported.
 
-To add one, write a module here, a migration with its tables, and an oracle for its tests.
+To add one, write a module here and list it in ``FORMATS``; CONTRIBUTING.md has the other steps.
 """
 
 from __future__ import annotations

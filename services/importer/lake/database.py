@@ -156,9 +156,8 @@ class Lake:
         """Give DuckDB less memory for as long as rows are inserted.
 
         DuckDB keeps what it has written in its cache up to its limit, so inserting a large file would take
-        more memory than the rest of its import. Must enclose the transaction: in an aborted one, no limit
-        can be
-            set.
+        more memory than the rest of its import. Must enclose the transaction: an aborted
+        transaction refuses the statement that restores the limit.
         """
         with suppress(duckdb.OutOfMemoryException):  # queries use more at this moment
             connection.execute(memory_limit(int(self.memory.duckdb_mb * _INSERT_SHARE)))

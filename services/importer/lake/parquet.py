@@ -1,4 +1,4 @@
-"""Write a partition's strike rows to Parquet, so that readers see the old file or the whole new one."""
+"""Write a partition to Parquet, so that readers see the old file or the whole new one."""
 
 from __future__ import annotations
 

@@ -74,10 +74,10 @@ def _check(query: str) -> None:
         raise QueryRefused(f"send one statement, not {len(statements)}")
     kind = statements[0].type
     if kind is duckdb.StatementType.EXPLAIN:
-        # EXPLAIN ANALYZE runs what it explains, and a read-only transaction does not hold COPY back.
+        # EXPLAIN ANALYZE runs what it explains, and a read-only transaction does not prevent COPY.
         _check(_EXPLAIN.sub("", statements[0].query, count=1))
     elif kind is duckdb.StatementType.MULTI:
-        # The values would be looked up first, and kept as a type.
+        # Without values, DuckDB creates an ENUM type from the data before the query.
         raise QueryRefused("a PIVOT has to name the values that become columns: ON … IN (…)")
     elif kind is not duckdb.StatementType.SELECT:
         raise QueryRefused(f"only queries that read are answered, not {kind.name}")

@@ -18,7 +18,7 @@ from shared.gexbot.vendor_api import HISTORY_DAYS, VendorApi
 from shared.job_states import JobState
 
 NO_DATA_IS_FINAL_AFTER: Final = timedelta(days=2)
-"""The vendor may be late with a day: that there was no data is believed only from then on."""
+"""The vendor may publish a day late: a result without data is final only after this time."""
 _ALIVE_WITHIN: Final = timedelta(seconds=3 * HEARTBEAT_INTERVAL_S)
 
 
@@ -29,7 +29,7 @@ class PlannedDay:
     partition: Partition
     standing: Standing
     job_id: UUID | None = None
-    """The job that brings it in, if there is one or is to be one."""
+    """The job that imports it, existing or planned."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Known:
 
     held: frozenset[Partition] = frozenset()
     no_data: Mapping[Partition, datetime] = field(default_factory=dict)
-    """When the vendor has said so (UTC)."""
+    """When the vendor reported that (UTC)."""
     under_way: Mapping[Partition, UUID] = field(default_factory=dict)
     """The job of each."""
 
 
 def plan(asked: BackfillRequest, known: Known, api: VendorApi) -> tuple[PlannedDay, ...]:
-    """Work out what is to be queued, and what is left out and why."""
+    """Return what to do about each day: queue it, or leave it out and why."""
     return tuple(_plan_day(partition, asked, known, api) for partition in asked.partitions)
 
 
@@ -55,18 +55,18 @@ def _plan_day(partition: Partition, asked: BackfillRequest, known: Known, api: V
         return PlannedDay(partition, Standing.HELD)
     if partition in known.under_way:
         return PlannedDay(partition, Standing.UNDER_WAY, known.under_way[partition])
-    told_at = known.no_data.get(partition)
-    if told_at is not None and _is_final(partition.trading_day, told_at):
+    reported_at = known.no_data.get(partition)
+    if reported_at is not None and _is_final(partition.trading_day, reported_at):
         return PlannedDay(partition, Standing.NO_DATA)
     return PlannedDay(partition, Standing.PLANNED, request_of(partition, asked, api).job_id)
 
 
-def _is_final(day: date, told_at: datetime) -> bool:
-    return told_at.astimezone(NEW_YORK).date() - day >= NO_DATA_IS_FINAL_AFTER
+def _is_final(day: date, reported_at: datetime) -> bool:
+    return reported_at.astimezone(NEW_YORK).date() - day >= NO_DATA_IS_FINAL_AFTER
 
 
 def request_of(partition: Partition, asked: BackfillRequest, api: VendorApi) -> HistoryRequest:
-    """Return the request that brings a partition in by way of the vendor's API."""
+    """Return the request that imports a partition from the vendor's API."""
     return HistoryRequest(
         ticker=partition.ticker,
         endpoint=partition.endpoint,
@@ -103,21 +103,21 @@ def as_queued(day: PlannedDay, *, was_under_way: bool) -> PlannedDay:
 
 
 def warnings(asked: BackfillRequest, today: date) -> list[str]:
-    """Say what about the days may come out otherwise than hoped.
+    """Return warnings about days for which the vendor may have no data.
 
     Args:
         asked: the request.
         today: the date in New York.
     """
-    said = []
+    found = []
     oldest = today - timedelta(days=HISTORY_DAYS)
     gone = sum(day < oldest for day in asked.trading_days)
     if gone:
         counted = f"{gone} of {len(asked.trading_days)} trading days are before {oldest}"
-        said.append(f"{counted}: the vendor keeps {HISTORY_DAYS} days, and may have no data for them")
+        found.append(f"{counted}: the vendor keeps {HISTORY_DAYS} days, and may have no data for them")
     if today in asked.trading_days:
-        said.append(f"{today} is today: the vendor may have the day only after its end")
-    return said
+        found.append(f"{today} is today: the vendor may have the day only after its end")
+    return found
 
 
 def without_key(days: Iterable[PlannedDay], heartbeats: Iterable[Heartbeat], now: datetime) -> list[str]:

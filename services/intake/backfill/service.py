@@ -21,7 +21,7 @@ from shared.gexbot.partition import Partition
 from shared.gexbot.vendor_api import VendorApi
 
 _AT_ONCE: Final = 32
-"""So many jobs wait for the broker's acks together."""
+"""The maximum number of jobs published concurrently."""
 log = structlog.get_logger(__name__)
 
 

@@ -24,7 +24,7 @@ from services.intake.history.stored_commands import read_command, read_command_o
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import Command, FetchFile, ImportFile
-from shared.gexbot.vendor_api import ASK, base_of
+from shared.gexbot.vendor_api import NO_REDIRECT, base_of
 from shared.job_states import JobState
 
 _KEPT_IN_JOBS: Final = "commands are kept for 14 days"
@@ -167,7 +167,7 @@ def rebuilt(state: JobState, stage: Stage) -> Command | None:
     A URL with a query cannot be rebuilt, as EVENTS has no secrets; except that of a backfill, which is none.
     """
     if stage is Stage.FETCH:
-        urls = (state.job.base_url, state.job.base_url + ASK)
+        urls = (state.job.base_url, state.job.base_url + NO_REDIRECT)
         whole = next((SecretStr(url) for url in urls if digest_of(url) == state.url_sha256), None)
         return FetchFile(job=state.job, url=whole, force=state.force, reason=state.reason) if whole else None
     if state.staged_path is None or state.sha256 is None or state.size_bytes is None:

@@ -1,9 +1,9 @@
-"""Read the body of ``POST /gex_history_url``: loose keys in, one request in the lake's words out.
+"""Read the body of ``POST /gex_history_url``, whose keys are flexible, into a ``HistoryRequest``.
 
 The formats are the reference's: any string may hold the URL, any string that starts with ``gex_`` or
 ``state_`` or is ``orderflow`` is the endpoint, ``ticker``, ``symbol``, ``underlying`` or the remaining string
-is the ticker, and ``metadata``, ``payload`` or ``data`` may hold them too. What the file's name says of the
-ticker, the package and the endpoint beats the body.
+is the ticker, and ``metadata``, ``payload`` or ``data`` may hold them too. Ticker, package
+and endpoint of the file's name take precedence over the body.
 """
 
 from __future__ import annotations
@@ -68,16 +68,16 @@ def read_history_request(body: dict[str, Any], gate: SourceGate) -> HistoryReque
         Unprocessable: one is missing or breaks a rule; the error names it.
     """
     fields = BodyFields.of(body)
-    context = _find_url(fields, gate)
-    source = _read_name(context)
-    start = _canonical_start(context)
+    parts = _find_url(fields, gate)
+    source = _read_name(parts)
+    start = _canonical_start(parts)
     force = fields.flag("force")
     return HistoryRequest(
         ticker=_find_ticker(fields, source),
         endpoint=_find_endpoint(fields, source),
         trading_day=source.trading_day,
-        base_url=urlunsplit((*start, context.path, "", "")),
-        url=urlunsplit((*start, context.path, context.query, "")),
+        base_url=urlunsplit((*start, parts.path, "", "")),
+        url=urlunsplit((*start, parts.path, parts.query, "")),
         priority=read_priority(fields),
         force=force,
         reason=check_reason(fields.text("reason"), force=force),
@@ -109,9 +109,9 @@ def _check_url(text: str, gate: SourceGate) -> SplitResult:
         raise Unprocessable("url", "allowed_source", f"url: {error}") from error
 
 
-def _read_name(context: SplitResult) -> SourceName:
+def _read_name(parts: SplitResult) -> SourceName:
     try:
-        source = parse_source_name(context.path.rpartition("/")[2])
+        source = parse_source_name(parts.path.rpartition("/")[2])
     except ValueError as error:
         raise Unprocessable("url", "file_name", f"url: {error}") from error
     if source.package and source.category and not source.endpoint:
@@ -162,9 +162,7 @@ def _find_ticker(fields: BodyFields, source: SourceName) -> str:
         return _fit_ticker(*remaining[0])
     if remaining:
         names = ", ".join(repr(key[:40]) for key, _ in remaining[:5])
-        message = (
-            f'ticker: the file\'s name contains none, and any of {names} may be it; send {{"ticker": "…"}}'
-        )
+        message = f'ticker: the file\'s name has none, and any of {names} may be it; send {{"ticker": "…"}}'
         raise Unprocessable("ticker", "ambiguous", message)
     message = 'ticker: none is to be found in the body or in the file\'s name; send {"ticker": "…"}'
     raise Unprocessable("ticker", "missing", message)
@@ -190,11 +188,11 @@ def _may_be_ticker(text: str) -> bool:
     return not _is_url(text) and not _is_endpoint(text) and bool(_LETTER.search(text))
 
 
-def _canonical_start(context: SplitResult) -> tuple[str, str]:
+def _canonical_start(parts: SplitResult) -> tuple[str, str]:
     """Return scheme and host in one spelling, so that one file is one job."""
-    if context.scheme == "file":
-        return context.scheme, ""
-    host = context.hostname or ""
+    if parts.scheme == "file":
+        return parts.scheme, ""
+    host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
-    is_default = context.port in {None, _DEFAULT_PORTS[context.scheme]}
-    return context.scheme, host if is_default else f"{host}:{context.port}"
+    is_default = parts.port in {None, _DEFAULT_PORTS[parts.scheme]}
+    return parts.scheme, host if is_default else f"{host}:{parts.port}"

@@ -1,4 +1,4 @@
-"""What intake knows without asking: jobs from EVENTS, progress and heartbeats from core NATS.
+"""The state that intake keeps in memory: jobs from EVENTS, progress and heartbeats from core NATS.
 
 It is kept in memory only, and rebuilt from EVENTS at every start.
 """

@@ -18,15 +18,14 @@ from shared.bus.connection import Bus, translate_errors
 from shared.bus.presence import Heartbeat, is_answering
 from shared.errors import BrokerUnavailable
 
-_STATES = tuple(
-    status for status in Status if status is not Status.COMMITTED
-)  # only the ledger sees that one
-_LOOK_TIMEOUT_S = 4.0
+_STATES = tuple(status for status in Status if status is not Status.COMMITTED)
+"""Only the ledger has the other one."""
+_READ_TIMEOUT_S = 4.0
 
 
 @dataclass(frozen=True)
 class BrokerState:
-    """What only the broker knows."""
+    """Queue depths and dead letters, read from the broker."""
 
     queue: dict[tuple[Stage, Priority], int]
     """How many commands wait or are in hand."""
@@ -37,13 +36,13 @@ async def read_broker_state(link: BrokerLink) -> BrokerState | None:
     """Return the state of the queues; None when the broker does not respond."""
     try:
         with translate_errors("look at the queues"):
-            async with asyncio.timeout(_LOOK_TIMEOUT_S):
-                return await _look(link.require())
+            async with asyncio.timeout(_READ_TIMEOUT_S):
+                return await _read(link.require())
     except BrokerUnavailable:
         return None
 
 
-async def _look(bus: Bus) -> BrokerState:
+async def _read(bus: Bus) -> BrokerState:
     pairs = [(stage, priority) for stage in Stage for priority in Priority]
     dead, *depths = await asyncio.gather(
         _dead_letters(bus), *(_depth(bus, stage, priority) for stage, priority in pairs)
@@ -98,7 +97,7 @@ async def why_not_ready(link: BrokerLink, projection: Projection) -> list[str]:
 async def _importer_answers(link: BrokerLink) -> bool:
     try:
         with translate_errors("ping the importer"):
-            async with asyncio.timeout(_LOOK_TIMEOUT_S):
+            async with asyncio.timeout(_READ_TIMEOUT_S):
                 return await is_answering(link.require().client, "importer")
     except BrokerUnavailable:
         return False

@@ -40,7 +40,7 @@ class RequeueConfig:
 
     Args:
         stranded_after: how long a job has had no event.
-        max_jobs: the maximum number requeued in one round, the longest silent first.
+        max_jobs: the maximum number requeued in one round, the oldest last event first.
         interval_s: seconds from the start of one round to the start of the next.
         max_lookups: the maximum number of suspected jobs looked up in one round.
     """
@@ -145,7 +145,7 @@ def suspects(
     now: datetime,
     config: RequeueConfig,
 ) -> tuple[JobState, ...]:
-    """Return the jobs whose commands are to be looked up, the longest silent first."""
+    """Return the jobs whose commands are to be looked up, the oldest last event first."""
 
     def is_suspect(state: JobState) -> bool:
         if state.is_finished or now - state.updated_at <= config.stranded_after:
@@ -167,7 +167,7 @@ def plan(
     now: datetime,
     config: RequeueConfig,
 ) -> tuple[JobState, ...]:
-    """Return the jobs to requeue now, the longest silent first.
+    """Return the jobs to requeue now, the oldest last event first.
 
     A job with a command that was not looked up (not in ``stored``) waits for another round.
     """

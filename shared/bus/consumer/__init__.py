@@ -1,1 +1,4 @@
-"""Consume JOBS: pull commands by priority, count attempts, decide what becomes of each message."""
+"""Consume JOBS: ``worker`` pulls commands by priority, ``execution`` decides on ack, retry or dead letter.
+
+``attempts`` counts attempts and has the delays between them.
+"""

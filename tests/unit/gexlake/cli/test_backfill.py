@@ -126,7 +126,7 @@ def test_the_days_are_followed_to_their_end_and_a_failed_one_shows_in_the_exit_s
     assert ["ticker", "endpoint", "imported", "skipped", "no", "data", "failed"] in lines
     assert ["NQ_NDX", "gex_zero", "1", "1", "2", "1"] in lines
     assert "2025-11-14   the API key was rejected" in out
-    assert "2025-11-12   the vendor has said so before; --force asks again" in out
+    assert "2025-11-12   the vendor had none when it was last asked; --force asks again" in out
     assert "2025-11-13   the vendor has none for 2025-11-13" in out
 
 

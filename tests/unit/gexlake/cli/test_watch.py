@@ -12,7 +12,7 @@ from rich.console import Console
 from gexlake.api.jobs import JobView, Status
 from gexlake.cli.answers import read_job
 from gexlake.cli.errors import CommandFailed, IntakeUnreachable, RequestRefused, UnexpectedAnswer
-from gexlake.cli.watch import PATIENCE_S, POLL_S, follow, shown_on, summary
+from gexlake.cli.watch import POLL_S, UNREACHABLE_LIMIT_S, follow, shown_on, summary
 from tests.support.gexlake.responses import job_of
 
 ID = "6f2f5b1e-0000-5000-8000-000000000000"
@@ -104,7 +104,7 @@ def test_intake_that_stays_away_ends_it_with_its_error() -> None:
     clock = Clock()
     with pytest.raises(IntakeUnreachable):
         follow(looks([answer("pending"), *[AWAY] * 1000]), lambda _: None, pause=clock.pause, clock=clock)
-    assert PATIENCE_S < clock.now < PATIENCE_S + 2 * POLL_S
+    assert UNREACHABLE_LIMIT_S < clock.now < UNREACHABLE_LIMIT_S + 2 * POLL_S
 
 
 def test_an_unreachable_intake_is_reported_at_the_first_look() -> None:
