@@ -154,7 +154,7 @@ async def serve(
     async def respond(request: MicroRequest) -> None:
         try:
             response = await handle(parse(endpoint.request, request.data))
-            content = json.dumps(response.model_dump(mode="json")).encode()
+            content = json.dumps(response.model_dump(mode="json"), separators=(",", ":")).encode()
         except Exception as error:  # noqa: BLE001 (every request gets a response)
             refused = error if isinstance(error, Refused) else refusal(error)
             body = (
