@@ -43,7 +43,10 @@ class Prefix:
         """
         if _SUSPECT.search(text):
             raise ValueError(f"{text!r} has characters that no URL has; write other alphabets as xn--")
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+        except ValueError as error:  # newer versions of Python refuse some malformed hosts here
+            raise ValueError(f"{text!r} has a malformed host") from error
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
             raise ValueError(f"{text!r} is not the start of an http(s) URL")
         if parts.scheme == "http" and not is_loopback(parts.hostname):
