@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from simulator.vendor import Fault, Vendor
+from tests.support.poll import eventually
 
 CONTENT = b"[" + b"1," * 500_000 + b"1]"
 
@@ -78,7 +79,7 @@ def asked_for(vendor: Vendor, **headers: str) -> httpx.Response:
     return httpx.get(vendor.url_of("day.json"), headers=named, trust_env=False, timeout=5)
 
 
-def test_the_rest_is_sent_while_the_file_is_the_same(vendor: Vendor, tmp_path: Path) -> None:
+async def test_the_rest_is_sent_while_the_file_is_the_same(vendor: Vendor, tmp_path: Path) -> None:
     etag = get(vendor.url_of("day.json")).headers["etag"]
     answer = asked_for(vendor, Range="bytes=10-", If_Range=etag)
     assert (answer.status_code, answer.content) == (206, CONTENT[10:])
@@ -87,7 +88,8 @@ def test_the_rest_is_sent_while_the_file_is_the_same(vendor: Vendor, tmp_path: P
     (tmp_path / "files" / "day.json").write_bytes(b"[2]")
     answer = asked_for(vendor, Range="bytes=1-", If_Range=etag)
     assert (answer.status_code, answer.content) == (200, b"[2]")
-    assert vendor.requests.sent_bytes == 2 * len(CONTENT) - 10 + 3
+    # The server counts a chunk after it was written: the client may have it before.
+    await eventually(lambda: vendor.requests.sent_bytes == 2 * len(CONTENT) - 10 + 3)
 
 
 def test_ranges_can_be_ignored_and_entity_tags_be_anything(vendor: Vendor) -> None:
