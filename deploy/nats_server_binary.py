@@ -1,4 +1,4 @@
-"""The nats-server from its Python wheel, and its configuration file."""
+"""The nats-server from its Python wheel, its configuration files, and the script that makes its passwords."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Final
 
 CONFIG: Final = Path(__file__).parent / "nats.conf"
+OPEN_CONFIG: Final = Path(__file__).parent / "jetstream.conf"
+"""Without users: for tests of what does not depend on them."""
+START: Final = Path(__file__).parent / "nats-server"
 
 
 def binary() -> str:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from deploy.nats_server_binary import CONFIG, binary
+from deploy.nats_server_binary import CONFIG, OPEN_CONFIG, START, binary
 
 ANY_PORT: Final = -1
 """The server chooses an ephemeral port: for one that is never started again."""
@@ -56,19 +56,31 @@ class NatsServer:
     Args:
         folder: where its streams and its log are; created when missing.
         port: where it listens; by default a free one that a restarted server finds again.
-        config: its configuration file.
+        config: its configuration file; by default everyone may connect.
+        secrets: where the passwords of the users of ``deploy/nats.conf`` are, if it has users.
     """
 
-    def __init__(self, folder: Path, port: int | None = None, config: Path = CONFIG) -> None:
+    def __init__(
+        self, folder: Path, port: int | None = None, config: Path = OPEN_CONFIG, secrets: Path | None = None
+    ) -> None:
         self.folder = folder
         self.port = port or free_port()
         self.process: subprocess.Popen[bytes] | None = None
-        self._config = config
+        self._config = config if secrets is None else CONFIG
+        self._secrets = secrets
 
     @property
     def url(self) -> str:
-        """URL for clients."""
+        """URL for clients, without a user."""
         return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def operator_url(self) -> str:
+        """URL for clients that may do everything."""
+        if self._secrets is None:
+            return self.url
+        password = (self._secrets / "operator" / "nats-password").read_text().strip()
+        return f"nats://operator:{password}@127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start and wait until it accepts connections.
@@ -77,12 +89,14 @@ class NatsServer:
             TimeoutError: it did not within 10 s.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [binary(), "-c", str(self._config), "-a", "127.0.0.1", "-p", str(self.port)]
+        program = [binary()] if self._secrets is None else [str(START), str(self._secrets)]
+        command = [*program, "-c", str(self._config), "-a", "127.0.0.1", "-p", str(self.port)]
         with (self.folder / "nats.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "-sd", str(self.folder / "jetstream"), "--ports_file_dir", str(self.folder)],
                 stdout=log,
                 stderr=log,
+                env={**os.environ, "NATS_SERVER": binary(), "GEXLAKE_NATS_URL": self.url},
                 start_new_session=True,
             )
         self.port = self._wait_ready(self.process)

@@ -58,7 +58,7 @@ class Stack:
         self, folder: Path, env: Mapping[str, str] | None = None, python_path: Sequence[Path] = ()
     ) -> None:
         self.folder = folder
-        self.nats = NatsServer(folder / NATS)
+        self.nats = NatsServer(folder / NATS, secrets=self.data_dir / "secrets")
         self.port = free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         """The processes that are meant to run, by service; the second fetcher is ``fetcher-2``."""
@@ -74,8 +74,8 @@ class Stack:
 
     @property
     def nats_url(self) -> str:
-        """URL of the broker."""
-        return self.nats.url
+        """URL of the broker for an operator."""
+        return self.nats.operator_url
 
     @property
     def data_dir(self) -> Path:

@@ -21,6 +21,7 @@ from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
 
 from shared.bus import streams, subjects
+from shared.bus.credentials import connect_options
 from shared.bus.envelope import Envelope, decode
 from shared.bus.messages import Command, Event
 from shared.errors import BrokerUnavailable, MalformedMessage, StoppedEarly, StreamFull
@@ -33,6 +34,12 @@ _STREAM_FULL: Final = 10077
 
 _WRITE_AFTER_LOSS: Final = TypeError
 """What asyncio of Python 3.12 and 3.13 raises when nats-py writes to a connection that was just lost."""
+
+_REFUSALS: Final = ("authorization", "permissions violation")
+_REFUSAL_HINT: Final = (
+    "the user, its password or what it may do is not what the broker expects: see GEXLAKE_SECRETS_DIR, "
+    "GEXLAKE_NATS_USER and GEXLAKE_NATS_PASSWORD, and deploy/nats.conf"
+)
 
 _CLOSE_TIMEOUT_S: Final = 1.5
 """For the flush and for the close, each: the broker may be unreachable."""
@@ -59,6 +66,8 @@ class Bus:
         """Set once the connection is closed for good: the service then exits."""
         self._on_reconnect: list[Callable[[], object]] = []
         self._closing = False
+        self._refusals: set[str] = set()
+        """What the broker refused since the last connect: each is logged once."""
 
     @property
     def js(self) -> JetStreamContext:
@@ -74,18 +83,20 @@ class Bus:
     async def connect(cls, settings: Settings, name: str) -> Bus:
         """Connect, waiting for the broker without a time limit."""
         bus = cls(Client())
+        options = connect_options(settings, name)
         bus.ack_wait_s = settings.ack_wait_s
         waiting = asyncio.create_task(_log_if_waiting(settings.broker_url))
         try:
             await bus.client.connect(
                 settings.broker_url,
                 name=name,
+                **options,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=1,
                 ping_interval=5,
                 max_outstanding_pings=2,
                 connect_timeout=3,
-                error_cb=_on_error,
+                error_cb=bus._failed,
                 disconnected_cb=bus._disconnected,
                 reconnected_cb=bus._reconnected,
                 closed_cb=bus._closed,
@@ -183,12 +194,21 @@ class Bus:
                 if not self.client.is_closed:
                     await self.client.close()
 
+    async def _failed(self, error: Exception) -> None:
+        text = str(error) or type(error).__name__
+        if any(refusal in text.lower() for refusal in _REFUSALS) and text not in self._refusals:
+            self._refusals.add(text)
+            log.error("broker_refused", error=text, hint=_REFUSAL_HINT)
+        else:
+            log.debug("broker_error", error=text)
+
     async def _disconnected(self) -> None:
         if not self._closing:
             log.warning("broker_disconnected")
 
     async def _reconnected(self) -> None:
         log.info("broker_reconnected")
+        self._refusals.clear()
         for callback in tuple(self._on_reconnect):
             callback()
 
@@ -261,10 +281,6 @@ def translate_errors(doing: str, stream: str = "") -> Iterator[None]:
         raise BrokerUnavailable(f"{doing}: {error.description}") from error
     except (TimeoutError, NatsError, JetStreamError, OSError, _WRITE_AFTER_LOSS) as error:
         raise BrokerUnavailable(doing) from error
-
-
-async def _on_error(error: Exception) -> None:
-    log.debug("broker_error", error=str(error) or type(error).__name__)
 
 
 async def _log_if_waiting(url: str) -> None:

@@ -8,6 +8,7 @@ import sys
 
 import nats
 
+from shared.bus.credentials import connect_options
 from shared.bus.presence import is_answering
 from shared.errors import CannotStart
 from shared.process.runtime import fail
@@ -21,17 +22,18 @@ def main() -> None:
         sys.exit(2)
     service = sys.argv[1]
     try:
-        sys.exit(0 if asyncio.run(_check(load(Settings).broker_url, service)) else 1)
+        sys.exit(0 if asyncio.run(_check(load(Settings), service)) else 1)
     except CannotStart as error:
         fail(error)
     except (nats.errors.Error, OSError) as error:
         sys.exit(f"{service}: no connection to the broker: {error}")
 
 
-async def _check(broker_url: str, service: str) -> bool:
+async def _check(settings: Settings, service: str) -> bool:
     # By default the client retries for two minutes and prints each attempt.
     client = await nats.connect(
-        broker_url,
+        settings.broker_url,
+        **connect_options(settings, service),
         allow_reconnect=False,
         max_reconnect_attempts=1,
         reconnect_time_wait=0,

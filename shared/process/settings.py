@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from gexlake import environment
 from gexlake.environment import BrokerSettings, CommaList, UnusableSetting, aliases
@@ -22,6 +22,14 @@ class Settings(BrokerSettings):
 
     stream_replicas: int = Field(1, ge=1, le=5)
     """Copies of each stream: 1, or 3 in a cluster."""
+    nats_user: str = ""
+    """The user on the broker; by default the name of the service."""
+    nats_password: SecretStr | None = None
+    """The user's password; by default the content of ``<secrets_dir>/<user>/nats-password``."""
+    nats_ca_file: Path | None = None
+    """Certificates of the authorities that sign the broker's certificate, if the system's do not."""
+    secrets_dir: Path | None = None
+    """The folder of passwords and keys; by default ``<data_dir>/secrets``."""
     data_dir: Path = Field(Path("data"), validation_alias=aliases("GEXLAKE_DATA_DIR", "DATA_DIR"))
     staging_dir: Path | None = Field(None, validation_alias=aliases("GEXLAKE_STAGING_DIR", "STAGING_DIR"))
     parquet_dir: Path | None = Field(None, validation_alias=aliases("GEXLAKE_PARQUET_DIR", "PARQUET_DIR"))
@@ -45,6 +53,11 @@ class Settings(BrokerSettings):
     """How long the broker waits for an in-progress heartbeat before it redelivers a message."""
     drain_timeout_s: float = Field(25.0, ge=0)
     """How long running work may continue after SIGTERM before it is returned to the broker."""
+
+    @property
+    def secrets(self) -> Path:
+        """The folder of passwords and keys."""
+        return self.secrets_dir or self.data_dir / "secrets"
 
     @property
     def paths(self) -> LakePaths:

@@ -56,8 +56,9 @@ class ComposeStack:
 
     @property
     def nats_url(self) -> str:
-        """URL of the broker."""
-        return f"nats://127.0.0.1:{self.nats_port}"
+        """URL of the broker for an operator."""
+        password = self.exec("nats", "cat", "/run/gexlake/operator/nats-password").strip()
+        return f"nats://operator:{password}@127.0.0.1:{self.nats_port}"
 
     def up(self, **settings: str) -> None:
         """Build, start or change what differs, and wait until everything is healthy."""

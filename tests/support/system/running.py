@@ -15,7 +15,7 @@ import httpx
 from shared.bus.connection import Bus
 from shared.process.settings import Settings
 from simulator.generator import Day
-from simulator.stack import Stack
+from simulator.stack import NATS, Stack
 from simulator.vendor import Vendor
 from tests.support.poll import eventually
 from tests.support.system.oracle import assert_holds_exactly, assert_parquet_equals_table, query_lake
@@ -119,6 +119,13 @@ def running_system(folder: Path, settings: Mapping[str, str] | None = None) -> I
         allowed = {"GEXLAKE_ALLOWED_SOURCES": vendor.base_url}
         with Stack(folder / "stack", env={**SETTINGS, **allowed, **(settings or {})}) as stack:
             yield System(stack, vendor, files)
+        assert_nothing_was_refused(stack)
+
+
+def assert_nothing_was_refused(stack: Stack) -> None:
+    """Check that every service may use the subjects that it used."""
+    log = stack.log_of(NATS).read_text(errors="replace").splitlines()
+    assert [line for line in log if "Violation" in line] == []
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,135 @@
+"""The broker as deployed: passwords made at the first start, and users that may do what they need."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import nats
+import pytest
+from nats.aio.client import Client
+
+from shared.bus.connection import Bus
+from shared.bus.credentials import password_file
+from shared.process.settings import Settings
+from simulator.nats_server import NatsServer
+from tests.support.poll import eventually
+
+USERS: Final = ("intake", "fetcher", "importer", "janitor", "operator")
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    return tmp_path / "secrets"
+
+
+@pytest.fixture
+def server(tmp_path: Path, secrets: Path) -> Iterator[NatsServer]:
+    server = NatsServer(tmp_path / "nats", secrets=secrets)
+    server.start()
+    yield server
+    server.kill()
+
+
+def test_passwords_are_made_once_and_for_their_owner_only(server: NatsServer, secrets: Path) -> None:
+    files = [password_file(secrets, user) for user in USERS]
+    made = [file.read_text() for file in files]
+    assert len(set(made)) == len(USERS)
+    assert all(file.stat().st_mode & 0o077 == 0 for file in files)
+    server.kill()
+    server.start()
+    assert [file.read_text() for file in files] == made
+
+
+async def response_to(server: NatsServer, **identity: str) -> bytes:
+    """Return the broker's first response to a client that identifies itself with ``identity``."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    await reader.readline()
+    writer.write(f"CONNECT {json.dumps({'verbose': False, **identity})}\r\nPING\r\n".encode())
+    response = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    return response
+
+
+async def test_a_client_without_a_password_cannot_connect(server: NatsServer, secrets: Path) -> None:
+    right = password_file(secrets, "operator").read_text().strip()
+    violation = b"-ERR 'Authorization Violation'\r\n"
+    assert await response_to(server) == violation
+    assert await response_to(server, user="operator", **{"pass": "operator"}) == violation
+    assert await response_to(server, user="operator", **{"pass": right}) == b"PONG\r\n"
+
+
+async def client_of(server: NatsServer, secrets: Path, user: str, errors: list[str]) -> Client:
+    async def note(error: Exception) -> None:
+        errors.append(str(error))
+
+    password = password_file(secrets, user).read_text().strip()
+    return await nats.connect(
+        server.url, user=user, password=password, inbox_prefix=f"_INBOX_{user}", error_cb=note
+    )
+
+
+@pytest.mark.parametrize(
+    ("user", "subject"),
+    [
+        ("fetcher", "gex.job.fetch.high.SPX"),
+        ("importer", "gex.job.import.high.SPX"),
+        ("fetcher", "gex.svc.lake.sql"),
+        ("janitor", "gex.job.fetch.high.SPX"),
+        ("importer", "$JS.API.STREAM.PURGE.JOBS"),
+        ("intake", "$JS.API.STREAM.DELETE.EVENTS"),
+        ("fetcher", "gex.heartbeat.importer"),
+    ],
+)
+async def test_a_service_cannot_publish_what_is_not_its_own(
+    server: NatsServer, secrets: Path, user: str, subject: str
+) -> None:
+    errors: list[str] = []
+    client = await client_of(server, secrets, user, errors)
+    await client.publish(subject, b"{}")
+    await eventually(lambda: errors, what="the refusal")
+    await client.close()
+    assert [subject.lower() in error for error in errors] == [True]
+
+
+@pytest.mark.parametrize(
+    ("user", "subject"),
+    [("fetcher", "gex.svc.lake.sql"), ("janitor", "_INBOX_intake.>"), ("importer", ">")],
+)
+async def test_a_service_cannot_subscribe_to_what_is_not_its_own(
+    server: NatsServer, secrets: Path, user: str, subject: str
+) -> None:
+    errors: list[str] = []
+    client = await client_of(server, secrets, user, errors)
+    await client.subscribe(subject, queue="q")
+    await eventually(lambda: errors, what="the refusal")
+    await client.close()
+    assert [subject.lower() in error for error in errors] == [True]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_service_connects_once_its_password_is_right(
+    server: NatsServer, secrets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = password_file(secrets, "fetcher")
+    right = file.read_text()
+    file.write_text("wrong")
+    settings = Settings(nats_url=server.url, data_dir=tmp_path / "data", secrets_dir=secrets)
+    connecting = asyncio.create_task(Bus.connect(settings, "fetcher"))
+    printed = ""
+
+    def seen() -> bool:
+        nonlocal printed
+        printed += capsys.readouterr().out
+        return "broker_refused" in printed
+
+    await eventually(seen, what="the refusal in the log")
+    file.write_text(right)
+    bus = await asyncio.wait_for(connecting, 10)
+    await bus.close()
+    gc.collect()  # nats-py leaves the sockets of refused connections to the garbage collector
