@@ -82,6 +82,8 @@ class JobState:
     reason: str | None = None
     no_data: str | None = None
     """Why the job was skipped without a file: where it is known from that its day has no data."""
+    skipped: bool = False
+    """Whether this generation had nothing to import; the job may be completed by an earlier one."""
 
     @property
     def command_seq(self) -> int:
@@ -202,12 +204,12 @@ def _imported(event: PartitionImported, state: JobState, at: datetime) -> JobSta
 
 @_apply.register
 def _skipped(event: JobSkipped, state: JobState, at: datetime) -> JobState:
-    return _ended(event, state, Status.SKIPPED, at)
+    return _ended(event, state, event.status, at, skipped=True)
 
 
 @_apply.register
 def _no_data(event: NoData, state: JobState, at: datetime) -> JobState:
-    ended = _moved(state, Status.SKIPPED, at, stage=Stage.FETCH, no_data=event.reason)
+    ended = _moved(state, Status.SKIPPED, at, stage=Stage.FETCH, no_data=event.reason, skipped=True)
     return state if ended is state else replace(ended, error=None, error_field=None)
 
 

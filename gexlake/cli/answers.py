@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from gexlake.api.jobs import JobView, Status
+from gexlake.api.jobs import JobView
 from gexlake.cli.errors import UnexpectedAnswer
 
 A = TypeVar("A", bound=BaseModel)
@@ -41,8 +41,8 @@ def read_job(answer: Any) -> JobView:
 
 
 def skip_reason(job: JobView) -> str | None:
-    """Return why a skipped job imported nothing; None for other jobs."""
-    if job.state is not Status.SKIPPED:
+    """Return why a job imported nothing the last time; None for other jobs."""
+    if not job.skipped:
         return None
     if job.no_data:
         return job.reason or "the vendor has no data for this day"

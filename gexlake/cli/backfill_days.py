@@ -109,11 +109,11 @@ _LOST: Final = Ended(Outcome.FAILED, "the job no longer exists: request the day 
 def how_it_ended(job: JobView) -> Ended | None:
     """Return what became of a job's day; None while it is not finished."""
     match job.state:
-        case Status.COMPLETED:
+        case Status.COMPLETED if not job.skipped:
             return Ended(Outcome.IMPORTED)
         case Status.SKIPPED if job.no_data:
             return Ended(Outcome.NO_DATA, job.reason or "")
-        case Status.SKIPPED:
+        case Status.COMPLETED | Status.SKIPPED:
             return Ended(Outcome.SKIPPED)
         case Status.FAILED:
             return Ended(Outcome.FAILED, job.error or "no reason was given")

@@ -101,6 +101,8 @@ def shown_on(console: Console) -> Iterator[Show]:
 def summary(job: JobView) -> str:
     """Say in one line how a job ended."""
     match job.state:
+        case Status.COMPLETED if job.skipped:
+            return f"completed: {skip_reason(job)}"
         case Status.COMPLETED:
             took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in job.seconds.items())
             rows = f"{job.snapshots:,} snapshots, {job.strike_rows:,} strike rows"

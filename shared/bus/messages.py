@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
 
-from gexlake.api.jobs import Priority, Stage
+from gexlake.api.jobs import Priority, Stage, Status
 from shared.bus.subjects import EventType, command, event
 
 SignedUrl = Annotated[SecretStr, PlainSerializer(lambda url: url.get_secret_value(), when_used="json")]
@@ -211,6 +211,13 @@ class JobSkipped(Event):
     parquet_path: str
     """Relative to the Parquet folder, with forward slashes."""
     parquet_bytes: int
+    own_import: bool = False
+    """Whether an earlier generation of this job imported that file: the job stays completed."""
+
+    @property
+    def status(self) -> Status:
+        """The status that the job ends in."""
+        return Status.COMPLETED if self.own_import else Status.SKIPPED
 
 
 class NoData(Event):

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from typing import Final
 
+import duckdb
 import structlog
 
 from gexlake.api.jobs import Status
@@ -30,8 +32,10 @@ from services.importer.reader.source import OpenFile
 from services.importer.settings import ImportLimits
 from shared.bus.connection import Bus
 from shared.bus.messages import FileStaged, ImportFile, Job, JobSkipped, PartitionImported
+from shared.gexbot.partition import Partition
 from shared.process.failpoints import failpoint
 
+_DONE: Final = frozenset({Status.COMMITTED, Status.COMPLETED, Status.SKIPPED})
 log = structlog.get_logger(__name__)
 
 
@@ -82,7 +86,7 @@ def import_staged(
     job = command.job
     done = _own_work(lake, job)
     if done is not None:
-        return event_of(job, done)
+        return done
     if not command.force and (held := _same_content(lake, command)) is not None:
         return _skip(lake, job, held, clock())
     with staged_file(lake.paths, command) as file:
@@ -122,8 +126,8 @@ def _task(
     )
 
 
-def _own_work(lake: Lake, job: Job) -> LedgerRow | None:
-    """Return the ledger's row if this request is done already: its message was delivered again.
+def _own_work(lake: Lake, job: Job) -> PartitionImported | JobSkipped | None:
+    """Return the event that ended this request if it is done already: its message was delivered again.
 
     Raises:
         StorageTrouble: it is committed, but its Parquet file cannot be put in place yet.
@@ -131,11 +135,20 @@ def _own_work(lake: Lake, job: Job) -> LedgerRow | None:
     with lake.reading() as connection:
         row = table.read_one(connection, job.job_id)
         waiting = {(held.job_id, held.generation) for held in partitions.unpublished(connection)}
+        held = _partition_of(connection, row)
     if row is None or (row.generation, row.requested_at) != (job.generation, job.requested_at):
         return None
     if (row.id, row.generation) in waiting:
         raise StorageTrouble("putting the Parquet file in place", RuntimeError("see the importer's log"))
-    return row if row.status in {Status.COMMITTED, Status.COMPLETED, Status.SKIPPED} else None
+    if held is not None and held.job_id == row.id and held.generation < row.generation:
+        return skipped(job, held) if row.status is Status.COMPLETED else None
+    return event_of(job, row) if row.status in _DONE else None
+
+
+def _partition_of(connection: duckdb.DuckDBPyConnection, row: LedgerRow | None) -> PartitionRow | None:
+    if row is None or row.trading_day is None:
+        return None
+    return partitions.read(connection, Partition(row.ticker, row.endpoint, row.trading_day))
 
 
 def _same_content(lake: Lake, command: ImportFile) -> PartitionRow | None:
@@ -151,10 +164,11 @@ def _is_whole(lake: Lake, row: PartitionRow) -> bool:
 
 
 def _skip(lake: Lake, job: Job, held: PartitionRow, now: datetime) -> JobSkipped:
+    event = skipped(job, held)
     with lake.writing() as connection:
         row = of_generation(table.read_one(connection, job.job_id), job)
         if row is not None:
             with transaction(connection):
-                table.write(connection, [with_outcome(row, held, Status.SKIPPED, now)])
+                table.write(connection, [with_outcome(row, held, event.status, now)])
     log.info("job_skipped", partition=str(held.partition), sha256=held.checksum)
-    return skipped(job, held)
+    return event

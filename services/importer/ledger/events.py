@@ -27,6 +27,7 @@ def skipped(job: Job, held: PartitionRow) -> JobSkipped:
     """Return the event that a partition holds the job's file already."""
     return JobSkipped(
         job=job,
+        own_import=held.job_id == str(job.job_id),
         trading_day=held.trading_day,
         sha256=held.checksum,
         snapshots=held.snapshots,

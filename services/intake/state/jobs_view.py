@@ -65,7 +65,7 @@ def view_job(state: JobState, progress: Progress | None) -> JobView:
         replaced_checksum=state.replaced_sha256,
         parquet_path=state.parquet_path,
         parquet_bytes=state.parquet_bytes,
-        skipped=state.status is Status.SKIPPED,
+        skipped=state.skipped,
         no_data=state.no_data is not None,
         reason=state.no_data,
         error=state.error,

@@ -73,7 +73,7 @@ async def test_the_same_url_posted_twice_at_once_or_with_another_query_is_one_jo
     assert await system.sql(f"SELECT count(*) FROM gex_history_queue WHERE id = '{ids[0]}'") == [[1]]
 
 
-async def test_a_finished_job_posted_again_unchanged_is_skipped_and_changed_it_replaces(
+async def test_a_finished_job_posted_again_unchanged_stays_completed_and_changed_it_replaces(
     system: System,
 ) -> None:
     day = system.new_day()
@@ -81,7 +81,7 @@ async def test_a_finished_job_posted_again_unchanged_is_skipped_and_changed_it_r
     assert first["state"] == "completed"
     assert [step["state"] for step in first["transitions"]] == ["pending", "started", "staged", "completed"]
     again = await system.import_day(day, query="sig=fresh")
-    assert (again["id"], again["state"], again["skipped"]) == (first["id"], "skipped", True)
+    assert (again["id"], again["state"], again["skipped"]) == (first["id"], "completed", True)
     assert again["checksum"] == first["checksum"]
     other = replace(day, seed=999)
     system.offer(other)

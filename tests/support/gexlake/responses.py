@@ -53,7 +53,8 @@ def job_of(**changes: Any) -> dict[str, Any]:
         requested_at=_AT,
         updated_at=_AT,
     )
-    response = job.model_dump(mode="json") | changes
+    skipped = {"skipped": changes.get("state") == Status.SKIPPED}
+    response = job.model_dump(mode="json") | skipped | changes
     return response | {"status": response["state"]}
 
 

@@ -179,6 +179,16 @@ def test_an_identical_file_ends_skipped() -> None:
     assert (state.snapshots, state.stage, state.is_finished) == (3, Stage.IMPORT, True)
 
 
+@pytest.mark.parametrize(("own_import", "status"), [(True, "completed"), (False, "skipped")])
+def test_a_completed_job_asked_again_stays_completed_if_it_imported_the_file_itself(
+    own_import: bool, status: str
+) -> None:
+    asked_again = STORIES["asked again"][:-1]
+    state = state_after(in_order(*asked_again, a_skip(TWO, sha256=NEW, own_import=own_import)))
+    assert statuses(state) == ["pending", "started", "staged", status]
+    assert (state.skipped, state.snapshots) == (True, 3)
+
+
 def test_a_day_without_data_ends_skipped_with_its_reason_until_the_next_request() -> None:
     state = state_after(in_order(*STORIES["no data"]))
     assert statuses(state) == ["pending", "started", "skipped"]

@@ -233,6 +233,7 @@ def test_an_answer_that_is_no_plan_is_an_error_of_ours(intake: FakeIntake, say: 
         (job(10, "staged"), None),
         (job(10, "completed"), Ended(Outcome.IMPORTED)),
         (job(10, "skipped"), Ended(Outcome.SKIPPED)),
+        (job(10, "completed", skipped=True), Ended(Outcome.SKIPPED)),
         (job(10, "skipped", no_data=True, reason="none"), Ended(Outcome.NO_DATA, "none")),
         (job(10, "failed", error="gone"), Ended(Outcome.FAILED, "gone")),
         (job(10, "failed"), Ended(Outcome.FAILED, "no reason was given")),

@@ -154,7 +154,7 @@ def test_a_failed_job_is_shown_with_its_error_and_field(intake: FakeIntake, say:
 def test_a_skipped_job_is_shown_with_why(
     intake: FakeIntake, say: Say, changes: dict[str, Any], why: str
 ) -> None:
-    intake.body = {**JOB, "state": "skipped", **changes}
+    intake.body = {**JOB, "state": "skipped", "skipped": True, **changes}
     lines = dict(line.split(None, 1) for line in say("job", ID)[1].splitlines())
     assert lines["why"].strip() == why
 

@@ -156,6 +156,7 @@ def test_on_a_terminal_the_bars_of_both_stages_end_full() -> None:
     [
         (DONE, "completed: 23,400 snapshots, 2,340,000 strike rows (wait 1.0 s, fetch 2.5 s, import 3.5 s)"),
         (answer("pending", "skipped"), "skipped: the lake already holds this very file"),
+        (answer("pending", "completed", skipped=True), "completed: the lake already holds this very file"),
         (
             answer("pending", "skipped", no_data=True, reason="the vendor has none"),
             "no data: the vendor has none",

@@ -210,8 +210,22 @@ def test_an_unchanged_file_is_skipped_without_reading_it(lake: LakeOnDisk) -> No
     assert isinstance(event, JobSkipped)
     assert (event.snapshots, event.strike_rows) == (10, 20)
     assert lake.rows("SELECT status, checksum, records_processed FROM gex_history_queue") == [
-        ("skipped", first.sha256, 10)
+        ("completed", first.sha256, 10)
     ]
+
+
+def test_only_the_job_that_imported_a_file_stays_completed_when_it_is_skipped(lake: LakeOnDisk) -> None:
+    first = lake.stage(records(10))
+    lake.import_staged(first)
+    other = lake.stage(records(10), a_job(base_url="https://hist.gex.bot/copy.json"))
+    again = first.model_copy(update={"job": a_job(generation=2)})
+    skips = [lake.import_staged(other), lake.import_staged(again)]
+    assert [skip.own_import for skip in skips if isinstance(skip, JobSkipped)] == [False, True]
+    assert sorted(lake.rows("SELECT status, generation FROM gex_history_queue")) == [
+        ("completed", 2),
+        ("skipped", 1),
+    ]
+    assert lake.import_staged(again) == skips[1], "a redelivered command ends as it did before"
 
 
 @pytest.mark.parametrize("harm", ["missing", "damaged"])

@@ -66,7 +66,7 @@ VALUES: dict[str, Payload] = {
         parquet_sha256="d" * 64,
         replaced_sha256=OLD,
     ),
-    "gex.event.v1.skipped": a_skip(JOB, sha256=NEW, snapshots=23_400, strike_rows=2_340_000),
+    "gex.event.v1.skipped": a_skip(JOB, sha256=NEW, snapshots=23_400, strike_rows=2_340_000, own_import=True),
     "gex.event.v1.no_data": NoData(
         job=JOB, reason="https://api.gex.bot has no data for NQ_NDX gex_zero 2025-11-14"
     ),
