@@ -15,6 +15,7 @@ from gexlake.api.jobs import JobsPage, Priority, Stage, Status
 from gexlake.cli.answers import read_as, read_job
 from gexlake.cli.backfill import backfill
 from gexlake.cli.intake_client import Intake
+from gexlake.cli.job_ids import whole_id
 from gexlake.cli.lake_client import Rows, query
 from gexlake.cli.settings import CliSettings
 from gexlake.cli.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
@@ -30,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
-JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id, or the start of it.")]
 
 
 class Format(StrEnum):
@@ -117,6 +118,7 @@ def job(
 ) -> None:
     """Show a job. With --watch, the exit status is 1 when it fails."""
     with _intake() as intake:
+        job_id = whole_id(intake, job_id)
         if watch:
             _watch(intake, job_id, as_json)
             return
@@ -135,6 +137,7 @@ def replay(
 ) -> None:
     """Have a job done again."""
     with _intake() as intake:
+        job_id = whole_id(intake, job_id)
         answer = intake.replay(job_id, stage)
     if as_json:
         _print_json(answer)

@@ -4,6 +4,9 @@
     ├── IntakeUnreachable    nothing answers at intake's address, or not in time
     ├── UnexpectedAnswer     something answers there, but not gexlake
     ├── RequestRefused       intake said no
+    ├── NotAnId              a text that cannot name a job
+    ├── UnknownId            no job's id starts with it
+    ├── AmbiguousId          the ids of several jobs do
     ├── BrokerUnreachable    no connection to NATS
     ├── LakeUnreachable      the broker is there, the importer does not answer
     └── QueryRefused         the importer said no
@@ -12,6 +15,8 @@
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class CommandFailed(Exception):
@@ -57,6 +62,47 @@ class RequestRefused(CommandFailed):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class NotAnId(CommandFailed):
+    """A text that is no job's id.
+
+    Args:
+        text: what was given.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"{text[:80]!r} is neither a job's id nor the start of one: 'gexlake jobs' lists the ids"
+        )
+
+
+class UnknownId(CommandFailed):
+    """No job's id has this start.
+
+    Args:
+        start: the start.
+    """
+
+    def __init__(self, start: str) -> None:
+        super().__init__(
+            f"no job of the last 30 days has an id that starts with {start}: 'gexlake jobs' lists the newest"
+        )
+
+
+class AmbiguousId(CommandFailed):
+    """The ids of several jobs have this start.
+
+    Args:
+        start: the start.
+        total: how many jobs.
+        jobs: the first of them, one a line.
+    """
+
+    def __init__(self, start: str, total: int, jobs: Sequence[str]) -> None:
+        more = [f"and {total - len(jobs)} more"] if total > len(jobs) else []
+        lines = "".join(f"\n  {line}" for line in [*jobs, *more])
+        super().__init__(f"{total} jobs have an id that starts with {start}; give more of it:{lines}")
 
 
 class BrokerUnreachable(CommandFailed):

@@ -94,7 +94,7 @@ async def post_history_url(request: Request, context: Context, client: ClientNam
 
 @router.get("/jobs", summary="List jobs, the newest request first", responses=documented(401, 422, 503))
 async def get_jobs(context: Context, wanted: Annotated[JobFilter, Query()]) -> JobsPage:
-    """List the jobs of the last 30 days, filtered by status, ticker and endpoint, in pages."""
+    """List the jobs of the last 30 days, filtered by status, ticker, endpoint and id, in pages."""
     context.projection.require_rebuilt()
     return list_jobs(context.projection.jobs, wanted, context.projection.progress)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -15,6 +15,8 @@ from shared.bus.progress import Progress
 from shared.gexbot.partition import normalize_endpoint, normalize_ticker
 from shared.job_states import JobState
 
+_ID_START: Final = "^[0-9A-Fa-f-]{1,36}$"
+
 
 class JobFilter(BaseModel):
     """Which jobs to list."""
@@ -24,6 +26,7 @@ class JobFilter(BaseModel):
     status: Status | None = None
     ticker: Annotated[str, AfterValidator(normalize_ticker)] | None = None
     endpoint: Annotated[str, AfterValidator(normalize_endpoint)] | None = None
+    id: str | None = Field(None, pattern=_ID_START, description="the id, or the start of it")
     limit: int = Field(50, ge=1, le=500)
     offset: int = Field(0, ge=0)
 
@@ -33,6 +36,7 @@ class JobFilter(BaseModel):
             self.status in {None, state.status}
             and self.ticker in {None, state.job.ticker}
             and self.endpoint in {None, state.job.endpoint}
+            and state.job.job_id.hex.startswith((self.id or "").replace("-", "").lower())
         )
 
 

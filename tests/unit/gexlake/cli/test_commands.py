@@ -164,10 +164,47 @@ def test_text_of_others_is_never_taken_for_markup(intake: FakeIntake, say: Say) 
     assert "unexpected [/red] in [bold]record" in say("job", ID)[1]
 
 
-def test_an_id_cannot_reach_another_route(intake: FakeIntake, say: Say) -> None:
+def test_what_is_no_id_reaches_no_route(intake: FakeIntake, say: Say) -> None:
+    status, out, err = say("job", "../status")
+    assert (status, out) == (1, "")
+    assert "'../status' is neither a job's id nor the start of one" in one_line(err)
+    assert intake.asked == []
+
+
+@pytest.mark.parametrize(
+    ("words", "request_made"),
+    [
+        (("job", ID[:4]), ("GET", f"/jobs/{ID}")),
+        (("job", ID[:4].upper(), "--watch"), ("GET", f"/jobs/{ID}")),
+        (("replay", ID[:4]), ("POST", f"/jobs/{ID}/replay")),
+    ],
+)
+def test_the_start_of_an_id_names_the_only_job_that_has_it(
+    intake: FakeIntake, say: Say, words: tuple[str, ...], request_made: tuple[str, str]
+) -> None:
     intake.body = JOB
-    say("job", "../status")
-    assert intake.asked[0][1] == "/jobs/..%2Fstatus"
+    intake.bodies["/jobs"] = [page_of(JOB)]
+    assert say(*words)[0] == 0
+    looked_up, *made = [(method, path) for method, path, _ in intake.asked]
+    assert looked_up == ("GET", f"/jobs?id={ID[:4]}&limit=8")
+    assert set(made) == {request_made}
+
+
+def test_the_start_of_no_id_is_said(intake: FakeIntake, say: Say) -> None:
+    intake.body = page_of()
+    assert "no job of the last 30 days has an id that starts with 3f2a" in one_line(say("job", "3f2a")[2])
+
+
+def test_the_start_of_several_ids_lists_them(intake: FakeIntake, say: Say) -> None:
+    other = job_of(id=ID.replace("1111", "2222"), ticker="SPX")
+    intake.body = page_of(JOB, other) | {"total": 11}
+    status, out, err = say("replay", "6f2f")
+    assert (status, out) == (1, "")
+    first, *jobs, more = err.splitlines()
+    assert first == "gexlake: 11 jobs have an id that starts with 6f2f; give more of it:"
+    assert [line.split()[:2] for line in jobs] == [[ID, "NQ_NDX"], [other["id"], "SPX"]]
+    assert more == "  and 9 more"
+    assert [method for method, _, _ in intake.asked] == ["GET"], "nothing is replayed"
 
 
 def test_replay_asks_for_the_stage(intake: FakeIntake, say: Say) -> None:

@@ -148,6 +148,11 @@ def many() -> list[JobState]:
     return states[3:] + states[:3]
 
 
+def id_of(number: int) -> str:
+    """Return the id of the job with a number, of ``many()``."""
+    return next(str(state.job.job_id) for state in many() if f"/{number}.json" in state.job.base_url)
+
+
 def listed(**wanted: Any) -> list[str]:
     page = list_jobs(many(), JobFilter(**wanted), lambda _: None)
     return [job.url.rpartition("/")[2].removesuffix(".json") for job in page.jobs]
@@ -162,6 +167,10 @@ def listed(**wanted: Any) -> list[str]:
         ({"status": "failed"}, "0"),
         ({"ticker": "A", "status": "pending", "endpoint": "gex_zero"}, "3"),
         ({"limit": 2, "offset": 1}, "43"),
+        ({"id": id_of(2)}, "2"),
+        ({"id": id_of(2).upper()[:7]}, "2"),
+        ({"id": id_of(2).replace("-", "")[:14]}, "2"),
+        ({"id": id_of(2), "ticker": "A"}, ""),
         ({"offset": 9}, ""),
     ],
 )
@@ -188,6 +197,7 @@ def test_pages_together_are_the_whole_list(limit: int) -> None:
     [
         ({"status": "lost"}, "status"),
         ({"ticker": "../x"}, "ticker"),
+        ({"id": "../x"}, "id"),
         ({"endpoint": "zero"}, "endpoint"),
         ({"limit": 0}, "limit"),
         ({"limit": 501}, "limit"),
