@@ -11,11 +11,11 @@ from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from gexlake.api.backfill import BackfillView, DayView, Standing
 from gexlake.cli.backfill_days import Backfilled, Ended, Outcome, Trouble, pair_of
+from gexlake.cli.fitted_table import Column, FittedTable
 from gexlake.cli.tables import new_table
 
 Show = Callable[[Backfilled], None]
@@ -44,7 +44,7 @@ def plan_shown(plan: BackfillView, *, every_day: bool = False) -> Group:
     return Group(*parts)
 
 
-def _counts_table(plan: BackfillView) -> Table:
+def _counts_table(plan: BackfillView) -> FittedTable:
     counts = Counter((pair_of(day), day.standing) for day in plan.days)
     present = {day.standing for day in plan.days}
     standings = [standing for standing in Standing if standing in present]
@@ -52,11 +52,11 @@ def _counts_table(plan: BackfillView) -> Table:
     table = new_table("ticker", "endpoint", *numbers, numbers=numbers)
     for pair in dict.fromkeys(pair_of(day) for day in plan.days):
         found = [counts[pair, standing] for standing in standings]
-        table.add_row(*map(Text, pair), str(sum(found)), *map(str, found))
+        table.add_row(*pair, str(sum(found)), *map(str, found))
     return table
 
 
-def _days_table(plan: BackfillView) -> Table:
+def _days_table(plan: BackfillView) -> FittedTable:
     """Show every day, and those between them on which there is no trading."""
     early = {named.day: named.why for named in plan.early_closes}
     rows = [
@@ -66,7 +66,7 @@ def _days_table(plan: BackfillView) -> Table:
     rows += [(named.day, "", "", "closed", named.why) for named in plan.closed]
     table = new_table("day", "ticker", "endpoint", "plan", "")
     for day, *words in sorted(rows, key=lambda row: row[0]):
-        table.add_row(day.isoformat(), *map(Text, words))
+        table.add_row(day.isoformat(), *words)
     return table
 
 
@@ -74,11 +74,11 @@ def outcome_shown(done: Backfilled) -> Group:
     """Show what became of all days, and why some have not been imported."""
     table = new_table("ticker", "endpoint", *Outcome, numbers=Outcome)
     for pair in dict.fromkeys(pair_of(day) for day in done.plan.days):
-        table.add_row(*map(Text, pair), *(str(done.count(outcome, pair)) for outcome in Outcome))
+        table.add_row(*pair, *(str(done.count(outcome, pair)) for outcome in Outcome))
     reasons = list(_reasons(done))
-    why = new_table("ticker", "endpoint", "", "days", "why")
+    why = FittedTable([*map(Column, ("ticker", "endpoint", "", "days")), Column("why", wraps=True)])
     for row in reasons:
-        why.add_row(*map(Text, row))
+        why.add_row(*row)
     return Group("", table, "", why) if reasons else Group("", table)
 
 

@@ -96,6 +96,7 @@ def jobs(
     ticker: Annotated[str | None, typer.Option(help="Only jobs of this ticker.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="Only jobs of this endpoint.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    wide: Annotated[bool, typer.Option("--wide", help="Whole ids and every column on a terminal.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List jobs, the newest first."""
@@ -105,7 +106,8 @@ def jobs(
     if as_json:
         _print_json(answer["jobs"])
     elif found:
-        console(sys.stdout).print(jobs_table(found))
+        table = jobs_table(found, whole_ids=wide or not sys.stdout.isatty())
+        console(sys.stdout, wide=wide).print(table)
     else:
         typer.echo("no jobs")
 

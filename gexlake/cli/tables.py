@@ -5,45 +5,54 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
 from gexlake.api.jobs import JobView, Status
 from gexlake.cli.answers import skip_reason
+from gexlake.cli.fitted_table import Column, FittedTable
 from gexlake.cli.lake_client import Rows
 
-_PIPED_WIDTH: Final = 200
+_PIPED_WIDTH: Final = 100_000
 """Columns when the output is no terminal: wide enough that rows stay whole."""
+_SHORT_ID: Final = 8
+_JOB_COLUMNS: Final = (
+    Column("id"),
+    Column("ticker"),
+    Column("endpoint"),
+    Column("day"),
+    Column("state"),
+    Column("size", right=True, drop=2),
+    Column("strikes", right=True, drop=1),
+    Column("asked (UTC)", drop=3),
+)
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _COLOURS: Final = {Status.COMPLETED: "green", Status.SKIPPED: "cyan", Status.FAILED: "red"}
 _NUMBER: Final = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\)")
 
 
-def console(stream: TextIO) -> Console:
-    """Return a console on a stream."""
-    return Console(file=stream, width=None if stream.isatty() else _PIPED_WIDTH, highlight=False)
+def console(stream: TextIO, *, wide: bool = False) -> Console:
+    """Return a console on a stream; if ``wide``, or on a pipe or in a file, rows are never cut or wrapped."""
+    is_fitted = stream.isatty() and not wide
+    return Console(file=stream, width=None if is_fitted else _PIPED_WIDTH, highlight=False)
 
 
-def new_table(*names: str, numbers: Iterable[str] = ()) -> Table:
-    """Return an empty table in the form that all of them have; of its columns, ``numbers`` stand right."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+def new_table(*names: str, numbers: Iterable[str] = ()) -> FittedTable:
+    """Return an empty table; of its columns, ``numbers`` stand right."""
     right = set(numbers)
-    for name in names:
-        table.add_column(Text(name), justify="right" if name in right else "left", overflow="fold")
-    return table
+    return FittedTable([Column(name, right=name in right) for name in names])
 
 
-def rows_table(rows: Rows) -> Table:
+def rows_table(rows: Rows) -> FittedTable:
     """Show the answer to a query."""
-    table = new_table()
-    for name, kind in zip(rows.columns, rows.types, strict=True):
-        table.add_column(Text(name), justify="right" if _NUMBER.fullmatch(kind) else "left", overflow="fold")
+    kinds = zip(rows.columns, rows.types, strict=True)
+    table = FittedTable([Column(name, right=bool(_NUMBER.fullmatch(kind))) for name, kind in kinds])
     for row in rows.rows:
         table.add_row(*(_cell(value) for value in row))
     return table
@@ -56,18 +65,19 @@ def write_csv(rows: Rows, stream: TextIO) -> None:
     writer.writerows(["" if value is None else _plain(value) for value in row] for row in rows.rows)
 
 
-def jobs_table(jobs: Iterable[JobView]) -> Table:
-    """Show jobs, one a line; the id is whole, however narrow the terminal."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for name in ("id", "ticker", "endpoint", "day", "state", "size", "strikes", "asked (UTC)"):
-        is_number = name in {"size", "strikes"}
-        table.add_column(
-            name, justify="right" if is_number else "left", no_wrap=name == "id", overflow="fold"
-        )
+def jobs_table(jobs: Sequence[JobView], *, whole_ids: bool) -> FittedTable:
+    """Show jobs, one a line.
+
+    Args:
+        jobs: the jobs.
+        whole_ids: show every id whole, not just as much of it as tells these jobs apart.
+    """
+    table = FittedTable(_JOB_COLUMNS, has_rule=False)
+    length = None if whole_ids else _telling_length([str(job.id) for job in jobs])
     for job in jobs:
         table.add_row(
-            str(job.id),
-            Text(job.ticker),
+            str(job.id)[:length],
+            job.ticker,
             job.endpoint,
             "" if job.trading_day is None else job.trading_day.isoformat(),
             _state(job),
@@ -76,6 +86,13 @@ def jobs_table(jobs: Iterable[JobView]) -> Table:
             f"{job.requested_at.astimezone(UTC):%m-%d %H:%M}",
         )
     return table
+
+
+def _telling_length(ids: Sequence[str]) -> int:
+    """Return how many characters tell ids apart, at least eight."""
+    distinct = len(set(ids))
+    lengths = range(_SHORT_ID, len(ids[0]) if ids else 0)
+    return next((n for n in lengths if len({each[:n] for each in ids}) == distinct), 36)
 
 
 def job_card(job: JobView) -> Table:
@@ -88,23 +105,37 @@ def job_card(job: JobView) -> Table:
     return table
 
 
-def status_tables(status: dict[str, Any]) -> list[Table]:
+def status_tables(status: dict[str, Any]) -> Sequence[RenderableType]:
     """Show the overview: each part of the answer is a table of its own, whatever parts there are."""
     flat = {name: part for name, part in status.items() if not isinstance(part, dict | list)}
     parts = {name: part for name, part in status.items() if isinstance(part, dict | list) and part}
-    return [_part("gexlake", flat), *(_part(name, part) for name, part in parts.items())]
+    tables = [_part("gexlake", flat), *(_part(name, part) for name, part in parts.items())]
+    return [line for table in tables for line in (table, "")][:-1]
 
 
-def _part(title: str, part: Any) -> Table:
+def _part(title: str, part: Any) -> FittedTable:
     records = _records(part)
-    table = new_table()
-    table.title, table.title_justify = title.replace("_", " "), "left"
     names = list(dict.fromkeys(name for record in records for name in record))
-    for name in names:
-        table.add_column(name.replace("_", " "))
+    columns = [
+        Column(
+            name.replace("_", " "),
+            right=all(type(record.get(name, 0)) in {int, float} for record in records),
+            drop=int(name == "at"),  # age_s says the same
+            wraps=name == "last_error",
+        )
+        for name in names
+    ]
+    table = FittedTable(columns, title.replace("_", " "))
     for record in records:
-        table.add_row(*(_cell(record.get(name, "")) for name in names))
+        table.add_row(*(_cell(_shorter(record.get(name, ""))) for name in names))
     return table
+
+
+def _shorter(value: Any) -> Any:
+    """Return a time of an answer without its fraction and zone, which is UTC; anything else as it is."""
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        return value
+    return _moment(datetime.fromisoformat(value))
 
 
 def _records(part: Any) -> list[dict[str, Any]]:
