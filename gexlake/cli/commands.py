@@ -18,6 +18,7 @@ from gexlake.cli.intake_client import Intake
 from gexlake.cli.job_ids import whole_id
 from gexlake.cli.lake_client import Rows, query
 from gexlake.cli.settings import CliSettings
+from gexlake.cli.source_urls import url_of
 from gexlake.cli.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
 from gexlake.cli.watch import follow, shown_on, summary
 from gexlake.environment import load
@@ -60,7 +61,7 @@ def _options(
 
 @app.command()
 def submit(
-    url: Annotated[str, typer.Argument(metavar="URL", help="The signed URL of a history file.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="The signed URL or the path of a history file.")],
     endpoint: Annotated[
         str | None, typer.Option(help="If the file's name does not contain it: gex_zero, …")
     ] = None,
@@ -74,6 +75,7 @@ def submit(
     """Have a history file brought into the lake."""
     if force and not reason:
         raise typer.BadParameter("--force needs a --reason, which the ledger keeps")
+    url = url_of(url)
     given = {"url": url, "endpoint": endpoint, "ticker": ticker, "priority": priority, "reason": reason}
     body = {name: value for name, value in given.items() if value is not None}
     with _intake() as intake:

@@ -4,6 +4,8 @@
     ├── IntakeUnreachable    nothing answers at intake's address, or not in time
     ├── UnexpectedAnswer     something answers there, but not gexlake
     ├── RequestRefused       intake said no
+    ├── MissingOption        it lacks what an option may say
+    ├── NoSuchFile           neither a URL nor a file
     ├── NotAnId              a text that cannot name a job
     ├── UnknownId            no job's id starts with it
     ├── AmbiguousId          the ids of several jobs do
@@ -57,11 +59,36 @@ class RequestRefused(CommandFailed):
     Args:
         status: the HTTP status.
         message: intake's words.
+        missing: the field that the request lacks, if that is why.
     """
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, missing: str | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.missing = missing
+
+
+class MissingOption(CommandFailed):
+    """A file's name does not contain what intake needs to know.
+
+    Args:
+        name: of the option.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the file's name does not contain the {name}: add --{name}")
+
+
+class NoSuchFile(CommandFailed):
+    """What is to be submitted is neither a URL nor a file.
+
+    Args:
+        text: what was given.
+        what: what it is.
+    """
+
+    def __init__(self, text: str, what: str) -> None:
+        super().__init__(f"{text[:200]!r} {what}: give an https:// or file:/// URL, or the path of one file")
 
 
 class NotAnId(CommandFailed):

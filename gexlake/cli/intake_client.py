@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 
 import gexlake
-from gexlake.cli.errors import IntakeUnreachable, RequestRefused, UnexpectedAnswer
+from gexlake.cli.errors import IntakeUnreachable, MissingOption, RequestRefused, UnexpectedAnswer
 from gexlake.cli.settings import CliSettings
 
 _TIMEOUT_S: Final = 20.0
@@ -45,8 +45,18 @@ class Intake:
             raise UnexpectedAnswer(self._url, str(error)) from error
 
     def submit(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Post a history URL; return the answer, with the job's ``id``."""
-        return self._ask("POST", "/gex_history_url", json=dict(body))
+        """Post a history URL; return the answer, with the job's ``id``.
+
+        Raises:
+            MissingOption: neither the file's name nor the body has the ticker or the endpoint.
+            CommandFailed: any other reason.
+        """
+        try:
+            return self._ask("POST", "/gex_history_url", json=dict(body))
+        except RequestRefused as error:
+            if error.missing not in {"ticker", "endpoint"}:
+                raise
+            raise MissingOption(error.missing) from error
 
     def backfill(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Ask for history by date; return the plan, with the ids of its jobs."""
@@ -97,12 +107,14 @@ class Intake:
         if response.is_success and isinstance(answer, dict):
             return answer
         problem = answer.get("error") if isinstance(answer, dict) else None
-        message = problem.get("message") if isinstance(problem, dict) else None
+        problem = problem if isinstance(problem, dict) else {}
+        message = problem.get("message")
         if response.status_code == httpx.codes.UNAUTHORIZED:
             raise RequestRefused(response.status_code, self._about_the_key())
         if not message:
             raise UnexpectedAnswer(self._url, f"status {response.status_code} without a message of its own")
-        raise RequestRefused(response.status_code, message)
+        missing = problem.get("field") if problem.get("rule") == "missing" else None
+        raise RequestRefused(response.status_code, message, missing)
 
     def _about_the_key(self) -> str:
         if self._has_key:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from shared.errors import Deferred, Terminal, Transient
 from shared.process.disk_space import is_full
@@ -53,20 +54,22 @@ class SignatureRejected(Terminal):
         )
 
 
+_CHECK_THE_URL: Final = "check ticker, endpoint and day, then post the right URL"
+
+
 class SourceMissing(Terminal):
     """The source does not have the file.
 
     Args:
         source: the host or the local path.
         answer: the response that means this, such as a status.
+        remedy: what to do.
     """
 
     field = "url"
 
-    def __init__(self, source: str, answer: str) -> None:
-        super().__init__(
-            f"{source} has no such file ({answer}): check ticker, endpoint and day, then post the right URL"
-        )
+    def __init__(self, source: str, answer: str, remedy: str = _CHECK_THE_URL) -> None:
+        super().__init__(f"{source} has no such file ({answer}): {remedy}")
 
 
 class UnusableAnswer(Terminal):

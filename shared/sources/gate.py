@@ -18,6 +18,10 @@ _MISREAD: Final = re.compile(r"%(?:[01][0-9a-f]|2f|5c|25|7f|(?![0-9a-f]{2}))", r
 _AUTHORITY: Final = re.compile(r"(?:\[[^\[\]]*\]|[^\[\]:]*)(?::\d*)?", re.ASCII)
 """Host and port, with nothing around the brackets of an address, which ``urlsplit`` would ignore."""
 _WILDCARD: Final = "*."
+_ALLOW_IT: Final = (
+    "start gexlake with the file's folder in GEXLAKE_LOCAL_SOURCE_DIRS (with Docker, in "
+    "GEXLAKE_LOCAL_SOURCES: it is /local for gexlake, so the URL is file:///local/<name>)"
+)
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NAME: Final = re.compile(rf"(?:{_LABEL.pattern}\.)*(?=[a-z]){_LABEL.pattern}")
 """A host name. Its last label begins with a letter, as some parsers take a final number for an address."""
@@ -126,8 +130,7 @@ class SourceGate:
         if parts.scheme == "file":
             return self._check_local(parts)
         if parts.scheme not in _DEFAULT_PORTS:
-            scheme = f"the URL's scheme is {parts.scheme[:20]!r}" if parts.scheme else "the URL has no scheme"
-            raise ValueError(f"{scheme}; {self._rule()}")
+            raise ValueError(f"{_scheme_problem(parts)}; {self._rule()}")
         if not any(prefix.allows(parts) for prefix in self.prefixes):
             raise ValueError(
                 f"the URL's source {parts.scheme}://{parts.netloc[:80]} is not allowed; {self._rule()}"
@@ -173,15 +176,26 @@ class SourceGate:
 
     def _check_local(self, parts: SplitResult) -> SplitResult:
         path = unquote(parts.path)
-        inside = any(path.startswith(folder.rstrip("/") + "/") for folder in self.local_dirs)
-        if parts.netloc not in {"", "localhost"} or not inside:
+        if parts.netloc not in {"", "localhost"} or not path.startswith("/"):
+            raise ValueError(
+                "the file:// URL lies outside the allowed folders: it has no absolute path; write "
+                "file:/// and the whole path, with three slashes"
+            )
+        if not any(path.startswith(folder.rstrip("/") + "/") for folder in self.local_dirs):
             allowed = ", ".join(self.local_dirs) or "none (GEXLAKE_LOCAL_SOURCE_DIRS is empty)"
-            raise ValueError(f"the file:// URL lies outside the allowed folders: {allowed}")
+            raise ValueError(f"the file:// URL lies outside the allowed folders: {allowed}; {_ALLOW_IT}")
         return parts
 
     def _rule(self) -> str:
         allowed = ", ".join(str(prefix) for prefix in self.prefixes)
         return f"it must start with {allowed} (GEXLAKE_ALLOWED_SOURCES)"
+
+
+def _scheme_problem(parts: SplitResult) -> str:
+    if parts.scheme:
+        return f"the URL's scheme is {parts.scheme[:20]!r}"
+    is_path = parts.path.startswith("/") and not parts.netloc
+    return f"the URL has no scheme{' (a local file is file:// and its path)' if is_path else ''}"
 
 
 def _plain_host(text: str, host: str) -> str:

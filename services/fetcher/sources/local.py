@@ -18,6 +18,10 @@ from services.fetcher.sources.source import Body, ResumePoint
 from shared.sources.gate import SourceGate
 
 _CHUNK_BYTES: Final = 256 * 1024
+_PUT_IT_THERE: Final = (
+    "put it there (with Docker, into the host's folder GEXLAKE_LOCAL_SOURCES, which is /local) "
+    "and replay the job, or submit the right URL"
+)
 
 
 class LocalSource:
@@ -47,7 +51,7 @@ class LocalSource:
             # O_NONBLOCK: opening a pipe would otherwise wait for its writer.
             descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError as error:
-            raise SourceMissing(str(path), "the folder does not have it") from error
+            raise SourceMissing(str(path.parent), f"{path.name} is not there", _PUT_IT_THERE) from error
         except PermissionError as error:
             remedy = "let the fetcher read it, in a container as uid 10001"
             raise SourceRefused(f"{path} cannot be opened ({_reason(error)}): {remedy}") from error

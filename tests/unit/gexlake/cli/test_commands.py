@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +75,43 @@ def test_submit_posts_what_was_given_and_prints_the_job(intake: FakeIntake, say:
             },
         )
     ]
+
+
+@pytest.mark.parametrize(
+    "written", ["a day.json", "./a day.json", "{folder}/a day.json", "../{name}/a day.json"]
+)
+def test_the_path_of_a_file_is_submitted_as_its_url(
+    intake: FakeIntake, say: Say, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: str
+) -> None:
+    (tmp_path / "a day.json").touch()
+    monkeypatch.chdir(tmp_path)
+    intake.body = {"status": "queued", "id": ID}
+    assert say("submit", written.format(folder=tmp_path, name=tmp_path.name))[0] == 0
+    assert intake.asked[0][2] == {"url": f"file://{tmp_path}/a%20day.json"}
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("hist.gex.bot/a.json", "is not a URL, and no file here: give an https:// or file:/// URL"),
+        ("/no/such/file.json", "is not a URL, and no file here"),
+        (".", "is a folder"),
+    ],
+)
+def test_what_is_neither_a_url_nor_a_file_is_not_posted(
+    intake: FakeIntake, say: Say, written: str, problem: str
+) -> None:
+    status, _, err = say("submit", written)
+    assert status == 1
+    assert f"{written!r} {problem}" in one_line(err)
+    assert intake.asked == []
+
+
+def test_what_the_name_of_a_file_lacks_is_an_option(intake: FakeIntake, say: Say) -> None:
+    intake.status = 422
+    intake.body = {"error": {"field": "ticker", "rule": "missing", "message": 'send {"ticker": "…"}'}}
+    err = say("submit", SECRET_URL)[2]
+    assert err == "gexlake: the file's name does not contain the ticker: add --ticker\n"
 
 
 def test_submit_with_force_needs_a_reason(intake: FakeIntake, say: Say) -> None:

@@ -106,6 +106,7 @@ def test_a_url_under_an_allowed_prefix_passes(url: str) -> None:
         (f"//hist.gex.bot/{NAME}", "has no scheme"),
         (f"hist.gex.bot/{NAME}", "has no scheme"),
         ("", "has no scheme"),
+        (f"/srv/history/{NAME}", "a local file is file:// and its path"),
         (f"http://127.0.0.1:9001/{NAME}", "is not allowed"),
         (f"http://localhost:9000/{NAME}", "is not allowed"),
         (f"http://[::1]:9001/{NAME}", "is not allowed"),
@@ -114,8 +115,9 @@ def test_a_url_under_an_allowed_prefix_passes(url: str) -> None:
         (f"file:///srv/history/../{NAME}", "climbs"),
         (f"file:///srv/history/%2e%2e/{NAME}", "climbs"),
         ("file:///srv/history", "outside"),
-        (f"file://evil.test/srv/history/{NAME}", "outside"),
-        (f"file:srv/history/{NAME}", "outside"),
+        (f"file:///etc/{NAME}", "start gexlake with the file's folder in GEXLAKE_LOCAL_SOURCE_DIRS"),
+        (f"file://evil.test/srv/history/{NAME}", "with three slashes"),
+        (f"file:srv/history/{NAME}", "with three slashes"),
     ],
 )
 def test_any_other_url_is_refused_and_the_rule_is_named(url: str, rule: str) -> None:
