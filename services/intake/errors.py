@@ -5,6 +5,7 @@
         ├── BadRequest            400     the body is no JSON object
         ├── Unauthorized          401     no valid API key
         ├── NotFound              404     no such job, message or route
+        ├── Conflict              409     the system is not set up for it
         ├── TooLarge              413     the body is over the limit
         ├── UnsupportedMediaType  415     the body's content type is not taken
         ├── Unprocessable         422     a field is missing or breaks a rule
@@ -78,6 +79,12 @@ class NotFound(Refused):
     """What was asked for is not there."""
 
     status = 404
+
+
+class Conflict(Refused):
+    """The system is not set up for what is asked; nothing is stored."""
+
+    status = 409
 
 
 class TooLarge(Refused):

@@ -49,7 +49,7 @@ _BODY: Final[dict[str, Any]] = {
 @router.post(
     "/backfill",
     summary="Bring the trading days of a range into the lake",
-    responses=documented(400, 401, 413, 415, 422, 429, 503),
+    responses=documented(400, 401, 409, 413, 415, 422, 429, 503),
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}},
     },

@@ -26,6 +26,7 @@ _MEANINGS = {
     400: "The body is not JSON, or no object",
     401: "No valid API key",
     404: "There is no such job or message",
+    409: "The system is not set up for it; the answer says which setting is missing",
     413: "The body is over 1 MiB",
     415: "The content type is not taken",
     422: "A field is missing or breaks a rule; the answer names both",

@@ -120,6 +120,19 @@ def warnings(asked: BackfillRequest, today: date) -> list[str]:
     return found
 
 
+def no_key_anywhere(days: Iterable[PlannedDay], heartbeats: Iterable[Heartbeat], now: datetime) -> bool:
+    """Return whether a day is to be queued, and every running fetcher says that it has no key.
+
+    Args:
+        days: the plan.
+        heartbeats: the last of every service; the service of an old one may be gone.
+        now: the present moment (UTC).
+    """
+    fetchers = [beat for beat in heartbeats if beat.service == "fetcher" and _is_alive(beat, now)]
+    is_known = bool(fetchers) and all(beat.has_vendor_key is False for beat in fetchers)
+    return is_known and any(day.standing is Standing.PLANNED for day in days)
+
+
 def without_key(days: Iterable[PlannedDay], heartbeats: Iterable[Heartbeat], now: datetime) -> list[str]:
     """Warn of fetchers that cannot ask the vendor's API, if any day needs that.
 
@@ -129,9 +142,13 @@ def without_key(days: Iterable[PlannedDay], heartbeats: Iterable[Heartbeat], now
         now: the present moment (UTC).
     """
     lacking = sorted(
-        beat.instance for beat in heartbeats if beat.has_vendor_key is False and now - beat.at < _ALIVE_WITHIN
+        beat.instance for beat in heartbeats if beat.has_vendor_key is False and _is_alive(beat, now)
     )
     if not lacking or all(day.job_id is None for day in days):
         return []
     where = f"there is no GEXBOT_API_KEY in the fetcher on {', '.join(lacking)}"
     return [f"{where}: days that it fetches fail; set the key, restart the fetcher and replay them"]
+
+
+def _is_alive(beat: Heartbeat, now: datetime) -> bool:
+    return now - beat.at < _ALIVE_WITHIN

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import structlog
 
 from gexlake.api.backfill import Standing
 from gexlake.api.services import DaysRequest, KnownDay
-from services.intake.backfill.plan import Known, PlannedDay, as_queued, no_data, plan, request_of, under_way
+from services.intake.backfill.plan import (
+    Known,
+    PlannedDay,
+    as_queued,
+    no_data,
+    no_key_anywhere,
+    plan,
+    request_of,
+    under_way,
+)
 from services.intake.backfill.request import BackfillRequest
+from services.intake.errors import Conflict
 from services.intake.history.commands import JobCommands
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.lake import known_days
@@ -34,12 +45,14 @@ class Backfills:
         projection: what is known of jobs.
         commands: queues jobs.
         api: the vendor's.
+        clock: the present moment.
     """
 
     link: BrokerLink
     projection: Projection
     commands: JobCommands
     api: VendorApi
+    clock: Callable[[], datetime]
 
     async def run(self, asked: BackfillRequest) -> tuple[PlannedDay, ...]:
         """Work out what is missing and queue it, unless it is a dry run.
@@ -49,15 +62,26 @@ class Backfills:
         Raises:
             BrokerUnavailable: no acks in time; some jobs may be queued.
             StreamFull: JOBS is at its byte cap; some jobs may be queued.
+            Conflict: no fetcher has a key for the vendor's API; nothing is queued.
             NotReady: the importer does not answer, or intake does not know yet which jobs there are.
         """
         self.projection.require_rebuilt()
         days = plan(asked, await self._known(asked), self.api)
         if not asked.dry_run:
+            self._require_key(days)
             days = await self._queued(days, asked)
         standings = [day.standing for day in days]
         log.info("backfill_planned", **{standing: standings.count(standing) for standing in Standing})
         return days
+
+    def _require_key(self, days: Sequence[PlannedDay]) -> None:
+        if no_key_anywhere(days, self.projection.heartbeats(), self.clock()):
+            raise Conflict(
+                None,
+                "vendor_key",
+                "the fetcher has no key for the vendor's API, so nothing is queued: set GEXBOT_API_KEY where "
+                "it runs (in .env), start gexlake again and repeat the request",
+            )
 
     async def _known(self, asked: BackfillRequest) -> Known:
         if asked.force or not asked.partitions:

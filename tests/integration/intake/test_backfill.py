@@ -266,13 +266,15 @@ async def test_a_day_of_which_too_little_is_known_is_to_be_asked_for_again(
 
 
 @pytest.mark.usefixtures("importer")
-async def test_a_fetcher_without_a_key_is_reported_before_its_days_fail(
-    bus: Bus, intake: RunningIntake
-) -> None:
+async def test_a_backfill_that_no_fetcher_has_a_key_for_is_refused(bus: Bus, intake: RunningIntake) -> None:
     async def is_heard() -> bool:
         return "fetcher" in (await intake.get("/status"))["services"]
 
     async with announce_service(bus, "fetcher", "has no key", has_vendor_key=False):
         await eventually(is_heard)
         answer = await backfill(intake, dry_run=True)
+        refusal = await backfill(intake, 409)
     assert any("no GEXBOT_API_KEY in the fetcher" in warning for warning in answer["warnings"])
+    assert refusal["error"]["rule"] == "vendor_key"
+    assert "set GEXBOT_API_KEY" in refusal["error"]["message"]
+    assert await messages_in(bus, subjects.JOBS) == 0, "no day is queued that would fail"

@@ -12,6 +12,7 @@ from services.intake.backfill.plan import (
     Known,
     as_queued,
     no_data,
+    no_key_anywhere,
     plan,
     request_of,
     under_way,
@@ -157,3 +158,23 @@ def test_fetchers_without_a_key_are_warned_of_while_they_are_alive() -> None:
 def test_a_plan_without_jobs_needs_no_key() -> None:
     days = plan(asking(), Known(held=frozenset({PARTITION})), API)
     assert without_key(days, [heard_from("keyless", has_vendor_key=False)], NOON) == []
+    assert not no_key_anywhere(days, [heard_from("keyless", has_vendor_key=False)], NOON)
+
+
+@pytest.mark.parametrize(
+    ("keys", "age_s", "is_nowhere"),
+    [
+        ([False], 1, True),
+        ([False, False], 1, True),
+        ([False, True], 1, False),
+        ([False, None], 1, False),
+        ([False], 60, False),
+        ([], 1, False),
+    ],
+)
+def test_there_is_no_key_if_every_running_fetcher_says_so(
+    keys: list[bool | None], age_s: float, is_nowhere: bool
+) -> None:
+    beats = [heard_from(str(number), age_s, has_vendor_key=key) for number, key in enumerate(keys)]
+    other = heard_from("a", has_vendor_key=None).model_copy(update={"service": "importer"})
+    assert no_key_anywhere(plan(asking(), Known(), API), [*beats, other], NOON) is is_nowhere
