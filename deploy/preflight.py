@@ -24,8 +24,16 @@ from shared.process.runtime import fail
 from shared.process.settings import Settings, aliases, load
 
 PACKAGES: Final = {
-    "intake": ("fastapi", "uvicorn", "prometheus_client", "limits", "fastapi_offline", "holidays"),
-    "fetcher": ("httpx", "httpcore", "aiolimiter"),
+    "intake": (
+        "cryptography",
+        "fastapi",
+        "uvicorn",
+        "prometheus_client",
+        "limits",
+        "fastapi_offline",
+        "holidays",
+    ),
+    "fetcher": ("cryptography", "httpx", "httpcore", "aiolimiter"),
     "importer": ("duckdb",),
     "janitor": ("apscheduler",),
 }

@@ -3,11 +3,13 @@
     GexlakeError
     ├── Terminal            a retry cannot succeed: the message becomes a dead letter
     │   ├── MalformedMessage    the bytes are not a message that this version knows
+    │   ├── UrlNotDecrypted     no key of the deployment decrypts the URL (in sources.url_encryption)
     │   └── GaveUp              a stage was started too often without an outcome (in bus.consumer.attempts)
     ├── Transient           a retry may succeed: the message is redelivered after a delay
     │   ├── BrokerUnavailable   no answer from NATS in time
     │   └── Deferred            no fault of the job: the message is redelivered, and no attempt is counted
-    │       └── StreamFull          a stream refused a message because of its byte cap
+    │       ├── StreamFull          a stream refused a message because of its byte cap
+    │       └── UrlKeysUnusable     the keys of signed URLs cannot be read (in sources.url_encryption)
     ├── CannotStart         a service cannot run: it prints one line and exits
     │   └── BrokerGone          the connection was closed for good (in process.runtime)
     └── StoppedEarly        a service was stopped before it was connected

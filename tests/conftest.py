@@ -13,6 +13,7 @@ from shared.process.settings import Settings
 from simulator.nats_server import NatsServer
 from simulator.stack import is_setting
 from tests.support.broker import accounts
+from tests.support.values import URL_KEY
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +22,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.chdir(tmp_path)
     for name in filter(is_setting, tuple(os.environ)):
         monkeypatch.delenv(name)
+    monkeypatch.setenv("GEXLAKE_URL_KEYS", URL_KEY)
 
 
 @pytest.fixture(scope="session")

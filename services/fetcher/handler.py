@@ -23,6 +23,7 @@ from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, NoData
 from shared.bus.progress import ProgressReporter
 from shared.paths import LakePaths
 from shared.process.failpoints import failpoint
+from shared.sources.url_encryption import UrlCipher
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,7 @@ async def fetch_file(
     bus: Bus,
     source: Source,
     locations: Locations,
+    url_cipher: UrlCipher,
     health: SourceHealthStore,
     paths: LakePaths,
     limits: Limits,
@@ -51,7 +53,8 @@ async def fetch_file(
         return
     started = time.monotonic()
     try:
-        staged = await _stage(command, bus, source, locations, health, paths, limits)
+        url = url_cipher.url_of(command)
+        staged = await _stage(command, url, bus, source, locations, health, paths, limits)
     except NoHistory as error:
         await bus.publish_event(NoData(job=command.job, reason=str(error)))
         log.info("no_data", reason=str(error))
@@ -67,6 +70,7 @@ async def fetch_file(
 
 async def _stage(
     command: FetchFile,
+    url: str,
     bus: Bus,
     source: Source,
     locations: Locations,
@@ -75,7 +79,6 @@ async def _stage(
     limits: Limits,
 ) -> StagedFile | None:
     """Stage the file; None if a newer request superseded this one, whose file must stay."""
-    url = command.url.get_secret_value()
     found = await locations.find(url)
     final = _staged_path(paths, command.job, found.name)
     progress = ProgressReporter(bus, command.job, Stage.FETCH)

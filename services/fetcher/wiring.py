@@ -106,6 +106,7 @@ def new_worker(bus: Bus, settings: FetcherSettings, source: Source, locations: L
         bus=bus,
         source=source,
         locations=locations,
+        url_cipher=settings.url_cipher,
         health=SourceHealthStore(bus, breaker_rules(settings)),
         paths=settings.paths,
         limits=new_limits(settings),

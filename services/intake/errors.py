@@ -12,7 +12,7 @@
         ├── TooManyRequests       429     the rate limit
         └── NotReady              503     nothing is stored now; the same request may be sent again
 
-``BrokerUnavailable`` and ``StreamFull`` of ``shared.errors`` are answered as 503 too.
+``BrokerUnavailable``, ``StreamFull`` and ``UrlKeysUnusable`` are answered as 503 too.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
     link, metrics = BrokerLink(), Metrics()
     projection, sources = Projection(clock, metrics), KnownSources()
     metrics.registry.register(SourceMetrics(sources, clock))
-    commands = JobCommands(link, projection, clock)
+    commands = JobCommands(link, projection, clock, settings.url_cipher)
     return AppContext(
         settings=settings,
         gate=settings.gate,

@@ -6,6 +6,7 @@ every type stands in ``tests/golden/``.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date, timedelta
 from operator import not_
 from typing import Annotated, ClassVar, Final
@@ -17,7 +18,7 @@ from gexlake.api.jobs import Priority, Stage, Status
 from shared.bus.subjects import EventType, command, event
 
 SignedUrl = Annotated[SecretStr, PlainSerializer(lambda url: url.get_secret_value(), when_used="json")]
-"""A URL whose query is a secret: plain in JSON on the bus, hidden wherever Python would print it."""
+"""A URL whose query may be a secret: plain in JSON on the bus, hidden wherever Python would print it."""
 
 _MAX_CLOCK_SKEW: Final = timedelta(days=1)
 
@@ -62,6 +63,11 @@ def job_id_of(ticker: str, endpoint: str, base_url: str) -> UUID:
     return uuid5(NAMESPACE_URL, f"{ticker}\n{endpoint}\n{base_url}")
 
 
+def digest_of(url: str) -> str:
+    """Return the SHA-256 by which a whole URL is recognised without being kept."""
+    return hashlib.sha256(url.encode()).hexdigest()
+
+
 class Payload(Frozen):
     """The content of an envelope."""
 
@@ -98,6 +104,16 @@ class FetchFile(Command):
     TYPE = "gex.job.v1.fetch"
     STAGE = Stage.FETCH
     url: SignedUrl
+    """Without its query if ``encrypted_url`` is set; commands of older versions have the whole URL here."""
+    encrypted_url: str | None = Field(default=None, exclude_if=not_)
+    """The whole URL, encrypted with a key of the deployment: ``shared.sources.url_encryption``."""
+    url_sha256: Sha256 | None = Field(default=None, exclude_if=not_)
+    """Digest of the whole URL when that is encrypted."""
+
+    @property
+    def url_digest(self) -> str:
+        """The digest of the whole URL, which compares two commands without a key."""
+        return self.url_sha256 or digest_of(self.url.get_secret_value())
 
     @property
     def msg_id(self) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from shared.gexbot.vendor_api import DEFAULT_BASE, VendorApi
 from shared.process.settings import CommaList, Settings
 from shared.sources.gate import Prefix, SourceGate
+from shared.sources.url_encryption import UrlCipher, parse_keys
 
 
 class SourceSettings(Settings):
@@ -19,6 +20,8 @@ class SourceSettings(Settings):
 
     vendor_api: str = DEFAULT_BASE
     """The vendor's API, which backfills ask for signed URLs; the only address that its key is sent to."""
+    url_keys: CommaList = Field((), repr=False)
+    """Keys that encrypt signed URLs, the newest first; by default those in ``<secrets_dir>/urls/keys``."""
 
     @field_validator("vendor_api")
     @classmethod
@@ -39,10 +42,22 @@ class SourceSettings(Settings):
         SourceGate.parse((), folders)
         return folders
 
+    @field_validator("url_keys")
+    @classmethod
+    def _fit_keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        if keys:
+            parse_keys(keys)
+        return keys
+
     @property
     def api(self) -> VendorApi:
         """The vendor's API."""
         return VendorApi(self.vendor_api)
+
+    @property
+    def url_cipher(self) -> UrlCipher:
+        """What encrypts and decrypts signed URLs."""
+        return UrlCipher(self.url_keys, self.secrets / "urls" / "keys")
 
     @property
     def gate(self) -> SourceGate:

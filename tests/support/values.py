@@ -8,10 +8,20 @@ from typing import Any
 from pydantic import SecretStr
 
 from gexlake.api.jobs import Priority
-from shared.bus.messages import FetchFile, ImportFile, Job, JobSkipped, job_id_of
+from shared.bus.messages import Command, FetchFile, ImportFile, Job, JobSkipped, job_id_of
+from shared.sources.settings import SourceSettings
 
 NOON = datetime(2025, 11, 14, 17, 0, tzinfo=UTC)
 BASE_URL = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"
+
+URL_KEY = "dGhlIGtleSBvZiB0aGUgdGVzdHMsIDMyIGJ5dGVzLi4="
+"""The key that encrypts signed URLs in tests; the environment of every test has it."""
+
+
+def url_of(command: Command) -> str:
+    """Return the whole URL of a fetch command that intake published."""
+    assert isinstance(command, FetchFile)
+    return SourceSettings(url_keys=(URL_KEY,)).url_cipher.url_of(command)
 
 
 def a_job(**changes: Any) -> Job:

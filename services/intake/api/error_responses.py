@@ -13,8 +13,10 @@ from gexlake.api.errors import ErrorAnswer, Problem
 from services.intake.errors import NotReady, Refused, Unprocessable
 from shared.errors import BrokerUnavailable, StreamFull
 from shared.process.redaction import redact
+from shared.sources.url_encryption import UrlKeysUnusable
 
-STREAM_FULL_RETRY_AFTER_S = 60
+OPERATOR_RETRY_AFTER_S = 60
+"""For what a person has to put right."""
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -40,6 +42,7 @@ def register(app: FastAPI) -> None:
     app.exception_handler(Refused)(_refused)
     app.exception_handler(BrokerUnavailable)(_broker_unavailable)
     app.exception_handler(StreamFull)(_stream_full)
+    app.exception_handler(UrlKeysUnusable)(_url_keys_unusable)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(Exception)(_unexpected)
@@ -60,7 +63,11 @@ async def _broker_unavailable(request: Request, error: BrokerUnavailable) -> JSO
 
 
 async def _stream_full(request: Request, error: StreamFull) -> JSONResponse:
-    return await _refused(request, NotReady("stream_full", str(error), STREAM_FULL_RETRY_AFTER_S))
+    return await _refused(request, NotReady("stream_full", str(error), OPERATOR_RETRY_AFTER_S))
+
+
+async def _url_keys_unusable(request: Request, error: UrlKeysUnusable) -> JSONResponse:
+    return await _refused(request, NotReady("url_keys", str(error), OPERATOR_RETRY_AFTER_S))
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

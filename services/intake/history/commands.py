@@ -27,9 +27,10 @@ from services.intake.state.broker_link import BrokerLink
 from services.intake.state.projection import Projection
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
-from shared.bus.messages import Command, Event, Job, JobReplayed, JobRequested
+from shared.bus.messages import Command, Event, FetchFile, Job, JobReplayed, JobRequested
 from shared.job_states import JobState
 from shared.process.failpoints import failpoint
+from shared.sources.url_encryption import UrlCipher
 
 ANSWER_WITHIN_S: Final = 4.5
 """Limit on all acks and locks that a request waits for: clients get a response within 5 s."""
@@ -44,6 +45,7 @@ class JobCommands:
         link: the broker, if it is there.
         projection: what is known of jobs.
         clock: the present moment.
+        url_cipher: encrypts the URLs of what is published.
         answer_within_s: when to give up waiting for acks.
     """
 
@@ -52,11 +54,13 @@ class JobCommands:
         link: BrokerLink,
         projection: Projection,
         clock: Callable[[], datetime],
+        url_cipher: UrlCipher,
         answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         self._link = link
         self._projection = projection
         self._clock = clock
+        self._url_cipher = url_cipher
         self._answer_within_s = answer_within_s
         self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
@@ -71,6 +75,7 @@ class JobCommands:
         Raises:
             BrokerUnavailable: no acks in time; the same request may be sent again and is one job.
             StreamFull: JOBS is at its byte cap.
+            UrlKeysUnusable: the keys that encrypt URLs cannot be read.
             NotReady: intake does not know yet which jobs there are.
         """
         async with self._in_time() as bus, self._alone(asked.job_id):
@@ -97,6 +102,7 @@ class JobCommands:
         Raises:
             BrokerUnavailable: no acks in time.
             StreamFull: JOBS is at its byte cap.
+            UrlKeysUnusable: the keys that encrypt URLs cannot be read.
             NotFound: there is no such job or message.
             NotReady: intake does not know yet which jobs there are.
             Unprocessable: what was found is no command, or force has no reason.
@@ -141,6 +147,8 @@ class JobCommands:
         The broker drops a command whose generation it has seen. When what it has seen asks for something
         else (a request that never got its answer), the command becomes the next generation.
         """
+        if isinstance(command, FetchFile):
+            command = self._url_cipher.encrypt(command)
         failpoint("intake.accepted")
         while True:
             ack = await bus.publish_command(command, replay_of)

@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import SecretStr
 
 from gexlake.api.jobs import Priority
-from services.intake.history.request import HistoryRequest, digest_of
+from services.intake.history.request import HistoryRequest
 from shared.bus.messages import Command, FetchFile, ImportFile, Job
 from shared.job_states import JobState
 
@@ -66,7 +66,7 @@ def is_same_work(one: Command, other: Command) -> bool:
 def _work(command: Command) -> tuple[object, ...]:
     match command:
         case FetchFile():
-            source = command.url.get_secret_value()
+            source = command.url_digest
         case ImportFile():
             source = f"{command.staged_path} {command.sha256}"
         case _:
@@ -111,4 +111,4 @@ def _command(
 
 def digest_of_command(command: Command) -> str | None:
     """Return the digest of the URL that a command fetches; None when it fetches none."""
-    return digest_of(command.url.get_secret_value()) if isinstance(command, FetchFile) else None
+    return command.url_digest if isinstance(command, FetchFile) else None

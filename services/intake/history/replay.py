@@ -19,11 +19,10 @@ from gexlake.api import services
 from gexlake.api.jobs import Stage
 from services.intake.errors import NotFound, Unprocessable
 from services.intake.history.body_fields import check_reason
-from services.intake.history.request import digest_of
 from services.intake.history.stored_commands import read_command, read_command_of
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.bus.messages import Command, FetchFile, ImportFile
+from shared.bus.messages import Command, FetchFile, ImportFile, digest_of
 from shared.gexbot.vendor_api import NO_REDIRECT, base_of
 from shared.job_states import JobState
 

@@ -8,7 +8,6 @@ and endpoint of the file's name take precedence over the body.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import date
@@ -19,7 +18,7 @@ from uuid import UUID
 from gexlake.api.jobs import Priority
 from services.intake.errors import Unprocessable
 from services.intake.history.body_fields import OPTIONS, BodyFields, check_reason, read_priority
-from shared.bus.messages import job_id_of
+from shared.bus.messages import digest_of, job_id_of
 from shared.gexbot.partition import ENDPOINTS, PACKAGES, in_package, normalize_ticker
 from shared.gexbot.source_name import SourceName, parse_source_name
 from shared.sources.gate import SourceGate
@@ -54,11 +53,6 @@ class HistoryRequest:
     def url_sha256(self) -> str:
         """The digest of the whole URL."""
         return digest_of(self.url)
-
-
-def digest_of(url: str) -> str:
-    """Return the SHA-256 by which a whole URL is recognised without being kept."""
-    return hashlib.sha256(url.encode()).hexdigest()
 
 
 def read_history_request(body: dict[str, Any], gate: SourceGate) -> HistoryRequest:

@@ -17,7 +17,7 @@ from shared.gexbot.vendor_api import DEFAULT_BASE
 from tests.support.intake.fake_importer import FakeImporter, fake_importer
 from tests.support.intake.running import RunningIntake, all_events, messages_in, payload_at, running_intake
 from tests.support.poll import eventually
-from tests.support.values import a_job, a_skip
+from tests.support.values import a_job, a_skip, url_of
 
 WEEK = {"ticker": "NQ_NDX", "endpoint": "gex_zero", "start": "2025-11-10", "end": "2025-11-14"}
 
@@ -65,7 +65,7 @@ async def test_every_missing_day_becomes_one_job_and_the_others_are_left_out(
     assert answer["counts"] == {"planned": 0, "queued": 3, "under_way": 0, "held": 1, "no_data": 1}
     assert await messages_in(bus, subjects.JOBS) == 3
     commands = [await fetch_at(bus, number) for number in (1, 2, 3)]
-    urls = {command.url.get_secret_value() for command in commands}
+    urls = {url_of(command) for command in commands}
     days = ("2025-11-10", "2025-11-13", "2025-11-14")
     assert urls == {f"{DEFAULT_BASE}/hist/NQ_NDX/classic/gex_zero/{day}?noredirect" for day in days}
     assert {command.job.priority for command in commands} == {Priority.LOW}
@@ -232,7 +232,7 @@ async def test_the_address_of_the_api_is_a_setting(bus: Bus, nats_url: str, impo
     settings = IntakeSettings(nats_url=nats_url, ack_wait_s=5, vendor_api="http://127.0.0.1:9/v2/")
     async with running_intake(settings) as intake:
         await backfill(intake, start="2025-11-14")
-    url = (await fetch_at(bus, 1)).url.get_secret_value()
+    url = url_of(await fetch_at(bus, 1))
     assert url == "http://127.0.0.1:9/v2/hist/NQ_NDX/classic/gex_zero/2025-11-14?noredirect"
     assert len(await all_events(bus)) == len(importer.asked) == 1
 
@@ -245,7 +245,7 @@ async def test_a_day_whose_command_is_gone_is_replayed_all_the_same(bus: Bus, in
     replayed = await intake.http.post(f"/jobs/{answer['days'][0]['id']}/replay")
     assert replayed.status_code == 200, replayed.text
     again = await fetch_at(bus, replayed.json()["command_seq"])
-    assert (again.url, again.job.generation) == (before.url, 2)
+    assert (url_of(again), again.job.generation) == (url_of(before), 2)
 
 
 async def test_a_day_of_which_too_little_is_known_is_to_be_asked_for_again(

@@ -19,6 +19,7 @@ from tests.support.intake.running import (
     SIGNED_URL,
     IntakeProcess,
     all_events,
+    envelope_at,
     intake_process,
     messages_in,
     payload_at,
@@ -121,7 +122,7 @@ async def kept_reasons(bus: Bus) -> list[str]:
     return [each.reason for each in commands if isinstance(each, FetchFile) and each.reason]
 
 
-async def test_no_answer_event_log_or_reason_holds_a_signed_query(
+async def test_no_answer_message_log_or_reason_holds_a_signed_query(
     nats_url: str, bus: Bus, http: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     logs = tmp_path / "logs"
@@ -146,6 +147,8 @@ async def test_no_answer_event_log_or_reason_holds_a_signed_query(
     assert {reason.split()[0] for reason in reasons} == {"as", "again:"}
     told += reasons
     told += [event.model_dump_json() for event in await all_events(bus)]
+    commands = range(1, await messages_in(bus, subjects.JOBS) + 1)
+    told += [(await envelope_at(bus, subjects.JOBS, number)).model_dump_json() for number in commands]
     assert len(told) > 15
     assert any("job_queued" in text for text in told)
     assert [text for text in told if "S3CRET" in text] == []

@@ -28,7 +28,7 @@ from tests.support.intake.running import (
     running_intake,
 )
 from tests.support.poll import eventually
-from tests.support.values import a_fetch, a_job, an_import
+from tests.support.values import a_fetch, a_job, an_import, url_of
 
 SHA = "a" * 64
 
@@ -82,7 +82,7 @@ async def test_a_job_is_replayed_by_its_id_over_http(intake: RunningIntake, bus:
     }
     again = await payload_at(bus, subjects.JOBS, 2)
     assert isinstance(again, FetchFile)
-    assert again.url.get_secret_value() == SIGNED_URL
+    assert url_of(again) == SIGNED_URL
     assert (await headers_at(bus, 2))[REPLAY_HEADER] == "job"
     replayed = (await all_events(bus))[-1]
     assert isinstance(replayed, JobReplayed)
@@ -117,7 +117,7 @@ async def test_a_command_that_is_gone_is_rebuilt_when_it_held_no_secret(
     answer = json.loads((await ask(bus, job_id=plain)).data)
     again = await payload_at(bus, subjects.JOBS, answer["command_seq"])
     assert isinstance(again, FetchFile)
-    assert (again.url.get_secret_value(), again.job.generation) == (url, 2)
+    assert (url_of(again), again.job.generation) == (url, 2)
     refused = await ask(bus, job_id=signed)
     assert (refused.headers or {})["Nats-Service-Error-Code"] == "404"
 

@@ -26,6 +26,7 @@ from shared.bus.messages import Payload
 from simulator.nats_server import free_port
 from tests.support.poll import eventually
 from tests.support.repository import ROOT
+from tests.support.values import URL_KEY
 
 DAY_URL = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"
 SIGNED_URL = f"{DAY_URL}?sig=S3CRET-one&se=2025"
@@ -94,7 +95,7 @@ def intake_process(folder: Path, *flags: str, **environment: str) -> Iterator[In
     process = subprocess.Popen(
         [sys.executable, "-m", "services.intake", "--port", str(port), *flags],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "GEXLAKE_URL_KEYS": URL_KEY, **environment},
         stderr=subprocess.PIPE,
         text=True,
     )

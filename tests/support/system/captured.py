@@ -16,9 +16,6 @@ from simulator.stack import NATS, Stack
 from tests.support.system.oracle import query_lake
 from tests.support.system.running import connection_to
 
-COMMANDS: Final = "commands"
-"""Key of the bodies of commands: only these hold signed URLs, because the fetcher needs them."""
-_HOLD_COMMANDS: Final = ("gex.job.", "gex.dead.")
 _HOLD_CONTENT: Final = (".json", ".gz", ".jsonl")
 """Suffixes of staged files: they hold the bytes that the vendor sent."""
 _AROUND: Final = 60
@@ -40,9 +37,8 @@ class CapturedText:
         self.add(f"response of {response.request.url.path}", f"{response.headers}\n{response.text}")
 
     async def add_message(self, message: Msg) -> None:
-        """Add a message of core NATS, unless it is a command."""
-        if not message.subject.startswith(_HOLD_COMMANDS):
-            self.add(f"message {message.subject}", f"{message.headers} {_text_of(message.data)}")
+        """Add a message of core NATS."""
+        self.add(f"message {message.subject}", f"{message.headers} {_text_of(message.data)}")
 
     def finds(self, word: str) -> list[str]:
         """Return the places that hold a word, each with the text around it."""
@@ -73,9 +69,7 @@ async def _add_streams(captured: CapturedText, bus: Bus) -> None:
                 message = await bus.js.get_msg(name, seq=sequence)
             except NotFoundError:
                 continue
-            is_command = str(message.subject).startswith(_HOLD_COMMANDS)
-            captured.add(f"stream {name}", f"{message.subject} {message.headers}")
-            captured.add(COMMANDS if is_command else f"stream {name}", _text_of(message.data))
+            captured.add(f"stream {name}", f"{message.subject} {message.headers} {_text_of(message.data)}")
 
 
 async def _add_lake(captured: CapturedText, bus: Bus) -> None:
@@ -89,6 +83,9 @@ async def _add_lake(captured: CapturedText, bus: Bus) -> None:
 def _add_files(captured: CapturedText, stack: Stack) -> None:
     for log in (NATS, *stack.processes):
         captured.add(f"log of {log}", stack.log_of(log).read_text(errors="replace"))
+    for path in stack.nats.folder.rglob("*"):
+        if path.is_file():
+            captured.add(f"broker's {path.name}", path.read_bytes().decode("latin-1"))
     for path in stack.data_dir.rglob("*"):
         captured.add("names of files", str(path.relative_to(stack.data_dir)))
         if path.is_file() and not path.name.endswith(_HOLD_CONTENT):

@@ -10,8 +10,8 @@ import pytest
 
 from gexlake.api.jobs import Priority, Status
 from services.intake.history.decisions import AlreadyQueued, Decision, Queue, decide, is_same_work
-from services.intake.history.request import HistoryRequest, digest_of
-from shared.bus.messages import Command, FetchFile, JobRequested
+from services.intake.history.request import HistoryRequest
+from shared.bus.messages import Command, FetchFile, JobRequested, digest_of
 from shared.job_states import JobState, advance
 from tests.support.values import BASE_URL, NOON, a_fetch, a_job, an_import
 
