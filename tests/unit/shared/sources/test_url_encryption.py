@@ -77,7 +77,9 @@ def test_after_a_rotation_the_new_key_encrypts_and_the_old_one_still_decrypts() 
 
 
 @pytest.mark.parametrize(
-    "token", [encrypted(NEW).encrypted_url, f"{encrypted().encrypted_url}"[:-8], "", "Ω"]
+    "token",
+    [encrypted(NEW).encrypted_url, f"{encrypted().encrypted_url}"[:-8], "", "Ω"],
+    ids=["of another key", "cut", "empty", "not ASCII"],
 )
 def test_a_url_that_no_key_decrypts_names_the_setting_and_what_to_do(token: str) -> None:
     command = encrypted().model_copy(update={"encrypted_url": token})
@@ -96,6 +98,7 @@ def test_an_encrypted_url_is_of_use_for_its_own_file_only() -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [(None, "No such file"), ("", "there is no key"), (f"{OLD}\nsh0rt-secret\n", "as key 2")],
+    ids=["missing", "empty", "malformed"],
 )
 def test_unusable_keys_are_named_and_not_shown(content: str | None, problem: str, tmp_path: Path) -> None:
     file = tmp_path / "keys"
