@@ -12,7 +12,9 @@ _URL_SECRETS = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)(?:[^\s/?#\"'<>]*@)?([^\
 _KEYS = re.compile(r"(?i)(\bbearer\s+|gexbot_custom_)[A-Za-z0-9._~+/=-]+")
 _QUERY_SECRETS = re.compile(r"(?i)\b(sig|signature|token|x-amz-[a-z-]+|api_?key)=[^\s&\"'<>]+")
 _KEY_HEADERS = re.compile(r"(?i)\b(x-api-key['\"]?:\s*['\"]?)[^\s,'\"<>]+")
-SECRET_FIELDS: Final = frozenset({"authorization", "x-api-key", "api_key", "api_keys", "password", "token"})
+SECRET_FIELDS: Final = frozenset(
+    {"authorization", "x-api-key", "api_key", "api_keys", "password", "token", "url_keys"}
+)
 
 
 def redact(text: str) -> str:

@@ -81,6 +81,15 @@ class UrlCipher:
         self._keys = keys
         self._file = file
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether the keys can be read now."""
+        try:
+            self._cipher()
+        except UrlKeysUnusable:
+            return False
+        return True
+
     def encrypt(self, command: FetchFile) -> FetchFile:
         """Return the command with its URL encrypted; a URL without a query is no secret and stays plain.
 

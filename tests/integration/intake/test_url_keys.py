@@ -60,6 +60,8 @@ async def test_without_keys_nothing_is_stored_and_a_retry_with_keys_is_one_job(
         assert str(file) in error["message"]
         assert "GEXLAKE_URL_KEYS" in error["message"]
         assert await messages_in(bus, subjects.JOBS) == 0
+        reasons = (await intake.get("/ready", 503))["reasons"]
+        assert "the keys of signed URLs are unusable (GEXLAKE_URL_KEYS)" in reasons
         file.parent.mkdir(parents=True)
         file.write_text(URL_KEY)
         assert (await intake.queue(url=SIGNED_URL))["generation"] == 1
