@@ -2,6 +2,8 @@
 
     CommandFailed
     ├── IntakeUnreachable    nothing answers at intake's address, or not in time
+    ├── CertificateRefused   something answers there, with a certificate that is not trusted
+    ├── UnusableCertificates GEXLAKE_CA_FILE has no certificates
     ├── UnexpectedAnswer     something answers there, but not gexlake
     ├── RequestRefused       intake said no
     ├── MissingOption        it lacks what an option may say
@@ -18,7 +20,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class CommandFailed(Exception):
@@ -38,6 +42,37 @@ class IntakeUnreachable(CommandFailed):
             f"intake does not answer at {url} ({why}): start the system with 'make run' or "
             "'docker compose up', or say where it is: GEXLAKE_PORT or GEXLAKE_URL"
         )
+
+
+class CertificateRefused(CommandFailed):
+    """The certificate at intake's address is not trusted, or is another host's; or it is no TLS.
+
+    Args:
+        url: the address.
+        why: what OpenSSL says.
+    """
+
+    def __init__(self, url: str, why: ssl.SSLError) -> None:
+        if not isinstance(why, ssl.SSLCertVerificationError):
+            problem = f"no TLS connection to {url} ({why.reason or why})"
+            super().__init__(f"{problem}: is it http, or is GEXLAKE_URL wrong?")
+            return
+        super().__init__(
+            f"the certificate of {url} is not accepted ({why.verify_message}): set GEXLAKE_CA_FILE to the "
+            "certificate of the authority that signed it, and use the host that it names in GEXLAKE_URL"
+        )
+
+
+class UnusableCertificates(CommandFailed):
+    """The file of GEXLAKE_CA_FILE is not usable.
+
+    Args:
+        path: the file.
+        why: the lower library's error.
+    """
+
+    def __init__(self, path: Path, why: Exception) -> None:
+        super().__init__(f"GEXLAKE_CA_FILE has no certificates that can be read: {path} ({why})")
 
 
 class UnexpectedAnswer(CommandFailed):

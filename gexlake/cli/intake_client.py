@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from ipaddress import ip_address
 from json import JSONDecodeError
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -12,7 +14,14 @@ from urllib.parse import quote
 import httpx
 
 import gexlake
-from gexlake.cli.errors import IntakeUnreachable, MissingOption, RequestRefused, UnexpectedAnswer
+from gexlake.cli.errors import (
+    CertificateRefused,
+    IntakeUnreachable,
+    MissingOption,
+    RequestRefused,
+    UnexpectedAnswer,
+    UnusableCertificates,
+)
 from gexlake.cli.settings import CliSettings
 
 _TIMEOUT_S: Final = 20.0
@@ -38,6 +47,7 @@ class Intake:
                 timeout=_TIMEOUT_S,
                 # A proxy of the environment is not meant for this machine's own services.
                 trust_env=not _is_loopback(host),
+                verify=trusted_by(settings.ca_file),
                 transport=transport,
             )
             self._client.headers["User-Agent"] = f"gexlake/{gexlake.__version__}"
@@ -95,6 +105,12 @@ class Intake:
             raise IntakeUnreachable(self._url, f"no answer within {_TIMEOUT_S:g} s") from error
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise UnexpectedAnswer(self._url, str(error)) from error
+        except httpx.ConnectError as error:
+            if isinstance(cause := _root_of(error), ssl.SSLError):
+                raise CertificateRefused(self._url, cause) from error
+            raise IntakeUnreachable(self._url, str(error) or type(error).__name__) from error
+        except httpx.RemoteProtocolError as error:
+            raise IntakeUnreachable(self._url, f"{error}; does it want https?") from error
         except httpx.TransportError as error:
             raise IntakeUnreachable(self._url, str(error) or type(error).__name__) from error
         return self._read(response)
@@ -120,6 +136,27 @@ class Intake:
         if self._has_key:
             return f"intake at {self._url} does not accept the API key in GEXLAKE_API_KEY"
         return f"intake at {self._url} wants an API key: set GEXLAKE_API_KEY"
+
+
+def trusted_by(ca_file: Path | None) -> ssl.SSLContext:
+    """Return a context that trusts the usual authorities (SSL_CERT_FILE, SSL_CERT_DIR) and those of a file.
+
+    Raises:
+        UnusableCertificates: the file has no certificates.
+    """
+    context = httpx.create_ssl_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise UnusableCertificates(ca_file, error) from error
+    return context
+
+
+def _root_of(error: BaseException) -> BaseException:
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
 
 
 def _is_loopback(host: str) -> bool:
