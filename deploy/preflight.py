@@ -15,9 +15,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from dotenv import dotenv_values
 from pydantic import Field
 
 from deploy.nats_server_binary import binary
+from deploy.setting_names import known, unknown
 from services.importer.reader import library
 from shared.errors import CannotStart
 from shared.process.runtime import fail
@@ -39,6 +41,7 @@ PACKAGES: Final = {
 }
 """What each service imports in addition to the packages that all of them need."""
 
+_COMPOSE: Final = Path(__file__).parent.parent / "compose.yaml"
 _LOOPBACK: Final = "127.0.0.1"
 
 
@@ -47,6 +50,17 @@ class RunSettings(Settings):
 
     host: str = Field(_LOOPBACK, validation_alias=aliases("GEXLAKE_HOST", "HOST"))
     port: int = Field(8877, ge=1, le=65535, validation_alias=aliases("GEXLAKE_PORT", "PORT"))
+
+
+def check_names(folder: Path = Path()) -> None:
+    """Check that every name of gexlake's in the environment, and in ``.env`` of a folder, is a setting.
+
+    Raises:
+        CannotStart: one is not; the message names the closest setting.
+    """
+    names = {name.upper() for name in (*os.environ, *dotenv_values(folder / ".env"))}
+    if wrong := unknown(names, known(_COMPOSE.read_text())):
+        raise CannotStart(f"{'; '.join(wrong)}; correct or remove it in .env or the environment")
 
 
 def check(settings: RunSettings) -> None:
@@ -137,6 +151,7 @@ def environment(settings: RunSettings) -> dict[str, str]:
 def main() -> None:
     """Check, then execute the given command, if there is one."""
     try:
+        check_names()
         settings = load(RunSettings)
         check(settings)
     except CannotStart as error:
