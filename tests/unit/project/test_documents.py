@@ -17,9 +17,13 @@ from tests.support.repository import ROOT
 
 SERVICES: Final = ("intake", "fetcher", "importer", "janitor")
 ELSEWHERE: Final = {"GEXLAKE_FAILPOINT", "GEXLAKE_IMPORTER_MEMORY", "GEXLAKE_STOP_GRACE_PERIOD"} | {
-    f"GEXLAKE_{volume}" for volume in ("LAKE", "SOURCE", "ARCHIVE", "STREAMS", "LOCAL_SOURCES")
+    f"GEXLAKE_{name}"
+    for name in (
+        *("LAKE", "SOURCE", "ARCHIVE", "STREAMS", "LOCAL_SOURCES", "CA_DIR"),
+        *("NATS_TLS_CERT", "NATS_TLS_KEY", "NATS_TLS_DIR", "SECRETS_UMASK"),
+    )
 }
-"""Names that compose.yaml or shared/process/failpoints.py read, and no settings class."""
+"""Names that compose.yaml, deploy/nats-server or shared/process/failpoints.py read, and no settings class."""
 
 
 def settings_of(service: str) -> type[BrokerSettings]:
