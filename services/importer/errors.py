@@ -3,7 +3,8 @@
 Terminal
 ├── BadRecord           a record breaks a rule; names its number and its field
 ├── UnreadableFile      the file is not JSON of the vendor's form
-│   └── NoRecords           it has no records
+│   ├── NoRecords           it has no records
+│   └── TooLargeUnpacked    its gzip data unpacks to too much
 ├── StagedFileMissing   it is not at the path in the message
 └── WorseData           it would replace a partition by fewer snapshots or strike rows
 Transient
@@ -61,6 +62,20 @@ class NoRecords(UnreadableFile):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, "the file holds no records")
+
+
+class TooLargeUnpacked(UnreadableFile):
+    """The gzip data of a file unpacks to more than is allowed.
+
+    Args:
+        name: the staged file's name.
+        max_bytes: the limit.
+    """
+
+    def __init__(self, name: str, max_bytes: int) -> None:
+        super().__init__(
+            name, f"it unpacks to more than {max_bytes} bytes (raise GEXLAKE_MAX_FILE_BYTES if it is right)"
+        )
 
 
 class StagedFileMissing(Terminal):

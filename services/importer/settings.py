@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import Field
 
@@ -14,6 +15,8 @@ from services.importer.memory_profile import (
 )
 from shared.process.settings import Settings, aliases
 
+MAX_FILE_BYTES: Final = 2 * 1024**3
+
 
 @dataclass(frozen=True)
 class ImportLimits:
@@ -23,10 +26,12 @@ class ImportLimits:
         min_share: a file with a smaller share of the records or rows that the partition holds is refused.
         max_out_of_day: up to this many records outside the trading day are dropped; a file with more is
             refused.
+        max_file_bytes: gzip data that unpacks to more is refused.
     """
 
     min_share: float = 0.9
     max_out_of_day: int = 0
+    max_file_bytes: int = MAX_FILE_BYTES
 
 
 class ImporterSettings(Settings):
@@ -56,6 +61,8 @@ class ImporterSettings(Settings):
         validation_alias=aliases("GEXLAKE_MAX_OUT_OF_DAY_RECORDS", "GEXLAKE_MAX_STRAY_RECORDS"),
     )
     """Up to this many records outside the trading day are dropped; a file with more is refused."""
+    max_file_bytes: int = Field(MAX_FILE_BYTES, ge=1)
+    """A staged file that unpacks to more is refused, as the fetcher refuses it."""
     sql_max_rows: int = Field(10_000, ge=1)
     """The maximum number of rows that one query returns."""
     sql_timeout_s: float = Field(30.0, gt=0)
@@ -70,4 +77,4 @@ class ImporterSettings(Settings):
     @property
     def limits(self) -> ImportLimits:
         """The rules for imports that settings can change."""
-        return ImportLimits(self.min_snapshot_share, self.max_out_of_day_records)
+        return ImportLimits(self.min_snapshot_share, self.max_out_of_day_records, self.max_file_bytes)

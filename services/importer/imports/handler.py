@@ -122,6 +122,7 @@ def _task(
         size_bytes=command.size_bytes,
         min_share=0.0 if command.force else limits.min_share,
         max_out_of_day=limits.max_out_of_day,
+        max_plain_bytes=limits.max_file_bytes,
         interruption=interruption,
     )
 

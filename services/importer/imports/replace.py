@@ -16,7 +16,7 @@ from typing import Protocol
 
 import duckdb
 
-from services.importer.errors import UnreadableFile, WorseData
+from services.importer.errors import WorseData
 from services.importer.imports.plain_file import plain_file
 from services.importer.imports.selection import (
     SELECTED,
@@ -36,7 +36,6 @@ from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.scratch import scratch_folder
 from services.importer.lake.statements import quoted, transaction
 from services.importer.reader.arrow_stream import StagedTables, error_of
-from services.importer.reader.diagnosis import find_fault
 from shared.gexbot.partition import Partition
 from shared.process.durable_files import rename_durably
 from shared.process.failpoints import failpoint
@@ -72,23 +71,16 @@ def replace_partition(
         StorageTrouble: the disk is full or fails; the partition is as it was.
     """
     with lake.writing(task.interruption) as connection, scratch_folder(lake.paths.scratch) as folder:
-        path = _plain(task, folder)
+        path = plain_file(task.file, folder, task.interruption, task.max_plain_bytes)
         batch_rows = lake.memory.batch_rows(task.size_bytes)
         replacement = _Replacement(lake, task, clock, notes, connection, folder)
         try:
             with StagedTables(connection, task, path, batch_rows=batch_rows) as tables:
                 row = replacement.execute(tables)
         except duckdb.InvalidInputException as error:
-            raise error_of(task, error) from error
+            raise error_of(task, path, error) from error
     lake.refresh_parquet_view()
     return row
-
-
-def _plain(task: ImportTask, folder: Path) -> Path:
-    try:
-        return plain_file(task.file, folder, task.interruption)
-    except UnreadableFile as error:
-        raise find_fault(task) or error from error
 
 
 class _Replacement:

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import duckdb
 
-from services.importer.errors import NoRecords
+from services.importer.errors import BadRecord, NoRecords
 from services.importer.imports.task import ImportTask
 from services.importer.lake.statements import quoted
 from services.importer.reader.arrow_stream import RECORDS, ROWS
-from services.importer.reader.diagnosis import refusal_of
+from services.importer.reader.record_rules import fault_of_day, fault_of_first_time, fault_of_twice
 from shared.gexbot.trading_day import bounds_ms, trading_day_of
 
 SELECTED: Final = "selected_records"
@@ -74,11 +74,10 @@ def select_records(connection: duckdb.DuckDBPyConnection, task: ImportTask, fold
     if survey.records == 0:
         raise NoRecords(task.file.name)
     day = task.day or _day_of(task, survey.first_record_ms)
-    within = _within(day)
-    out_of_day = _count_out_of_day(connection, task, survey, within)
+    out_of_day = _count_out_of_day(connection, task, survey, day)
     # Names of dropped records are reported too, so this comes before any is dropped.
     names = _unknown_names(connection, task) if survey.with_others else ()
-    is_sorted = not (out_of_day or survey.is_mixed_up) or _drop_records(connection, records, within)
+    is_sorted = not (out_of_day or survey.is_mixed_up) or _drop_records(connection, records, _within(day))
     kept, first_ms, last_ms = _row(
         connection,
         f"SELECT count(*), min(timestamp_ms), max(timestamp_ms) FROM {SELECTED}",  # noqa: S608
@@ -169,10 +168,9 @@ _SURVEY: Final = f"""
 
 
 def _day_of(task: ImportTask, timestamp_ms: int) -> date:
-    try:
-        return trading_day_of(timestamp_ms)
-    except (ValueError, OverflowError, OSError) as error:
-        raise refusal_of(task, "the first timestamp is no time") from error
+    if fault := fault_of_first_time(timestamp_ms):
+        raise BadRecord(task.file.name, 1, *fault)
+    return trading_day_of(timestamp_ms)
 
 
 def _within(day: date) -> str:
@@ -181,18 +179,19 @@ def _within(day: date) -> str:
 
 
 def _count_out_of_day(
-    connection: duckdb.DuckDBPyConnection, task: ImportTask, survey: _Survey, within: str
+    connection: duckdb.DuckDBPyConnection, task: ImportTask, survey: _Survey, day: date
 ) -> int:
     """Return how many records are of another day.
 
     Raises:
         BadRecord: more than the limit, or all.
     """
-    query = f"SELECT count(*) FILTER (WHERE NOT ({within})) FROM {SELECTED}"  # noqa: S608 (constants)
-    count = int(_row(connection, query)[0])
+    within = _within(day)
+    query = f"SELECT count(*), min(number), min_by(timestamp_ms, number) FROM {SELECTED} WHERE NOT ({within})"  # noqa: S608 (constants)
+    count, first, first_ms = _row(connection, query)
     if count > task.max_out_of_day or count == survey.records:
-        raise refusal_of(task, "a record is outside the trading day")
-    return count
+        raise BadRecord(task.file.name, first, *fault_of_day(first_ms, day))
+    return int(count)
 
 
 def _unknown_names(connection: duckdb.DuckDBPyConnection, task: ImportTask) -> tuple[str, ...]:
@@ -201,19 +200,22 @@ def _unknown_names(connection: duckdb.DuckDBPyConnection, task: ImportTask) -> t
     Raises:
         BadRecord: a record has one twice.
     """
-    names, repeating = _row(
+    names, repeating, repeated = _row(
         connection,
         f"""
         SELECT list_sort(list_distinct(flatten(list(names)))),
-            count(*) FILTER (WHERE len(names) > len(list_distinct(names)))
+            min(first) FILTER (WHERE len(names) > len(list_distinct(names))),
+            min_by(names, first) FILTER (WHERE len(names) > len(list_distinct(names)))
         FROM (
-            SELECT from_json(others, '["VARCHAR"]') AS names
-            FROM (SELECT DISTINCT others FROM {SELECTED} WHERE others IS NOT NULL)
+            SELECT from_json(others, '["VARCHAR"]') AS names, first
+            FROM (
+                SELECT others, min(number) AS first FROM {SELECTED} WHERE others IS NOT NULL GROUP BY others
+            )
         )
         """,  # noqa: S608 (a constant)
     )
-    if repeating:
-        raise refusal_of(task, "a record has a name twice")
+    if repeating is not None:
+        raise BadRecord(task.file.name, repeating, *fault_of_twice(repeated))
     return tuple(names)
 
 

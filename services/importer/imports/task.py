@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.importer.reader.source import RecordSource
+from services.importer.settings import MAX_FILE_BYTES
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class ImportTask(RecordSource):
         size_bytes: the file's size.
         min_share: the file is refused if it has a smaller share of the records or rows that the partition
             holds.
+        max_plain_bytes: gzip data that unpacks to more is refused.
     """
 
     job_id: str
@@ -25,3 +27,4 @@ class ImportTask(RecordSource):
     sha256: str
     size_bytes: int
     min_share: float
+    max_plain_bytes: int = MAX_FILE_BYTES

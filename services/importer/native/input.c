@@ -23,6 +23,7 @@ static int reserve(Input *input, size_t capacity) {
 int input_refill(Input *input, size_t block_bytes) {
     size_t left = input->size - input->at;
     if (left > 0 && input->at > 0) memmove(input->block, input->block + input->at, left);
+    input->before += (int64_t)input->at;
     input->at = 0;
     input->size = left;
     int error = reserve(input, 2 * left + block_bytes);

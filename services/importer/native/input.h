@@ -11,6 +11,7 @@ typedef struct {
     int file; /* -1: not opened */
     uint8_t *block;
     size_t capacity, at, size;
+    int64_t before; /* the bytes of the file before the block */
     bool has_ended;
 } Input;
 

@@ -103,13 +103,15 @@ static int system_error(Records *records, int error) {
     return error;
 }
 
+/* Says which record is at fault, and after which byte of the file: reader/diagnosis.py parses both. */
 static int fault(Records *records, const Cursor *cursor) {
     long long number = (long long)records->count + 1;
+    long long after = (long long)records->input.before + (long long)records->input.at;
     if (cursor->fault == JSON_NO_MEMORY) return system_error(records, ENOMEM);
     if (cursor->fault == NO_RECORDS) snprintf(records->message, MESSAGE_BYTES, "%s", NO_RECORDS);
     else if (cursor->at == cursor->limit)
-        snprintf(records->message, MESSAGE_BYTES, "the file is cut off in record %lld", number);
-    else snprintf(records->message, MESSAGE_BYTES, "record %lld: %s", number, cursor->fault);
+        snprintf(records->message, MESSAGE_BYTES, "the file is cut off in record %lld (after byte %lld)", number, after);
+    else snprintf(records->message, MESSAGE_BYTES, "record %lld: %s (after byte %lld)", number, cursor->fault, after);
     return EINVAL;
 }
 

@@ -111,9 +111,15 @@ class StagedTables:
             self._connection.unregister(name)
 
 
-def error_of(source: RecordSource, error: duckdb.InvalidInputException) -> GexlakeError:
-    """Return the error for DuckDB's error, which contains that of the reader."""
+def error_of(source: RecordSource, path: Path, error: duckdb.InvalidInputException) -> GexlakeError:
+    """Return the error for DuckDB's error, which contains that of the reader.
+
+    Args:
+        source: the file, and the rules for its records.
+        path: its plain text.
+        error: the error of DuckDB.
+    """
     problem = _FAILED.sub("", str(error).partition("\n")[0])
     if problem.startswith(_NO_INPUT):
         return StorageTrouble("reading the staged file", OSError(problem))
-    return refusal_of(source, problem)
+    return refusal_of(source, path, problem)

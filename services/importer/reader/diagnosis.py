@@ -1,140 +1,181 @@
-"""Find out what is wrong with a staged file: which record, and which field.
+"""Name what is wrong with a refused file: which record, and which field.
 
-A plain reader, a record at a time. It is much slower than the compiled one, and runs only on files that were
-refused.
+The compiled reader returns the record at which it stopped, and the byte after which it begins. That record is
+read again here, by a plain reader that is much slower and knows the names of the fields. So the cost does not
+depend on the file: at most ``BUDGET_BYTES`` are read, and a file whose fault is not in them is refused with
+the error of the compiled reader.
 """
 
 from __future__ import annotations
 
-import gzip
+import io
 import json
-import zlib
+import re
 from collections.abc import Iterator
-from datetime import date
-from typing import IO, Any, Final
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from services.importer.errors import BadRecord, NoRecords, UnreadableFile
 from services.importer.formats.format import MAX_RECORD_BYTES
-from services.importer.reader.record_rules import (
-    Record,
-    Word,
-    fault_of,
-    fault_of_day,
-    fault_of_first_time,
-    timestamp_ms_of,
-)
-from services.importer.reader.source import OpenFile, RecordSource
+from services.importer.reader.record_rules import Record, Word, fault_of
+from services.importer.reader.source import RecordSource
 from shared.errors import Terminal
-from shared.gexbot.trading_day import trading_day_of
 
-_CHUNK_CHARS: Final = 1 << 20
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+BUDGET_BYTES: Final = 1024 * 1024
+"""The most that is read to name a fault; real records have about 7,000 bytes."""
+_CHUNK_CHARS: Final = 64 * 1024
 _BLANKS: Final = " \t\r\n"
 _MAX_DIGITS: Final = 400
 """A double has up to 309 digits before the point; Python refuses integers of more than 4,300."""
+_PLACE: Final = re.compile(r"record (?P<number>\d+)\b.* \(after byte (?P<after>\d+)\)")
+_TOO_LARGE: Final = re.compile(r"record (\d+): too large")
 
 
-def refusal_of(source: RecordSource, problem: str) -> Terminal:
-    """Return the error for a file that was refused.
+@dataclass(frozen=True)
+class _Place:
+    """The record at which the compiled reader stopped.
 
     Args:
-        source: the file.
-        problem: why it was refused; used if reading it record by record finds nothing.
+        number: which record, the first being 1.
+        after: the byte at which the record before it ends; 0 for the first.
     """
-    return find_fault(source) or UnreadableFile(source.file.name, problem)
+
+    number: int = 1
+    after: int = 0
+
+    @classmethod
+    def of(cls, problem: str) -> _Place:
+        match = _PLACE.search(problem)
+        if match is None or match["number"] == "1":
+            return cls()
+        return cls(int(match["number"]), int(match["after"]))
 
 
-def find_fault(source: RecordSource) -> Terminal | None:
-    """Return the first thing that is wrong with a staged file, or None."""
-    name, checker = source.file.name, _Checker(source)
-    number = 0
+def refusal_of(source: RecordSource, path: Path, problem: str) -> Terminal:
+    """Return the error for a file that the compiled reader refused.
+
+    Args:
+        source: the file, and the rules for its records.
+        path: its plain text.
+        problem: the error of the compiled reader.
+    """
+    name = source.file.name
+    if match := _TOO_LARGE.match(problem):
+        return UnreadableFile(name, f"record {match[1]} is larger than {MAX_RECORD_BYTES >> 20} MiB")
+    place = _Place.of(problem)
     try:
-        for number, record in enumerate(_records(source.file), start=1):
-            source.interruption.check()
-            if error := checker.error_of(number, record):
-                return error
+        return _fault_at(place, source, path) or UnreadableFile(name, problem)
     except UnreadableFile as unreadable:
         return unreadable
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        return UnreadableFile(name, f"its gzip data is cut off or damaged after record {number} ({error})")
+    except _OverBudget:
+        return UnreadableFile(name, problem)
     except UnicodeDecodeError:
-        return UnreadableFile(name, f"it is not UTF-8 text after record {number}")
+        return UnreadableFile(name, f"it is not UTF-8 text after record {place.number - 1}")
     except RecursionError:
-        return UnreadableFile(name, f"record {number + 1} is nested too deeply")
-    else:
-        return checker.error_of_day if number else NoRecords(name)
+        return UnreadableFile(name, f"record {place.number} is nested too deeply")
 
 
-class _Checker:
-    """Checks one record after the other."""
+def _fault_at(place: _Place, source: RecordSource, path: Path) -> Terminal | None:
+    """Return what is wrong with the record at a place.
 
-    def __init__(self, source: RecordSource) -> None:
-        self._source = source
-        self._day: date | None = source.day
-        self._out_of_day = 0
-        self._kept = 0
-        self._first_out_of_day: BadRecord | None = None
-
-    def error_of(self, number: int, record: Any) -> BadRecord | None:
-        """Return the error of a record; if out-of-day records are too many, that of the first of them."""
-        name = self._source.file.name
-        fault = fault_of(record, self._source.format, self._source.ticker)
-        if fault is None and self._day is None:
-            fault = fault_of_first_time(record)
-        if fault is not None:
-            return BadRecord(name, number, *fault)
-        self._day = self._day or trading_day_of(timestamp_ms_of(record))
-        problem = fault_of_day(record, self._day)
-        if problem is None:
-            self._kept += 1
-            return None
-        self._out_of_day += 1
-        self._first_out_of_day = self._first_out_of_day or BadRecord(name, number, *problem)
-        return self._first_out_of_day if self._out_of_day > self._source.max_out_of_day else None
-
-    @property
-    def error_of_day(self) -> BadRecord | None:
-        """The error of a file without any record of its day; None if it has one."""
-        return None if self._kept else self._first_out_of_day
+    Raises:
+        UnreadableFile: it is not JSON.
+        UnicodeDecodeError: it is not text.
+        RecursionError: it is nested too deeply.
+    """
+    name = source.file.name
+    scanner = _Scanner(name, path, place)
+    for record in scanner.records():
+        fault = fault_of(record, source.format, source.ticker)
+        return BadRecord(name, place.number, *fault) if fault else None
+    return NoRecords(name) if place.number == 1 else None
 
 
-def _text_of(file: OpenFile) -> IO[str]:
-    if file.is_packed:
-        return gzip.open(file.path, "rt", encoding="utf-8-sig")
-    return file.path.open(encoding="utf-8-sig")
+class _OverBudget(Exception):
+    """The fault is not in the first ``BUDGET_BYTES``."""
 
 
-def _records(file: OpenFile) -> Iterator[Any]:
-    with _text_of(file) as text:
-        yield from _Scanner(file.name, text).records()
+class _Limited(io.RawIOBase):
+    """The bytes of a file from a place on, up to the budget."""
+
+    def __init__(self, path: Path, after: int) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._file.seek(after)
+        self._left = BUDGET_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        if not self._left:
+            raise _OverBudget
+        view = memoryview(buffer)[: self._left]
+        count = self._file.readinto(view) or 0
+        self._left -= count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _first_char(path: Path) -> str:
+    """Return the first character of a file that is no blank."""
+    with _text_of(path, 0) as text:
+        while chunk := text.read(_CHUNK_CHARS):
+            if stripped := chunk.lstrip(_BLANKS):
+                return stripped[0]
+    return ""
+
+
+def _text_of(path: Path, after: int) -> IO[str]:
+    encoding = "utf-8" if after else "utf-8-sig"
+    return io.TextIOWrapper(io.BufferedReader(_Limited(path, after), _CHUNK_CHARS), encoding, newline="")
 
 
 class _Scanner:
-    """Reads an array, or one record a line, without holding more than a record and a chunk."""
+    """Reads the records of an array, or one record a line, from a place on.
 
-    def __init__(self, name: str, file: IO[str]) -> None:
+    Args:
+        name: the staged file's name.
+        path: its plain text.
+        place: where to begin.
+    """
+
+    def __init__(self, name: str, path: Path, place: _Place) -> None:
         self._name = name
-        self._file = file
+        self._path = path
+        self._place = place
         self._text = ""
         self._at = 0
         self._ended = False
         self._decoder = json.JSONDecoder(object_pairs_hook=Record, parse_constant=Word, parse_int=_integer)
 
     def records(self) -> Iterator[Any]:
+        """Yield the record at the place, if there is one."""
+        with _text_of(self._path, self._place.after) as self._file:
+            in_array = self._begin()
+            number, char = self._place.number, self._skip_blanks()
+            if char and not (in_array and char == "]"):
+                if in_array and number > 1:
+                    self._expect_comma(char, number)
+                yield self._record(number)
+            elif in_array:
+                self._end_array(char, number - 1)
+
+    def _begin(self) -> bool:
+        """Return whether the file is an array, and skip its bracket."""
+        if self._place.after:
+            return _first_char(self._path) == "["
         first = self._skip_blanks()
-        if not first:
-            return
-        if first not in {"[", "{"}:
+        if first and first not in {"[", "{"}:
             raise UnreadableFile(self._name, self._what_it_is(first))
-        in_array = first == "["
-        self._at += in_array
-        number = 0
-        while (char := self._skip_blanks()) and not (in_array and char == "]"):
-            number += 1
-            if in_array and number > 1:
-                self._expect_comma(char, number)
-            yield self._record(number)
-        if in_array:
-            self._end_array(char, number)
+        self._at += first == "["
+        return first == "["
 
     def _what_it_is(self, first: str) -> str:
         if first == "<":
@@ -151,7 +192,9 @@ class _Scanner:
 
     def _end_array(self, char: str, number: int) -> None:
         if not char:
-            raise UnreadableFile(self._name, f"the file is cut off after record {number}")
+            raise UnreadableFile(
+                self._name, f"the file is cut off after record {number}, at byte {self._size_bytes}"
+            )
         self._at += 1
         if self._skip_blanks():
             raise UnreadableFile(
@@ -166,25 +209,22 @@ class _Scanner:
                 if self._ended:
                     raise UnreadableFile(self._name, self._why(error, number)) from error
             else:
-                if end - self._at > MAX_RECORD_BYTES:
-                    raise UnreadableFile(self._name, self._too_large(number))
                 if end < len(self._text) or self._ended:
                     self._at = end
                     return value
-            if len(self._text) - self._at > MAX_RECORD_BYTES:
-                raise UnreadableFile(self._name, self._too_large(number))
             self._read(max(_CHUNK_CHARS, len(self._text) - self._at))
-
-    def _too_large(self, number: int) -> str:
-        return f"record {number} is larger than {MAX_RECORD_BYTES >> 20} MiB"
 
     def _why(self, error: json.JSONDecodeError, number: int) -> str:
         at_end = not self._text[error.pos :].strip() or "Unterminated" in error.msg
         return (
-            f"the file is cut off in record {number}"
+            f"the file is cut off in record {number}, at byte {self._size_bytes}"
             if at_end
             else f"record {number} is not JSON ({error.msg})"
         )
+
+    @property
+    def _size_bytes(self) -> int:
+        return self._path.stat().st_size
 
     def _skip_blanks(self) -> str:
         while True:

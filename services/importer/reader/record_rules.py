@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from services.importer.formats.format import MAX_DEPTH, Field, Format, Kind, Rows
-from shared.gexbot.trading_day import bounds_ms, trading_day_of
+from shared.gexbot.trading_day import trading_day_of
 
 _INT32: Final = 2**31
 _MAX_SHOWN: Final = 40
@@ -33,7 +33,7 @@ class Record(dict[str, Any]):
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        self.twice = next(_repeated(pairs), None) if len(self) < len(pairs) else None
+        self.twice = next(_repeated(name for name, _ in pairs), None) if len(self) < len(pairs) else None
 
 
 def fault_of(record: Any, form: Format, ticker: str) -> Fault | None:
@@ -63,35 +63,38 @@ def fault_of(record: Any, form: Format, ticker: str) -> Fault | None:
     )
 
 
-def fault_of_day(record: dict[str, Any], day: date) -> Fault | None:
-    """Return the problem with the day of a record that is otherwise valid, or None."""
-    start, end = bounds_ms(day)
-    if start <= timestamp_ms_of(record) < end:
-        return None
+def fault_of_day(timestamp_ms: int, day: date) -> Fault:
+    """Return the problem with the timestamp of a record outside of a day."""
+    seconds = _seconds(timestamp_ms)
     try:
-        moment = f" ({datetime.fromtimestamp(float(record['timestamp']), UTC):%Y-%m-%d %H:%M:%S} UTC)"
+        moment = f" ({datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC)"
     except (ValueError, OverflowError, OSError):
         moment = ""
-    return "timestamp", f"is {_shown(record['timestamp'])}{moment}, outside the trading day {day} in New York"
+    return "timestamp", f"is {_shown(seconds)}{moment}, outside the trading day {day} in New York"
 
 
-def fault_of_first_time(record: dict[str, Any]) -> Fault | None:
+def fault_of_first_time(timestamp_ms: int) -> Fault | None:
     """Return the problem with a timestamp from which the trading day is taken, or None."""
     try:
-        trading_day_of(timestamp_ms_of(record))
+        trading_day_of(timestamp_ms)
     except (ValueError, OverflowError, OSError):
-        return "timestamp", f"is {_shown(record['timestamp'])}, which is not a valid time"
+        return "timestamp", f"is {_shown(_seconds(timestamp_ms))}, which is not a valid time"
     return None
 
 
-def timestamp_ms_of(record: dict[str, Any]) -> int:
-    """Return a record's timestamp in epoch milliseconds; the file has seconds, sometimes with a fraction."""
-    return round(float(record["timestamp"]) * 1000)
+def fault_of_twice(names: Iterable[str]) -> Fault:
+    """Return the problem with the names of a record of which one occurs twice."""
+    return _shown_name(next(_repeated(names))), "occurs twice"
 
 
-def _repeated(pairs: list[tuple[str, Any]]) -> Iterator[str]:
+def _seconds(timestamp_ms: int) -> float:
+    """Return a timestamp as the file has it: in seconds, with a fraction if there is one."""
+    return timestamp_ms / 1000 if timestamp_ms % 1000 else timestamp_ms // 1000
+
+
+def _repeated(names: Iterable[str]) -> Iterator[str]:
     seen: set[str] = set()
-    for name, _ in pairs:
+    for name in names:
         if name in seen:
             yield name
         seen.add(name)

@@ -24,11 +24,6 @@ class OpenFile:
     name: str
     path: Path
 
-    @property
-    def is_packed(self) -> bool:
-        """Whether it is gzip data, by its name."""
-        return self.name.endswith(".gz")
-
 
 @dataclass(frozen=True)
 class RecordSource:

@@ -203,7 +203,7 @@ def layouts(draw: Draw, document: list[Tree]) -> str:
 
 @st.composite
 def wrappings(draw: Draw, text: bytes) -> HistoryFile:
-    """Return a file of some text: with a BOM or without, packed or not, and how it is imported."""
+    """Return a file of some text: with a BOM or not, packed or not, with any name, and how it is imported."""
     data = draw(st.sampled_from([b"", b"", b"\xef\xbb\xbf"])) + text
     pack = draw(st.sampled_from([0, 0, 0, 1, 2]))
     if pack:
@@ -212,7 +212,7 @@ def wrappings(draw: Draw, text: bytes) -> HistoryFile:
         data = b"".join(gzip.compress(part, 1, mtime=0) for part in parts)
     return HistoryFile(
         data,
-        packed=bool(pack),
+        packed=draw(st.booleans()),
         day=draw(st.sampled_from([DAY, DAY, None])),
         max_out_of_day=draw(st.sampled_from([0, 0, 1, 3])),
         block_bytes=draw(st.sampled_from([1, 7, 64, 300, 1 << 20])),

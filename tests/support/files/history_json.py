@@ -67,9 +67,9 @@ _DECODER: Final = json.JSONDecoder(
 )
 
 
-def text_of(data: bytes, *, packed: bool) -> tuple[str, bool]:
+def text_of(data: bytes) -> tuple[str, bool]:
     """Return the text of a file as far as it can be read, and whether that is not all of it."""
-    plain, damaged = _unpacked(data) if packed else (data, False)
+    plain, damaged = _unpacked(data) if data.startswith(b"\x1f\x8b") else (data, False)
     try:
         return plain.decode("utf-8-sig"), damaged
     except UnicodeDecodeError as error:

@@ -61,18 +61,17 @@ class Unspecified:
 
 
 def expected_of(
-    data: bytes, *, packed: bool, ticker: str, day: date | None, max_out_of_day: int = 0
+    data: bytes, *, ticker: str, day: date | None, max_out_of_day: int = 0
 ) -> Expected | Refused | Unspecified:
     """Return what an import of a file leaves, or how it ends.
 
     Args:
         data: the bytes of the file.
-        packed: whether its name is that of a gzip file.
         ticker: the job's.
         day: the job's trading day; None: that of the first record.
         max_out_of_day: how many records outside the day are dropped.
     """
-    text, damaged = text_of(data, packed=packed)
+    text, damaged = text_of(data)
     return _read(text, _Reading(ticker, day, max_out_of_day), damaged=damaged)
 
 
@@ -83,9 +82,12 @@ def _read(text: str, reading: _Reading, *, damaged: bool) -> Expected | Refused 
     except Silent as silence:
         return Unspecified(str(silence))
     except Refusal as refusal:
-        kinds = refusal.refused.kinds | ({"file"} if damaged else set())
+        kinds = refusal.refused.kinds | reading.kinds_of_out_of_day | ({"file"} if damaged else set())
         return Refused(kinds, refusal.refused.faults | reading.fault_of_out_of_day())
-    return Refused(frozenset({"file", "empty"})) if damaged else reading.result()
+    if not damaged:
+        return reading.result()
+    kinds = frozenset({"file", "empty"}) | reading.kinds_of_out_of_day
+    return Refused(kinds, reading.fault_of_out_of_day())
 
 
 @dataclass
@@ -114,7 +116,7 @@ class _Reading:
         self.unknown_records += bool(unknown)
         self.unknown_names |= unknown
         if milliseconds is None or not _is_within(milliseconds, self.day):
-            self._add_out_of_day(number)
+            self.out_of_day.append(number)
         elif milliseconds in self.kept:
             self.duplicates += 1
         else:
@@ -129,10 +131,11 @@ class _Reading:
             return refusal.refused.faults
         return frozenset()
 
-    def _add_out_of_day(self, number: int) -> None:
-        self.out_of_day.append(number)
-        if len(self.out_of_day) > self.max_out_of_day:
-            raise Refusal("record", faults=self.fault_of_out_of_day())
+    @property
+    def kinds_of_out_of_day(self) -> frozenset[str]:
+        """The kinds of error for the out-of-day records so far; none if they are not too many."""
+        is_refused = len(self.out_of_day) > self.max_out_of_day
+        return frozenset({"record"}) if is_refused else frozenset()
 
     def fault_of_out_of_day(self) -> frozenset[Fault]:
         """Return how the out-of-day records so far are named, if they turn out to be too many."""
@@ -142,6 +145,8 @@ class _Reading:
         """Return what is kept."""
         if self.day is None or not self.kept:
             return Refused(frozenset({"record", "file", "empty"}), self.fault_of_out_of_day())
+        if kinds := self.kinds_of_out_of_day:
+            return Refused(kinds, self.fault_of_out_of_day())
         in_order = sorted(self.kept.items())
         return Expected(
             self.day,

@@ -63,9 +63,7 @@ class Trials:
         Raises:
             AssertionError: the lake does not hold what it should.
         """
-        verdict = expected_of(
-            file.data, packed=file.packed, ticker=TICKER, day=file.day, max_out_of_day=file.max_out_of_day
-        )
+        verdict = expected_of(file.data, ticker=TICKER, day=file.day, max_out_of_day=file.max_out_of_day)
         for path in paths:
             lake = self._lakes[path]
             outcome = _import(lake, file)

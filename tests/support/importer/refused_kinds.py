@@ -218,7 +218,9 @@ _NO_DAY_OF_HISTORY: Final = (
         "note",
         "BadRecord",
     ),
-    RefusedKind("a_record_of_100_mb", _one_huge_record, "record 2 is larger than 16 MiB", packed=True),
+    RefusedKind(
+        "a_record_of_100_mb", _one_huge_record, "the record after byte 492 is larger than 16 MiB", packed=True
+    ),
     RefusedKind(
         "latin_1",
         lambda: _with(lambda record: record.update(note="@")).replace(b"@", "é".encode("latin-1")),

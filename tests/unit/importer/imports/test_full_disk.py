@@ -184,4 +184,4 @@ def test_what_is_unpacked_onto_a_full_disk_is_not_cut_short(tmp_path: Path) -> N
     packed = tmp_path / "day.json.gz"
     packed.write_bytes(gzip.compress(bytes(3 << 19)))
     with own_files_limited(5 << 18), pytest.raises(OSError, match="File too large"):
-        plain_file(OpenFile(packed.name, packed), tmp_path, Interruption())
+        plain_file(OpenFile(packed.name, packed), tmp_path, Interruption(), 1 << 30)

@@ -247,7 +247,7 @@ def test_a_disk_that_fails_is_not_the_files_fault(tmp_path: Path) -> None:
         connection.register("staged", table)
         with pytest.raises(duckdb.InvalidInputException) as caught:
             connection.execute("FROM staged")
-    error = error_of(source_of(tmp_path), caught.value)
+    error = error_of(source_of(tmp_path), tmp_path, caught.value)
     assert isinstance(error, StorageTrouble)
     assert "reading the staged file failed: it cannot be read: Is a directory" in str(error)
 
@@ -258,8 +258,8 @@ def test_an_error_that_only_the_reader_finds_keeps_its_text(path: Path) -> None:
         connection.register("staged", StagedTable(source_of(path), path, rows=False, batch_rows=1))
         with pytest.raises(duckdb.InvalidInputException) as caught:
             connection.execute("FROM staged").fetchall()
-    error = error_of(source_of(path), caught.value)
+    error = error_of(source_of(path), path, caught.value)
     assert isinstance(error, UnreadableFile)
-    assert "day.json: record 2: expected the record on a line of its own; the file was not imported" in str(
+    assert "day.json: record 2: expected the record on a line of its own (after byte 51); the file" in str(
         error
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pytest
 
-from services.importer.reader import arrow_stream
-from services.importer.reader.diagnosis import find_fault
+from services.importer.errors import BadRecord
+from services.importer.reader import arrow_stream, diagnosis
+from services.importer.reader.diagnosis import refusal_of
 from tests.support.importer.staged import BLOCKS, LINE, ONE, Read, reader_of, source_of, text_of
 
 
@@ -24,7 +26,15 @@ def read(path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     return reader_of(path, monkeypatch)
 
 
+_AFTER: Final = re.compile(r" \(after byte \d+\)$")
+
+
 def refused(read: Read, content: bytes, **choices: Any) -> str:
+    """Return what the records are refused with, or the rows in them, without the place."""
+    return _AFTER.sub("", located(read, content, **choices))
+
+
+def located(read: Read, content: bytes, **choices: Any) -> str:
     """Return what the records are refused with, or if they are not, the rows in them."""
     for rows in (False, True):
         try:
@@ -163,10 +173,41 @@ def test_a_file_that_breaks_a_rule_is_refused_with_its_error(
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_the_slow_reader_refuses_it_too(path: Path, message: str) -> None:
+def test_the_slow_reader_refuses_it_too(read: Read, path: Path, message: str) -> None:
     for content in REFUSED[message]:
-        path.write_bytes(content)
-        assert find_fault(source_of(path)) is not None, content[:200]
+        problem = located(read, content)
+        assert problem not in str(refusal_of(source_of(path), path, problem)), content[:200]
+
+
+@pytest.mark.parametrize("block_bytes", BLOCKS)
+@pytest.mark.parametrize("layout", ["[{}]", "{}\n"])
+def test_only_the_record_at_fault_is_read_again(
+    read: Read, path: Path, layout: str, block_bytes: int
+) -> None:
+    before, after = layout.split("{}")
+    good = LINE.encode()
+    between = b"," if before else b"\n"
+    bad = good.replace(b'"spot":5', b'"spot":"5"')
+    content = before.encode() + between.join([good] * 9 + [bad] + [good]) + after.encode()
+    problem = located(read, content, block_bytes=block_bytes)
+    assert problem.endswith(f"(after byte {len(before) + 9 * len(good) + 8})")
+    # A fault in an earlier record would be found if that was read.
+    path.write_bytes(content.replace(b"NQ_NDX", b"XXXXXX", 8))
+    error = refusal_of(source_of(path), path, problem)
+    assert isinstance(error, BadRecord)
+    assert str(error) == "day.json: record 10: spot is '5', not a number; the file was not imported"
+
+
+def test_a_fault_beyond_the_budget_is_named_by_the_compiled_reader(
+    read: Read, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = text_of("", "", f',"x":"{"5" * 1000}","min_dte":1.5')
+    problem = located(read, content)
+    assert "record 3: min_dte is 1.5" in str(refusal_of(source_of(path), path, problem))
+    monkeypatch.setattr(diagnosis, "BUDGET_BYTES", 500)
+    assert f"record 3: expected a 32-bit integer (after byte {2 * len(LINE) + 2})" in str(
+        refusal_of(source_of(path), path, problem)
+    )
 
 
 @pytest.mark.parametrize(
@@ -216,6 +257,7 @@ def test_the_deepest_that_is_allowed_is_read(read: Read) -> None:
 
 
 @pytest.mark.parametrize("nested", NESTED)
-def test_what_is_nested_too_deeply_is_named(path: Path, nested: str) -> None:
-    path.write_bytes(text_of(f',"x":{nested}'))
-    assert "record 1: x is nested deeper than 64 levels" in str(find_fault(source_of(path)))
+def test_what_is_nested_too_deeply_is_named(read: Read, path: Path, nested: str) -> None:
+    problem = located(read, text_of(f',"x":{nested}'))
+    error = refusal_of(source_of(path), path, problem)
+    assert "record 1: x is nested deeper than 64 levels" in str(error)
