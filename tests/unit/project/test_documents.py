@@ -12,6 +12,7 @@ from pydantic import AliasChoices
 from deploy.setting_names import NOT_IN_CONTAINERS, known
 from gexlake.cli.settings import CliSettings
 from gexlake.environment import BrokerSettings
+from shared.bus.messages import job_id_of
 from shared.process.settings import Settings
 from tests.support.repository import ROOT
 
@@ -103,6 +104,13 @@ def test_the_failpoints_of_the_code_are_those_of_the_architecture() -> None:
     in_code = {name for text in sources for name in re.findall(r'failpoint\("([^"]+)"\)', text)}
     table = (ROOT / "docs/architecture.md").read_text().partition("## A job, step by step")[2]
     assert set(point.findall(table.partition("\n## ")[0])) == in_code
+
+
+def test_the_readme_shows_the_id_of_the_file_that_it_posts() -> None:
+    url, job_id = re.findall(
+        r'"url": "(.+?)\?sig=…"[\s\S]+?"id":"(.+?)"', (ROOT / "README.md").read_text(), re.MULTILINE
+    )[0]
+    assert job_id == str(job_id_of("NQ_NDX", "gex_zero", url))
 
 
 def test_every_decision_is_listed() -> None:
