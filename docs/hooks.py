@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 ROOT_PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
-    "SECURITY.md": "security.md",
+    "SECURITY.md": "security-policy.md",
     "CHANGELOG.md": "changelog.md",
 }
 """Files of the repository's root, and the pages that they become."""
