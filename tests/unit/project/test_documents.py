@@ -64,7 +64,15 @@ def test_every_setting_is_in_the_architecture() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["README.md", "compose.yaml", "docs/architecture.md", "docs/operations.md", "Dockerfile"]
+    "path",
+    [
+        "README.md",
+        "compose.yaml",
+        "docs/architecture.md",
+        "docs/operations.md",
+        "docs/security.md",
+        "Dockerfile",
+    ],
 )
 def test_a_document_names_only_settings_that_exist(path: str) -> None:
     assert sorted(named_in((ROOT / path).read_text()) - ALL - OLDER - ELSEWHERE) == []
