@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from gexlake.cli.commands import app
 from gexlake.cli.errors import CommandFailed
@@ -15,8 +16,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments, prog_name="gexlake")
     except (CommandFailed, UnusableSetting) as error:
-        print(f"gexlake: {error}", file=sys.stderr)  # noqa: T201 (the line the user sees)
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:  # those of connections and files are translated where they occur
+        _fail(f"the output cannot be written: {error.strerror or error}")
+
+
+def _fail(line: str) -> NoReturn:
+    print(f"gexlake: {line}", file=sys.stderr)  # noqa: T201 (the line the user sees)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from gexlake.cli.watch import follow
 from gexlake.environment import load
 
 POLL_S: Final = 0.5
-_INTERRUPTED: Final = 130
+INTERRUPTED: Final = 130
+"""The exit status after Ctrl-C, as of a shell."""
 
 
 def backfill(
@@ -83,7 +84,7 @@ def _followed(intake: Intake, plan: BackfillView, *, as_json: bool) -> Backfille
             return follow(PlanJobs(plan, intake).look, show, poll_s=POLL_S)
     except KeyboardInterrupt:
         typer.echo("gexlake: the jobs go on; the same command follows them again", err=True)
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _print_outcome(answer: dict[str, Any], done: Backfilled, *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ import typer
 import gexlake
 from gexlake.api.jobs import JobsPage, Priority, Stage, Status
 from gexlake.cli.answers import read_as, read_job
-from gexlake.cli.backfill import backfill
+from gexlake.cli.backfill import INTERRUPTED, backfill
 from gexlake.cli.intake_client import Intake
 from gexlake.cli.job_ids import whole_id
 from gexlake.cli.lake_client import Rows, query
@@ -26,6 +26,11 @@ from gexlake.environment import load
 app = typer.Typer(
     name="gexlake",
     help="Bring GEX history into the lake, follow it, and ask the lake.",
+    epilog=(
+        "Settings, in the environment or .env: GEXLAKE_PORT or GEXLAKE_URL (where intake is), "
+        "GEXLAKE_API_KEY, GEXLAKE_CA_FILE. Exit status: 0 done, 1 failed or refused, 2 wrong usage, "
+        "130 interrupted."
+    ),
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -97,7 +102,7 @@ def jobs(
     status: Annotated[Status | None, typer.Option(help="Only jobs in this state.")] = None,
     ticker: Annotated[str | None, typer.Option(help="Only jobs of this ticker.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="Only jobs of this endpoint.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many at most.")] = 20,
     wide: Annotated[bool, typer.Option("--wide", help="Whole ids and every column on a terminal.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -185,8 +190,12 @@ def _intake() -> Intake:
 
 def _watch(intake: Intake, job_id: str, as_json: bool) -> None:
     # The bar goes to stderr when stdout is for the answer.
-    with shown_on(console(sys.stderr if as_json else sys.stdout)) as show:
-        ended = follow(lambda: read_job(intake.job(job_id)), show)
+    try:
+        with shown_on(console(sys.stderr if as_json else sys.stdout)) as show:
+            ended = follow(lambda: read_job(intake.job(job_id)), show)
+    except KeyboardInterrupt:
+        typer.echo(f"gexlake: the job goes on; 'gexlake job {job_id} --watch' follows it again", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     if as_json:
         _print_json(intake.job(job_id))
     else:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +133,31 @@ def test_watching_ends_with_the_final_state_in_the_exit_status(
     ended, out, err = say("job", ID, "--watch")
     assert (ended, err) == (status, "")
     assert out.splitlines()[-1].startswith(job["state"])
+
+
+def test_watching_that_is_interrupted_says_how_to_go_on(
+    intake: FakeIntake, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gexlake.cli.commands.follow", interrupted)
+    intake.body = JOB
+    status, _, err = say("job", ID, "--watch")
+    assert status == 130
+    assert f"the job goes on; 'gexlake job {ID} --watch' follows it again" in one_line(err)
+
+
+class FullDisk(StringIO):
+    def write(self, _: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_output_that_cannot_be_written_is_one_line(intake: FakeIntake, say: Say) -> None:
+    intake.body = page_of(JOB)
+    with redirect_stdout(FullDisk()):
+        status, _, err = say("jobs")
+    assert (status, err) == (1, "gexlake: the output cannot be written: No space left on device\n")
 
 
 def test_submit_may_watch_too_and_print_the_finished_job_as_json(intake: FakeIntake, say: Say) -> None:
