@@ -171,6 +171,7 @@ async def test_no_key_and_no_signed_query_leaks_when_everything_fails(
 ) -> None:
     async with capturing(stage[0].stack) as captured, scene_on(stage, captured) as scene:
         assert await post_what_fails(scene) == {"failed"}
+        await open_the_circuit(scene)
         await backfill_from_the_api(scene)
         await kill_processes(scene)
         await send_bad_requests(scene)
@@ -196,6 +197,15 @@ async def post_what_fails(scene: Scene) -> set[str]:
         scene.system.offer(day, content)
         jobs.append(await scene.post(day, force=True, reason=f"as in {ELSEWHERE}"))
     return set(await asyncio.gather(*(scene.finished(job_id) for job_id in jobs)))
+
+
+async def open_the_circuit(scene: Scene) -> None:
+    """Post files that are answered 503 one after another: more failures in a row than open the circuit."""
+    jobs = 1 + int(SETTINGS["GEXLAKE_SOURCE_MAX_FAILURES"]) // int(SETTINGS["GEXLAKE_MAX_ATTEMPTS"])
+    for _ in range(jobs):
+        day = scene.system.new_day()
+        scene.system.vendor.inject_fault(day.file_name, Fault(status=503))
+        assert await scene.finished(await scene.post(day)) == "failed"
 
 
 async def backfill_from_the_api(scene: Scene) -> None:
