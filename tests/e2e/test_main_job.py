@@ -64,7 +64,7 @@ async def test_jobs_and_data_survive_new_containers(stack: ComposeStack) -> None
     async with stack.connected() as bus:
         await assert_holds_exactly(bus, day)
     again = await stack.finished(await stack.post(local_url(day)))
-    assert again["state"] == "skipped", again
+    assert (again["state"], again["skipped"]) == ("completed", True), again
 
 
 @pytest.mark.parametrize("service", SERVICES)

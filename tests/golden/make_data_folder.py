@@ -56,7 +56,7 @@ def run(stack: Stack) -> None:
     for day in _DAYS:
         day.write(sources / day.file_name)
         _check(_finished(stack, day), "completed")
-    _check(_finished(stack, _CLASSIC), "skipped")
+    _check(_finished(stack, _CLASSIC), "completed")
     records = list(_BROKEN.records())
     del records[3]["spot"]
     (sources / _BROKEN.file_name).write_text(json.dumps(records))
