@@ -22,8 +22,9 @@ _VENDOR_FOLDER = "gexbot"
 class LakePaths:
     """The absolute paths of one lake's folders and files.
 
-    Layout: ``gex_data.db``, ``source/gexbot/<TICKER>/<endpoint>/<original name>`` and
-    ``parquet/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<kind>.parquet``.
+    Layout: ``gex_data.db``, ``source/gexbot/<TICKER>/<endpoint>/<original name>``,
+    ``parquet/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<kind>.parquet`` and
+    ``records/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<table>.parquet``.
     """
 
     data_dir: Path
@@ -44,6 +45,16 @@ class LakePaths:
     def database(self) -> Path:
         """The DuckDB file, which only the importer opens."""
         return self.data_dir / "gex_data.db"
+
+    @property
+    def records_root(self) -> Path:
+        """Copies of the records of each partition, for queries: they cannot open the database."""
+        return self.data_dir / "records" / _VENDOR_FOLDER
+
+    @property
+    def catalog(self) -> Path:
+        """The folder of the views that queries see, and of copies of the small tables."""
+        return self.data_dir / ".catalog"
 
     @property
     def scratch(self) -> Path:
@@ -78,6 +89,12 @@ class LakePaths:
         endpoint = normalize_endpoint(partition.endpoint)
         name = f"{partition.trading_day:%Y%m%d}.{parquet_kind(endpoint)}.parquet"
         return _inside(self.parquet_root, normalize_ticker(partition.ticker), endpoint, name)
+
+    def records(self, partition: Partition, table: str) -> Path:
+        """Return the copy of a partition's records, which are in ``table``."""
+        name = f"{partition.trading_day:%Y%m%d}.{table}.parquet"
+        ticker, endpoint = normalize_ticker(partition.ticker), normalize_endpoint(partition.endpoint)
+        return _inside(self.records_root, ticker, endpoint, name)
 
     def relative_to_parquet(self, path: Path) -> str:
         """Return a Parquet file's path as messages and the ledger carry it."""

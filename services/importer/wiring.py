@@ -12,6 +12,7 @@ from services.importer.errors import StorageTrouble
 from services.importer.imports.handler import import_file
 from services.importer.imports.recovery import finish_committed, sweep
 from services.importer.lake.database import Lake
+from services.importer.lake.records import place_missing_records
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import LedgerKeeper
 from services.importer.queries.service import Queries, serve_queries
@@ -72,6 +73,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
 async def _recover(bus: Bus, lake: Lake) -> None:
     """Remove the temporary files of a process that died, and finish its import."""
     await asyncio.to_thread(sweep, lake)
+    await asyncio.to_thread(place_missing_records, lake)
     try:
         await finish_committed(bus, lake)
     except (BrokerUnavailable, StorageTrouble) as error:

@@ -15,6 +15,7 @@ from services.importer.lake.parquet import hidden_parquet, is_present, remove_pa
 from services.importer.lake.parquet_metadata import metadata_of
 from services.importer.lake.partition_tables import export_query
 from services.importer.lake.partitions import PartitionRow
+from services.importer.lake.records import place_records
 from services.importer.lake.scratch import remove_scratch_folders
 from services.importer.ledger import table
 from services.importer.ledger.events import imported
@@ -60,7 +61,7 @@ def sweep(lake: Lake) -> None:
     Called before anything is written. Only one importer at a time has the lake open, so none of them is in
     use.
     """
-    files = remove_partials(lake.paths.parquet_root)
+    files = remove_partials(lake.paths.parquet_root) + remove_partials(lake.paths.records_root)
     folders = remove_scratch_folders(lake.paths.scratch)
     if files or folders:
         log.info("temporary_files_removed", files=files, folders=folders)
@@ -79,6 +80,7 @@ def _place(lake: Lake, row: PartitionRow) -> PartitionRow:
     """
     final = lake.paths.parquet(row.partition)
     with lake.writing() as connection:
+        place_records(connection, lake.paths, row)
         if is_present(final, row.parquet_checksum):
             return row
         metadata = metadata_of(row.partition, row.job_id, row.checksum)

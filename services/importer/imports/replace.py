@@ -33,6 +33,7 @@ from services.importer.lake.parquet import ParquetFile, hidden_parquet
 from services.importer.lake.parquet_metadata import metadata_of
 from services.importer.lake.partition_tables import PartitionContents, contents_of, delete, insert
 from services.importer.lake.partitions import PartitionRow
+from services.importer.lake.records import place_records
 from services.importer.lake.scratch import scratch_folder
 from services.importer.lake.statements import quoted, transaction
 from services.importer.reader.arrow_stream import StagedTables, error_of
@@ -125,6 +126,8 @@ class _Replacement:
                 self._commit(row, file, replaced)
                 rename_durably(file.path, final)
                 failpoint("importer.parquet_renamed")
+            place_records(connection, self._lake.paths, row)
+            failpoint("importer.records_placed")
             row = replace(row, updated_at=self._clock())
             return complete(connection, row, self._notes.completed)
         finally:

@@ -72,7 +72,8 @@ class Lake:
         """
         paths = settings.paths
         try:
-            for folder in (paths.data_dir, paths.parquet_root, paths.scratch):
+            folders = (paths.data_dir, paths.parquet_root, paths.records_root, paths.catalog, paths.scratch)
+            for folder in folders:
                 make_folder(folder)
         except OSError as error:
             raise CannotStart(f"the data folder cannot be used: {error} (GEXLAKE_DATA_DIR)") from error

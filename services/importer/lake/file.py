@@ -1,4 +1,4 @@
-"""Open the DuckDB file, and confine queries to the lake's folders."""
+"""Open the DuckDB file, and confine its connections to the lake's folders."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def memory_limit(memory_mb: int) -> str:
 
 
 def _confine(connection: duckdb.DuckDBPyConnection, paths: LakePaths) -> None:
-    """Keep every query from reading or writing files outside the lake, and from undoing this."""
-    allowed = [paths.staging_root, paths.parquet_root, paths.scratch]
+    """Keep statements from reading or writing files outside the lake, and from undoing this."""
+    allowed = [paths.staging_root, paths.parquet_root, paths.records_root, paths.catalog, paths.scratch]
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     listed = ", ".join(quoted(f"{folder}/") for folder in allowed)
     connection.execute(f"SET allowed_directories = [{listed}]")

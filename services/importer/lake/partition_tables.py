@@ -81,6 +81,17 @@ def export_query(partition: Partition) -> str:
     """  # noqa: S608 (quoted)
 
 
+def records_query(partition: Partition) -> str:
+    """Return the query of a partition's records with all columns of their table."""
+    start, end = bounds_ms(partition.trading_day)
+    return f"""
+        FROM {format_of(partition.endpoint).table}
+        WHERE timestamp >= {start} AND timestamp < {end}
+            AND ticker = {quoted(partition.ticker)} AND endpoint = {quoted(partition.endpoint)}
+        ORDER BY timestamp
+    """
+
+
 def _count(connection: duckdb.DuckDBPyConnection, table: str, partition: Partition) -> int:
     query = f"SELECT count(*) FROM {table} WHERE {_OF_PARTITION}"  # noqa: S608 (a name of ours)
     row = connection.execute(query, _key(partition)).fetchone()

@@ -71,6 +71,16 @@ def unpublished(connection: duckdb.DuckDBPyConnection) -> list[PartitionRow]:
     return _select(connection, "WHERE NOT published", [])
 
 
+def every(connection: duckdb.DuckDBPyConnection) -> list[PartitionRow]:
+    """Return all partitions, in the order of their keys."""
+    return _select(connection, "ORDER BY ticker, endpoint, trading_day", [])
+
+
+def published(connection: duckdb.DuckDBPyConnection) -> list[PartitionRow]:
+    """Return the partitions whose Parquet files are in place."""
+    return _select(connection, "WHERE published", [])
+
+
 def write(connection: duckdb.DuckDBPyConnection, row: PartitionRow) -> None:
     """Write a row in place of the one of the same partition; call it within a transaction."""
     connection.execute(f"DELETE FROM partitions WHERE {_KEY}", list(astuple(row.partition)))  # noqa: S608

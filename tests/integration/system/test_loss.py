@@ -35,6 +35,7 @@ FAILPOINTS: Final = (
     "importer.loaded",
     "importer.committed",
     "importer.parquet_renamed",
+    "importer.records_placed",
     "importer.completed",
     "importer.event_published",
 )
