@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 from uuid import UUID
@@ -57,6 +58,11 @@ class LakePaths:
         return self.data_dir / ".catalog"
 
     @property
+    def quarantine(self) -> Path:
+        """Where damaged files are moved, below a folder for each time."""
+        return self.data_dir / "quarantine"
+
+    @property
     def scratch(self) -> Path:
         """Where DuckDB spills what does not fit in memory."""
         return self.data_dir / ".scratch"
@@ -89,6 +95,15 @@ class LakePaths:
         endpoint = normalize_endpoint(partition.endpoint)
         name = f"{partition.trading_day:%Y%m%d}.{parquet_kind(endpoint)}.parquet"
         return _inside(self.parquet_root, normalize_ticker(partition.ticker), endpoint, name)
+
+    def partition_of(self, parquet: Path) -> Partition | None:
+        """Return the partition whose Parquet file has a path; None if no partition's has."""
+        ticker, endpoint, name = parquet.parts[-3:]
+        try:
+            partition = Partition(ticker, endpoint, datetime.strptime(name[:8], "%Y%m%d").date())  # noqa: DTZ007
+            return partition if self.parquet(partition) == parquet else None
+        except ValueError:
+            return None
 
     def records(self, partition: Partition, table: str) -> Path:
         """Return the copy of a partition's records, which are in ``table``."""

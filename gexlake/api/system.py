@@ -50,6 +50,9 @@ class StatusView(BaseModel):
     rebuilt: bool = Field(description="whether all jobs of the last 30 days are known")
     queue: dict[Stage, dict[Priority, int]] | None = Field(description="null when the broker does not answer")
     dead_letters: int | None
+    partitions_to_rebuild: int | None = Field(
+        description="that the importer has yet to rebuild; null when it is not known"
+    )
     jobs: dict[Status, int]
     services: dict[str, list[ServiceView]]
     sources: list[CircuitView] = Field(description="the circuit of each source: whether it is requested now")

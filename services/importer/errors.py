@@ -10,11 +10,14 @@ Terminal
 Transient
 ├── StagedFileReplaced  it has another checksum than the message: a later download replaced it
 ├── StorageTrouble      input/output errors
-│   └── DiskFull            also Deferred: it costs no attempt
+│   ├── DiskFull            also Deferred: it costs no attempt
+│   └── LakeDamaged         also Deferred: the database is rebuilt first
 └── ImportTimedOut      the import took too long
 CannotStart
-└── LakeLocked          another process has the DuckDB file open
+├── LakeLocked          another process has the DuckDB file open
+└── DamagedDatabase     the file or its log is damaged; it is quarantined
 GexlakeError
+├── DamagedPartition    its Parquet files cannot be loaded; it is imported again
 └── QueryRefused        a query that cannot be answered; no job fails by it
 """
 
@@ -144,6 +147,12 @@ class DiskFull(StorageTrouble, Deferred):
     _what_then = ", and it is tried again until there is space: free some on the disk of GEXLAKE_DATA_DIR"
 
 
+class LakeDamaged(StorageTrouble, Deferred):
+    """The database has a damaged part; it is quarantined and built again from the Parquet files."""
+
+    _what_then = " in the Parquet files, from which the database is rebuilt; it is tried again then"
+
+
 def trouble(doing: str, cause: Exception) -> StorageTrouble:
     """Return the error for a failed operation on the disk: ``DiskFull`` if there is no space."""
     return DiskFull(doing, cause) if is_full(cause) else StorageTrouble(doing, cause)
@@ -174,6 +183,33 @@ class LakeLocked(CannotStart):
         super().__init__(
             f"another process holds {path}{holder}: only one importer may run on a lake, stop one"
         )
+
+
+class DamagedDatabase(CannotStart):
+    """The database file, or its write-ahead log, is damaged.
+
+    Args:
+        path: the database file.
+        problem: what DuckDB found.
+        in_log: whether the log is damaged, and perhaps the file is not.
+    """
+
+    def __init__(self, path: Path, problem: str, *, in_log: bool) -> None:
+        super().__init__(f"{path} is damaged: {problem}")
+        self.problem = problem
+        self.in_log = in_log
+
+
+class DamagedPartition(GexlakeError):
+    """The Parquet files of a partition cannot be loaded.
+
+    Args:
+        partition: which.
+        problem: what is wrong with them.
+    """
+
+    def __init__(self, partition: Partition, problem: str) -> None:
+        super().__init__(f"{partition} cannot be loaded from its Parquet files: {problem}")
 
 
 class QueryRefused(GexlakeError):

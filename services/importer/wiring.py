@@ -11,6 +11,7 @@ from gexlake.api.jobs import Stage
 from services.importer.errors import StorageTrouble
 from services.importer.imports.handler import import_file
 from services.importer.imports.recovery import finish_committed, sweep
+from services.importer.imports.repair import Repair
 from services.importer.lake.database import Lake
 from services.importer.lake.records import place_missing_records
 from services.importer.lake.writer_thread import WriterThread
@@ -47,7 +48,8 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
     """Import and answer queries over an open bus and lake."""
     writer = WriterThread()
     keeper = LedgerKeeper(bus, lake, writer)
-    await _recover(bus, lake)
+    repair = Repair(bus, lake, writer, keeper, limits=settings.limits, timeout_s=settings.import_timeout_s)
+    await _recover(bus, lake, repair)
     handler = partial(
         import_file,
         bus=bus,
@@ -55,26 +57,32 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
         writer=writer,
         limits=settings.limits,
         timeout_s=settings.import_timeout_s,
+        repair=repair,
     )
     retries = Retries(settings.max_attempts, settings.retry_delay_s)
     worker = Worker(bus, Stage.IMPORT, handler, slots=1, retries=retries)
     async with announce_service(
-        bus, "importer", "Imports staged files and answers queries on the lake", worker
+        bus,
+        "importer",
+        "Imports staged files and answers queries on the lake",
+        worker,
+        rebuilding=lambda: repair.remaining,
     ) as service:
         await serve_queries(service, Queries(lake, settings))
         await supervise(
             bus.closed,
             stop,
             working=[worker.run(stop, settings.drain_timeout_s)],
-            background=[keeper.follow(), keeper.write()],
+            background=[keeper.follow(), keeper.write(), repair.run()],
         )
 
 
-async def _recover(bus: Bus, lake: Lake) -> None:
-    """Remove the temporary files of a process that died, and finish its import."""
+async def _recover(bus: Bus, lake: Lake, repair: Repair) -> None:
+    """Remove the temporary files of a process that died, compare with Parquet, and finish its import."""
     await asyncio.to_thread(sweep, lake)
-    await asyncio.to_thread(place_missing_records, lake)
     try:
+        await repair.compare()
+        await asyncio.to_thread(place_missing_records, lake)
         await finish_committed(bus, lake)
     except (BrokerUnavailable, StorageTrouble) as error:
         # The next import tries again.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Protocol
 
@@ -44,6 +44,8 @@ class Heartbeat(Frozen):
     """How many messages or duties the service is working on."""
     has_vendor_key: bool | None = None
     """Whether a fetcher has a key for the vendor's API; None for other services."""
+    rebuilding: int | None = None
+    """How many partitions the importer has yet to rebuild; None for other services."""
 
 
 class Workload(Protocol):
@@ -63,6 +65,7 @@ async def announce_service(
     workload: Workload | None = None,
     *,
     has_vendor_key: bool | None = None,
+    rebuilding: Callable[[], int] | None = None,
 ) -> AsyncIterator[Service]:
     """Register the micro service and send heartbeats until exit; yield the service, to add endpoints to."""
     registered = Service(
@@ -86,7 +89,7 @@ async def announce_service(
         at=now,
         has_vendor_key=has_vendor_key,
     )
-    beating = asyncio.create_task(_send_heartbeats(bus, first, workload))
+    beating = asyncio.create_task(_send_heartbeats(bus, first, workload, rebuilding))
     log.info("service_started", version=gexlake.__version__)
     try:
         yield registered
@@ -117,10 +120,16 @@ async def is_answering(client: Client, service: str, instance: str | None = None
     return False
 
 
-async def _send_heartbeats(bus: Bus, first: Heartbeat, workload: Workload | None) -> None:
+async def _send_heartbeats(
+    bus: Bus, first: Heartbeat, workload: Workload | None, rebuilding: Callable[[], int] | None
+) -> None:
     while True:
-        busy = workload.busy if workload is not None else 0
-        beat = first.model_copy(update={"at": bus.clock(), "busy": busy})
+        now = {
+            "at": bus.clock(),
+            "busy": workload.busy if workload is not None else 0,
+            "rebuilding": rebuilding() if rebuilding is not None else None,
+        }
+        beat = first.model_copy(update=now)
         with suppress(BrokerUnavailable), translate_errors("publish a heartbeat"):
             await bus.client.publish(subjects.heartbeat(beat.service), beat.model_dump_json().encode())
         await asyncio.sleep(HEARTBEAT_INTERVAL_S)

@@ -14,9 +14,10 @@ import structlog
 from gexlake.api.jobs import Status
 from services.importer.errors import StorageTrouble
 from services.importer.imports.recovery import finish_committed
+from services.importer.imports.repair import Repair
 from services.importer.imports.replace import replace_partition
 from services.importer.imports.staged_file import staged_file
-from services.importer.imports.task import ImportTask
+from services.importer.imports.task import task_of
 from services.importer.interruption import Interruption
 from services.importer.lake import partitions
 from services.importer.lake.database import Lake
@@ -28,7 +29,6 @@ from services.importer.ledger import table
 from services.importer.ledger.events import event_of, imported, skipped
 from services.importer.ledger.notes import LedgerNotes
 from services.importer.ledger.rows import LedgerRow, of_generation, with_outcome
-from services.importer.reader.source import OpenFile
 from services.importer.settings import ImportLimits
 from shared.bus.connection import Bus
 from shared.bus.messages import FileStaged, ImportFile, Job, JobSkipped, PartitionImported
@@ -40,7 +40,14 @@ log = structlog.get_logger(__name__)
 
 
 async def import_file(
-    command: ImportFile, *, bus: Bus, lake: Lake, writer: WriterThread, limits: ImportLimits, timeout_s: float
+    command: ImportFile,
+    *,
+    bus: Bus,
+    lake: Lake,
+    writer: WriterThread,
+    limits: ImportLimits,
+    timeout_s: float,
+    repair: Repair | None = None,
 ) -> None:
     """Import a staged file and publish the outcome.
 
@@ -52,6 +59,8 @@ async def import_file(
     """
     failpoint("importer.started")
     job = command.job
+    if repair is not None:
+        await repair.before_import(job)
     without_space = await finish_committed(bus, lake)
     if (full := without_space.get((str(job.job_id), job.generation))) is not None:
         raise full
@@ -90,7 +99,7 @@ def import_staged(
     if not command.force and (held := _same_content(lake, command)) is not None:
         return _skip(lake, job, held, clock())
     with staged_file(lake.paths, command) as file:
-        task = _task(command, file, limits, interruption)
+        task = task_of(command, file, limits, interruption)
         row = replace_partition(lake, task, clock=clock, notes=LedgerNotes(command))
     dropped = {"duplicates": row.duplicates, "out_of_day": row.strays}
     log.info(
@@ -106,25 +115,6 @@ def import_staged(
     if row.unknown_records:
         log.warning("unknown_fields", fields=row.unknown_fields, records=row.unknown_records)
     return imported(job, row)
-
-
-def _task(
-    command: ImportFile, file: OpenFile, limits: ImportLimits, interruption: Interruption
-) -> ImportTask:
-    return ImportTask(
-        file=file,
-        endpoint=command.job.endpoint,
-        ticker=command.job.ticker,
-        day=command.job.trading_day,
-        job_id=str(command.job.job_id),
-        generation=command.job.generation,
-        sha256=command.sha256,
-        size_bytes=command.size_bytes,
-        min_share=0.0 if command.force else limits.min_share,
-        max_out_of_day=limits.max_out_of_day,
-        max_plain_bytes=limits.max_file_bytes,
-        interruption=interruption,
-    )
 
 
 def _own_work(lake: Lake, job: Job) -> PartitionImported | JobSkipped | None:

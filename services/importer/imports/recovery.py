@@ -43,7 +43,7 @@ async def finish_committed(bus: Bus, lake: Lake) -> dict[tuple[str, int], DiskFu
     without_space: dict[tuple[str, int], DiskFull] = {}
     for waiting in await asyncio.to_thread(_unpublished, lake):
         try:
-            row = await asyncio.to_thread(_place, lake, waiting)
+            row = await asyncio.to_thread(place, lake, waiting)
         except StorageTrouble as error:
             log.warning("partition_not_published", partition=str(waiting.partition), error=str(error))
             if isinstance(error, DiskFull):
@@ -72,8 +72,8 @@ def _unpublished(lake: Lake) -> list[PartitionRow]:
         return partitions.unpublished(connection)
 
 
-def _place(lake: Lake, row: PartitionRow) -> PartitionRow:
-    """Return the row with its file in place.
+def place(lake: Lake, row: PartitionRow) -> PartitionRow:
+    """Put a partition's Parquet file in place, from the tables if need be, and return its row.
 
     Raises:
         StorageTrouble: that is not possible now.

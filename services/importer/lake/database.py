@@ -11,10 +11,10 @@ from typing import Final, Protocol
 import duckdb
 import structlog
 
-from services.importer.errors import StorageTrouble, trouble
+from services.importer.errors import LakeDamaged, StorageTrouble, trouble
 from services.importer.interruption import Interruption
-from services.importer.lake.file import memory_limit, open_file
-from services.importer.lake.migrate import migrate
+from services.importer.lake.file import memory_limit, open_whole
+from services.importer.lake.quarantine import is_damage, quarantine_database
 from services.importer.lake.views import ParquetViews
 from services.importer.memory_profile import ImportMemory
 from shared.errors import CannotStart
@@ -60,6 +60,10 @@ class Lake:
         self._closed = False
         self._is_invalid = False
         """Whether DuckDB has invalidated the instance; the next writer opens the file again."""
+        self._damage: str | None = None
+        """What is damaged in the file; the next writer moves it to the quarantine."""
+        self.is_suspect = True
+        """Whether partitions may be missing: the file was just opened, or is a new one."""
         self._views = ParquetViews(paths.parquet_root)
 
     @classmethod
@@ -78,23 +82,9 @@ class Lake:
         except OSError as error:
             raise CannotStart(f"the data folder cannot be used: {error} (GEXLAKE_DATA_DIR)") from error
         memory = settings.memory
-        lake = cls(paths, partial(open_file, paths, memory.duckdb_mb, memory.threads), memory)
-        try:
-            lake._migrate()
-        except CannotStart:
-            lake.close()
-            raise
+        lake = cls(paths, partial(open_whole, paths, memory.duckdb_mb, memory.threads), memory)
         lake.refresh_parquet_view()
         return lake
-
-    def _migrate(self) -> None:
-        try:
-            with self.writing() as connection:
-                migrate(connection)
-        except StorageTrouble as error:
-            problem = str(error.__cause__).splitlines()[0]
-            message = f"the schema of {self.paths.database} cannot be brought up to date: {problem}"
-            raise CannotStart(f"{message} (GEXLAKE_DATA_DIR)") from error
 
     def close(self) -> None:
         """Interrupt the readers, write the log into the file and close it."""
@@ -117,7 +107,11 @@ class Lake:
             yield connection
         except duckdb.FatalException as error:
             self._is_invalid = True
-            raise trouble("reading the lake", error) from error
+            raise self._trouble("reading the lake", error) from error
+        except duckdb.Error as error:
+            if is_damage(error):
+                raise self._trouble("reading the lake", error) from error
+            raise
         finally:
             with self._readers_changed:
                 self._readers.discard(connection)
@@ -136,7 +130,7 @@ class Lake:
             StorageTrouble: the disk fails.
         """
         with self._writing:
-            if self._is_invalid:
+            if self._is_invalid or self._damage:
                 self._disconnect()
             connection = self._cursor()
             try:
@@ -146,9 +140,17 @@ class Lake:
                 # The instance is invalid from here on; what was committed is in the file and its log.
                 connection.close()
                 self._disconnect()
-                raise trouble("writing to DuckDB", error) from error
+                raise self._trouble("writing to DuckDB", error) from error
             except (duckdb.IOException, duckdb.OutOfMemoryException, OSError) as error:
-                raise trouble("writing to the lake", error) from error
+                raise self._trouble("writing to the lake", error) from error
+            except duckdb.Error as error:
+                if is_damage(error):
+                    raise self._trouble("writing to the lake", error) from error
+                raise
+            except StorageTrouble as error:
+                if isinstance(error.__cause__, duckdb.Error) and is_damage(error.__cause__):
+                    raise self._trouble("committing", error.__cause__) from error
+                raise
             finally:
                 connection.close()
 
@@ -181,8 +183,19 @@ class Lake:
                     raise trouble("opening the lake again", error) from error
             return self._connection.cursor()
 
+    def _trouble(self, doing: str, cause: Exception) -> StorageTrouble:
+        """Return the error for a failed operation; the next writer quarantines a file that is damaged."""
+        if not is_damage(cause):
+            return trouble(doing, cause)
+        self._damage = str(cause).splitlines()[0]
+        self.is_suspect = True
+        return LakeDamaged(doing, cause)
+
     def _disconnect(self) -> None:
-        """Interrupt the readers, wait for them, and close the file; the next use opens it again."""
+        """Interrupt the readers, wait for them, and close the file; the next use opens it again.
+
+        A damaged file is moved to the quarantine first.
+        """
         with self._readers_changed:
             for _ in range(_CLOSE_READERS_WITHIN_S * 10):
                 for reader in self._readers:
@@ -196,6 +209,10 @@ class Lake:
                     connection.close()
                 except duckdb.Error as error:
                     log.warning("lake_not_closed", error=str(error))
+            if self._damage:
+                quarantine_database(self.paths, self._damage)
+                self._damage = None
+                self._views = ParquetViews(self.paths.parquet_root)
 
     def refresh_parquet_view(self) -> None:
         """Make the views over the Parquet files; those of a kind are made again once it has a first file."""

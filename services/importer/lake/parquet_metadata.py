@@ -5,13 +5,22 @@ Nothing in it depends on the clock: the same source, written again in the same w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+import duckdb
+
 from gexlake import __version__
+from services.importer.lake.statements import quoted
 from shared.gexbot.partition import Partition
 
 SCHEMA_VERSION: Final = 1
 """Grows when a column of a Parquet file is renamed or removed, or gets another type or meaning."""
+
+
+_AT_ONCE: Final = 500
 
 
 def metadata_of(partition: Partition, job_id: str, source_sha256: str) -> dict[str, str]:
@@ -31,3 +40,57 @@ def metadata_of(partition: Partition, job_id: str, source_sha256: str) -> dict[s
         "gexlake.job_id": job_id,
         "gexlake.source_sha256": source_sha256,
     }
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What the footer of a Parquet file records about its content."""
+
+    job_id: str
+    source_sha256: str
+    """The checksum of the staged file that the rows came from."""
+    rows: int
+
+
+def read_footer(connection: duckdb.DuckDBPyConnection, path: Path) -> Footer | None:
+    """Return the footer of a Parquet file of the lake; None if there is no such file, or it is damaged."""
+    return read_footers(connection, [path])[path]
+
+
+def read_footers(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> dict[Path, Footer | None]:
+    """Return the footers of Parquet files of the lake; None for one that is missing or damaged."""
+    found: dict[Path, Footer | None] = dict.fromkeys(paths)
+    present = [path for path in paths if path.is_file()]
+    for start in range(0, len(present), _AT_ONCE):
+        found.update(_footers(connection, present[start : start + _AT_ONCE]))
+    return found
+
+
+def _footers(connection: duckdb.DuckDBPyConnection, paths: list[Path]) -> dict[Path, Footer | None]:
+    """Read footers together, and if that fails, halves: one damaged file fails the whole query."""
+    files = f"[{', '.join(quoted(str(path)) for path in paths)}]"
+    try:
+        pairs = connection.execute(
+            f"SELECT file_name, map_from_entries(list((decode(key), decode(value)))) "  # noqa: S608 (quoted)
+            f"FROM parquet_kv_metadata({files}) GROUP BY file_name"
+        ).fetchall()
+        counts = dict(
+            connection.execute(
+                f"SELECT file_name, num_rows FROM parquet_file_metadata({files})"  # noqa: S608 (quoted)
+            ).fetchall()
+        )
+    except duckdb.FatalException:
+        raise
+    except duckdb.Error:
+        if len(paths) == 1:
+            return {paths[0]: None}
+        half = len(paths) // 2
+        return _footers(connection, paths[:half]) | _footers(connection, paths[half:])
+    return {Path(name): _footer(known, counts[name]) for name, known in pairs}
+
+
+def _footer(known: dict[str, str], rows: int) -> Footer | None:
+    try:
+        return Footer(known["gexlake.job_id"], known["gexlake.source_sha256"], int(rows))
+    except KeyError:
+        return None

@@ -69,6 +69,24 @@ def insert(connection: duckdb.DuckDBPyConnection, row: PartitionRow, records: st
         )
 
 
+def load(connection: duckdb.DuckDBPyConnection, partition: Partition, records: Path, parquet: Path) -> None:
+    """Replace a partition's rows by those of its files; call it within a transaction.
+
+    Args:
+        connection: in a transaction.
+        partition: which.
+        records: the copy of its records.
+        parquet: its Parquet file.
+    """
+    delete(connection, partition)
+    form = format_of(partition.endpoint)
+    files = {form.table: records, **({form.rows.table: parquet} if form.rows else {})}
+    for table, file in files.items():
+        connection.execute(
+            f"INSERT INTO {table} BY NAME FROM read_parquet({quoted(str(file))}, hive_partitioning = false)"
+        )
+
+
 def export_query(partition: Partition) -> str:
     """Return the query of a partition's Parquet rows as the table holds them."""
     start, end = bounds_ms(partition.trading_day)

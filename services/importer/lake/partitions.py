@@ -81,9 +81,14 @@ def published(connection: duckdb.DuckDBPyConnection) -> list[PartitionRow]:
     return _select(connection, "WHERE published", [])
 
 
+def remove(connection: duckdb.DuckDBPyConnection, partition: Partition) -> None:
+    """Remove the row of a partition."""
+    connection.execute(f"DELETE FROM partitions WHERE {_KEY}", list(astuple(partition)))  # noqa: S608
+
+
 def write(connection: duckdb.DuckDBPyConnection, row: PartitionRow) -> None:
     """Write a row in place of the one of the same partition; call it within a transaction."""
-    connection.execute(f"DELETE FROM partitions WHERE {_KEY}", list(astuple(row.partition)))  # noqa: S608
+    remove(connection, row.partition)
     connection.execute(
         f"INSERT INTO partitions ({COLUMNS}) VALUES ({_PLACES})",  # noqa: S608 (constants)
         list(astuple(row)),

@@ -57,6 +57,23 @@ class LedgerKeeper:
         self._states = JobStates()
         self._changed: set[UUID] = set()
         self._has_changes = asyncio.Event()
+        self.has_caught_up = asyncio.Event()
+        """Set once all events that existed at the start are applied."""
+
+    @property
+    def states(self) -> Iterable[JobState]:
+        """The state of every job in EVENTS, as far as they are applied."""
+        return tuple(self._states)
+
+    def state_of(self, job_id: UUID) -> JobState | None:
+        """Return the state of a job, if EVENTS has it."""
+        return self._states.by_id.get(job_id)
+
+    def write_again(self) -> None:
+        """Write every known state once more: the ledger may have lost rows."""
+        self._changed |= self._states.by_id.keys()
+        if self._changed:
+            self._has_changes.set()
 
     async def follow(self) -> None:
         """Apply every event, forever."""
@@ -66,6 +83,8 @@ class LedgerKeeper:
                 self._states.apply(event, at)
                 self._changed.add(event.job.job_id)
                 self._has_changes.set()
+            if followed.caught_up:
+                self.has_caught_up.set()
             # Let other tasks run: the backlog may be a month of events.
             await asyncio.sleep(0)
 

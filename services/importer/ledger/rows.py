@@ -185,5 +185,8 @@ def _of_staged_file(state: JobState) -> dict[str, Any]:
         "trading_day": state.trading_day,
         "records_processed": state.snapshots,
         "strike_rows": state.strike_rows,
+        "parquet_path": state.parquet_path,
+        "parquet_bytes": state.parquet_bytes,
+        "replaced_checksum": state.replaced_sha256,
     }
     return {name: value for name, value in known.items() if value is not None}

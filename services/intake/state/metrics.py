@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gexlake.api.jobs import Stage
 from services.intake.state.projection import Projection
-from services.intake.state.status import BrokerState, jobs_by_state
+from services.intake.state.status import BrokerState, jobs_by_state, partitions_to_rebuild
 from shared.bus.messages import (
     Event,
     FileStaged,
@@ -109,6 +109,11 @@ class _Gauges:
             registry=registry,
         )
         self._dead = Gauge("gexlake_dead_letters", "Dead letters", (), registry=registry)
+        self._to_rebuild = Gauge(
+            "gexlake_partitions_to_rebuild",
+            "Partitions that the importer has yet to rebuild",
+            registry=registry,
+        )
         self._broker = Gauge("gexlake_broker_up", "Whether the broker answers", registry=registry)
         self._age = Gauge(
             "gexlake_heartbeat_age_seconds",
@@ -125,6 +130,8 @@ class _Gauges:
         for (stage, priority), depth in (broker_state.queue if broker_state else {}).items():
             self._queue.labels(stage, priority).set(depth)
         self._dead.set(broker_state.dead_letters if broker_state else float("nan"))
+        to_rebuild = partitions_to_rebuild(projection)
+        self._to_rebuild.set(float("nan") if to_rebuild is None else to_rebuild)
         self._age.clear()
         for beat in projection.heartbeats():
             self._age.labels(beat.service, beat.instance).set((now - beat.at).total_seconds())

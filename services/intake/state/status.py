@@ -65,6 +65,12 @@ def jobs_by_state(projection: Projection) -> dict[Status, int]:
     return {status: counts[status] for status in _STATES}
 
 
+def partitions_to_rebuild(projection: Projection) -> int | None:
+    """Return how many partitions the importer has yet to rebuild, by its last heartbeat; None if unknown."""
+    counts = [beat.rebuilding for beat in projection.heartbeats() if beat.rebuilding is not None]
+    return counts[-1] if counts else None
+
+
 def view_status(
     projection: Projection, sources: KnownSources, broker_state: BrokerState | None, now: datetime
 ) -> StatusView:
@@ -78,6 +84,7 @@ def view_status(
         rebuilt=projection.is_rebuilt,
         queue=_by_stage(broker_state.queue) if broker_state else None,
         dead_letters=broker_state.dead_letters if broker_state else None,
+        partitions_to_rebuild=partitions_to_rebuild(projection),
         jobs=jobs_by_state(projection),
         services=services,
         sources=[view_circuit(record, now) for record in sources.records],

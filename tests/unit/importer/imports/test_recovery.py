@@ -201,7 +201,7 @@ def test_a_lake_of_a_newer_version_is_left_alone(lake: LakeOnDisk) -> None:
     lake.close()
     with pytest.raises(CannotStart, match=r"9999_future\.sql"):
         Lake.open(lake.settings)
-    with lake.lake._connect() as connection:
+    with duckdb.connect(str(lake.settings.paths.database)) as connection:
         connection.execute("DELETE FROM schema_migrations WHERE name = '9999_future.sql'")
     lake.reopen()
 

@@ -14,6 +14,7 @@ import pytest
 
 from services.importer.lake.database import Lake
 from shared.bus.messages import Job
+from shared.errors import CannotStart
 from shared.gexbot.trading_day import bounds_ms
 from tests.support.importer.lake import LakeOnDisk, Rows, a_record, records
 from tests.support.repository import ROOT
@@ -258,7 +259,7 @@ def test_a_migration_that_fails_leaves_the_old_lake_to_be_migrated_the_next_time
     broken.write_text("ALTER TABLE gex_strikes RENAME TO gone; SELECT no_such_column")
     with monkeypatch.context() as patch:
         patch.setattr("services.importer.lake.migrate._migrations", lambda: [*old_ones(), broken])
-        with pytest.raises(duckdb.Error):
+        with pytest.raises(CannotStart, match="no_such_column"):
             Lake.open(settings.settings.model_copy(update={"data_dir": tmp_path / "data"}))
     lake = LakeOnDisk(tmp_path / "data")
     assert lake.rows("SELECT count(*) FROM gex_strikes") == [(200_000,)]

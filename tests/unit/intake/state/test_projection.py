@@ -120,6 +120,16 @@ async def test_heartbeats_of_the_last_hour_are_kept_by_service_and_instance(
     assert (view.broker.connected, view.queue, view.dead_letters) == (False, None, None)
 
 
+async def test_what_the_importer_has_to_rebuild_is_shown_once_it_reports_it(
+    projection: Projection, metrics: Metrics, clock: Clock
+) -> None:
+    assert view_status(projection, KnownSources(), None, clock.now).partitions_to_rebuild is None
+    beat = Heartbeat(service="importer", instance="a", version="1", started_at=NOON, at=NOON, rebuilding=7)
+    await hear(projection, beat)
+    assert view_status(projection, KnownSources(), None, clock.now).partitions_to_rebuild == 7
+    assert values(metrics.expose(projection, None, clock.now))["gexlake_partitions_to_rebuild[]"] == 7
+
+
 def test_jobs_that_events_has_forgotten_are_forgotten_here(projection: Projection, clock: Clock) -> None:
     projection._on_event(backlog(requested()))
     clock.now = NOON + timedelta(days=31)
