@@ -6,11 +6,13 @@
     ├── SourceMissing       404, 410, no such local file
     ├── UnusableAnswer      another status, or an response that is not a file
     ├── FileTooLarge        over GEXLAKE_MAX_FILE_BYTES, as received or inflated
-    └── NotAHistoryFile     empty, a web page, a corrupt gzip, or a compression that does not match the name
+    ├── ErrorInsteadOfFile  200, and the vendor's error as a document
+    └── NotAHistoryFile     empty, a web page, or a corrupt gzip
     Transient
     ├── SourceUnavailable   no connection, a timeout, a broken connection
     │   └── SourceTooSlow       below the minimum speed, or not complete by the deadline
     ├── SourceBusy          408, 425, 429, 5xx
+    ├── SourceForbids       403 on a path of the vendor's /hist: throttled, or without access
     ├── FileIncomplete      a different number of bytes than the source announced
     ├── StagingFailed       the file could not be written
     │   └── StagingFull         the disk is full: also Deferred, which uses no attempt
@@ -90,8 +92,24 @@ class FileTooLarge(Terminal):
         )
 
 
+class ErrorInsteadOfFile(Terminal):
+    """The source sent the vendor's error in place of a file, with status 200.
+
+    Args:
+        source: the source, for the message.
+        name: the file's name.
+        text: the error, without secrets.
+    """
+
+    def __init__(self, source: str, name: str, text: str) -> None:
+        super().__init__(
+            f"{source} sent an error in place of {name}: {text!r}: see what is subscribed to, "
+            "and check ticker, endpoint and day"
+        )
+
+
 class NotAHistoryFile(Terminal):
-    """The content does not match the file's name."""
+    """The content is not that of a history file."""
 
     def __init__(self, source: str, name: str, what: str) -> None:
         super().__init__(f"what {source} sent as {name} {what}: open the URL by hand and look")
@@ -121,6 +139,23 @@ class SourceBusy(Transient):
         wait = "" if retry_after_s is None else f" with a Retry-After of {retry_after_s:.0f} s"
         super().__init__(f"{host} answered {status}{wait}: it is busy or failing at the moment")
         self.retry_after_s = retry_after_s
+
+
+class SourceForbids(Transient):
+    """The source answers 403 on a path of the vendor's /hist.
+
+    That is how the vendor throttles, too, so it is believed only after the last attempt.
+
+    Args:
+        host: the source, for the message.
+        text: the error in the response, without secrets; None if it has none.
+    """
+
+    def __init__(self, host: str, text: str | None) -> None:
+        said = f" ({text!r})" if text else ""
+        super().__init__(
+            f"{host} answered 403{said}: it throttles requests, or does not give access to this file"
+        )
 
 
 class FileIncomplete(Transient):

@@ -16,6 +16,7 @@ from services.fetcher.download.block_writer import BlockWriter, block_writer_for
 from services.fetcher.download.partial_files import PartialFile
 from services.fetcher.download.stall_detector import MinimumSpeed, StallDetector
 from services.fetcher.errors import (
+    ErrorInsteadOfFile,
     FileIncomplete,
     FileTooLarge,
     NotAHistoryFile,
@@ -62,7 +63,7 @@ async def partial_of(final: Path, job: Job, max_bytes: int) -> AsyncIterator[Par
     try:
         await blocking(final, partial.open)
         yield partial
-    except (NotAHistoryFile, FileTooLarge, StagingFull):
+    except (ErrorInsteadOfFile, NotAHistoryFile, FileTooLarge, StagingFull):
         await blocking(final, partial.discard)
         raise
     finally:

@@ -1,4 +1,4 @@
-"""Hash a file as it arrives, and check its content against its name."""
+"""Hash a file as it arrives, and check its content."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import hashlib
 import zlib
 from typing import Final
 
-from services.fetcher.errors import FileTooLarge, NotAHistoryFile
-from services.fetcher.sources.response_policy import check_first_bytes, closing_bracket, last_byte
+from services.fetcher.errors import ErrorInsteadOfFile, FileTooLarge, NotAHistoryFile
+from services.fetcher.sources.response_policy import check_first_bytes, closing_bracket, is_gzip, last_byte
 from services.fetcher.sources.source import Chunk
+from shared.gexbot.error_answer import MAX_ERROR_BYTES, error_in
+
+HEAD_BYTES: Final = MAX_ERROR_BYTES + 1
+"""How much of the beginning is kept: a file of which this is all may be an error of the vendor."""
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _STEP_BYTES: Final = 256 * 1024
@@ -21,15 +25,17 @@ class Content:
     """The checksum and the checks of one file's bytes, which are not kept.
 
     Args:
-        name: the file's name; ``.gz`` means gzip, anything else plain JSON.
-        max_bytes: the maximum inflated size of a ``.gz``.
+        name: the file's name, for messages; the first two bytes decide whether it is gzip data.
+        max_bytes: the maximum inflated size of gzip data.
     """
 
     def __init__(self, name: str, max_bytes: int) -> None:
         self.size_bytes = 0
         self._name = name
+        self._max_bytes = max_bytes
         self._sha256 = hashlib.sha256()
-        self._gzip = Gzip(name, max_bytes) if name.endswith(".gz") else None
+        self._gzip: Gzip | None = None
+        self._head = bytearray()
         self._last = self._closing = b""
 
     @property
@@ -41,29 +47,42 @@ class Content:
         """Add the next bytes; the first block has at least four unless the file is shorter.
 
         Raises:
-            NotAHistoryFile: the content does not match the name.
+            NotAHistoryFile: the content is not that of a history file.
             FileTooLarge: the inflated size exceeds the maximum.
         """
         if self.size_bytes == 0:
-            check_first_bytes(source, self._name, bytes(block))
-            self._closing = closing_bracket(bytes(block))
+            self._begin(source, bytes(block))
         self._sha256.update(block)
         self.size_bytes += len(block)
         if self._gzip:
             self._gzip.update(source, block)
         else:
             self._last = last_byte(block) or self._last
+            self._head += block[: HEAD_BYTES - len(self._head)]
+
+    def _begin(self, source: str, first: bytes) -> None:
+        if is_gzip(first):
+            self._gzip = Gzip(self._name, self._max_bytes)
+        else:
+            check_first_bytes(source, self._name, first)
+            self._closing = closing_bracket(first)
 
     def finish(self, source: str) -> None:
-        """Check that the file is not empty and, for gzip, complete; the importer checks JSON.
+        """Check that the file is not empty or an error and, for gzip, complete; the importer checks JSON.
 
         Raises:
-            NotAHistoryFile: it is empty, or an incomplete gzip.
+            NotAHistoryFile: it is empty, an incomplete gzip, or a gzip of something else than JSON.
+            ErrorInsteadOfFile: it is an error of the vendor.
         """
         if self.size_bytes == 0:
             raise NotAHistoryFile(source, self._name, "is empty")
         if self._gzip and not self._gzip.at_end:
             raise NotAHistoryFile(source, self._name, "is a broken gzip: it breaks off")
+        head = bytes(self._gzip.head if self._gzip else self._head)
+        if head:
+            check_first_bytes(source, self._name, head)
+        if len(head) < HEAD_BYTES and (error := error_in(head)):
+            raise ErrorInsteadOfFile(source, self._name, error)
 
     @property
     def is_complete(self) -> bool:
@@ -83,6 +102,8 @@ class Gzip:
         self._inflated_bytes = 0
         self._member = zlib.decompressobj(_GZIP)
         self._is_begun = False
+        self.head = bytearray()
+        """The first inflated bytes."""
 
     @property
     def at_end(self) -> bool:
@@ -111,9 +132,11 @@ class Gzip:
             self._member = zlib.decompressobj(_GZIP)
             self._is_begun = True
         try:
-            self._inflated_bytes += len(self._member.decompress(packed, _STEP_BYTES))
+            inflated = self._member.decompress(packed, _STEP_BYTES)
         except zlib.error as error:
             raise NotAHistoryFile(source, self._name, "is a broken gzip") from error
+        self._inflated_bytes += len(inflated)
+        self.head += inflated[: HEAD_BYTES - len(self.head)]
         if self._inflated_bytes > self._max_bytes:
             raise FileTooLarge(source, self._inflated_bytes, self._max_bytes, inflated=True)
         self._is_begun = not self._member.eof

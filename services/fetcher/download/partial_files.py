@@ -39,7 +39,7 @@ class PartialFile:
     Args:
         final: the path of the complete file.
         job_id: the job of any generation; a fresh signature is the same file.
-        max_bytes: the maximum inflated size of a ``.gz``.
+        max_bytes: the maximum inflated size of gzip data.
     """
 
     def __init__(self, final: Path, job_id: UUID, max_bytes: int) -> None:
@@ -107,7 +107,7 @@ class PartialFile:
 
         Raises:
             OSError: they cannot be written.
-            Terminal: the content does not match the file's name.
+            Terminal: the content is not that of a history file.
         """
         with self._lock:
             file = self._opened()
@@ -136,7 +136,7 @@ class PartialFile:
 
         Raises:
             OSError: it cannot be written.
-            NotAHistoryFile: it is empty, or an incomplete gzip.
+            Terminal: it is empty, an incomplete gzip, or an error of the vendor.
         """
         with self._lock:
             self._content.finish(self._source)
@@ -204,7 +204,7 @@ class PartialFile:
         return True
 
     def _resume(self, recovered: RecoveredPartial) -> None:
-        """Read the durable bytes again; restart if they do not match the file's name."""
+        """Read the durable bytes again; restart if they are not those of a history file."""
         self._path, self._file = recovered.path, recovered.file
         durable, total = recovered.metadata.durable_bytes, recovered.metadata.total_bytes
         # The last byte of a complete file is requested again, so that the source confirms the entity tag.

@@ -15,10 +15,18 @@ import httpx
 from pydantic import SecretStr
 
 from services.fetcher.errors import SourceBusy, SourceRefused, SourceUnavailable
-from services.fetcher.gexbot.errors import NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
+from services.fetcher.gexbot.errors import (
+    NoHistory,
+    NoSignedUrl,
+    VendorError,
+    VendorForbids,
+    VendorKeyMissing,
+    VendorRefused,
+)
 from services.fetcher.sources.http_errors import translate_errors
 from services.fetcher.sources.response_policy import error_for_status, host_of, retry_after_s
 from shared.errors import GexlakeError
+from shared.gexbot.error_answer import error_in
 from shared.gexbot.partition import Partition
 from shared.gexbot.vendor_api import VendorApi
 from shared.sources.gate import SourceGate
@@ -76,9 +84,14 @@ class VendorApiClient:
         url = self._api.url_of(partition)
         with translate_errors(self._host):
             async with self._client.stream("GET", url, headers=headers, follow_redirects=False) as response:
+                if response.status_code == 403:
+                    raise VendorForbids(self._host, partition, error_in(await self._read(response)))
                 if error := self._refusal(response, partition):
                     raise error
-                return await self._read(response)
+                content = await self._read(response)
+        if text := error_in(content):
+            raise VendorError(self._host, partition, text)
+        return content
 
     def _refusal(self, response: httpx.Response, partition: Partition) -> GexlakeError | None:
         status = response.status_code

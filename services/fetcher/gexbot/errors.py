@@ -4,9 +4,11 @@
     ├── NoHistory           it has no data for the day; the handler publishes NoData, not a failure
     ├── VendorKeyMissing    GEXBOT_API_KEY is not set
     ├── OtherApi            a SourceRefused: the job names another API than this fetcher uses
-    ├── VendorRefused       400, 401, 403 and other statuses that a retry will not change
+    ├── VendorRefused       400, 401 and other statuses that a retry will not change
+    ├── VendorError         200, and an error in place of a signed URL
     └── NoSignedUrl         200, but without a signed URL
     Transient
+    ├── VendorForbids       403: throttled, or not subscribed to
     ├── FreshUrlRejected    the source rejects a URL that the API has just signed
     └── LeaseTaken          Deferred: other fetches hold the rate lease of the same ticker and endpoint
 
@@ -26,8 +28,8 @@ _THEN: Final = "restart the fetcher and replay the job"
 _WHY: Final = {
     400: "check the ticker, the endpoint and the day, which may be too long ago",
     401: f"it does not accept the key in {_KEY_SETTING}: set the right one, {_THEN}",
-    403: f"the key in {_KEY_SETTING} may not have this: see what is subscribed to, then replay the job",
 }
+_SUBSCRIBED: Final = f"see what the key in {_KEY_SETTING} is subscribed to"
 
 
 class NoHistory(Terminal):
@@ -70,6 +72,39 @@ class VendorRefused(Terminal):
     def __init__(self, host: str, partition: Partition, status: int) -> None:
         why = _WHY.get(status, "that is no answer which it is known to give")
         super().__init__(f"{host} answered {status} when asked for {partition}: {why}")
+
+
+class VendorError(Terminal):
+    """The vendor's API responds with an error and status 200, as for what is not subscribed to.
+
+    Args:
+        host: the API, for the message.
+        partition: the requested partition.
+        text: the error, without secrets.
+    """
+
+    def __init__(self, host: str, partition: Partition, text: str) -> None:
+        super().__init__(
+            f"{host} answered with an error when asked for {partition}: {text!r}: {_SUBSCRIBED}, "
+            "then replay the job"
+        )
+
+
+class VendorForbids(Transient):
+    """The vendor's API answers 403, which it also does to throttle.
+
+    Args:
+        host: the API, for the message.
+        partition: the requested partition.
+        text: the error in the response, without secrets; None if it has none.
+    """
+
+    def __init__(self, host: str, partition: Partition, text: str | None) -> None:
+        said = f" ({text!r})" if text else ""
+        super().__init__(
+            f"{host} answered 403{said} when asked for {partition}: it throttles requests, or refuses this "
+            f"one: {_SUBSCRIBED}"
+        )
 
 
 class NoSignedUrl(Terminal):

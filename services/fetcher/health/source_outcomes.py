@@ -17,11 +17,12 @@ from typing import Final
 
 from services.fetcher.errors import (
     NotAHistoryFile,
+    SourceForbids,
     SourceRefused,
     StagingFailed,
     UnusableAnswer,
 )
-from services.fetcher.gexbot.errors import NoSignedUrl, VendorKeyMissing
+from services.fetcher.gexbot.errors import NoSignedUrl, VendorForbids, VendorKeyMissing
 from shared.errors import BrokerUnavailable, Deferred, Terminal, Transient
 from shared.process.redaction import redact
 from shared.sources.record import SourceRecord
@@ -45,6 +46,8 @@ OUTCOMES: Final[dict[type[BaseException], Outcome | None]] = {
     Deferred: None,
     BrokerUnavailable: None,
     StagingFailed: None,
+    SourceForbids: Outcome.ANSWERED,
+    VendorForbids: Outcome.ANSWERED,
     Terminal: Outcome.ANSWERED,
     SourceRefused: None,
     NotAHistoryFile: Outcome.UNUSABLE,

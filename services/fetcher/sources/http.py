@@ -9,11 +9,12 @@ from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, cast
+from urllib.parse import urlsplit
 
 import httpx
 
 import gexlake
-from services.fetcher.errors import SourceTooSlow, UnusableAnswer
+from services.fetcher.errors import SourceForbids, SourceTooSlow, UnusableAnswer
 from services.fetcher.sources.gated_network import REDIRECTS_TO, GatedBackend, GatedTransport
 from services.fetcher.sources.http_errors import translate_errors
 from services.fetcher.sources.ranges import length, range_request, strong_etag, total_of_rest
@@ -29,8 +30,11 @@ from services.fetcher.sources.response_policy import (
     retry_after_s,
 )
 from services.fetcher.sources.source import Body, ResumePoint
+from shared.gexbot.error_answer import MAX_ERROR_BYTES, error_in
 from shared.sources.gate import SourceGate
 
+HISTORY_PATH: Final = "/hist/"
+"""In the path of a URL of the vendor, where 403 also means that it throttles."""
 _RANGE_STATUSES: Final = frozenset({206, 416})
 
 
@@ -91,6 +95,8 @@ class HttpSource:
             response = await self._follow(url, {})
             resume_from = None
         try:
+            if response.status_code == 403 and HISTORY_PATH in urlsplit(url).path:
+                raise SourceForbids(host_of(str(response.url)), error_in(await _head(response)))
             yield _body(response, resume_from)
         finally:
             await response.aclose()
@@ -117,6 +123,17 @@ class HttpSource:
         with translate_errors(host_of(url)):
             request = self._client.build_request("GET", url, headers=headers)
             return await self._client.send(request, stream=True)
+
+
+async def _head(response: httpx.Response) -> bytes:
+    """Return the first bytes of an error response."""
+    head = bytearray()
+    async with aclosing(_chunks(response, host_of(str(response.url)))) as chunks:
+        async for chunk in chunks:
+            head += chunk
+            if len(head) > MAX_ERROR_BYTES:
+                break
+    return bytes(head)
 
 
 def _is_rest(response: httpx.Response, resume_from: ResumePoint) -> bool:

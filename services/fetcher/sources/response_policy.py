@@ -43,6 +43,7 @@ _FIT_TYPES: Final = frozenset(
     }
 )
 """Allowed media types of a history file, besides none; the first bytes are checked as well."""
+_FIT_ENCODINGS: Final = frozenset({"", "identity", "gzip", "x-gzip"})
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = b" \t\r\n"
@@ -104,14 +105,17 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
 
 
 def check_headers(host: str, headers: Mapping[str, str]) -> None:
-    """Check that the headers of a response announce an uncompressed transfer of a file.
+    """Check that the headers of a response announce a file, plain or gzip.
+
+    Storage services label a gzip file with a content encoding, too. It is not undone: the bytes are stored as
+    they are sent, and the importer recognizes gzip data by its first bytes.
 
     Raises:
-        UnusableAnswer: the media type is not one of a file, or the body has a content encoding.
+        UnusableAnswer: the media type is not one of a file, or the body has another content encoding.
     """
     encoding = headers.get("Content-Encoding", "").strip().lower()
-    if encoding not in {"", "identity"}:
-        raise UnusableAnswer(host, "sent a compressed response (Content-Encoding), expected identity")
+    if encoding not in _FIT_ENCODINGS:
+        raise UnusableAnswer(host, "sent a compressed response (Content-Encoding), expected identity or gzip")
     kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind and kind not in _FIT_TYPES and not kind.endswith("+json"):
         shown = kind if _MEDIA_TYPE.fullmatch(kind) else "something unreadable"
@@ -146,27 +150,29 @@ def redirect_target(gate: SourceGate, url: str, location: str | None) -> str:
         raise SourceRefused(f"{host} redirects to a URL that is not allowed: {error}") from error
 
 
+def is_gzip(first: bytes) -> bool:
+    """Return whether a file is gzip data, by its first two bytes: the vendor's names are not reliable."""
+    return first.startswith(_GZIP_MAGIC)
+
+
 def check_first_bytes(source: str, name: str, first: bytes) -> None:
-    """Check that the beginning of a file matches its name.
+    """Check that a plain file, or an unpacked one, begins as JSON does.
 
     Args:
         source: the source, for the message.
-        name: the file's name; ``.gz`` means gzip, anything else plain JSON.
-        first: the first block, at least four bytes unless the file is shorter.
+        name: the file's name, for the message.
+        first: its first bytes, at least four unless the file is shorter.
 
     Raises:
-        NotAHistoryFile: it does not match; the content is not quoted, because it may contain the signed URL.
+        NotAHistoryFile: it is something else; it is not quoted, because it may contain the signed URL.
     """
     begins = _first_byte(first)
-    is_gzip, expects_gzip = first.startswith(_GZIP_MAGIC), name.endswith(".gz")
-    if is_gzip if expects_gzip else begins in _CLOSING:
+    if begins in _CLOSING:
         return
     if begins == b"<":
         what = "is a web page or XML, not JSON"
-    elif expects_gzip:
-        what = "is not compressed, though the name ends in .gz"
-    elif is_gzip:
-        what = "is compressed, though the name lacks .gz"
+    elif is_gzip(first):
+        what = "is compressed twice"
     else:
         what = "is not JSON: it begins with neither [ nor {"
     raise NotAHistoryFile(source, name, what)

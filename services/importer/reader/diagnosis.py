@@ -21,6 +21,7 @@ from services.importer.formats.format import MAX_RECORD_BYTES
 from services.importer.reader.record_rules import Record, Word, fault_of
 from services.importer.reader.source import RecordSource
 from shared.errors import Terminal
+from shared.gexbot.error_answer import error_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -90,6 +91,8 @@ def _fault_at(place: _Place, source: RecordSource, path: Path) -> Terminal | Non
     name = source.file.name
     scanner = _Scanner(name, path, place)
     for record in scanner.records():
+        if place.number == 1 and (text := error_of(record)):
+            return UnreadableFile(name, f"it holds an error of the vendor instead of records: {text!r}")
         fault = fault_of(record, source.format, source.ticker)
         return BadRecord(name, place.number, *fault) if fault else None
     return NoRecords(name) if place.number == 1 else None

@@ -123,6 +123,9 @@ ROWS: Final = {
     "another 5xx": answers(599, errors.SourceBusy),
     "401": answers(401, errors.SignatureRejected, "post a fresh URL"),
     "403": answers(403, errors.SignatureRejected, "post a fresh URL"),
+    "403 on a path with /hist/": Row(
+        Fault(status=403), errors.SourceForbids, "answered 403", name="hist/day.json"
+    ),
     "404": answers(404, errors.SourceMissing, "no such file"),
     "410": answers(410, errors.SourceMissing, "no such file"),
     "416": answers(416, errors.UnusableAnswer),
@@ -143,8 +146,8 @@ ROWS: Final = {
     "text/html": is_of("text/html; charset=utf-8"),
     "application/xml": is_of("application/xml"),
     "another type that no file has": is_of("image/png"),
-    "a Content-Encoding": Row(
-        Fault(headers={"Content-Encoding": "gzip"}), errors.UnusableAnswer, "Content-Encoding", PACKED
+    "a Content-Encoding other than gzip": Row(
+        Fault(headers={"Content-Encoding": "br"}), errors.UnusableAnswer, "Content-Encoding", PACKED
     ),
     "too large as announced": sends(b"[" * (MAX_BYTES + 1), errors.FileTooLarge, "GEXLAKE_MAX_FILE_BYTES"),
     "too large as received": Row(
@@ -156,8 +159,8 @@ ROWS: Final = {
     "too large inflated": sends(BOMB, errors.FileTooLarge, "inflates to at least", "day.json.gz"),
     "a web page instead of JSON": sends(b"\n<!DOCTYPE html>", errors.NotAHistoryFile, "web page"),
     "neither [ nor {": sends(b"timestamp,spot", errors.NotAHistoryFile, "neither"),
-    "gzip without .gz": sends(PACKED, errors.NotAHistoryFile, "lacks .gz"),
-    ".gz without gzip": sends(CONTENT, errors.NotAHistoryFile, "ends in .gz", "day.json.gz"),
+    "gzip within gzip": sends(gzip.compress(PACKED), errors.NotAHistoryFile, "compressed twice"),
+    "an error object": sends(b'{"error": "not subscribed"}', errors.ErrorInsteadOfFile, "not subscribed"),
     "a broken gzip": sends(PACKED[:-100] + bytes(100), errors.NotAHistoryFile, "broken gzip", "day.json.gz"),
     "a gzip that ends too early": sends(PACKED[:-9], errors.NotAHistoryFile, "breaks off", "day.json.gz"),
     "nothing": sends(b"", errors.NotAHistoryFile, "is empty"),
@@ -193,6 +196,7 @@ async def fetch(vendor: Vendor, name: str, tmp_path: Path, **settings: float) ->
 @pytest.mark.parametrize("name", [name for name in ROWS if name not in WITHOUT_A_VENDOR])
 async def test_a_trouble_ends_as_the_table_says(vendor: Vendor, tmp_path: Path, name: str) -> None:
     row = ROWS[name]
+    (vendor.folder / row.name).parent.mkdir(exist_ok=True)
     (vendor.folder / row.name).write_bytes(row.content)
     vendor.inject_fault(row.name, row.trouble)
     with pytest.raises(row.error, match=re.escape(row.words)) as raised:
@@ -202,9 +206,20 @@ async def test_a_trouble_ends_as_the_table_says(vendor: Vendor, tmp_path: Path, 
     assert type(raised.value) is row.error
     can_help = issubclass(row.error, Transient)
     assert is_documented(name, "transient" if can_help else "terminal")
-    left = [path for path in (tmp_path / "source").iterdir() if not is_partial(path)]
+    left = [path for path in (tmp_path / "source").rglob("*.*") if not is_partial(path)]
     assert not [path for path in left if path.suffix != ".resume"]
     assert can_help or left == []
+
+
+@pytest.mark.parametrize("name", ["day.json", "day.json.gz"])
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+async def test_gzip_is_stored_as_it_is_sent_whatever_its_name_and_encoding(
+    vendor: Vendor, tmp_path: Path, name: str, encoding: str
+) -> None:
+    (vendor.folder / name).write_bytes(PACKED)
+    vendor.inject_fault(name, Fault(headers={"Content-Encoding": encoding} if encoding else {}))
+    staged = await fetch(vendor, name, tmp_path)
+    assert staged.path.read_bytes() == PACKED
 
 
 async def test_a_refused_connection_is_transient(vendor: Vendor, tmp_path: Path) -> None:

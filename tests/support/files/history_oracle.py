@@ -108,7 +108,9 @@ class _Reading:
         _check_shape(number, record, text)
         if faults := _faults_of(record, self.ticker):
             named = frozenset((number, name) for name in faults)
-            raise Refusal("record", faults=named | self._fault_of_time(number, record))
+            # An error of the vendor in place of records may be called that.
+            kinds = {"record", "file"} if number == 1 and "error" in record else {"record"}
+            raise Refusal(*kinds, faults=named | self._fault_of_time(number, record))
         _check_unknown(number, record)
         milliseconds = _milliseconds(record["timestamp"])
         self.day = self.day or _day_of(milliseconds, number)

@@ -189,16 +189,16 @@ _NO_DAY_OF_HISTORY: Final = (
     RefusedKind(
         "error_object",
         lambda: b'{"error": "expired"}',
-        "record 1: timestamp is missing",
-        "timestamp",
-        "BadRecord",
+        "sent an error in place of 2025-11-14_NQ_NDX_classic_gex_zero.json: 'expired'",
+        None,
+        "ErrorInsteadOfFile",
     ),
     RefusedKind(
         "error_object_over_lines",
         lambda: json.dumps({"error": {"code": 403}}, indent=2).encode(),
-        "record 1: timestamp is missing",
-        "timestamp",
-        "BadRecord",
+        "sent an error in place of",
+        None,
+        "ErrorInsteadOfFile",
     ),
     RefusedKind("no_records", lambda: b" [ ]\n", "the file holds no records", error="NoRecords"),
     RefusedKind("empty", lambda: b"", "is empty", None, "NotAHistoryFile"),
@@ -229,7 +229,9 @@ _NO_DAY_OF_HISTORY: Final = (
     RefusedKind(
         "utf_16",
         lambda: gzip.compress(good_file().decode().encode("utf-16")),
-        "it is not UTF-8 text",
+        "is not JSON",
+        None,
+        "NotAHistoryFile",
         packed=True,
     ),
     *(

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.fetcher.download.content import Content
-from services.fetcher.errors import FileTooLarge, NotAHistoryFile
+from services.fetcher.errors import ErrorInsteadOfFile, FileTooLarge, NotAHistoryFile
+from shared.errors import GexlakeError
 
 HOST = "https://hist.gex.bot"
 MIB = 1024 * 1024
@@ -37,7 +38,7 @@ def bomb(size_bytes: int) -> Iterator[bytes]:
 
 @given(st.lists(st.binary(max_size=2000), max_size=4), st.integers(1, 100), st.binary(max_size=3))
 def test_a_gzip_is_complete_for_any_split_into_blocks(parts: list[bytes], step: int, zeros: bytes) -> None:
-    packed = b"".join(map(gzip.compress, parts or [b""])) + bytes(len(zeros))
+    packed = b"".join(map(gzip.compress, [b"[", *parts])) + bytes(len(zeros))
     first, rest = packed[:10], packed[10:]
     content = taken("a.json.gz", [first, *(rest[at : at + step] for at in range(0, len(rest), step))])
     content.finish(HOST)
@@ -85,6 +86,39 @@ def test_a_gzip_of_just_the_limit_passes() -> None:
     taken("a.json.gz", bomb(MIB), max_bytes=MIB + 1).finish(HOST)
     with pytest.raises(FileTooLarge):
         taken("a.json.gz", bomb(MIB), max_bytes=MIB)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_the_first_two_bytes_decide_whether_it_is_gzip(name: str, *, is_packed: bool) -> None:
+    plain = b'[{"a":1}]'
+    content = taken(name, [gzip.compress(plain) if is_packed else plain])
+    content.finish(HOST)
+    assert content.is_complete
+    cut = taken(name, [gzip.compress(plain)[:-1] if is_packed else plain[:-1]])
+    assert not cut.is_complete
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "words"),
+    [
+        (
+            b'{"error":"not subscribed"}',
+            ErrorInsteadOfFile,
+            "sent an error in place of a.json: 'not subscribed'",
+        ),
+        (gzip.compress(b'{"error": "not subscribed"}'), ErrorInsteadOfFile, "not subscribed"),
+        (gzip.compress(gzip.compress(b"[]")), NotAHistoryFile, "is compressed twice"),
+        (gzip.compress(b"<html>"), NotAHistoryFile, "is a web page"),
+    ],
+)
+@pytest.mark.parametrize("step", [5, 1000])
+def test_what_is_sent_in_place_of_a_file_is_named(
+    content: bytes, error: type[GexlakeError], words: str, step: int
+) -> None:
+    blocks = [content[start : start + step] for start in range(0, len(content), step)]
+    with pytest.raises(error, match=words):
+        taken("a.json", blocks).finish(HOST)
 
 
 def test_plain_json_is_not_inflated() -> None:

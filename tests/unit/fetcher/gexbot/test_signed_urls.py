@@ -14,7 +14,14 @@ from pydantic import SecretStr
 from services.fetcher.errors import SourceBusy, SourceRefused, SourceUnavailable
 from services.fetcher.gexbot import api
 from services.fetcher.gexbot.api import MAX_RESPONSE_BYTES, VendorApiClient
-from services.fetcher.gexbot.errors import NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
+from services.fetcher.gexbot.errors import (
+    NoHistory,
+    NoSignedUrl,
+    VendorError,
+    VendorForbids,
+    VendorKeyMissing,
+    VendorRefused,
+)
 from shared.errors import GexlakeError, Terminal, Transient
 from shared.gexbot.partition import Partition
 from shared.gexbot.vendor_api import VendorApi
@@ -106,7 +113,7 @@ async def test_without_a_key_no_request_is_sent_and_the_error_names_the_setting(
     [
         (400, VendorRefused, "check the ticker, the endpoint and the day"),
         (401, VendorRefused, "does not accept the key in GEXBOT_API_KEY"),
-        (403, VendorRefused, "what is subscribed to"),
+        (403, VendorForbids, "it throttles requests, or refuses this one"),
         (404, NoHistory, "has no data of NQ_NDX state_gex_zero for this day"),
         (410, VendorRefused, "answered 410"),
         (204, VendorRefused, "answered 204"),
@@ -121,10 +128,22 @@ async def test_without_a_key_no_request_is_sent_and_the_error_names_the_setting(
 async def test_a_status_has_its_own_error(status: int, kind: type[GexlakeError], words: str) -> None:
     error = await refusal_of(httpx.Response(status, json={"url": SIGNED}, headers={"Location": SIGNED}))
     assert type(error) is kind
-    assert isinstance(error, Transient if kind is SourceBusy else Terminal)
+    assert isinstance(error, Transient if kind in {SourceBusy, VendorForbids} else Terminal)
     assert words in str(error)
     assert "https://api.gex.bot" in str(error)
     assert "s1gnature" not in str(error)
+
+
+async def test_the_error_in_a_403_is_quoted_and_yet_retried() -> None:
+    error = await refusal_of(httpx.Response(403, json={"error": "Classic package does not have access."}))
+    assert isinstance(error, VendorForbids)
+    assert "answered 403 ('Classic package does not have access.')" in str(error)
+
+
+async def test_an_error_with_status_200_is_terminal_and_quoted() -> None:
+    error = await refusal_of(httpx.Response(200, json={"error": "not subscribed", "url": SIGNED}))
+    assert isinstance(error, VendorError)
+    assert "'not subscribed': see what the key in GEXBOT_API_KEY is subscribed to" in str(error)
 
 
 async def test_a_pause_that_is_asked_for_is_kept() -> None:

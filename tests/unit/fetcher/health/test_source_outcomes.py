@@ -10,18 +10,28 @@ from pathlib import Path
 import pytest
 
 from services.fetcher.errors import (
+    ErrorInsteadOfFile,
     FileIncomplete,
     FileTooLarge,
     NotAHistoryFile,
     SignatureRejected,
     SourceBusy,
+    SourceForbids,
     SourceMissing,
     SourceRefused,
     SourceUnavailable,
     UnusableAnswer,
     staging_error,
 )
-from services.fetcher.gexbot.errors import LeaseTaken, NoHistory, NoSignedUrl, VendorKeyMissing, VendorRefused
+from services.fetcher.gexbot.errors import (
+    LeaseTaken,
+    NoHistory,
+    NoSignedUrl,
+    VendorError,
+    VendorForbids,
+    VendorKeyMissing,
+    VendorRefused,
+)
 from services.fetcher.health.source_outcomes import Outcome, count_request, outcome_of
 from shared.errors import BrokerUnavailable, StreamFull
 from shared.gexbot.partition import Partition
@@ -43,7 +53,11 @@ NEW = SourceRecord(base_url=HOST)
         (UnusableAnswer(HOST, "answered 418"), Outcome.UNUSABLE),
         (NotAHistoryFile(HOST, "day.json", "is a web page"), Outcome.UNUSABLE),
         (NoHistory(HOST, DAY), Outcome.ANSWERED),
-        (VendorRefused(HOST, DAY, 403), Outcome.ANSWERED),
+        (VendorRefused(HOST, DAY, 401), Outcome.ANSWERED),
+        (VendorError(HOST, DAY, "not subscribed"), Outcome.ANSWERED),
+        (VendorForbids(HOST, DAY, None), Outcome.ANSWERED),
+        (SourceForbids(HOST, None), Outcome.ANSWERED),
+        (ErrorInsteadOfFile(HOST, "day.json", "not subscribed"), Outcome.ANSWERED),
         (NoSignedUrl(HOST, "a web page"), Outcome.UNUSABLE),
         (VendorKeyMissing(HOST), None),
         (LeaseTaken("NQ_NDX", "gex_zero"), None),

@@ -102,7 +102,8 @@ def test_a_busy_source_says_when_to_come_back() -> None:
 )
 def test_a_type_that_a_file_may_have_passes(kind: str) -> None:
     check_headers(HOST, {"Content-Type": kind} if kind else {})
-    check_headers(HOST, {"Content-Type": kind, "Content-Encoding": "identity"})
+    for encoding in ("identity", "gzip", "X-Gzip", ""):
+        check_headers(HOST, {"Content-Type": kind, "Content-Encoding": encoding})
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_a_type_that_a_file_may_have_passes(kind: str) -> None:
         ({"Content-Type": "image/png"}, "image/png"),
         ({"Content-Type": "multipart/byteranges; boundary=x"}, "multipart/byteranges"),
         ({"Content-Type": "https://x.test/?sig=secret"}, "something unreadable"),
-        ({"Content-Encoding": "gzip"}, "Content-Encoding"),
+        ({"Content-Encoding": "deflate"}, "Content-Encoding"),
         ({"Content-Encoding": "br", "Content-Type": "application/json"}, "Content-Encoding"),
     ],
 )
@@ -188,11 +189,10 @@ def test_the_name_of_a_source_at_an_odd_port_has_it() -> None:
         ("a.json", b"\xef\xbb\xbf["),
         ("a.json", b"\xef\xbb\xbf\r\n{"),
         ("a.jsonl", b'{"ticker"'),
-        ("a.json.gz", b"\x1f\x8b\x08"),
-        ("a.jsonl.gz", b"\x1f\x8b"),
+        ("a.json.gz", b"[{"),
     ],
 )
-def test_bytes_that_fit_the_name_pass(name: str, first: bytes) -> None:
+def test_bytes_that_begin_as_json_does_pass(name: str, first: bytes) -> None:
     check_first_bytes(HOST, name, first)
 
 
@@ -201,16 +201,13 @@ def test_bytes_that_fit_the_name_pass(name: str, first: bytes) -> None:
     [
         ("a.json", b"\n<!DOCTYPE html><p>sig=secret", "web page"),
         ("a.json.gz", b"<?xml?><Error>sig=secret", "web page"),
-        ("a.json", b"\x1f\x8b\x08", "lacks .gz"),
-        ("a.json.gz", b"[{}]", "ends in .gz"),
+        ("a.json", b"\x1f\x8b\x08", "compressed twice"),
         ("a.json", b"timestamp,spot", "neither"),
         ("a.json", b"   \n", "neither"),
         ("a.json", b"\xef\xbb\xbf<html>", "web page"),
     ],
 )
-def test_content_that_contradicts_the_name_is_refused_without_a_quote(
-    name: str, first: bytes, words: str
-) -> None:
+def test_content_that_is_no_json_is_refused_without_a_quote(name: str, first: bytes, words: str) -> None:
     with pytest.raises(errors.NotAHistoryFile, match=words) as raised:
         check_first_bytes(HOST, name, first)
     assert "secret" not in str(raised.value)

@@ -106,7 +106,7 @@ def test_a_missing_field_is_named(lake: LakeOnDisk, field: str) -> None:
         (DAY.encode() + b"xyz", "something after the end of the array (record 5)"),
         (DAY.encode() + DAY.encode(), "something after the end of the array (record 5)"),
         (b"<html><body>403</body></html>", "HTML or XML instead of JSON"),
-        (b'{"error": "expired"}', "record 1: timestamp is missing"),
+        (b'{"error": "not subscribed"}', "an error of the vendor instead of records: 'not subscribed'"),
         (b'"text"', "neither an array of records nor one record a line"),
         (b"17", "neither an array of records nor one record a line"),
         (b"[1, 2]", "record 1: record is 1, not an object"),
