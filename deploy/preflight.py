@@ -19,7 +19,7 @@ from dotenv import dotenv_values
 from pydantic import Field
 
 from deploy.nats_server_binary import binary
-from deploy.setting_names import known, unknown
+from deploy.setting_names import known, unknown, without_prefix
 from services.importer.reader import library
 from shared.errors import CannotStart
 from shared.process.runtime import fail
@@ -58,8 +58,10 @@ def check_names(folder: Path = Path()) -> None:
     Raises:
         CannotStart: one is not; the message names the closest setting.
     """
-    names = {name.upper() for name in (*os.environ, *dotenv_values(folder / ".env"))}
-    if wrong := unknown(names, known(_COMPOSE.read_text())):
+    settings = known(_COMPOSE.read_text())
+    in_file = {name.upper() for name in dotenv_values(folder / ".env")}
+    in_environment = {name.upper() for name in os.environ}
+    if wrong := unknown(in_file | in_environment, settings) + without_prefix(in_file, settings):
         raise CannotStart(f"{'; '.join(wrong)}; correct or remove it in .env or the environment")
 
 

@@ -33,6 +33,21 @@ NOT_IN_CONTAINERS: Final = frozenset(
     }
 )
 """Settings of services that compose.yaml fixes or does not pass on."""
+_OF_THE_FIRST_SYSTEM: Final = frozenset(
+    {
+        "CORS_ORIGINS",
+        "DATA_DIR",
+        "IMPORT_TIMEOUT",
+        "LOG_LEVEL",
+        "MAX_IMPORT_ATTEMPTS",
+        "PARQUET_DIR",
+        "RATE_LIMIT_GEX",
+        "RATE_LIMIT_HISTORY",
+        "RATE_LIMIT_WEBHOOK",
+        "STAGING_DIR",
+    }
+)
+"""Names without the prefix that are accepted."""
 _OF_TESTS: Final = frozenset({"GEXLAKE_BENCH_DIR", "GEXLAKE_FAILPOINT", "GEXLAKE_TEST_READER"})
 
 
@@ -52,6 +67,16 @@ def unknown(names: Iterable[str], settings: frozenset[str]) -> list[str]:
     return [_line(name, settings) for name in wrong]
 
 
+def without_prefix(names: Iterable[str], settings: frozenset[str]) -> list[str]:
+    """Return a line for each name of ``.env`` that lacks the prefix of a setting.
+
+    The environment may have such names for other programs; those of one word are too common to tell.
+    """
+    lacking = (name for name in names if "_" in name and name not in settings | _OF_THE_FIRST_SYSTEM)
+    wrong = sorted(name for name in lacking if f"GEXLAKE_{name}" in settings)
+    return [f"{name} is no setting: did you mean GEXLAKE_{name}?" for name in wrong]
+
+
 def _line(name: str, settings: frozenset[str]) -> str:
     close = get_close_matches(name, sorted(settings), n=1, cutoff=0.6)
     hint = f"did you mean {close[0]}?" if close else "docs/architecture.md lists the settings"
@@ -63,7 +88,9 @@ def main() -> None:
     compose = Path(sys.argv[1]).read_text()
     for name in sorted(name for name in NOT_IN_CONTAINERS if os.environ.get(name)):
         print(f"gexlake: {name} has no effect on containers", file=sys.stderr)  # noqa: T201 (for the log)
-    if wrong := unknown(os.environ, known(compose)):
+    settings = known(compose)
+    # Of the environment of this container, all that has a setting's name is from .env.
+    if wrong := unknown(os.environ, settings) + without_prefix(os.environ, settings):
         sys.exit("\n".join(f"gexlake: {line}; correct or remove it in .env" for line in wrong))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.preflight import check_names
-from deploy.setting_names import known, unknown
+from deploy.setting_names import known, unknown, without_prefix
 from shared.errors import CannotStart
 from tests.support.repository import ROOT
 
@@ -35,6 +35,24 @@ def test_a_name_that_is_close_to_none_leads_to_the_list() -> None:
     assert unknown(["GEXBOT_Q1Z2"], SETTINGS) == [
         "GEXBOT_Q1Z2 is no setting: docs/architecture.md lists the settings"
     ]
+
+
+def test_a_setting_without_its_prefix_is_reported_unless_the_first_system_had_it() -> None:
+    names = ["API_KEYS", "FETCH_SLOTS", "DATA_DIR", "PORT", "URL", "PYTHON_VERSION"]
+    assert without_prefix(names, SETTINGS) == [
+        "API_KEYS is no setting: did you mean GEXLAKE_API_KEYS?",
+        "FETCH_SLOTS is no setting: did you mean GEXLAKE_FETCH_SLOTS?",
+    ]
+
+
+def test_a_setting_without_its_prefix_may_be_another_programs_in_the_environment_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("API_KEYS", "1")
+    check_names(tmp_path)
+    (tmp_path / ".env").write_text("API_KEYS=1\n")
+    with pytest.raises(CannotStart, match="did you mean GEXLAKE_API_KEYS"):
+        check_names(tmp_path)
 
 
 @pytest.mark.parametrize("place", ["environment", "file"])

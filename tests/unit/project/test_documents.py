@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 from pydantic import AliasChoices
 
-from deploy.setting_names import NOT_IN_CONTAINERS, known
+from deploy.setting_names import NOT_IN_CONTAINERS, known, without_prefix
 from gexlake.cli.settings import CliSettings
 from gexlake.environment import BrokerSettings
 from shared.bus.messages import job_id_of
@@ -89,6 +89,7 @@ def test_the_check_of_names_knows_every_setting() -> None:
     settings = known((ROOT / "compose.yaml").read_text())
     assert sorted(with_prefix - settings) == [], "pass it on in compose.yaml, or list it in setting_names"
     assert sorted(NOT_IN_CONTAINERS - with_prefix) == []
+    assert without_prefix(OLDER, settings) == []
 
 
 def passed_on_to(service: str) -> set[str]:
