@@ -1,4 +1,4 @@
-"""End processes that lead process groups, with their children."""
+"""End and suspend processes that lead process groups, with their children."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 
 def end(
@@ -29,6 +29,16 @@ def end(
             _signal_group(process, signal.SIGKILL)
         for process in processes:
             process.wait()
+
+
+@contextmanager
+def suspended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Suspend a process with its children, as ``kill -STOP`` does, and wake it at the end."""
+    _signal_group(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _signal_group(process, signal.SIGCONT)
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -15,15 +15,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
 import httpx
 
 from simulator.nats_server import NatsServer, free_port
-from simulator.process_groups import end
+from simulator.process_groups import end, suspended
 
 SERVICES: Final = ("importer", "fetcher", "janitor", "intake")
 """In the order in which they are started."""
@@ -114,6 +115,16 @@ class Stack:
             self.nats.kill()
             return
         end([self.processes.pop(_label(name, instance))], grace_s=0, number=signal.SIGKILL)
+
+    @contextmanager
+    def frozen(self, name: str, instance: int = 1) -> Iterator[None]:
+        """Suspend a process with its children: it keeps its connections and answers nothing."""
+        if name == NATS:
+            with self.nats.frozen():
+                yield
+            return
+        with suspended(self.processes[_label(name, instance)]):
+            yield
 
     def stop_service(self, name: str, instance: int = 1, grace_s: float = 30.0) -> int:
         """End a service with SIGTERM, after ``grace_s`` with SIGKILL, and return its exit status."""

@@ -2,20 +2,18 @@
 
 Afterwards every accepted job is completed, every partition has exactly the rows of its file, Parquet equals
 the table, and no temporary file is left. The tests share one stack, because starting five processes for each
-failpoint would take longer than the tests.
+failpoint would take longer than the tests. ``test_chaos.py`` kills at random.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from simulator.generator import Day
 from simulator.stack import NATS
 from tests.support.poll import eventually
 from tests.support.system.running import WITHIN_S, System, running_system
@@ -102,31 +100,3 @@ async def test_the_broker_killed_between_durable_steps_loses_and_repeats_nothing
     assert job["state"] in allowed_ends(service), job
     await system.assert_whole(day)
     await system.restart(service)
-
-
-@pytest.mark.slow
-async def test_twenty_jobs_survive_random_kills_of_everything(system: System) -> None:
-    source = random.Random(20251114)
-    days = [system.new_day() for _ in range(20)]
-    victims = ["intake", "fetcher", "importer", NATS] * 3
-    source.shuffle(victims)
-
-    async def kill_at_random() -> None:
-        for victim in victims:
-            await asyncio.sleep(source.uniform(0.05, 0.6))
-            await asyncio.to_thread(system.stack.kill, victim)
-            await asyncio.sleep(source.uniform(0.0, 0.2))
-            await asyncio.to_thread(system.stack.start_service, victim)
-
-    async def post_at_random(day: Day) -> str:
-        await asyncio.sleep(source.uniform(0.0, 6.0))
-        return await system.post(day)
-
-    killing = asyncio.create_task(kill_at_random())
-    job_ids = await asyncio.gather(*(post_at_random(day) for day in days))
-    await killing
-    await asyncio.to_thread(system.stack.wait_ready)
-    jobs = [await system.finished(job_id) for job_id in job_ids]
-    assert len(set(job_ids)) == 20
-    assert {job["state"] for job in jobs} <= allowed_ends("intake"), jobs
-    await system.assert_whole(*days)
