@@ -19,7 +19,7 @@ from services.fetcher.gexbot.lease_nats import VendorLease
 from services.fetcher.health.source_health_nats import SourceHealthStore
 from services.fetcher.sources.response_policy import host_of
 from shared.gexbot.partition import Partition
-from shared.gexbot.source_name import parse_source_name, vendor_name
+from shared.gexbot.source_name import read_source_url, vendor_name
 from shared.gexbot.vendor_api import NO_REDIRECT, VendorApi, base_of
 from shared.sources.record import origin_of
 
@@ -115,6 +115,6 @@ class Locations:
 
 def _name_in(url: str) -> str:
     try:
-        return parse_source_name(urlsplit(url).path.rpartition("/")[2]).name
+        return read_source_url(urlsplit(url)).name
     except ValueError as error:
         raise SourceRefused(str(error)) from error

@@ -49,6 +49,18 @@ def package_and_category(endpoint: str) -> tuple[str, str]:
     return _VENDOR_NAMES[normalize_endpoint(endpoint)]
 
 
+_ALIASES: Final = {expiry: f"gex_{expiry}" for expiry in ("zero", "one", "full")} | {
+    f"{prefix}{greek}": f"{greek}_{expiry}"
+    for greek in ("delta", "gamma", "charm", "vanna")
+    for prefix, expiry in (("", "zero"), ("one", "one"))
+}
+
+
+def category_named(text: str) -> str:
+    """Return the category of one of the vendor's further names, such as ``full``; another text as it is."""
+    return _ALIASES.get(text, text)
+
+
 def in_package(endpoint: str, package: str) -> str | None:
     """Return the endpoint of the same category in ``package``; None if that has no such category."""
     return endpoint_of(package, endpoint.removeprefix("state_"))

@@ -1,4 +1,8 @@
-"""The grammar of the vendor's file names, ``<day>_<TICKER>_<package>[_<category>].json[.gz]``."""
+"""The grammar of the vendor's file names, ``<day>_<TICKER>_<package>[_<category>].json[.gz]``.
+
+URLs of the vendor's web application have no file name, but the path
+``/hist/<TICKER>/<package>/<category>[/<day>]``, or ``/chart/…``; the query may have the day as ``date``.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,27 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
+from urllib.parse import SplitResult, parse_qs, unquote
 
-from shared.gexbot.partition import PACKAGES, Partition, endpoint_of, normalize_ticker, package_and_category
+from shared.gexbot.partition import (
+    PACKAGES,
+    Partition,
+    category_named,
+    endpoint_of,
+    normalize_ticker,
+    package_and_category,
+)
 
 MAX_NAME_LENGTH: Final = 200
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._^-]*\.jsonl?(\.gz)?")
 _VENDOR = re.compile(
     r"(?P<day>\d{4}-\d{2}-\d{2})_(?P<ticker>[A-Za-z0-9_.^-]+?)"
     rf"(?:_(?P<package>{'|'.join(PACKAGES)})(?:_(?P<category>[a-z_]+))?)?\.jsonl?(?:\.gz)?"
+)
+
+_PATH: Final = re.compile(
+    rf"/(?:hist|chart)/(?P<ticker>[^/]+)/(?P<package>{'|'.join(PACKAGES)})/(?P<category>[a-z_]+)"
+    r"(?:/(?P<day>\d{4}-\d{2}-\d{2}))?/?"
 )
 
 
@@ -60,6 +77,24 @@ def parse_source_name(name: str) -> SourceName:
     )
 
 
+def read_source_url(parts: SplitResult) -> SourceName:
+    """Read the name in a source URL, or the path that stands for one.
+
+    Raises:
+        ValueError: it has neither, or names a day that does not exist.
+    """
+    match = _PATH.fullmatch(parts.path)
+    if match is None:
+        return parse_source_name(parts.path.rpartition("/")[2])
+    ticker, package = normalize_ticker(unquote(match["ticker"])), match["package"]
+    category = category_named(match["category"])
+    text = match["day"] or next(iter(parse_qs(parts.query).get("date", ())), None)
+    day = _day(text) if text else None
+    start = f"{day}_" if day else ""
+    name = parse_source_name(f"{start}{ticker}_{package}_{category}.json").name
+    return SourceName(name, day, ticker, package, category, endpoint_of(package, category))
+
+
 def vendor_name(partition: Partition, ending: str = ".json") -> str:
     """Return the name that the vendor gives to a partition's file.
 
@@ -76,4 +111,4 @@ def _day(text: str) -> date:
         day = date.fromisoformat(text)
         if day < date.max:  # a trading day ends where the next one begins
             return day
-    raise ValueError(f"the file name starts with {text}, which is not a day of the calendar")
+    raise ValueError(f"the URL names {text}, which is not a day of the calendar")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import Field, field_validator
 
 from shared.gexbot.vendor_api import DEFAULT_BASE, VendorApi
@@ -9,12 +11,22 @@ from shared.process.settings import CommaList, Settings
 from shared.sources.gate import Prefix, SourceGate
 from shared.sources.url_encryption import UrlCipher, parse_keys
 
+DEFAULT_SOURCES: Final = (
+    "https://hist.gex.bot/",
+    "https://hist.gexbot.com/",
+    "https://nfagexbotresearch.blob.core.windows.net/",
+    "https://app.gexbot.com/hist/",
+    "https://app.gexbot.com/chart/",
+)
+"""Where the vendor is known to serve history: its host and the fallback, its account of blob storage, and the
+paths of its web application."""
+
 
 class SourceSettings(Settings):
     """The allow-list of source URLs; the service does not start with an invalid entry."""
 
-    allowed_sources: CommaList = ("https://hist.gex.bot/", "https://hist.gexbot.com/")
-    """Starts of allowed URLs: https, or plain http on a loopback host. By default the vendor's two hosts."""
+    allowed_sources: CommaList = DEFAULT_SOURCES
+    """Starts of allowed URLs: https, or plain http on a loopback host. By default the vendor's hosts."""
     local_source_dirs: CommaList = ()
     """Absolute folders under which ``file://`` URLs may point."""
 

@@ -1,6 +1,6 @@
 """Read the body of ``POST /gex_history_url``, whose keys are flexible, into a ``HistoryRequest``.
 
-The formats are the reference's: any string may hold the URL, any string that starts with ``gex_`` or
+The formats are the first system's: any string may hold the URL, any string that starts with ``gex_`` or
 ``state_`` or is ``orderflow`` is the endpoint, ``ticker``, ``symbol``, ``underlying`` or the remaining string
 is the ticker, and ``metadata``, ``payload`` or ``data`` may hold them too. Ticker, package
 and endpoint of the file's name take precedence over the body.
@@ -19,12 +19,14 @@ from gexlake.api.jobs import Priority
 from services.intake.errors import Unprocessable
 from services.intake.history.body_fields import OPTIONS, BodyFields, check_reason, read_priority
 from shared.bus.messages import digest_of, job_id_of
-from shared.gexbot.partition import ENDPOINTS, PACKAGES, in_package, normalize_ticker
-from shared.gexbot.source_name import SourceName, parse_source_name
+from shared.gexbot.partition import ENDPOINTS, PACKAGES, category_named, in_package, normalize_ticker
+from shared.gexbot.source_name import SourceName, read_source_url
 from shared.sources.gate import SourceGate
 
 MAX_URL_LENGTH: Final = 8192
 _TICKER_KEYS: Final = ("ticker", "symbol", "underlying")
+_ENDPOINT_KEYS: Final = frozenset({"endpoint", "feed", "kind", "type", "gex_type"})
+"""Their strings are never tickers, and may have further names of a category, such as ``full``."""
 _LETTER: Final = re.compile("[A-Za-z]")
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
@@ -66,11 +68,15 @@ def read_history_request(body: dict[str, Any], gate: SourceGate) -> HistoryReque
     source = _read_name(parts)
     start = _canonical_start(parts)
     force = fields.flag("force")
+    base_url = urlunsplit((*start, parts.path, "", ""))
+    if source.trading_day and str(source.trading_day) not in parts.path:
+        # The day is in the query, and two days are two jobs.
+        base_url = f"{base_url.rstrip('/')}/{source.trading_day}"
     return HistoryRequest(
         ticker=_find_ticker(fields, source),
         endpoint=_find_endpoint(fields, source),
         trading_day=source.trading_day,
-        base_url=urlunsplit((*start, parts.path, "", "")),
+        base_url=base_url,
         url=urlunsplit((*start, parts.path, parts.query, "")),
         priority=read_priority(fields),
         force=force,
@@ -105,7 +111,7 @@ def _check_url(text: str, gate: SourceGate) -> SplitResult:
 
 def _read_name(parts: SplitResult) -> SourceName:
     try:
-        source = parse_source_name(parts.path.rpartition("/")[2])
+        source = read_source_url(parts)
     except ValueError as error:
         raise Unprocessable("url", "file_name", f"url: {error}") from error
     if source.package and source.category and not source.endpoint:
@@ -137,8 +143,9 @@ def _find_endpoint(fields: BodyFields, source: SourceName) -> str:
 def _asked_endpoint(fields: BodyFields) -> str | None:
     named = fields.text("endpoint")
     strings = fields.strings(but=OPTIONS | {"url"})
-    found = [named] if named else [text for _, text in strings if _is_endpoint(text)]
-    valid = [text.lower() for text in found if text.lower() in ENDPOINTS]
+    found = [named] if named else [text for key, text in strings if _is_endpoint(key, text)]
+    names = (text.lower() if named else category_named(text.lower()) for text in found)
+    valid = [name for name in names if name in ENDPOINTS]
     if found and not valid:
         message = f"endpoint: {found[0][:80]!r} is not an endpoint; use one of {', '.join(ENDPOINTS)}"
         raise Unprocessable("endpoint", "endpoint", message)
@@ -151,7 +158,8 @@ def _find_ticker(fields: BodyFields, source: SourceName) -> str:
         return source.ticker
     if named:
         return named[0]
-    remaining = [string for string in fields.strings(but=OPTIONS | {"url"}) if _may_be_ticker(string[1])]
+    strings = fields.strings(but=OPTIONS | _ENDPOINT_KEYS | {"url"})
+    remaining = [string for string in strings if _may_be_ticker(string[1])]
     if len(remaining) == 1:
         return _fit_ticker(*remaining[0])
     if remaining:
@@ -173,13 +181,15 @@ def _is_url(text: str) -> bool:
     return "://" in text
 
 
-def _is_endpoint(text: str) -> bool:
+def _is_endpoint(key: str, text: str) -> bool:
+    if key in _ENDPOINT_KEYS and category_named(text.lower()) in ENDPOINTS:
+        return True
     return text.lower().startswith(("gex_", "state_")) or text.lower() == "orderflow"
 
 
 def _may_be_ticker(text: str) -> bool:
     # A ticker has a letter: "2025-11-14" is a date that some scripts send along.
-    return not _is_url(text) and not _is_endpoint(text) and bool(_LETTER.search(text))
+    return not _is_url(text) and not _is_endpoint("", text) and bool(_LETTER.search(text))
 
 
 def _canonical_start(parts: SplitResult) -> tuple[str, str]:

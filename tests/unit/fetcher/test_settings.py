@@ -24,7 +24,13 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     assert (settings.fetch_min_bytes_per_s, settings.fetch_min_speed_window_s) == (10_240, 30)
     assert (settings.fetch_bytes_per_s, settings.fetch_retry_after_max_s) == (0, 300)
     assert (settings.vendor_api, settings.gexbot_api_key) == ("https://api.gex.bot/v2", None)
-    assert settings.allowed_sources == ("https://hist.gex.bot/", "https://hist.gexbot.com/")
+    assert settings.allowed_sources == (
+        "https://hist.gex.bot/",
+        "https://hist.gexbot.com/",
+        "https://nfagexbotresearch.blob.core.windows.net/",
+        "https://app.gexbot.com/hist/",
+        "https://app.gexbot.com/chart/",
+    )
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,21 @@ def test_gzip_is_unpacked(lake: LakeOnDisk, name: str) -> None:
     assert event.snapshots == 3
 
 
+def test_a_day_with_gaps_of_up_to_three_seconds_is_whole(lake: LakeOnDisk) -> None:
+    """Since July 2026 the vendor sends about 17,850 records a day, not one a second."""
+    count, session_s = 17_850, 23_398
+    seconds = {round(number * session_s / (count - 1)) for number in range(count)}
+    document = [
+        {"timestamp": 1763130600 + second, "ticker": "NQ_NDX", "spot": 1, "strikes": [[1, 2, 3]]}
+        for second in sorted(seconds)
+    ]
+    event = lake.import_staged(lake.stage(document))
+    assert isinstance(event, PartitionImported)
+    assert event.snapshots == event.strike_rows == count
+    assert lake.rows("SELECT duplicates, strays, unknown_records FROM partitions") == [(0, 0, 0)]
+    assert lake.rows("SELECT status, last_error FROM gex_history_queue") == [("completed", None)]
+
+
 def test_the_first_of_two_records_with_one_timestamp_wins_and_time_is_put_in_order(lake: LakeOnDisk) -> None:
     document = [a_record(2), a_record(0, spot=1.5), a_record(1), a_record(0, spot=2.5, strikes=[])]
     event = lake.import_staged(lake.stage(document))

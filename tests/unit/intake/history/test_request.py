@@ -14,7 +14,9 @@ from services.intake.history.request import HistoryRequest, read_history_request
 from shared.bus.messages import job_id_of
 from shared.sources.gate import SourceGate
 
-GATE = SourceGate.parse(("https://hist.gex.bot/", "http://127.0.0.1:8000/"), ("/srv/gex",))
+GATE = SourceGate.parse(
+    ("https://hist.gex.bot/", "https://app.gexbot.com/hist/", "http://127.0.0.1:8000/"), ("/srv/gex",)
+)
 BASE = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"
 URL = f"{BASE}?sig=S3CRET"
 PLAIN_URL = "https://hist.gex.bot/a/day.json?sig=S3CRET"
@@ -47,6 +49,9 @@ def test_the_url_alone_is_enough_when_the_file_name_tells_the_rest() -> None:
         {"metadata": {"underlying": "SPX"}, "payload": {"u": PLAIN_URL}, "data": {"e": "Gex_One"}},
         {"URL": PLAIN_URL, "Ticker": " SPX ", "endpoint": "gex_one", "priority": "low", "n": 5, "x": None},
         {"url": PLAIN_URL, "endpoint": "gex_one", "t": "SPX", "date": "2025-11-14"},
+        {"symbol": "SPX", "feed": "one", "u": PLAIN_URL, "source": "browser"},
+        {"t": "SPX", "gex_type": "gex_one", "kind": "history", "type": "gexbot", "u": PLAIN_URL},
+        {"underlying": "SPX", "feed": "classic", "kind": "onegex", "type": "gex_one", "u": PLAIN_URL},
         {"page": "https://example.test/x.json", "u": PLAIN_URL, "t": "SPX", "e": "gex_one"},
     ],
 )
@@ -54,6 +59,27 @@ def test_keys_are_loose(body: dict[str, Any]) -> None:
     asked = read(**body)
     assert (asked.ticker, asked.endpoint, asked.trading_day) == ("SPX", "gex_one", None)
     assert asked.url == PLAIN_URL
+
+
+def test_a_path_of_the_web_application_is_a_job_and_each_day_of_it_another() -> None:
+    base = "https://app.gexbot.com/hist/NDX/classic/gex_zero"
+    asked = read(url=f"{base}?token=S3CRET")
+    assert (asked.ticker, asked.endpoint, asked.trading_day, asked.base_url) == (
+        "NDX",
+        "gex_zero",
+        None,
+        base,
+    )
+    in_query, in_path = read(url=f"{base}?date=2026-07-01&token=S3CRET"), read(url=f"{base}/2026-07-01")
+    assert in_query.job_id == in_path.job_id != asked.job_id
+    assert in_query.base_url == in_path.base_url == f"{base}/2026-07-01"
+    assert in_query.url == f"{base}?date=2026-07-01&token=S3CRET"
+    assert str(in_query.trading_day) == "2026-07-01"
+
+
+def test_tickers_of_an_index_and_its_future_are_not_merged() -> None:
+    tickers = ["NDX", "NQ", "NQ_NDX", "SPX", "ES_SPX"]
+    assert [read(url=PLAIN_URL, ticker=each, endpoint="gex_zero").ticker for each in tickers] == tickers
 
 
 def test_the_ticker_of_the_file_name_beats_that_of_the_body() -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from datetime import date
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.gexbot.partition import ENDPOINTS, PACKAGES, Partition, endpoint_of
-from shared.gexbot.source_name import MAX_NAME_LENGTH, SourceName, parse_source_name, vendor_name
+from shared.gexbot.source_name import (
+    MAX_NAME_LENGTH,
+    SourceName,
+    parse_source_name,
+    read_source_url,
+    vendor_name,
+)
 
 DAY = date(2025, 11, 14)
 tickers = st.from_regex(r"[A-Z0-9^][A-Z0-9_^-]{0,20}", fullmatch=True)
@@ -58,6 +65,42 @@ def test_every_full_vendor_name_tells_all_its_parts(
 @pytest.mark.parametrize("name", ["export.json", "a-b_c.jsonl.gz", "2025-11-14.json", "14-11-2025_SPX.json"])
 def test_a_name_outside_the_grammar_tells_nothing(name: str) -> None:
     assert parse_source_name(name) == SourceName(name)
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "ticker", "endpoint", "day"),
+    [
+        ("hist/NDX/classic/gex_zero", "NDX_classic_gex_zero.json", "NDX", "gex_zero", None),
+        ("chart/ndx/classic/full/", "NDX_classic_gex_full.json", "NDX", "gex_full", None),
+        ("hist/ES_SPX/state/onegamma", "ES_SPX_state_gamma_one.json", "ES_SPX", "state_gamma_one", None),
+        (f"hist/SPX/classic/gex_one/{DAY}", f"{DAY}_SPX_classic_gex_one.json", "SPX", "gex_one", DAY),
+        (f"hist/SPX/classic/gex_one?date={DAY}", f"{DAY}_SPX_classic_gex_one.json", "SPX", "gex_one", DAY),
+        (f"hist/a/{DAY}_SPX_classic_gex_one.json", f"{DAY}_SPX_classic_gex_one.json", "SPX", "gex_one", DAY),
+    ],
+)
+def test_a_path_of_the_web_application_stands_for_a_name(
+    path: str, name: str, ticker: str, endpoint: str, day: date | None
+) -> None:
+    told = read_source_url(urlsplit(f"https://app.gexbot.com/{path}"))
+    assert (told.name, told.ticker, told.endpoint, told.trading_day) == (name, ticker, endpoint, day)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "v2/hist/NDX/classic/gex_zero",
+        "hist/NDX/classic",
+        "hist/NDX/other/gex_zero",
+        "hist/NDX/classic/gex_zero/2025-02-29",
+        "hist/NDX/classic/gex_zero?date=today",
+        f"hist/{'A' * 33}/classic/gex_zero",
+        "hist/a%2fb/classic/gex_zero",
+        "hist/%5e..%5e/classic/gex_zero",
+    ],
+)
+def test_a_path_that_names_no_file_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match=r"file name|calendar|at most 32|is not a ticker"):
+        read_source_url(urlsplit(f"https://app.gexbot.com/{path}"))
 
 
 @pytest.mark.parametrize(

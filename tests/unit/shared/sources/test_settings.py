@@ -13,7 +13,10 @@ def test_the_vendor_is_allowed_by_default_and_no_local_folder_is() -> None:
     gate = load(SourceSettings).gate
     gate.check("https://hist.gex.bot/a.json?sig=x")
     gate.check("https://hist.gexbot.com/a.json?sig=x")
-    for host in ("api.gex.bot", "gexbot.com", "account.blob.core.windows.net"):
+    gate.check("https://nfagexbotresearch.blob.core.windows.net/day/a.json?sig=x")
+    gate.check("https://app.gexbot.com/hist/NDX/classic/gex_zero")
+    gate.check("https://app.gexbot.com/chart/NDX/classic/gex_zero")
+    for host in ("api.gex.bot", "gexbot.com", "app.gexbot.com", "account.blob.core.windows.net"):
         with pytest.raises(ValueError, match="is not allowed"):
             gate.check(f"https://{host}/a.json?sig=x")
     with pytest.raises(ValueError, match="outside the allowed folders"):
