@@ -1,4 +1,4 @@
-"""The HTTP application: routes, errors, CORS and the request counter put together."""
+"""The HTTP application: routes, errors, the guard against web pages and the request counter put together."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 import gexlake
 from services.intake.api import backfill, error_responses, jobs, sources, system
+from services.intake.api.browser_guard import BrowserGuard
 from services.intake.api.context import AppContext
 from services.intake.state.metrics import RequestCounter
 
@@ -24,15 +25,17 @@ def create_app(context: AppContext) -> ASGIApp:
     """Return the application that serves ``context``."""
     app = new_api()
     app.state.context = context
-    # Outermost, so that every response has CORS headers, those to unexpected errors too.
-    return CORSMiddleware(
-        RequestCounter(app, context.metrics),
-        allow_origins=context.settings.cors_origins,
+    settings = context.settings
+    # Around the app, so that listed origins may read every response, those to unexpected errors too.
+    with_cors = CORSMiddleware(
+        app,
+        allow_origins=settings.cors_origins,
         allow_methods=("GET", "POST"),
         allow_headers=("Authorization", "Content-Type", "X-API-Key"),
         expose_headers=("Retry-After", "WWW-Authenticate"),
-        allow_private_network=True,
     )
+    guarded = BrowserGuard(with_cors, settings.hosts, settings.cors_origins)
+    return RequestCounter(guarded, context.metrics)
 
 
 def new_api() -> FastAPI:

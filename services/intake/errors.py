@@ -4,10 +4,12 @@
     └── Refused                       an answer that names the field, the rule and what to do
         ├── BadRequest            400     the body is no JSON object
         ├── Unauthorized          401     no valid API key
+        ├── CrossOrigin           403     a web page of an unlisted origin sent it
         ├── NotFound              404     no such job, message or route
         ├── Conflict              409     the system is not set up for it
         ├── TooLarge              413     the body is over the limit
         ├── UnsupportedMediaType  415     the body's content type is not taken
+        ├── ForeignHost           421     it is addressed to a host name that is not this service's
         ├── Unprocessable         422     a field is missing or breaks a rule
         ├── TooManyRequests       429     the rate limit
         └── NotReady              503     nothing is stored now; the same request may be sent again
@@ -73,6 +75,43 @@ class Unauthorized(Refused):
     @property
     def headers(self) -> dict[str, str]:
         return {"WWW-Authenticate": "Bearer"}
+
+
+class CrossOrigin(Refused):
+    """A web page of an unlisted origin sent the request.
+
+    Args:
+        origin: the page's, if the browser sent it.
+    """
+
+    status = 403
+
+    def __init__(self, origin: str | None) -> None:
+        page = f"the origin {origin[:200]!r}" if origin else "another origin"
+        super().__init__(
+            "origin",
+            "origin",
+            f"a web page of {page} may send nothing here: to let the pages of an origin in, and userscripts "
+            "on them, add it to GEXLAKE_CORS_ORIGINS",
+        )
+
+
+class ForeignHost(Refused):
+    """The request is addressed to a host name that is not this service's.
+
+    Args:
+        host: the name; empty when there is not exactly one.
+    """
+
+    status = 421
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            "host",
+            "host",
+            f"{host[:200]!r} is not a host of this service: use localhost or 127.0.0.1, or add the name to "
+            "GEXLAKE_ALLOWED_HOSTS",
+        )
 
 
 class NotFound(Refused):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Final
 
 from limits import parse_many
-from pydantic import BeforeValidator, Field, FilePath
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath
 
 from gexlake.environment import CommaList, aliases
 from shared.sources.settings import SourceSettings
+
+_ANY: Final = "*"
+_LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@*]+/?", re.IGNORECASE)
+_HOST: Final = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*")
 
 
 def fit_rate(value: Any) -> str:
@@ -32,12 +38,44 @@ Rate = Annotated[str, BeforeValidator(fit_rate)]
 """A rate as ``limits`` writes it (``600/minute``); a bare number is per minute."""
 
 
+def _fit_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    """Return origins as browsers write them.
+
+    Raises:
+        ValueError: one is not an origin.
+    """
+    for origin in origins:
+        if origin != _ANY and not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                f"{origin!r} is not an origin: write it like https://example.com, without a path"
+            )
+    return tuple(origin.lower().rstrip("/") for origin in origins)
+
+
+def _fit_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return host names in lower case, and IPv6 addresses without brackets.
+
+    Raises:
+        ValueError: one is not a host name.
+    """
+    bare = tuple(host.lower().strip("[]") for host in hosts)
+    for host in bare:
+        if host != _ANY and not _HOST.fullmatch(host):
+            raise ValueError(f"{host!r} is not a host name: write it without a scheme and a port")
+    return bare
+
+
 class IntakeSettings(SourceSettings):
     """What intake needs to know."""
 
     host: str = Field("127.0.0.1", validation_alias=aliases("GEXLAKE_HOST", "HOST"))
     port: int = Field(8877, ge=1, le=65535, validation_alias=aliases("GEXLAKE_PORT", "PORT"))
-    cors_origins: CommaList = Field(("*",), validation_alias=aliases("GEXLAKE_CORS_ORIGINS", "CORS_ORIGINS"))
+    allowed_hosts: Annotated[CommaList, AfterValidator(_fit_hosts)] = ()
+    """Host names, without ports, that clients use in addition to those of the loopback; ``*`` for any."""
+    cors_origins: Annotated[CommaList, AfterValidator(_fit_origins)] = Field(
+        (), validation_alias=aliases("GEXLAKE_CORS_ORIGINS", "CORS_ORIGINS")
+    )
+    """Origins whose web pages may send requests and read the responses; ``*`` for any."""
     api_keys: CommaList = Field((), repr=False)
     """Keys that clients must show; none means that everybody is let in."""
     rate_limit_history: Rate = Field(
@@ -58,3 +96,8 @@ class IntakeSettings(SourceSettings):
     """Serve HTTPS with this certificate."""
     ssl_keyfile: FilePath | None = None
     """Its private key, unless the certificate's file holds it."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The host names that requests may be addressed to."""
+        return (*_LOOPBACK_NAMES, self.host, *self.allowed_hosts)

@@ -54,8 +54,13 @@ def _answer(status: int, field: str | None, rule: str, message: str, headers: An
     return JSONResponse(body.model_dump(), status_code=status, headers=headers)
 
 
-async def _refused(_: Request, error: Refused) -> JSONResponse:
+def refusal(error: Refused) -> JSONResponse:
+    """Return the response to a request that is refused."""
     return _answer(error.status, error.field, error.rule, str(error), error.headers)
+
+
+async def _refused(_: Request, error: Refused) -> JSONResponse:
+    return refusal(error)
 
 
 async def _broker_unavailable(request: Request, error: BrokerUnavailable) -> JSONResponse:

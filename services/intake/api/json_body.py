@@ -37,9 +37,18 @@ def check_content_type(header: str | None) -> None:
     Raises:
         UnsupportedMediaType: it is anything else.
     """
-    content_type = (header or "").partition(";")[0].strip()
-    if content_type and content_type.lower() != "text/plain" and not _JSON_TYPE.fullmatch(content_type):
+    content_type = _without_parameters(header)
+    if content_type and content_type.lower() != "text/plain" and not is_json_type(header):
         raise UnsupportedMediaType(content_type)
+
+
+def is_json_type(header: str | None) -> bool:
+    """Report whether a content type is JSON's; a page may send no such body without asking first."""
+    return _JSON_TYPE.fullmatch(_without_parameters(header)) is not None
+
+
+def _without_parameters(header: str | None) -> str:
+    return (header or "").partition(";")[0].strip()
 
 
 async def read_limited(

@@ -46,7 +46,13 @@ async def get_status(context: Context) -> StatusView:
     return view_status(context.projection, context.sources, broker_state, context.clock())
 
 
-@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    dependencies=[Depends(require_key)],
+    response_class=Response,
+    responses=documented(401),
+)
 async def get_metrics(context: Context) -> Response:
     """Expose counters, gauges and histograms in Prometheus' text format."""
     broker_state = await read_broker_state(context.link)

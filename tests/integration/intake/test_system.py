@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 import pytest
 
@@ -10,7 +11,7 @@ from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.presence import announce_service
-from tests.support.intake.running import SIGNED_URL, RunningIntake, running_intake
+from tests.support.intake.running import SIGNED_URL, RunningIntake, messages_in, running_intake
 from tests.support.poll import eventually
 
 
@@ -70,9 +71,9 @@ async def test_metrics_count_requests_by_route_and_show_the_queue(intake_setting
 async def test_with_keys_set_all_but_the_open_routes_need_one(nats_url: str) -> None:
     settings = IntakeSettings(nats_url=nats_url, ack_wait_s=5, api_keys=("one", "two"))
     async with running_intake(settings) as intake:
-        for path in ("/health", "/metrics", "/docs", "/openapi.json"):
-            assert (await intake.http.get(path)).status_code == 200
-        for path in ("/jobs", "/jobs/17", "/status"):
+        for path in ("/health", "/ready", "/docs", "/openapi.json"):
+            assert (await intake.http.get(path)).status_code in {200, 503}
+        for path in ("/jobs", "/jobs/17", "/status", "/metrics"):
             answer = await intake.http.get(path)
             assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
             assert "X-API-Key" in answer.json()["error"]["message"]
@@ -95,6 +96,9 @@ async def test_each_key_has_a_rate_of_its_own(nats_url: str) -> None:
         assert [await status(key) for key in ("one", "one", "two")] == [200, 429, 200]
 
 
+PAGE: Final = {"Origin": "https://mine.test"}
+
+
 async def preflight(intake: RunningIntake, origin: str) -> dict[str, str]:
     answer = await intake.http.options(
         "/gex_history_url",
@@ -102,47 +106,52 @@ async def preflight(intake: RunningIntake, origin: str) -> dict[str, str]:
             "Origin": origin,
             "Access-Control-Request-Method": "POST",
             "Access-Control-Request-Headers": "content-type,x-api-key",
-            "Access-Control-Request-Private-Network": "true",
         },
     )
     return {"status": str(answer.status_code), **answer.headers}
 
 
-async def test_pages_of_any_origin_may_post_and_read_the_errors(intake_settings: IntakeSettings) -> None:
-    async with running_intake(intake_settings) as intake:
-        allowed = await preflight(intake, "https://gexbot.test")
-        assert (allowed["status"], allowed["access-control-allow-origin"]) == ("200", "*")
-        assert allowed["access-control-allow-private-network"] == "true"
-        for content in (b"{}", b"nonsense"):
-            answer = await intake.http.post(
-                "/gex_history_url", content=content, headers={"Origin": "https://gexbot.test"}
-            )
-            assert answer.status_code in {400, 422}
-            assert answer.headers["access-control-allow-origin"] == "*"
-
-
-async def test_only_listed_origins_may_read_when_there_is_a_list(nats_url: str) -> None:
+async def test_pages_of_a_listed_origin_may_post_and_read_the_errors(nats_url: str) -> None:
     settings = IntakeSettings(nats_url=nats_url, ack_wait_s=5, cors_origins=("https://mine.test",))
     async with running_intake(settings) as intake:
         mine = await preflight(intake, "https://mine.test")
         assert (mine["status"], mine["access-control-allow-origin"]) == ("200", "https://mine.test")
+        assert "access-control-allow-private-network" not in mine
+        for content in (b"{}", b"nonsense"):
+            answer = await intake.http.post("/gex_history_url", content=content, headers=PAGE)
+            assert answer.status_code in {400, 422}
+            assert answer.headers["access-control-allow-origin"] == "https://mine.test"
         other = await preflight(intake, "https://other.test")
-        assert other["status"] == "400"
+        assert other["status"] == "403"
         assert "access-control-allow-origin" not in other
 
 
-async def test_an_unexpected_error_is_json_with_cors_headers(
-    intake_settings: IntakeSettings, monkeypatch: pytest.MonkeyPatch
+async def test_a_page_of_another_origin_neither_queues_nor_reads(
+    bus: Bus, intake_settings: IntakeSettings
 ) -> None:
     async with running_intake(intake_settings) as intake:
+        beacon = {"Origin": "https://evil.test", "Content-Type": "text/plain;charset=UTF-8"}
+        answer = await intake.post({"url": SIGNED_URL}, headers=beacon)
+        assert (answer.status_code, answer.json()["error"]["field"]) == (403, "origin")
+        assert await messages_in(bus, subjects.JOBS) == 0
+        assert (await intake.http.get("/jobs", headers=beacon)).status_code == 403
+        metrics = (await intake.http.get("/metrics")).text
+        assert 'gexlake_http_requests_total{method="POST",route="unmatched",status="403"} 1.0' in metrics
+
+
+async def test_an_unexpected_error_is_json_with_cors_headers(
+    nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = IntakeSettings(nats_url=nats_url, ack_wait_s=5, cors_origins=("https://mine.test",))
+    async with running_intake(settings) as intake:
 
         async def fails(_: object) -> None:
             raise ValueError(SIGNED_URL)
 
         monkeypatch.setattr(intake.context.commands, "accept", fails)
-        answer = await intake.post({"url": SIGNED_URL}, headers={"Origin": "https://gexbot.test"})
+        answer = await intake.post({"url": SIGNED_URL}, headers=PAGE)
         assert (answer.status_code, answer.json()["error"]["rule"]) == (500, "unexpected")
-        assert answer.headers["access-control-allow-origin"] == "*"
+        assert answer.headers["access-control-allow-origin"] == "https://mine.test"
         assert "S3CRET" not in answer.text
 
 

@@ -24,7 +24,7 @@ from tests.support.system.running import connection_to
 from tests.support.values import NOON, a_fetch, a_job
 
 KEY: Final = "a-key-of-the-client"
-OPEN_PATHS: Final = {"/health", "/ready", "/metrics"}
+OPEN_PATHS: Final = {"/health", "/ready"}
 ANONYMOUS: Final[dict[str, dict[str, str]]] = {
     "no user": {},
     "an empty user": {"user": "", "pass": ""},

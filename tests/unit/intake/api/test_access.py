@@ -95,9 +95,9 @@ def test_a_malformed_rate_stops_the_start_and_names_the_setting(
         load(IntakeSettings)
 
 
-def test_defaults_are_those_of_the_first_system() -> None:
+def test_by_default_the_loopback_is_served_and_no_web_page() -> None:
     settings = load(IntakeSettings)
-    assert (settings.host, settings.port, settings.cors_origins) == ("127.0.0.1", 8877, ("*",))
+    assert (settings.host, settings.port, settings.cors_origins) == ("127.0.0.1", 8877, ())
     assert (settings.rate_limit_history, settings.api_keys) == ("600/minute", ())
 
 
