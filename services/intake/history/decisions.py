@@ -44,6 +44,8 @@ def decide(
     if state is None:
         return Queue(_command(asked, 1, None, now))
     generation = state.job.generation
+    # The clock may have been set back since: the newer request is never dated before the older one.
+    now = max(now, state.job.requested_at)
     if state.is_finished:
         return Queue(_command(asked, generation + 1, None, now))
     if state.command_seq != 0 and standing is None:

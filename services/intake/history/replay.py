@@ -193,14 +193,19 @@ def unknown_job(job_id: UUID) -> NotFound:
 
 
 def next_generation(command: Command, state: JobState | None, asked: ReplayOptions, now: datetime) -> Command:
-    """Return the command as a new generation, asked for now.
+    """Return the command as a new generation, asked for now; never dated before an older one.
 
     Raises:
         Unprocessable: force without a reason.
     """
-    known = state.job.generation if state else 0
-    generation = max(known, command.job.generation) + 1
-    changes = {"job": command.job.model_copy(update={"generation": generation, "requested_at": now})}
+    older = [command.job, *([state.job] if state else [])]
+    job = command.job.model_copy(
+        update={
+            "generation": max(job.generation for job in older) + 1,
+            "requested_at": max(now, *(job.requested_at for job in older)),
+        }
+    )
+    changes = {"job": job}
     if asked.force is None:
         return command.model_copy(update=changes)
     reason = check_reason(asked.reason, force=asked.force)

@@ -80,6 +80,13 @@ def test_a_finished_job_is_done_again_as_the_next_generation(status: Status) -> 
     assert command.job.priority is Priority.MEDIUM
 
 
+@pytest.mark.parametrize("status", [Status.STARTED, Status.FAILED])
+def test_a_request_after_the_clock_was_set_back_is_the_newer_one(status: Status) -> None:
+    state = known(status)
+    command = queued(decide(asking(url=f"{BASE_URL}?sig=new"), state, None, NOON - timedelta(days=400)))
+    assert state.job.is_older_than(command.job)
+
+
 def test_a_fresh_signature_refreshes_an_unfinished_job_and_keeps_what_was_not_said_again() -> None:
     standing = a_fetch(force=True, reason="vendor fixed it")
     command = queued(decide(asking(url=f"{BASE_URL}?sig=new"), known(), standing, LATER))

@@ -82,6 +82,13 @@ def test_a_replay_follows_the_newest_known_generation() -> None:
     assert next_generation(an_import(a_job(generation=2)), None, asked, LATER).job.generation == 3
 
 
+def test_a_replay_after_the_clock_was_set_back_is_the_newer_request() -> None:
+    job, earlier = a_job(generation=4), NOON - timedelta(days=400)
+    state = advance(None, JobRequested(job=job, command_seq=1, url_sha256="0" * 64), NOON)
+    for known in (state, None):
+        assert job.is_older_than(next_generation(a_fetch(job), known, ReplayOptions(), earlier).job)
+
+
 def test_force_is_kept_unless_the_request_says_otherwise() -> None:
     forced = a_fetch(force=True, reason="old")
     kept = next_generation(forced, None, ReplayOptions(), LATER)
