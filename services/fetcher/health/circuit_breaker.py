@@ -49,6 +49,7 @@ class CircuitOpen:
 
 def decide(record: SourceRecord, now: datetime, rules: BreakerRules) -> RequestAllowed | CircuitOpen:
     """Decide whether a source may be requested at ``now``."""
+    record = _without_far_times(record, now, rules)
     match record.circuit(now):
         case Circuit.CLOSED:
             return RequestAllowed()
@@ -91,6 +92,19 @@ def after_failure(
 def without_probe(record: SourceRecord) -> SourceRecord:
     """Allow another probe: this one ended without a response."""
     return _with(record, probe_until=None)
+
+
+def _without_far_times(record: SourceRecord, now: datetime, rules: BreakerRules) -> SourceRecord:
+    """Drop times further away than any pause or probe lasts: the clock was set back since.
+
+    Clocks of fetchers that differ by less than a pause change nothing.
+    """
+    open_until, probe_until = record.open_until, record.probe_until
+    if open_until is not None and open_until > now + timedelta(seconds=2 * rules.max_pause_s):
+        open_until = now
+    if probe_until is not None and probe_until > now + timedelta(seconds=2 * rules.probe_s):
+        probe_until = None
+    return _with(record, open_until=open_until, probe_until=probe_until)
 
 
 def _opened(record: SourceRecord, now: datetime, rules: BreakerRules) -> SourceRecord:

@@ -74,6 +74,22 @@ def test_another_one_tries_when_the_first_was_never_heard_of_again() -> None:
     assert claimed(record, 50).probe_until == at(70)
 
 
+def test_a_clock_that_was_set_back_holds_no_circuit_open() -> None:
+    opened = permanent_failure(seconds=3600)
+    probing = claimed(opened, 3630)
+    for record in (opened, probing):
+        again = claimed(record, 10)
+        assert again.probe_until == at(30)
+        assert decide(failed(again, 12, was_probe=True), at(13), RULES) == CircuitOpen(
+            at(12 + 60), is_tried=False
+        )
+
+
+def test_clocks_of_fetchers_that_differ_by_less_than_a_pause_change_nothing() -> None:
+    assert decide(permanent_failure(seconds=20), NOON, RULES) == CircuitOpen(at(50), is_tried=False)
+    assert decide(claimed(permanent_failure(), 50), at(35), RULES) == CircuitOpen(at(70), is_tried=True)
+
+
 def test_another_one_tries_at_once_when_the_first_ended_without_a_word_from_the_source() -> None:
     record = without_probe(claimed(permanent_failure(), 30))
     assert claimed(record, 31).probe_until == at(51)
