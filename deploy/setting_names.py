@@ -23,11 +23,11 @@ _COMMAND_LINE: Final = frozenset({"GEXLAKE_URL", "GEXLAKE_API_KEY", "GEXLAKE_CA_
 NOT_IN_CONTAINERS: Final = frozenset(
     {
         "GEXLAKE_DATA_DIR",
-        "GEXLAKE_HOST",
         "GEXLAKE_LOG_DIR",
         "GEXLAKE_NATS_PASSWORD",
         "GEXLAKE_NATS_USER",
         "GEXLAKE_PARQUET_DIR",
+        "GEXLAKE_PUBLISHED_HOST",
         "GEXLAKE_SECRETS_DIR",
         "GEXLAKE_STAGING_DIR",
     }

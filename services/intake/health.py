@@ -11,17 +11,16 @@ from typing import Final
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from services.intake.settings import IntakeSettings
+from services.intake.settings import ANY_ADDRESS, IntakeSettings
 from shared.process.settings import load
 
 _TIMEOUT_S: Final = 5.0
-_ANY_ADDRESS: Final = {"", "0.0.0.0", "::"}  # noqa: S104 (read, not listened on)
 
 
 def ready_url(settings: IntakeSettings) -> str:
     """Return the URL of ``/ready`` on this machine."""
     scheme = "https" if settings.ssl_certfile else "http"
-    host = "127.0.0.1" if settings.host in _ANY_ADDRESS else settings.host
+    host = "127.0.0.1" if settings.host in ANY_ADDRESS else settings.host
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}/ready"
 
 

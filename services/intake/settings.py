@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, FilePath
 from gexlake.environment import CommaList, aliases
 from shared.sources.settings import SourceSettings
 
+ANY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 (read, not listened on)
+"""Hosts to listen on that stand for all addresses of the machine."""
 _ANY: Final = "*"
 _LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@*]+/?", re.IGNORECASE)
@@ -70,6 +72,10 @@ class IntakeSettings(SourceSettings):
 
     host: str = Field("127.0.0.1", validation_alias=aliases("GEXLAKE_HOST", "HOST"))
     port: int = Field(8877, ge=1, le=65535, validation_alias=aliases("GEXLAKE_PORT", "PORT"))
+    published_host: str = ""
+    """In a container: the address of the machine on which the container's port is published."""
+    allow_network_without_keys: bool = False
+    """Start on an address that other machines reach, although ``api_keys`` is empty."""
     allowed_hosts: Annotated[CommaList, AfterValidator(_fit_hosts)] = ()
     """Host names, without ports, that clients use in addition to those of the loopback; ``*`` for any."""
     cors_origins: Annotated[CommaList, AfterValidator(_fit_origins)] = Field(
@@ -100,4 +106,5 @@ class IntakeSettings(SourceSettings):
     @property
     def hosts(self) -> tuple[str, ...]:
         """The host names that requests may be addressed to."""
-        return (*_LOOPBACK_NAMES, self.host, *self.allowed_hosts)
+        listening = {self.host.lower(), self.published_host.lower()} - ANY_ADDRESS
+        return (*_LOOPBACK_NAMES, *listening, *self.allowed_hosts)

@@ -12,6 +12,7 @@ from services.intake.api.context import AppContext
 from services.intake.api.rate_limits import RateLimit
 from services.intake.app import create_app
 from services.intake.backfill.service import Backfills
+from services.intake.exposure import check_exposure
 from services.intake.history.commands import JobCommands
 from services.intake.history.replay_service import serve_replay
 from services.intake.server_uvicorn import listen, serve_http
@@ -52,8 +53,10 @@ async def serve(settings: IntakeSettings, stop: asyncio.Event) -> None:
     """Run intake until ``stop`` is set.
 
     Raises:
-        CannotStart: the port is taken, or the connection to the broker was closed for good.
+        CannotStart: the port is taken, a network would be served without API keys, or the connection to the
+            broker was closed for good.
     """
+    check_exposure(settings)
     context = wire(settings)
     await serve_app(context, listen(settings.host, settings.port), stop)
 

@@ -67,6 +67,13 @@ async def test_killed_at_a_durable_step_the_request_sent_again_is_one_job(
     assert await messages_in(bus, subjects.EVENTS) == 1
 
 
+def test_a_network_without_keys_is_one_clear_line(tmp_path: Path) -> None:
+    with intake_process(tmp_path, "--host", "0.0.0.0", GEXLAKE_NATS_URL="nats://127.0.0.1:1") as intake:
+        assert intake.process.wait(timeout=20) == 1
+        (line,) = intake.end().splitlines()
+        assert line.startswith("gexlake: intake would serve a network without API keys, on 0.0.0.0")
+
+
 async def test_a_port_in_use_is_one_clear_line(http: httpx.AsyncClient, tmp_path: Path) -> None:
     with intake_process(tmp_path, GEXLAKE_NATS_URL="nats://127.0.0.1:1") as first:
 

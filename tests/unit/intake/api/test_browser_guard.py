@@ -100,9 +100,18 @@ async def test_the_names_of_the_loopback_and_the_listed_ones_are_let_in(
     assert (await client.get("/health", headers={"Host": host})).status_code == 200
 
 
-@pytest.mark.parametrize(("host", "let_in"), [("192.0.2.7", 200), ("192.0.2.8", 421)])
-async def test_the_address_to_listen_on_is_a_host(host: str, let_in: int) -> None:
-    async with client_of(host="192.0.2.7") as client:
+@pytest.mark.parametrize(
+    ("settings", "host", "let_in"),
+    [
+        ({"host": "192.0.2.7"}, "192.0.2.7", 200),
+        ({"host": "192.0.2.7"}, "192.0.2.8", 421),
+        ({"host": "0.0.0.0", "published_host": "192.0.2.7"}, "192.0.2.7", 200),
+        ({"host": "0.0.0.0"}, "0.0.0.0", 421),
+        ({"host": "0.0.0.0"}, "", 421),
+    ],
+)
+async def test_the_address_to_listen_on_is_a_host(settings: dict[str, str], host: str, let_in: int) -> None:
+    async with client_of(**settings) as client:
         assert (await client.get("/health", headers={"Host": f"{host}:8877"})).status_code == let_in
 
 
