@@ -34,8 +34,8 @@ from bench.measure.tables import Table
 from bench.workbench import Workbench
 from bench.workloads.queued_days import TICKERS, repeated, small_days
 from gexlake.api import services
+from gexlake.api.lake import SqlRequest
 from gexlake.api.rpc import CallFailed, call
-from gexlake.api.services import SqlRequest
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.bus.messages import FileStaged, ImportFile, Job, JobRequested

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -30,6 +30,10 @@ from pydantic import BaseModel, ValidationError
 
 BAD_REQUEST: Final = 400
 FAILED: Final = 500
+TOO_LARGE: Final = 413
+MAX_RESPONSE_BYTES: Final = 1_000_000
+"""A NATS message has 1 MiB, with its headers."""
+MAX_ERROR_CHARACTERS: Final = 10_000
 
 Q = TypeVar("Q", bound=BaseModel)
 A = TypeVar("A", bound=BaseModel)
@@ -109,15 +113,19 @@ async def call(client: Client, endpoint: Endpoint[Q, A], request: Q, timeout_s: 
         raise NoResponse(f"{endpoint.subject} did not respond within {timeout_s:g} s") from error
     headers = message.headers or {}
     if ERROR_HEADER in headers or ERROR_CODE_HEADER in headers:
-        code = headers.get(ERROR_CODE_HEADER, "")
-        reason = headers.get(ERROR_HEADER, "no reason given")
-        raise Refused(int(code) if code.isdecimal() else FAILED, reason)
+        raise refusal_of(headers)
     try:
         return endpoint.response.model_validate(json.loads(message.data))
     except ValidationError as error:
         raise UnreadableResponse(_first_problem(error, "response")) from error
     except ValueError as error:
         raise UnreadableResponse("no JSON") from error
+
+
+def refusal_of(headers: Mapping[str, str]) -> Refused:
+    """Return the refusal that the headers of a response contain."""
+    code = headers.get(ERROR_CODE_HEADER, "")
+    return Refused(int(code) if code.isdecimal() else FAILED, headers.get(ERROR_HEADER, "no reason given"))
 
 
 def parse_request(model: type[Q], data: bytes) -> Q:
@@ -154,14 +162,13 @@ async def serve(
     async def respond(request: MicroRequest) -> None:
         try:
             response = await handle(parse(endpoint.request, request.data))
-            content = json.dumps(response.model_dump(mode="json"), separators=(",", ":")).encode()
+            content = _encoded(response)
         except Exception as error:  # noqa: BLE001 (every request gets a response)
             refused = error if isinstance(error, Refused) else refusal(error)
-            body = (
-                json.dumps({"error": {"message": str(refused)}}).encode() if endpoint.error_has_body else b""
-            )
+            text = str(refused)[:MAX_ERROR_CHARACTERS]
+            body = json.dumps({"error": {"message": text}}).encode() if endpoint.error_has_body else b""
             # A header is one line.
-            await request.respond_error(str(refused.code), " ".join(str(refused).split()), body)
+            await request.respond_error(str(refused.code), " ".join(text.split()), body)
         else:
             await request.respond(content)
 
@@ -175,6 +182,13 @@ async def serve(
     await service.add_endpoint(
         name=endpoint.name, subject=endpoint.subject, handler=start, metadata=metadata or None
     )
+
+
+def _encoded(response: BaseModel) -> bytes:
+    content = json.dumps(response.model_dump(mode="json"), separators=(",", ":")).encode()
+    if len(content) > MAX_RESPONSE_BYTES:
+        raise Refused(TOO_LARGE, f"the response has {len(content)} bytes: ask for less")
+    return content
 
 
 def _first_problem(error: ValidationError, whole: str) -> str:

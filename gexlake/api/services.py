@@ -9,56 +9,14 @@ from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StrictBool, model_validator
+from pydantic import AwareDatetime, BaseModel, Field, PlainSerializer, StrictBool, model_validator
 
 from gexlake.api.jobs import Stage
+from gexlake.api.lake import ExportRequest, Request, Response, SqlRequest, SqlResponse
 from gexlake.api.rpc import Endpoint
 
 MAX_DAYS: Final = 1000
 """How many tickers, endpoints and days one question about days may name, each."""
-
-
-class Request(BaseModel):
-    """A request; an unknown field is an error of the sender."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Response(BaseModel):
-    """A response; fields of a later version are ignored."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class SqlRequest(Request):
-    """One query that reads."""
-
-    query: str = Field(min_length=1)
-    max_rows: int = Field(1000, ge=1)
-    timeout_s: float = Field(10.0, gt=0)
-
-
-class Column(Response):
-    """A column of a result: its name and DuckDB's name of its type."""
-
-    name: str
-    type: str
-
-
-class SqlResponse(Response):
-    """The rows of a query, as far as the limits on rows and bytes allow."""
-
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Any, ...], ...]
-    truncated: bool
-    """Whether the query has more rows."""
-    seconds: float
-
-    @model_validator(mode="after")
-    def _rows_fit_the_columns(self) -> Self:
-        if any(len(row) != len(self.columns) for row in self.rows):
-            raise ValueError("a row has not one value for each column")
-        return self
 
 
 class LedgerRequest(Request):
@@ -91,6 +49,32 @@ class CoverageResponse(Response):
 
     partitions: tuple[dict[str, Any], ...]
     truncated: bool
+
+
+class VerifyRequest(Request):
+    """Which partitions to compare with their Parquet files; all of them if nothing is named."""
+
+    ticker: str | None = None
+    endpoint: str | None = None
+    trading_day: date | None = None
+
+
+class PartitionDifference(Response):
+    """A partition whose table and files differ."""
+
+    ticker: str
+    endpoint: str
+    trading_day: date
+    problem: str
+
+
+class VerifyResponse(Response):
+    """What the comparison of tables and files found."""
+
+    checked: int
+    """How many partitions were compared."""
+    differences: tuple[PartitionDifference, ...]
+    truncated: bool = False
 
 
 class DaysRequest(Request):
@@ -153,8 +137,16 @@ class ReplayQueued(BaseModel):
 
 
 SQL: Final = Endpoint("sql", "gex.svc.lake.sql", SqlRequest, SqlResponse)
+EXPORT: Final = Endpoint("export", "gex.svc.lake.export", ExportRequest, Response)
 LEDGER: Final = Endpoint("ledger", "gex.svc.lake.ledger", LedgerRequest, LedgerResponse)
 COVERAGE: Final = Endpoint("coverage", "gex.svc.lake.coverage", CoverageRequest, CoverageResponse)
+VERIFY: Final = Endpoint(
+    "verify",
+    "gex.svc.lake.verify",
+    VerifyRequest,
+    VerifyResponse,
+    description="Compare the rows of partitions in the database with their Parquet files",
+)
 DAYS: Final = Endpoint("days", "gex.svc.lake.days", DaysRequest, DaysResponse)
 REPLAY: Final = Endpoint(
     "replay",

@@ -13,6 +13,10 @@ from typing import Final
 BOUNDED_MEMORY_MB: Final = 160
 """DuckDB's memory with the profile ``bounded``, and the minimum in a small container."""
 DEFAULT_MEMORY_MB: Final = 384
+DEFAULT_QUERY_MEMORY_MB: Final = 384
+MIN_QUERY_MEMORY_MB: Final = 192
+IMPORT_MB: Final = 400
+"""What the importer itself takes during an import."""
 LARGE_BATCHES_MEMORY_MB: Final = 192
 """The minimum of DuckDB's memory for large batches."""
 LARGE_BATCHES_FILE_BYTES: Final = 8 * 1024 * 1024
@@ -78,6 +82,19 @@ def duckdb_memory_mb(profile: MemoryProfile, limit_mb: int | None, container_mb:
     if container_mb is None:
         return DEFAULT_MEMORY_MB
     return min(DEFAULT_MEMORY_MB, max(BOUNDED_MEMORY_MB, container_mb // 2))
+
+
+def default_query_memory_mb(workers: int, container_mb: int | None) -> int:
+    """Return the memory of a query's process, in MiB, so that all of them and an import fit.
+
+    Args:
+        workers: how many queries run at a time, beside the quick one and the export.
+        container_mb: the memory that the container is limited to, if it is.
+    """
+    if container_mb is None:
+        return DEFAULT_QUERY_MEMORY_MB
+    left = (container_mb - IMPORT_MB) // (workers + 2)
+    return min(DEFAULT_QUERY_MEMORY_MB, max(MIN_QUERY_MEMORY_MB, left))
 
 
 def container_memory_mb(files: Sequence[Path] = _CONTROL_GROUPS) -> int | None:

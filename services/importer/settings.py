@@ -11,6 +11,7 @@ from services.importer.memory_profile import (
     ImportMemory,
     MemoryProfile,
     container_memory_mb,
+    default_query_memory_mb,
     duckdb_memory_mb,
 )
 from shared.process.settings import Settings, aliases
@@ -67,12 +68,28 @@ class ImporterSettings(Settings):
     """The maximum number of rows that one query returns."""
     sql_timeout_s: float = Field(30.0, gt=0)
     """The maximum time that one query may take."""
+    sql_workers: int = Field(2, ge=1, le=64)
+    """How many queries may run at a time, each in a process of its own; quick ones and an export have
+    two more."""
+    sql_memory_mb: int | None = Field(None, ge=192)
+    """Memory of a query's process; by default 384, or less in a small container."""
+    sql_threads: int = Field(1, ge=1)
+    """Threads of a query."""
+    sql_spill_mb: int = Field(1024, ge=1)
+    """How much of the disk one query may take for what does not fit in its memory."""
+    export_timeout_s: float = Field(600.0, gt=0)
+    """The maximum time that one export may take."""
 
     @property
     def memory(self) -> ImportMemory:
         """What imports may use."""
         duckdb_mb = duckdb_memory_mb(self.memory_profile, self.memory_limit_mb, container_memory_mb())
         return ImportMemory(duckdb_mb, self.memory_profile, self.import_threads)
+
+    @property
+    def query_memory_mb(self) -> int:
+        """Memory of a query's process, in MiB."""
+        return self.sql_memory_mb or default_query_memory_mb(self.sql_workers, container_memory_mb())
 
     @property
     def limits(self) -> ImportLimits:

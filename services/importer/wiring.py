@@ -16,7 +16,7 @@ from services.importer.lake.database import Lake
 from services.importer.lake.records import place_missing_records
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import LedgerKeeper
-from services.importer.queries.service import Queries, serve_queries
+from services.importer.queries.service import LakeQueries, SqlQueries, serve_queries
 from services.importer.reader import library
 from services.importer.settings import ImporterSettings
 from shared.bus.connection import Bus, connected
@@ -61,25 +61,31 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
     )
     retries = Retries(settings.max_attempts, settings.retry_delay_s)
     worker = Worker(bus, Stage.IMPORT, handler, slots=1, retries=retries)
-    async with announce_service(
-        bus,
-        "importer",
-        "Imports staged files and answers queries on the lake",
-        worker,
-        rebuilding=lambda: repair.remaining,
-    ) as service:
-        await serve_queries(service, Queries(lake, settings))
-        await supervise(
-            bus.closed,
-            stop,
-            working=[worker.run(stop, settings.drain_timeout_s)],
-            background=[keeper.follow(), keeper.write(), repair.run()],
-        )
+    sql = SqlQueries(lake, settings)
+    await sql.start()
+    try:
+        async with announce_service(
+            bus,
+            "importer",
+            "Imports staged files and answers queries on the lake",
+            worker,
+            rebuilding=lambda: repair.remaining,
+        ) as service:
+            await serve_queries(service, bus.client, sql, LakeQueries(lake, settings))
+            await supervise(
+                bus.closed,
+                stop,
+                working=[worker.run(stop, settings.drain_timeout_s)],
+                background=[keeper.follow(), keeper.write(), repair.run()],
+            )
+    finally:
+        await sql.pool.close()
 
 
 async def _recover(bus: Bus, lake: Lake, repair: Repair) -> None:
     """Remove the temporary files of a process that died, compare with Parquet, and finish its import."""
     await asyncio.to_thread(sweep, lake)
+    await asyncio.to_thread(place_missing_records, lake)
     try:
         await repair.compare()
         await asyncio.to_thread(place_missing_records, lake)

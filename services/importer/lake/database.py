@@ -15,7 +15,7 @@ from services.importer.errors import LakeDamaged, StorageTrouble, trouble
 from services.importer.interruption import Interruption
 from services.importer.lake.file import memory_limit, open_whole
 from services.importer.lake.quarantine import is_damage, quarantine_database
-from services.importer.lake.views import ParquetViews
+from services.importer.lake.views import ParquetKind, ParquetViews
 from services.importer.memory_profile import ImportMemory
 from shared.errors import CannotStart
 from shared.paths import LakePaths
@@ -65,6 +65,8 @@ class Lake:
         self.is_suspect = True
         """Whether partitions may be missing: the file was just opened, or is a new one."""
         self._views = ParquetViews(paths.parquet_root)
+        self.writes = 0
+        """How many times a writer was done: a copy of a table is current as long as this is the same."""
 
     @classmethod
     def open(cls, settings: LakeSettings) -> Lake:
@@ -152,6 +154,7 @@ class Lake:
                     raise self._trouble("committing", error.__cause__) from error
                 raise
             finally:
+                self.writes += 1
                 connection.close()
 
     @contextmanager
@@ -213,6 +216,10 @@ class Lake:
                 quarantine_database(self.paths, self._damage)
                 self._damage = None
                 self._views = ParquetViews(self.paths.parquet_root)
+
+    def has_files(self, kind: ParquetKind) -> bool:
+        """Return whether there are Parquet files of a kind, as of the last refresh of the views."""
+        return self._views.has_files(kind)
 
     def refresh_parquet_view(self) -> None:
         """Make the views over the Parquet files; those of a kind are made again once it has a first file."""

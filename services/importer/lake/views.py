@@ -19,7 +19,8 @@ from services.importer.lake.statements import quoted, transaction
 from shared.paths import parquet_kind
 
 _DAY: Final = "CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE)"
-_FROM_PATH: Final = {"ticker": "parse_path(filename)[-3]", "endpoint": "parse_path(filename)[-2]"}
+FROM_PATH: Final = {"ticker": "parse_path(filename)[-3]", "endpoint": "parse_path(filename)[-2]"}
+"""Columns that are read from the path: a filter on them opens no other file."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class ParquetKind:
         kind: the middle part of their names.
         endpoints: the folders that they are in.
         table: the table whose columns they have.
+        records: the table of the records, of which there are copies.
         columns: which of its columns, in their order; ``ticker`` and ``endpoint`` among them.
         plain: the view with these columns.
         history: the view with ``trading_day`` before them, and ticker, endpoint and day from the path.
@@ -38,6 +40,7 @@ class ParquetKind:
     kind: str
     endpoints: tuple[str, ...]
     table: str
+    records: str
     columns: tuple[str, ...]
     plain: str
     history: str
@@ -48,6 +51,7 @@ KINDS: Final = tuple(
         kind=parquet_kind(form.endpoints[0]),
         endpoints=form.endpoints,
         table=form.parquet_table,
+        records=form.table,
         columns=form.parquet_columns,
         plain=f"parquet_{form.parquet_table}",
         history=form.history,
@@ -86,6 +90,10 @@ class ParquetViews:
                     connection.execute(statement)
             self._made[kind] = found
 
+    def has_files(self, kind: ParquetKind) -> bool:
+        """Return whether the views of a kind read files."""
+        return self._made.get(kind, False)
+
     def _has(self, kind: ParquetKind) -> bool:
         return any(
             path
@@ -97,31 +105,37 @@ class ParquetViews:
 def _statements(
     connection: duckdb.DuckDBPyConnection, root: Path, kind: ParquetKind, *, found: bool
 ) -> Iterator[str]:
-    known = _columns(connection, kind)
-    source = _files(root, kind, known) if found else _no_files(kind)
+    every = columns_of(connection, kind.table)
+    known = {name: every[name] for name in kind.columns}
+    pattern = f"{root}/*/*/*.{kind.kind}.parquet"
+    source = read_files(pattern, known) if found else _no_files(kind)
     plain = ", ".join(kind.columns)
-    history = ", ".join(f"{_FROM_PATH.get(name, name)} AS {name}" for name in kind.columns)
+    history = ", ".join(f"{FROM_PATH.get(name, name)} AS {name}" for name in kind.columns)
     for view, columns in ((kind.plain, plain), (kind.history, f"{_DAY} AS trading_day, {history}")):
         yield f"CREATE OR REPLACE VIEW {view} AS SELECT {columns} FROM {source}"  # noqa: S608 (quoted)
     yield from _comments(kind, known)
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, kind: ParquetKind) -> dict[str, tuple[str, str]]:
-    """Return the type and the comment of each column, from the table."""
+def columns_of(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, tuple[str, str]]:
+    """Return the type and the comment of each column of a table or view."""
     rows = connection.execute(
         "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
-        "WHERE database_name = current_database() AND table_name = ?",
-        [kind.table],
+        "WHERE database_name = current_database() AND table_name = ? ORDER BY column_index",
+        [table],
     ).fetchall()
-    known = {name: (data_type, comment) for name, data_type, comment in rows}
-    return {name: known[name] for name in kind.columns}
+    return {name: (data_type, comment) for name, data_type, comment in rows}
 
 
-def _files(root: Path, kind: ParquetKind, known: dict[str, tuple[str, str]]) -> str:
-    pattern = f"{root}/*/*/*.{kind.kind}.parquet"
+def read_files(pattern: str, columns: dict[str, tuple[str, str]]) -> str:
+    """Return the SQL that reads Parquet files, with the name of each in the column ``filename``.
+
+    Args:
+        pattern: a glob; it must match a file.
+        columns: the type and the comment of each column.
+    """
     schema = ", ".join(
         f"{quoted(name)}: {{name: {quoted(name)}, type: {quoted(data_type)}, default_value: NULL}}"
-        for name, (data_type, _) in known.items()
+        for name, (data_type, _) in columns.items()
     )
     # A folder above the lake may be called x=y: that is no column of ours.
     options = f"filename = true, hive_partitioning = false, schema = MAP {{{schema}}}"

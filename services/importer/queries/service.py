@@ -1,19 +1,24 @@
-"""The importer's read-only endpoints: SQL, ledger, coverage and days (``gexlake.api.services``)."""
+"""The importer's read-only endpoints over NATS (``gexlake.api.services``)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from contextlib import aclosing
+from pathlib import Path
+from typing import Final, TypeVar
 
 import structlog
+from nats.aio.client import Client
 from nats.micro.service import Service
 from pydantic import BaseModel
 
 from gexlake.api import services
+from gexlake.api.lake import Column, ExportRequest, SqlRequest, SqlResponse
 from gexlake.api.rpc import Refused, serve
+from gexlake.api.rpc_stream import serve_stream
 from gexlake.api.services import (
     CoverageRequest,
     CoverageResponse,
@@ -21,13 +26,18 @@ from gexlake.api.services import (
     DaysResponse,
     LedgerRequest,
     LedgerResponse,
-    SqlRequest,
-    SqlResponse,
+    VerifyRequest,
+    VerifyResponse,
 )
 from services.importer.errors import QueryRefused, StorageTrouble
 from services.importer.lake.database import Lake
 from services.importer.lake.statements import quoted
-from services.importer.queries.sql import answer
+from services.importer.queries.catalog import Catalog
+from services.importer.queries.lake_query import answer
+from services.importer.queries.pool import WorkerPool
+from services.importer.queries.rows import MAX_ANSWER_BYTES, Limits, Rows
+from services.importer.queries.verify import verify
+from services.importer.queries.worker import Format, Query
 from services.importer.settings import ImporterSettings
 
 _AT_ONCE: Final = 4
@@ -36,16 +46,77 @@ Q = TypeVar("Q", bound=BaseModel)
 A = TypeVar("A", bound=BaseModel)
 
 
-@dataclass(frozen=True)
-class Queries:
-    """Answers requests from one lake; every method runs in a thread."""
+class SqlQueries:
+    """Queries of users, each in a process of its own, which sees the catalog and not the database.
 
-    lake: Lake
-    settings: ImporterSettings
+    Args:
+        lake: what is queried.
+        settings: the limits of queries.
+    """
 
-    def sql(self, request: SqlRequest) -> SqlResponse:
-        """Return the rows of one query."""
-        return self._run(request.query, request.max_rows, request.timeout_s)
+    def __init__(self, lake: Lake, settings: ImporterSettings) -> None:
+        self.pool = WorkerPool(settings.sql_workers, lake.paths.scratch)
+        self._catalog = Catalog(lake)
+        self._paths = lake.paths
+        self._settings = settings
+
+    async def start(self) -> None:
+        """Prepare what the first query would have to wait for."""
+        await self.pool.start()
+        await asyncio.to_thread(self._catalog.current, "")
+
+    async def sql(self, request: SqlRequest) -> SqlResponse:
+        """Return the rows of one query, as far as the limits allow.
+
+        Raises:
+            QueryRefused: it cannot be answered.
+        """
+        began = asyncio.get_running_loop().time()
+        limits = Limits(min(request.max_rows, self._settings.sql_max_rows))
+        query = await self._query(request.query, Format.ROWS, limits)
+        result = await self.pool.run(query, min(request.timeout_s, self._settings.sql_timeout_s))
+        columns, rows = json.loads(result.content)
+        return SqlResponse(
+            columns=tuple(Column(name=name, type=kind) for name, kind in columns),
+            rows=rows,
+            truncated=result.truncated,
+            seconds=round(asyncio.get_running_loop().time() - began, 6),
+        )
+
+    async def export(self, request: ExportRequest) -> AsyncGenerator[bytes, None]:
+        """Yield the whole result of one query in chunks.
+
+        Raises:
+            QueryRefused: it cannot be answered; perhaps after the first chunks.
+        """
+        query = await self._query(request.query, Format(request.format), Limits(0))
+        timeout_s = min(request.timeout_s, self._settings.export_timeout_s)
+        async with aclosing(self.pool.stream(query, timeout_s)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _query(self, text: str, form: Format, limits: Limits) -> Query:
+        catalog = await asyncio.to_thread(self._catalog.current, text)
+        paths, settings = self._paths, self._settings
+        return Query(
+            text=text,
+            form=form,
+            limits=limits,
+            catalog=catalog,
+            folders=(paths.staging_root, paths.parquet_root, paths.records_root, paths.catalog),
+            scratch=Path(),
+            memory_mb=settings.query_memory_mb,
+            spill_mb=settings.sql_spill_mb,
+            threads=settings.sql_threads,
+        )
+
+
+class LakeQueries:
+    """The importer's own queries on the database; every method runs in a thread."""
+
+    def __init__(self, lake: Lake, settings: ImporterSettings) -> None:
+        self._lake = lake
+        self._settings = settings
 
     def ledger(self, request: LedgerRequest) -> LedgerResponse:
         """Return ledger rows, the newest first."""
@@ -53,40 +124,40 @@ class Queries:
             id=request.job_id, ticker=request.ticker, endpoint=request.endpoint, status=request.status
         )
         query = f"SELECT * FROM gex_history_queue{where} ORDER BY created_at DESC, id"  # noqa: S608 (quoted)
-        found = self._run(query, request.limit, self.settings.sql_timeout_s)
-        return LedgerResponse(rows=_objects(found), truncated=found.truncated)
+        found = self._answer(query, request.limit)
+        return LedgerResponse(rows=found.objects(), truncated=found.truncated)
 
     def coverage(self, request: CoverageRequest) -> CoverageResponse:
         """Return partitions with their rows, bytes and checksums."""
         where = _where(ticker=request.ticker, endpoint=request.endpoint)
         query = f"SELECT * FROM partitions{where} ORDER BY ticker, endpoint, trading_day"  # noqa: S608 (quoted)
-        found = self._run(query, request.limit, self.settings.sql_timeout_s)
-        return CoverageResponse(partitions=_objects(found), truncated=found.truncated)
+        found = self._answer(query, request.limit)
+        return CoverageResponse(partitions=found.objects(), truncated=found.truncated)
 
     def days(self, request: DaysRequest) -> DaysResponse:
         """Return which partitions are held, and for which the vendor had no data, each since when."""
         # Not cut at the limit of rows that queries have: a day that is left out counts as missing.
         found = answer(
-            self.lake,
+            self._lake,
             _known_days(request),
-            max_rows=2 * services.MAX_DAYS,
-            timeout_s=self.settings.sql_timeout_s,
+            Limits(2 * services.MAX_DAYS, MAX_ANSWER_BYTES),
+            self._settings.sql_timeout_s,
         )
-        return DaysResponse.model_validate({"days": _objects(found), "truncated": found.truncated})
+        return DaysResponse.model_validate({"days": found.objects(), "truncated": found.truncated})
 
-    def _run(self, query: str, max_rows: int, timeout_s: float) -> SqlResponse:
-        return answer(
-            self.lake,
-            query,
-            max_rows=min(max_rows, self.settings.sql_max_rows),
-            timeout_s=min(timeout_s, self.settings.sql_timeout_s),
-        )
+    def verify(self, request: VerifyRequest) -> VerifyResponse:
+        """Compare partitions in the database with their Parquet files and the copies of their records."""
+        return verify(self._lake, request)
+
+    def _answer(self, query: str, max_rows: int) -> Rows:
+        limits = Limits(min(max_rows, self._settings.sql_max_rows))
+        return answer(self._lake, query, limits, self._settings.sql_timeout_s)
 
 
-async def serve_queries(service: Service, queries: Queries) -> None:
+async def serve_queries(service: Service, client: Client, sql: SqlQueries, own: LakeQueries) -> None:
     """Add the endpoints to the importer's micro service."""
     # Threads of their own: queries that take long must not keep an import waiting for one.
-    threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="query")
+    threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lake-query")
 
     def in_thread(handle: Callable[[Q], A]) -> Callable[[Q], Awaitable[A]]:
         async def run(request: Q) -> A:
@@ -94,10 +165,12 @@ async def serve_queries(service: Service, queries: Queries) -> None:
 
         return run
 
-    await serve(service, services.SQL, in_thread(queries.sql), refusal=_refusal)
-    await serve(service, services.LEDGER, in_thread(queries.ledger), refusal=_refusal)
-    await serve(service, services.COVERAGE, in_thread(queries.coverage), refusal=_refusal)
-    await serve(service, services.DAYS, in_thread(queries.days), refusal=_refusal)
+    await serve(service, services.SQL, sql.sql, refusal=_refusal)
+    await serve_stream(service, client, services.EXPORT, sql.export, refusal=_refusal)
+    await serve(service, services.LEDGER, in_thread(own.ledger), refusal=_refusal)
+    await serve(service, services.COVERAGE, in_thread(own.coverage), refusal=_refusal)
+    await serve(service, services.DAYS, in_thread(own.days), refusal=_refusal)
+    await serve(service, services.VERIFY, in_thread(own.verify), refusal=_refusal)
 
 
 def _refusal(error: Exception) -> Refused:
@@ -124,11 +197,6 @@ def _known_days(request: DaysRequest) -> str:
         "SELECT ticker, endpoint, trading_day, 'no_data', max(updated_at) "
         f"FROM gex_history_queue WHERE status = 'skipped' AND checksum IS NULL AND {wanted} GROUP BY ALL"
     )
-
-
-def _objects(found: SqlResponse) -> tuple[dict[str, Any], ...]:
-    names = [column.name for column in found.columns]
-    return tuple(dict(zip(names, row, strict=True)) for row in found.rows)
 
 
 def _where(**wanted: str | None) -> str:

@@ -61,8 +61,8 @@ async def standing(system: System, bus: Bus) -> Standing:
     file = system.stack.data_dir / "parquet" / "gexbot" / PARTITION
     status = file.stat()
     return Standing(
-        snapshots=await query_lake(bus, "FROM gex_snapshots ORDER BY rowid"),
-        strikes=await query_lake(bus, "FROM gex_strikes ORDER BY rowid"),
+        snapshots=await query_lake(bus, "FROM gex_snapshots ORDER BY ALL"),
+        strikes=await query_lake(bus, "FROM gex_strikes ORDER BY ALL"),
         partitions=await query_lake(bus, "FROM partitions"),
         parquet=(hashlib.sha256(file.read_bytes()).hexdigest(), status.st_ino, status.st_mtime_ns),
     )

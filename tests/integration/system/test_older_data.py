@@ -85,7 +85,7 @@ async def test_a_data_folder_of_an_earlier_version_starts_replays_and_imports(sy
     jobs = await jobs_by_file(system)
     assert {name: job["state"] for name, job in jobs.items()} == FILES
     assert "record 4" in jobs[REFUSED]["error"]
-    assert len(list(system.stack.data_dir.rglob("*.parquet"))) == len(FILES) - 1
+    assert len(list((system.stack.data_dir / "parquet").rglob("*.parquet"))) == len(FILES) - 1
     await assert_rows(system)
 
     await replayed_over_http(system, jobs[CLASSIC])
@@ -147,7 +147,7 @@ async def assert_rows(system: System) -> None:
     for table, (name, expected) in STATE.items():
         rows = await rows_of(system, table)
         assert rows == expected(source(system, name)), table
-        for path in system.stack.data_dir.rglob(f"*.{table}.parquet"):
+        for path in (system.stack.data_dir / "parquet").rglob(f"*.{table}.parquet"):
             assert [readable(row) for row in pq.ParquetFile(path).read().to_pylist()] == rows, path
 
 

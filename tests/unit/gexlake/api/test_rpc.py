@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from gexlake.api.lake import SqlRequest
 from gexlake.api.rpc import Refused, parse_request
-from gexlake.api.services import CoverageRequest, SqlRequest
+from gexlake.api.services import CoverageRequest
 
 
 def test_an_empty_request_is_an_empty_object() -> None:

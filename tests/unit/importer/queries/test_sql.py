@@ -1,28 +1,26 @@
-"""Read-only queries: what is answered, and what is refused."""
+"""Queries of users: what is answered, what is refused, and how much each may take."""
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
-from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from gexlake.api.jobs import Stage
-from gexlake.api.services import CoverageRequest, DaysRequest, LedgerRequest, SqlRequest
+from gexlake.api.lake import SqlRequest
 from services.importer.errors import QueryRefused
-from services.importer.ledger.keeper import record
-from services.importer.queries.service import Queries
-from shared.bus.messages import JobFailed, NoData
-from shared.job_states import JobStates
+from services.importer.queries.service import SqlQueries
 from tests.support.importer.lake import LakeOnDisk, records
-from tests.support.values import NOON, a_job
+from tests.support.importer.queries import ask as response_to
+from tests.support.importer.queries import export, with_queries
 
 
 def ask(lake: LakeOnDisk, query: str, **limits: Any) -> Any:
-    """Return the answer to a query, as JSON."""
-    return Queries(lake.lake, lake.settings).sql(SqlRequest(query=query, **limits)).model_dump(mode="json")
+    """Return the response to a query, as JSON."""
+    return response_to(lake, query, **limits).model_dump(mode="json")
 
 
 def test_a_query_is_answered_with_names_types_and_plain_values(lake: LakeOnDisk) -> None:
@@ -125,20 +123,6 @@ def test_an_answer_fits_into_one_message(lake: LakeOnDisk) -> None:
     assert 500_000 < len(json.dumps(answer)) < 1_000_000
 
 
-def test_coverage_of_many_partitions_fits_into_one_message_and_says_what_it_leaves_out(
-    lake: LakeOnDisk,
-) -> None:
-    lake.import_staged(lake.stage(records(3)))
-    with lake.lake.writing() as connection:
-        connection.execute(
-            "INSERT INTO partitions SELECT p.* REPLACE (p.trading_day - CAST(n AS INTEGER) AS trading_day) "
-            "FROM partitions AS p, range(1, 3000) AS days(n)"
-        )
-    answer = Queries(lake.lake, lake.settings).coverage(CoverageRequest(limit=10_000))
-    assert answer.truncated is True
-    assert 500_000 < len(json.dumps(answer.model_dump(mode="json"))) < 1_000_000
-
-
 def test_a_query_that_takes_too_long_is_interrupted(lake: LakeOnDisk) -> None:
     slow = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range % 7 = 3"
     with pytest.raises(QueryRefused, match=r"took longer than 0\.2 s") as caught:
@@ -147,66 +131,91 @@ def test_a_query_that_takes_too_long_is_interrupted(lake: LakeOnDisk) -> None:
     assert ask(lake, "SELECT 1")["rows"] == [[1]]
 
 
-def test_ledger_and_coverage_are_answered_as_objects(lake: LakeOnDisk) -> None:
-    command = lake.stage(records(3))
-    lake.import_staged(command)
-    lake.import_staged(lake.stage(records(2), a_job(endpoint="gex_full")))
-    queries = Queries(lake.lake, lake.settings)
-    (row,) = queries.ledger(LedgerRequest(job_id=str(command.job.job_id))).rows
-    assert (row["status"], row["checksum"], row["records_processed"]) == ("completed", command.sha256, 3)
-    partitions = queries.coverage(CoverageRequest()).partitions
-    assert [(found["endpoint"], found["snapshots"], found["strike_rows"]) for found in partitions] == [
-        ("gex_full", 2, 4),
-        ("gex_zero", 3, 6),
-    ]
-    assert queries.coverage(CoverageRequest(endpoint="gex_full' OR 1=1 --")).partitions == ()
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT len(range(1000000000))",
+        "SELECT repeat('x', 1000000000)",
+        "SELECT list(range) FROM range(100000000)",
+        "SELECT string_agg(repeat('x', 1000), '') FROM range(10000000)",
+    ],
+)
+def test_a_query_that_needs_too_much_memory_is_refused(lake: LakeOnDisk, query: str) -> None:
+    with pytest.raises(QueryRefused, match="GEXLAKE_SQL_MEMORY_MB") as caught:
+        ask(lake, query)
+    assert caught.value.code == 400
 
 
-def test_days_tells_what_is_held_and_for_what_the_vendor_had_no_data(lake: LakeOnDisk) -> None:
-    """A job that was skipped for its file is held, and one that failed is missing."""
-    command = lake.stage(records(3))
-    lake.import_staged(command)
-    lake.import_staged(lake.stage(records(3), a_job(generation=2)))
-    states = JobStates()
-    states.apply(NoData(job=a_job(endpoint="gex_one"), reason="the vendor has none"), NOON)
-    failed = JobFailed(
-        job=a_job(endpoint="gex_full"), stage=Stage.FETCH, failures=3, final=True, error="gone"
-    )
-    states.apply(failed, NOON)
-    record(lake.lake, states)
-    asked = DaysRequest(
-        tickers=("NQ_NDX", "SPX"),
-        endpoints=("gex_zero", "gex_one", "gex_full"),
-        days=(date(2025, 11, 13), date(2025, 11, 14)),
-    )
-    queries = Queries(lake.lake, lake.settings)
-    answer = queries.days(asked)
-    assert [(day.endpoint, day.trading_day, day.standing) for day in answer.days] == [
-        ("gex_zero", date(2025, 11, 14), "held"),
-        ("gex_one", date(2025, 11, 14), "no_data"),
-    ]
-    assert queries.days(asked.model_copy(update={"days": (date(2025, 11, 13),)})).days == ()
-    assert queries.days(asked.model_copy(update={"days": ()})).days == ()
+def test_a_query_that_cannot_be_interrupted_is_killed(lake: LakeOnDisk) -> None:
+    slow = "SELECT levenshtein(repeat('a', 300000), repeat('b', 300000))"
+    with pytest.raises(QueryRefused, match=r"took longer than 0\.3 s") as caught:
+        ask(lake, slow, timeout_s=0.3)
+    assert caught.value.code == 408
 
 
-def test_days_leaves_out_what_is_not_in_parquet_yet(lake: LakeOnDisk) -> None:
+def test_a_long_error_is_cut(lake: LakeOnDisk) -> None:
+    with pytest.raises(QueryRefused) as caught:
+        ask(lake, f"SELECT {'x' * 2_000_000}")
+    assert len(str(caught.value)) <= 4000
+
+
+def test_a_value_that_does_not_fit_into_a_message_is_left_out_and_it_says_so(lake: LakeOnDisk) -> None:
+    answer = ask(lake, "SELECT repeat('x', 2000000)")
+    assert (answer["rows"], answer["truncated"]) == ([], True)
+
+
+def test_a_quick_query_is_answered_while_slow_ones_run_and_wait(lake: LakeOnDisk) -> None:
+    async def quick_among_slow(queries: SqlQueries) -> Any:
+        query = "SELECT max(levenshtein(repeat('a', 50000 + r::INT), repeat('b', 50000))) FROM range(99) t(r)"
+        slow = SqlRequest(query=query, timeout_s=30)
+        running = [asyncio.ensure_future(queries.sql(slow)) for _ in range(6)]
+        await asyncio.sleep(0.5)
+        answers = [(await queries.sql(SqlRequest(query="SELECT 1"))).rows for _ in range(3)]
+        unfinished = [task for task in running if task.cancel()]
+        await asyncio.gather(*running, return_exceptions=True)
+        return answers, len(unfinished)
+
+    assert with_queries(lake, quick_among_slow) == ([((1,),)] * 3, 6)
+
+
+def test_a_query_sees_the_ledger_as_it_is_now(lake: LakeOnDisk) -> None:
+    for count in (0, 1):
+        assert ask(lake, "SELECT count(*) FROM import_jobs WHERE status = 'completed'")["rows"] == [[count]]
+        lake.import_staged(lake.stage(records(3)))
+
+
+def test_the_tables_are_the_same_as_in_the_database(lake: LakeOnDisk) -> None:
     lake.import_staged(lake.stage(records(3)))
-    with lake.lake.writing() as connection:
-        connection.execute("UPDATE partitions SET published = false")
-    request = DaysRequest(tickers=("NQ_NDX",), endpoints=("gex_zero",), days=(date(2025, 11, 14),))
-    assert Queries(lake.lake, lake.settings).days(request).days == ()
+    for table in ("gex_snapshots", "gex_strikes", "partitions", "gex_history_queue", "gex_profiles"):
+        query = f"SELECT * FROM {table} ORDER BY ALL"
+        with lake.lake.reading() as connection:
+            expected = pa.table(connection.sql(query).arrow())
+        assert pa.ipc.open_stream(export(lake, query)).read_all().to_pylist() == expected.to_pylist()
 
 
-def test_days_of_a_thousand_partitions_are_complete_whatever_limit_queries_have(tmp_path: Path) -> None:
-    lake = LakeOnDisk(tmp_path / "few", sql_max_rows=10)
-    lake.import_staged(lake.stage(records(3)))
-    with lake.lake.writing() as connection:
-        connection.execute(
-            "INSERT INTO partitions SELECT p.* REPLACE (p.trading_day - CAST(n AS INTEGER) AS trading_day) "
-            "FROM partitions AS p, range(1, 1000) AS days(n)"
-        )
-    days = tuple(date(2025, 11, 14) - timedelta(n) for n in range(1000))
-    request = DaysRequest(tickers=("NQ_NDX",), endpoints=("gex_zero",), days=days)
-    answer = Queries(lake.lake, lake.settings).days(request)
-    lake.close()
-    assert len(answer.days) == 1000
+def test_an_export_as_csv_is_complete(lake: LakeOnDisk) -> None:
+    content = export(lake, "SELECT range AS n, 'é,b' AS s FROM range(100000); -- the end", format="csv")
+    assert content.startswith('n,s\n0,"é,b"\n'.encode())
+    assert content.count(b"\n") == 100_001
+
+
+def test_an_export_as_arrow_keeps_the_types(lake: LakeOnDisk) -> None:
+    content = export(lake, "SELECT DATE '2025-11-14' AS d, 1.5::DOUBLE AS x, [1, 2] AS l FROM range(70000)")
+    table = pa.ipc.open_stream(io.BytesIO(content)).read_all()
+    assert table.num_rows == 70_000
+    assert [str(field.type) for field in table.schema] == ["date32[day]", "double", "list<l: int32>"]
+
+
+@pytest.mark.parametrize("form", ["csv", "arrow"])
+def test_an_export_that_fails_is_refused(lake: LakeOnDisk, form: str) -> None:
+    with pytest.raises(QueryRefused, match="nothing"):
+        export(lake, "SELECT * FROM nothing", format=form)
+    with pytest.raises(QueryRefused, match="only queries that read"):
+        export(lake, "DELETE FROM gex_strikes", format=form)
+
+
+def test_nothing_of_a_query_is_left_behind(lake: LakeOnDisk) -> None:
+    spills = "SELECT * FROM range(30000000) ORDER BY hash(range) LIMIT 1 OFFSET 29999990"
+    with pytest.raises(QueryRefused):
+        ask(lake, spills, timeout_s=1)
+    assert list(lake.settings.paths.scratch.glob("query-*")) == []

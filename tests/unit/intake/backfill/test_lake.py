@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from gexlake.api.services import DaysRequest, KnownDay
-from services.importer.queries.service import Queries
+from services.importer.queries.service import LakeQueries
 from services.intake.backfill.market_days import days_between
 from services.intake.backfill.request import MAX_JOBS
 from services.intake.backfill.service import partition_of
@@ -14,7 +14,7 @@ from tests.support.importer.lake import LakeOnDisk, records
 
 
 def asked(lake: LakeOnDisk, request: DaysRequest) -> tuple[KnownDay, ...]:
-    return Queries(lake.lake, lake.settings).days(request).days
+    return LakeQueries(lake.lake, lake.settings).days(request).days
 
 
 def test_the_importer_answers_intake_in_words_that_it_reads(lake: LakeOnDisk) -> None:
