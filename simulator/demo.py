@@ -7,7 +7,6 @@ When the result differs from the generated day, it prints the ends of the logs a
 from __future__ import annotations
 
 import argparse
-import asyncio
 import shutil
 import signal
 import sys
@@ -26,7 +25,7 @@ from gexlake.api.jobs import JobView
 from gexlake.cli.answers import read_job
 from gexlake.cli.errors import CommandFailed
 from gexlake.cli.intake_client import Intake
-from gexlake.cli.lake_client import Rows, query
+from gexlake.cli.rows import Rows
 from gexlake.cli.settings import CliSettings
 from gexlake.cli.tables import console, rows_table
 from gexlake.cli.watch import follow, shown_on
@@ -121,11 +120,11 @@ def _submit_and_wait(stack: Stack, url: str, out: Console) -> JobView:
 
 
 def _query(stack: Stack, day: Day) -> Imported:
-    settings = CliSettings(nats_url=stack.nats_url)
     where = f"ticker = '{day.ticker}' AND endpoint = '{day.endpoint}'"
 
     def ask(sql: str) -> Rows:
-        return asyncio.run(query(settings, sql, max_rows=10, timeout_s=_QUERY_TIMEOUT_S))
+        with Intake(CliSettings(url=stack.url)) as intake:
+            return Rows.of(intake.query(sql, 10, _QUERY_TIMEOUT_S))
 
     def count(table: str) -> int:
         return int(ask(f"SELECT count(*) FROM {table} WHERE {where}").rows[0][0])  # noqa: S608 (fixed words)

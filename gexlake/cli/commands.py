@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,9 +14,10 @@ import gexlake
 from gexlake.api.jobs import JobsPage, Priority, Stage, Status
 from gexlake.cli.answers import read_as, read_job
 from gexlake.cli.backfill import INTERRUPTED, backfill
+from gexlake.cli.errors import CommandFailed
 from gexlake.cli.intake_client import Intake
 from gexlake.cli.job_ids import whole_id
-from gexlake.cli.lake_client import Rows, query
+from gexlake.cli.rows import Rows
 from gexlake.cli.settings import CliSettings
 from gexlake.cli.source_urls import url_of
 from gexlake.cli.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
@@ -38,6 +39,20 @@ app = typer.Typer(
 )
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id, or the start of it.")]
+
+
+TRUNCATED = 3
+"""Exit status of ``gexlake sql`` when rows are left out."""
+
+
+class ExportFormat(StrEnum):
+    """The form of an export."""
+
+    ARROW = "arrow"
+    CSV = "csv"
+
+
+CONTENT_TYPES = {ExportFormat.ARROW: "application/vnd.apache.arrow.stream", ExportFormat.CSV: "text/csv"}
 
 
 class Format(StrEnum):
@@ -163,14 +178,40 @@ def sql(
     max_rows: Annotated[int, typer.Option(min=1, help="How many rows at most.")] = 1000,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that it may take.")] = 10.0,
 ) -> None:
-    """Ask the lake, by way of the importer."""
-    text = sys.stdin.read() if statement == "-" else statement
-    if not text.strip():
-        raise typer.BadParameter("the query is empty")
-    rows = asyncio.run(query(load(CliSettings), text, max_rows, timeout))
+    """Query the lake. The exit status is 3 when rows are left out."""
+    text = _statement(statement)
+    with _intake() as intake:
+        rows = Rows.of(intake.query(text, max_rows, timeout))
     _print_rows(rows, form)
     if rows.truncated:
         typer.echo(f"gexlake: {_left_out(len(rows.rows), max_rows)}", err=True)
+        raise typer.Exit(TRUNCATED)
+
+
+@app.command()
+def export(
+    statement: Annotated[
+        str, typer.Argument(metavar="QUERY", help="One SELECT, or - to read it from stdin.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write; by default stdout.")
+    ] = None,
+    form: Annotated[
+        ExportFormat | None, typer.Option("--format", help="By default that of the file's ending, or arrow.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds that it may take.")] = None,
+) -> None:
+    """Write the whole result of a query as an Arrow stream or CSV."""
+    text = _statement(statement)
+    if form is None:
+        form = ExportFormat.CSV if output and output.suffix == ".csv" else ExportFormat.ARROW
+    content_type = CONTENT_TYPES[form]
+    with _intake() as intake:
+        if output is None:
+            intake.export(text, content_type, timeout, sys.stdout.buffer.write)
+            sys.stdout.buffer.flush()
+        else:
+            _export_to(intake, output, text, content_type, timeout)
 
 
 @app.command()
@@ -182,6 +223,26 @@ def status(as_json: AsJson = False) -> None:
         _print_json(answer)
     else:
         console(sys.stdout).print(*status_tables(answer), sep="\n")
+
+
+def _statement(argument: str) -> str:
+    text = sys.stdin.read() if argument == "-" else argument
+    if not text.strip():
+        raise typer.BadParameter("the query is empty")
+    return text
+
+
+def _export_to(intake: Intake, output: Path, text: str, content_type: str, timeout: float | None) -> None:
+    """Write a result to a file; one that is not complete never gets its name."""
+    hidden = output.with_name(f".{output.name}.part")
+    try:
+        with hidden.open("wb") as file:
+            intake.export(text, content_type, timeout, file.write)
+        hidden.replace(output)
+    except OSError as error:
+        raise CommandFailed(f"{output} cannot be written: {error.strerror}") from error
+    finally:
+        hidden.unlink(missing_ok=True)
 
 
 def _intake() -> Intake:
@@ -215,7 +276,7 @@ def _left_out(shown: int, max_rows: int) -> str:
         if shown >= max_rows
         else "an answer ends at about 900 kB, and at GEXLAKE_SQL_MAX_ROWS of the importer"
     )
-    return f"only the first {shown} rows are shown ({limit})"
+    return f"only the first {shown} rows are shown ({limit}): 'gexlake export' writes all of them"
 
 
 def _print_rows(rows: Rows, form: Format) -> None:

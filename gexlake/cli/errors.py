@@ -11,9 +11,7 @@
     ├── NotAnId              a text that cannot name a job
     ├── UnknownId            no job's id starts with it
     ├── AmbiguousId          the ids of several jobs do
-    ├── BrokerUnreachable    no connection to NATS
-    ├── LakeUnreachable      the broker is there, the importer does not answer
-    └── QueryRefused         the importer said no
+    └── ResultIncomplete     the result of an export ended before its end
 
 ``gexlake.cli.__main__`` prints the message and exits with status 1.
 """
@@ -167,39 +165,15 @@ class AmbiguousId(CommandFailed):
         super().__init__(f"{total} jobs have an id that starts with {start}; give more of it:{lines}")
 
 
-class BrokerUnreachable(CommandFailed):
-    """No connection to NATS.
+class ResultIncomplete(CommandFailed):
+    """The result of an export ended before its end.
 
     Args:
-        url: its address.
         why: the lower library's words.
     """
 
-    def __init__(self, url: str, why: str) -> None:
+    def __init__(self, why: str) -> None:
         super().__init__(
-            f"NATS does not answer at {url} ({why}): start the system with 'make run' or "
-            "'docker compose up', or say where it is: GEXLAKE_NATS_PORT or GEXLAKE_NATS_URL"
+            f"the result ended early and is not complete ({why}): the query failed, took too long, or a "
+            "service was stopped; intake's log says which"
         )
-
-
-class LakeUnreachable(CommandFailed):
-    """The importer, which holds the lake, does not answer.
-
-    Args:
-        waited_s: how long the command waited; None when no service subscribes.
-    """
-
-    def __init__(self, waited_s: float | None = None) -> None:
-        why = "is it running?" if waited_s is None else f"waited {waited_s:g} s"
-        super().__init__(f"the importer does not answer ({why}): look at 'gexlake status' and at its log")
-
-
-class QueryRefused(CommandFailed):
-    """The importer refused or could not do a query.
-
-    Args:
-        message: its words.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from json import JSONDecodeError
 from pathlib import Path
@@ -12,19 +12,23 @@ from typing import Any, Final, Self
 from urllib.parse import quote
 
 import httpx
+from pydantic import ValidationError
 
 import gexlake
+from gexlake.api.lake import SqlRequest, SqlResponse
 from gexlake.cli.errors import (
     CertificateRefused,
     IntakeUnreachable,
     MissingOption,
     RequestRefused,
+    ResultIncomplete,
     UnexpectedAnswer,
     UnusableCertificates,
 )
 from gexlake.cli.settings import CliSettings
 
 _TIMEOUT_S: Final = 20.0
+_EXPORT_TIMEOUT_S: Final = 900.0
 
 
 class Intake:
@@ -89,6 +93,40 @@ class Intake:
     def status(self) -> dict[str, Any]:
         """Return the overview of the system."""
         return self._ask("GET", "/status")
+
+    def query(self, statement: str, max_rows: int, timeout_s: float) -> SqlResponse:
+        """Return the rows of a query, as far as the limits allow."""
+        body = SqlRequest(query=statement, max_rows=max_rows, timeout_s=timeout_s).model_dump()
+        answer = self._ask("POST", "/api/v1/sql", json=body, timeout=timeout_s + _TIMEOUT_S)
+        try:
+            return SqlResponse.model_validate(answer)
+        except ValidationError as error:
+            raise UnexpectedAnswer(self._url, "it sent no rows") from error
+
+    def export(
+        self, statement: str, content_type: str, timeout_s: float | None, write: Callable[[bytes], object]
+    ) -> None:
+        """Write the whole result of a query in chunks.
+
+        Raises:
+            ResultIncomplete: it ended before its end.
+        """
+        body = {"query": statement, **({"timeout_s": timeout_s} if timeout_s else {})}
+        timeout = httpx.Timeout(_TIMEOUT_S, read=timeout_s or _EXPORT_TIMEOUT_S)
+        begun = False
+        try:
+            with self._client.stream(
+                "POST", "/api/v1/sql", json=body, headers={"Accept": content_type}, timeout=timeout
+            ) as response:
+                if not response.is_success:
+                    response.read()
+                    self._read(response)
+                for chunk in response.iter_bytes():
+                    begun = True
+                    write(chunk)
+        except httpx.TransportError as error:
+            why = str(error) or type(error).__name__
+            raise (ResultIncomplete(why) if begun else IntakeUnreachable(self._url, why)) from error
 
     def __enter__(self) -> Self:
         return self

@@ -12,6 +12,7 @@
         ├── ForeignHost           421     it is addressed to a host name that is not this service's
         ├── Unprocessable         422     a field is missing or breaks a rule
         ├── TooManyRequests       429     the rate limit
+        ├── QueryFailed           4xx 5xx the importer refused a query, or could not carry it out
         └── NotReady              503     nothing is stored now; the same request may be sent again
 
 ``BrokerUnavailable``, ``StreamFull`` and ``UrlKeysUnusable`` are answered as 503 too.
@@ -191,6 +192,19 @@ class TooManyRequests(Refused):
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": str(self.retry_after_s)}
+
+
+class QueryFailed(Refused):
+    """The importer refused a query, or could not carry it out.
+
+    Args:
+        status: the importer's code, as in HTTP.
+        message: the importer's text.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__("query", "query", message)
+        self.status = status  # type: ignore[misc]  # this class alone has one that varies
 
 
 class NotReady(Refused):

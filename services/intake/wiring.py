@@ -15,6 +15,7 @@ from services.intake.backfill.service import Backfills
 from services.intake.exposure import check_exposure
 from services.intake.history.commands import JobCommands
 from services.intake.history.replay_service import serve_replay
+from services.intake.lake_queries import LakeQueries
 from services.intake.server_uvicorn import listen, serve_http
 from services.intake.settings import IntakeSettings
 from services.intake.state.broker_link import BrokerLink
@@ -43,6 +44,7 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
         sources=sources,
         commands=commands,
         backfills=Backfills(link, projection, commands, settings.api, clock),
+        lake=LakeQueries(link),
         metrics=metrics,
         history_limit=RateLimit(settings.rate_limit_history),
         clock=clock,

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from services.intake.api.rate_limits import RateLimit
 from services.intake.backfill.service import Backfills
 from services.intake.history.commands import JobCommands
+from services.intake.lake_queries import LakeQueries
 from services.intake.settings import IntakeSettings
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.metrics import Metrics
@@ -31,6 +32,7 @@ class AppContext:
     sources: KnownSources
     commands: JobCommands
     backfills: Backfills
+    lake: LakeQueries
     metrics: Metrics
     history_limit: RateLimit
     clock: Callable[[], datetime]

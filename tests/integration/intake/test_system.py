@@ -166,6 +166,7 @@ async def test_the_api_describes_itself_with_its_errors(intake_settings: IntakeS
         "/gex_history_url",
         "/backfill",
         "/api/v1/sources",
+        "/api/v1/sql",
         "/jobs",
         "/jobs/{id}",
         "/jobs/{id}/replay",

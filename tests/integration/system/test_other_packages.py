@@ -37,7 +37,7 @@ async def gexlake_sql(system: System, query: str) -> list[Row]:
     shown = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "gexlake.cli", "sql", "--format", "json", query],
-        env={"GEXLAKE_NATS_URL": system.stack.nats_url},
+        env={"GEXLAKE_URL": system.stack.url},
         cwd=ROOT,
         capture_output=True,
         text=True,

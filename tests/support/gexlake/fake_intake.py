@@ -22,6 +22,9 @@ class FakeIntake:
     """By path, without its query: what is answered instead, one after another, the last again and again."""
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     authorization: str | None = None
+    accept: str | None = None
+    missing_bytes: int = 0
+    """How many bytes are announced and not sent."""
 
     def body_for(self, path: str) -> bytes:
         """Return what a request for a path is answered with."""
@@ -39,9 +42,10 @@ def fake_intake() -> Iterator[FakeIntake]:
             size = int(self.headers.get("Content-Length", 0))
             fake.asked.append((self.command, self.path, json.loads(self.rfile.read(size) or "null")))
             fake.authorization = self.headers.get("Authorization")
+            fake.accept = self.headers.get("Accept")
             body = fake.body_for(self.path)
             self.send_response(fake.status)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body) + fake.missing_bytes))
             self.end_headers()
             self.wfile.write(body)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from gexlake import __version__
-from gexlake.api.services import SqlRequest
-from gexlake.cli import lake_client
+from gexlake.api.lake import SqlResponse
 from gexlake.cli.commands import app
-from services.importer.queries.service import Queries
+from gexlake.cli.intake_client import Intake
 from tests.support.importer.lake import LakeOnDisk, a_record
+from tests.support.importer.queries import ask
 from tests.support.recipes import Recipe, recipes_of
 from tests.support.repository import ROOT
 from tests.support.values import a_job
@@ -72,22 +71,6 @@ def small_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeOnDisk]
 def lake(small_lake: LakeOnDisk, monkeypatch: pytest.MonkeyPatch) -> LakeOnDisk:
     monkeypatch.chdir(small_lake.settings.data_dir.parent)
     return small_lake
-
-
-@dataclass(frozen=True)
-class Broker:
-    """A connection to a broker on which only the importer's queries are served."""
-
-    queries: Queries
-    data: bytes = b""
-    headers: None = None
-
-    async def request(self, _: str, data: bytes, **__: float) -> Broker:
-        response = self.queries.sql(SqlRequest.model_validate_json(data))
-        return Broker(self.queries, response.model_dump_json().encode())
-
-    async def close(self) -> None:
-        pass
 
 
 def at(day: date, second: int) -> datetime:
@@ -274,7 +257,7 @@ def check_rows(recipe: Recipe, rows: Rows) -> None:
 @pytest.mark.parametrize("recipe", of_language("sql"), ids=lambda recipe: recipe.name)
 def test_a_query_to_the_importer_returns_what_the_files_hold(lake: LakeOnDisk, recipe: Recipe) -> None:
     code = recipe.code.replace("'data/", f"'{lake.settings.data_dir}/")
-    answer = Queries(lake.lake, lake.settings).sql(SqlRequest(query=code))
+    answer = ask(lake, code)
     assert not answer.truncated
     kinds = [column.type for column in answer.columns]
     check_rows(recipe, [tuple(map(read, kinds, row)) for row in answer.rows])
@@ -306,8 +289,8 @@ def test_a_program_finds_what_the_files_hold(
     (sql,) = (each for each in RECIPES if each.name == "The zero-gamma line over a month 1")
     Path("zero_gamma.sql").write_text(sql.code)
 
-    async def connect(_: str) -> Broker:
-        return Broker(Queries(lake.lake, lake.settings))
+    def query(_: Intake, statement: str, max_rows: int, timeout_s: float) -> SqlResponse:
+        return ask(lake, statement, max_rows=max_rows, timeout_s=timeout_s)
 
     def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         """Run ``gexlake`` in this process."""
@@ -315,7 +298,7 @@ def test_a_program_finds_what_the_files_hold(
         result = CliRunner().invoke(app, command[1:], catch_exceptions=False)
         return subprocess.CompletedProcess(command, result.exit_code, result.stdout, result.stderr)
 
-    monkeypatch.setattr(lake_client, "_connect", connect)
+    monkeypatch.setattr(Intake, "query", query)
     monkeypatch.setattr(subprocess, "run", run)
     names: dict[str, Any] = {}
     exec(compile(recipe.code, f"docs/queries.md: {recipe.name}", "exec"), names)  # noqa: S102 (ours)
