@@ -14,6 +14,7 @@ WORKDIR /opt/gexlake
 COPY LICENSE ./
 COPY gexlake/__init__.py gexlake/environment.py gexlake/
 COPY gexlake/api gexlake/api
+COPY gexlake/backup gexlake/backup
 COPY shared shared
 COPY services/__init__.py services/
 COPY services/${SERVICE} services/${SERVICE}

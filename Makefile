@@ -29,6 +29,9 @@ $(VENV)/.ready: requirements/dev.txt requirements/compiler.txt pyproject.toml $(
 run: $(VENV)/.ready ## Start nats-server and the four services in this terminal (Ctrl-C stops them)
 	@$(BIN)/python -m deploy.preflight $(BIN)/python -m deploy.foreground start --env /dev/null
 
+broker: $(VENV)/.ready ## Start nats-server alone in this terminal, for gexlake restore
+	@$(BIN)/python -m deploy.preflight $(BIN)/python -m deploy.foreground start --env /dev/null nats
+
 demo: $(VENV)/.ready ## Bring one generated trading day through the whole system and show what landed
 	@$(BIN)/python -m simulator.demo
 

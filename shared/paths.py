@@ -58,6 +58,11 @@ class LakePaths:
         return self.data_dir / ".catalog"
 
     @property
+    def backups(self) -> Path:
+        """Where the importer leaves a snapshot for a backup to take away."""
+        return self.data_dir / "backups"
+
+    @property
     def quarantine(self) -> Path:
         """Where damaged files are moved, below a folder for each time."""
         return self.data_dir / "quarantine"

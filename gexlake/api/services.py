@@ -103,6 +103,30 @@ class DaysResponse(Response):
     truncated: Literal[False] = False
 
 
+class SnapshotRequest(Request):
+    """A snapshot of the lake, for a backup."""
+
+
+class LakeCounts(Response):
+    """What a database holds."""
+
+    partitions: int
+    snapshots: int
+    strike_rows: int
+    jobs: int
+    """Rows of the ledger."""
+    records: int
+    """Rows in the tables of records."""
+
+
+class SnapshotResponse(Response):
+    """A snapshot that the importer has taken, opened and counted."""
+
+    folder: str
+    """Below the data folder; the next snapshot replaces it."""
+    counts: LakeCounts
+
+
 class ReplayRequest(Request):
     """A job to do again from its message: exactly one of ``job_id``, ``stream_seq`` and ``dead_letter``."""
 
@@ -148,6 +172,13 @@ VERIFY: Final = Endpoint(
     description="Compare the rows of partitions in the database with their Parquet files",
 )
 DAYS: Final = Endpoint("days", "gex.svc.lake.days", DaysRequest, DaysResponse)
+SNAPSHOT: Final = Endpoint(
+    "snapshot",
+    "gex.svc.lake.snapshot",
+    SnapshotRequest,
+    SnapshotResponse,
+    description="Copy the database, and link the Parquet files, below the data folder: for gexlake backup",
+)
 REPLAY: Final = Endpoint(
     "replay",
     "gex.svc.jobs.replay",

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from gexlake.backup.errors import BackupError
 from gexlake.cli.commands import app
 from gexlake.cli.errors import CommandFailed
 from gexlake.environment import UnusableSetting
@@ -15,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; without ``arguments``, the one that the program was called with."""
     try:
         app(arguments, prog_name="gexlake")
-    except (CommandFailed, UnusableSetting) as error:
+    except (BackupError, CommandFailed, UnusableSetting) as error:
         _fail(str(error))
     except OSError as error:  # those of connections and files are translated where they occur
         _fail(f"the output cannot be written: {error.strerror or error}")

@@ -14,6 +14,7 @@ import gexlake
 from gexlake.api.jobs import JobsPage, Priority, Stage, Status
 from gexlake.cli.answers import read_as, read_job
 from gexlake.cli.backfill import INTERRUPTED, backfill
+from gexlake.cli.backups import backup, restore
 from gexlake.cli.errors import CommandFailed
 from gexlake.cli.intake_client import Intake
 from gexlake.cli.job_ids import whole_id
@@ -110,6 +111,8 @@ def submit(
 
 
 app.command(short_help="Import the trading days of a range.")(backfill)
+app.command(short_help="Back up the running system.")(backup)
+app.command(short_help="Restore a backup.")(restore)
 
 
 @app.command()

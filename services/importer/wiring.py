@@ -8,6 +8,7 @@ from functools import partial
 import structlog
 
 from gexlake.api.jobs import Stage
+from services.importer.backup.service import serve_snapshots
 from services.importer.errors import StorageTrouble
 from services.importer.imports.handler import import_file
 from services.importer.imports.recovery import finish_committed, sweep
@@ -71,6 +72,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
             worker,
             rebuilding=lambda: repair.remaining,
         ) as service:
+            await serve_snapshots(service, lake, writer)
             await serve_queries(service, bus.client, sql, LakeQueries(lake, settings))
             await supervise(
                 bus.closed,
@@ -85,7 +87,6 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
 async def _recover(bus: Bus, lake: Lake, repair: Repair) -> None:
     """Remove the temporary files of a process that died, compare with Parquet, and finish its import."""
     await asyncio.to_thread(sweep, lake)
-    await asyncio.to_thread(place_missing_records, lake)
     try:
         await repair.compare()
         await asyncio.to_thread(place_missing_records, lake)

@@ -20,7 +20,7 @@ SERVICES: Final = ("intake", "fetcher", "importer", "janitor")
 ELSEWHERE: Final = {"GEXLAKE_FAILPOINT", "GEXLAKE_IMPORTER_MEMORY", "GEXLAKE_STOP_GRACE_PERIOD"} | {
     f"GEXLAKE_{name}"
     for name in (
-        *("LAKE", "SOURCE", "ARCHIVE", "STREAMS", "LOCAL_SOURCES", "CA_DIR"),
+        *("LAKE", "SOURCE", "ARCHIVE", "STREAMS", "LOCAL_SOURCES", "CA_DIR", "BACKUPS"),
         *("NATS_TLS_CERT", "NATS_TLS_KEY", "NATS_TLS_DIR", "SECRETS_UMASK"),
     )
 }
