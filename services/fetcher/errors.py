@@ -5,6 +5,7 @@
     ├── SignatureRejected   401, 403
     ├── SourceMissing       404, 410, no such local file
     ├── UnusableAnswer      another status, or an response that is not a file
+    ├── PostedFileGone      the file that the client posted inline is no longer kept
     ├── FileTooLarge        over GEXLAKE_MAX_FILE_BYTES, as received or inflated
     ├── ErrorInsteadOfFile  200, and the vendor's error as a document
     └── NotAHistoryFile     empty, a web page, or a corrupt gzip
@@ -72,6 +73,21 @@ class SourceMissing(Terminal):
 
     def __init__(self, source: str, answer: str, remedy: str = _CHECK_THE_URL) -> None:
         super().__init__(f"{source} has no such file ({answer}): {remedy}")
+
+
+class PostedFileGone(Terminal):
+    """The file that the client posted inline is no longer kept, or is not the one of the command.
+
+    Args:
+        sequence: where it was in BODIES.
+    """
+
+    field = "raw_body"
+
+    def __init__(self, sequence: int) -> None:
+        super().__init__(
+            f"the file that was posted as raw_body is no longer message {sequence} of BODIES: post it again"
+        )
 
 
 class UnusableAnswer(Terminal):

@@ -16,6 +16,7 @@ from services.fetcher.errors import SourceRefused, StagingFailed
 from services.fetcher.gexbot.errors import NoHistory
 from services.fetcher.health.source_health_nats import SourceHealthStore, TrackedSource
 from services.fetcher.locations import Locations
+from services.fetcher.sources.posted import PostedSource
 from services.fetcher.sources.source import Source
 from shared.bus.connection import Bus
 from shared.bus.consumer.execution import is_superseded
@@ -79,16 +80,21 @@ async def _stage(
     limits: Limits,
 ) -> StagedFile | None:
     """Stage the file; None if a newer request superseded this one, whose file must stay."""
-    found = await locations.find(url)
+    posted = _posted(command, bus, limits)
+    found = locations.named(url) if posted else await locations.find(url)
     final = _staged_path(paths, command.job, found.name)
     progress = ProgressReporter(bus, command.job, Stage.FETCH)
     async with partial_of(final, command.job, limits.max_bytes) as partial:
 
+        async def receive(opened: Source, where: str) -> None:
+            await download(opened, where, partial, on_progress=progress.report, limits=limits)
+
         async def fill(where: str) -> None:
+            if posted:
+                await receive(posted, where)
+                return
             async with health.track(where) as request:
-                await download(
-                    TrackedSource(source, request), where, partial, on_progress=progress.report, limits=limits
-                )
+                await receive(TrackedSource(source, request), where)
 
         await locations.download(url, found, fill)
         if await is_superseded(bus, command.job):
@@ -97,6 +103,12 @@ async def _stage(
     await progress.report(staged.size_bytes, staged.size_bytes, always=True)
     failpoint("fetcher.file_staged")
     return staged
+
+
+def _posted(command: FetchFile, bus: Bus, limits: Limits) -> PostedSource | None:
+    if command.body_seq is None or command.body_sha256 is None:
+        return None
+    return PostedSource(bus, command.body_seq, command.body_sha256, limits.max_bytes)
 
 
 async def _request_import(command: FetchFile, staged: StagedFile, bus: Bus, paths: LakePaths) -> None:

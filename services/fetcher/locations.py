@@ -70,7 +70,7 @@ class Locations:
         partition = self._api.partition_of(url)
         if partition is None:
             self._refuse_if_of_another_api(url)
-            return Location(url, _name_in(url))
+            return self.named(url)
         pair = (partition.ticker, partition.endpoint)
         if pair in self._last_origin:
             await self._health.check(self._last_origin[pair])
@@ -81,6 +81,14 @@ class Locations:
             self._last_origin[pair] = source
         is_packed = urlsplit(signed).path.lower().endswith(".gz")
         return Location(signed, vendor_name(partition, ".json.gz" if is_packed else ".json"))
+
+    def named(self, url: str) -> Location:
+        """Return the location of a URL that is not of the vendor's API.
+
+        Raises:
+            SourceRefused: the URL has no file name.
+        """
+        return Location(url, _name_in(url))
 
     def _refuse_if_of_another_api(self, url: str) -> None:
         base = base_of(url.removesuffix(NO_REDIRECT)) if url.endswith(NO_REDIRECT) else None

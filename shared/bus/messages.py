@@ -68,6 +68,11 @@ def digest_of(url: str) -> str:
     return hashlib.sha256(url.encode()).hexdigest()
 
 
+def digest_with_body(url_sha256: str, body_sha256: str | None) -> str:
+    """Return the digest of a source: that of its URL, or of the URL and the file that was posted with it."""
+    return digest_of(f"{url_sha256} {body_sha256}") if body_sha256 else url_sha256
+
+
 class Payload(Frozen):
     """The content of an envelope."""
 
@@ -109,11 +114,16 @@ class FetchFile(Command):
     """The whole URL, encrypted with a key of the deployment: ``shared.sources.url_encryption``."""
     url_sha256: Sha256 | None = Field(default=None, exclude_if=not_)
     """Digest of the whole URL when that is encrypted."""
+    body_seq: int | None = Field(default=None, exclude_if=not_)
+    """Sequence in BODIES of the file itself, which the client posted: it is not fetched from the URL."""
+    body_sha256: Sha256 | None = Field(default=None, exclude_if=not_)
+    """Checksum of that file."""
 
     @property
     def url_digest(self) -> str:
-        """The digest of the whole URL, which compares two commands without a key."""
-        return self.url_sha256 or digest_of(self.url.get_secret_value())
+        """The digest of the whole URL and a posted file, which compares two commands without a key."""
+        url_sha256 = self.url_sha256 or digest_of(self.url.get_secret_value())
+        return digest_with_body(url_sha256, self.body_sha256)
 
     @property
     def msg_id(self) -> str:

@@ -89,6 +89,7 @@ STREAMS: Final = (
     ),
     Stream(subjects.FEED, (subjects.ALL_LIVE,), 2 * _DAY_S, 1024 * _MIB, _HOUR_S / 6, refuses_when_full=True),
     Stream(subjects.DEAD, (subjects.ALL_DEAD_LETTERS,), 90 * _DAY_S, 256 * _MIB, _DAY_S),
+    Stream(subjects.BODIES, (subjects.ALL_BODIES,), 14 * _DAY_S, 128 * _MIB, _DAY_S, refuses_when_full=True),
     Stream(subjects.SOURCES, (subjects.ALL_SOURCES,), 90 * _DAY_S, 8 * _MIB, 120.0, max_per_subject=1),
     Stream(
         subjects.TURNS,

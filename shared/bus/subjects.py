@@ -18,6 +18,7 @@ FEED: Final = "FEED"
 DEAD: Final = "DEAD"
 SOURCES: Final = "SOURCES"
 TURNS: Final = "TURNS"
+BODIES: Final = "BODIES"
 
 ALL_COMMANDS: Final = "gex.job.>"
 ALL_EVENTS: Final = "gex.event.job.>"
@@ -25,6 +26,7 @@ ALL_LIVE: Final = "gex.feed.>"
 ALL_DEAD_LETTERS: Final = "gex.dead.>"
 ALL_SOURCES: Final = "gex.source.>"
 ALL_TURNS: Final = "gex.turn.>"
+ALL_BODIES: Final = "gex.body.>"
 ALL_HEARTBEATS: Final = "gex.heartbeat.>"
 ALL_PROGRESS: Final = "gex.progress.>"
 
@@ -67,6 +69,11 @@ def next_message(stream: str, consumer: str) -> str:
 def next_command(stage: Stage, priority: Priority) -> str:
     """Return the subject of JetStream's API that pulls the next command of a stage and priority."""
     return next_message(JOBS, durable(stage, priority))
+
+
+def body(job_id: UUID) -> str:
+    """Return the subject of a file that a client posted inline."""
+    return f"gex.body.{job_id}"
 
 
 def event(event_type: EventType, job_id: UUID) -> str:

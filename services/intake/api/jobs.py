@@ -39,6 +39,10 @@ _HISTORY_BODY: Final[dict[str, Any]] = {
         "url": {"type": "string", "description": "the (signed) URL of a day of GEX history"},
         "ticker": {"type": "string"},
         "endpoint": {"enum": list(ENDPOINTS)},
+        "raw_body": {
+            "type": "string",
+            "description": "the file itself; it is staged as the file of the URL, which is not fetched",
+        },
         "priority": {"enum": [str(priority) for priority in Priority], "default": "medium"},
         "force": {"type": "boolean", "description": "replace good data by worse data; needs a reason"},
         "reason": {"type": "string", "maxLength": MAX_REASON_LENGTH},

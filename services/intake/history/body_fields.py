@@ -9,8 +9,9 @@ from gexlake.api.jobs import Priority
 from services.intake.errors import Unprocessable
 from shared.process.redaction import redact
 
-OPTIONS: Final = frozenset({"priority", "force", "reason"})
-"""What a client may ask for beside the file: urgency, and replacing good data on purpose."""
+RAW_BODY: Final = "raw_body"
+OPTIONS: Final = frozenset({"priority", "force", "reason", RAW_BODY})
+"""What a client may send beside the URL: urgency, replacing good data on purpose, and the file itself."""
 MAX_REASON_LENGTH: Final = 500
 _NESTED: Final = ("metadata", "payload", "data")
 

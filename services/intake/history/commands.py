@@ -25,7 +25,7 @@ from services.intake.history.request import HistoryRequest
 from services.intake.history.stored_commands import read_command, read_command_of
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.projection import Projection
-from shared.bus import subjects
+from shared.bus import posted_files, subjects
 from shared.bus.connection import Bus, translate_errors
 from shared.bus.messages import Command, Event, FetchFile, Job, JobReplayed, JobRequested
 from shared.job_states import JobState
@@ -74,7 +74,7 @@ class JobCommands:
 
         Raises:
             BrokerUnavailable: no acks in time; the same request may be sent again and is one job.
-            StreamFull: JOBS is at its byte cap.
+            StreamFull: JOBS, or BODIES for a posted file, is at its byte cap.
             UrlKeysUnusable: the keys that encrypt URLs cannot be read.
             NotReady: intake does not know yet which jobs there are.
         """
@@ -84,7 +84,14 @@ class JobCommands:
             if isinstance(decision, AlreadyQueued):
                 log.info("job_already_queued", **_named(decision.job))
                 return decision.job
-            command, sequence = await self._publish(bus, decision.command)
+            wanted = decision.command
+            if asked.posted:
+                # The file is durable before the command that names it.
+                body_seq = await posted_files.publish(
+                    bus, asked.job_id, asked.posted.packed, asked.posted.sha256
+                )
+                wanted = wanted.model_copy(update={"body_seq": body_seq})
+            command, sequence = await self._publish(bus, wanted)
             event = JobRequested(
                 job=command.job,
                 command_seq=sequence,

@@ -106,6 +106,7 @@ def _command(
     return FetchFile(
         job=job,
         url=SecretStr(asked.url),
+        body_sha256=asked.posted.sha256 if asked.posted else None,
         force=keeps_force or bool(asked.force),
         reason=standing.reason if keeps_force and standing else asked.reason,
     )

@@ -2,8 +2,8 @@
 
 The formats are the first system's: any string may hold the URL, any string that starts with ``gex_`` or
 ``state_`` or is ``orderflow`` is the endpoint, ``ticker``, ``symbol``, ``underlying`` or the remaining string
-is the ticker, and ``metadata``, ``payload`` or ``data`` may hold them too. Ticker, package
-and endpoint of the file's name take precedence over the body.
+is the ticker, and ``metadata``, ``payload`` or ``data`` may hold them too. Ticker, package and endpoint of
+the file's name take precedence over the body. ``raw_body`` may be the file itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from uuid import UUID
 from gexlake.api.jobs import Priority
 from services.intake.errors import Unprocessable
 from services.intake.history.body_fields import OPTIONS, BodyFields, check_reason, read_priority
-from shared.bus.messages import digest_of, job_id_of
+from services.intake.history.posted_file import PostedFile, read_posted_file
+from shared.bus.messages import digest_of, digest_with_body, job_id_of
 from shared.gexbot.partition import ENDPOINTS, PACKAGES, category_named, in_package, normalize_ticker
 from shared.gexbot.source_name import SourceName, read_source_url
 from shared.sources.gate import SourceGate
@@ -45,6 +46,8 @@ class HistoryRequest:
     """None when the client did not say."""
     force: bool | None = None
     reason: str | None = None
+    posted: PostedFile | None = None
+    """The file itself, in place of a fetch."""
 
     @property
     def job_id(self) -> UUID:
@@ -53,8 +56,8 @@ class HistoryRequest:
 
     @property
     def url_sha256(self) -> str:
-        """The digest of the whole URL."""
-        return digest_of(self.url)
+        """The digest of the whole URL, and of the posted file."""
+        return digest_with_body(digest_of(self.url), self.posted.sha256 if self.posted else None)
 
 
 def read_history_request(body: dict[str, Any], gate: SourceGate) -> HistoryRequest:
@@ -68,19 +71,23 @@ def read_history_request(body: dict[str, Any], gate: SourceGate) -> HistoryReque
     source = _read_name(parts)
     start = _canonical_start(parts)
     force = fields.flag("force")
-    base_url = urlunsplit((*start, parts.path, "", ""))
-    if source.trading_day and str(source.trading_day) not in parts.path:
-        # The day is in the query, and two days are two jobs.
-        base_url = f"{base_url.rstrip('/')}/{source.trading_day}"
+    posted = read_posted_file(fields)
+    base_url, day = urlunsplit((*start, parts.path, "", "")), source.trading_day
+    if source.name != parts.path.rpartition("/")[2]:  # a path without a file name
+        day = day or (posted.trading_day if posted else None)
+        if day and str(day) not in parts.path:
+            # The day is in the query or in the posted file, and two days are two jobs.
+            base_url = f"{base_url.rstrip('/')}/{day}"
     return HistoryRequest(
         ticker=_find_ticker(fields, source),
         endpoint=_find_endpoint(fields, source),
-        trading_day=source.trading_day,
+        trading_day=day,
         base_url=base_url,
         url=urlunsplit((*start, parts.path, parts.query, "")),
         priority=read_priority(fields),
         force=force,
         reason=check_reason(fields.text("reason"), force=force),
+        posted=posted,
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from gexlake.api.jobs import Priority, Stage
 from services.fetcher.settings import FetcherSettings
-from shared.bus import subjects
+from shared.bus import posted_files, subjects
 from shared.bus.connection import Bus
 from shared.bus.consumer import dead_letters
 from shared.bus.envelope import decode
@@ -85,6 +85,27 @@ async def imports(bus: Bus) -> list[ImportFile]:
 
 def left_over(settings: FetcherSettings) -> list[Path]:
     return [path for path in settings.paths.staging_root.rglob("*") if is_partial(path)]
+
+
+async def test_a_posted_file_is_staged_without_a_request_to_its_url(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    content, name = b'[{"timestamp": 1763130600}]', "2025-11-13_NQ_NDX_classic_gex_zero.json"
+    sha256, job = hashlib.sha256(content).hexdigest(), a_job(base_url=vendor.url_of(name, query=""))
+    sequence = await posted_files.publish(bus, job.job_id, posted_files.pack(content), sha256)
+    async with fetching(bus, settings):
+        posted = {"url": vendor.url_of(name), "body_sha256": sha256}
+        await bus.publish_command(a_fetch(job, body_seq=sequence, **posted))
+        event = await staged(bus, job)
+        assert settings.paths.staged_from_relative(event.staged_path).read_bytes() == content
+        assert (event.sha256, event.size_bytes) == (sha256, len(content))
+        again = job.model_copy(update={"generation": 2})
+        await bus.publish_command(a_fetch(again, body_seq=sequence + 1, **posted))
+        failure = await permanent_failure(bus, job)
+    assert failure.field == "raw_body"
+    assert "no longer message 2 of BODIES: post it again" in failure.error
+    assert vendor.requests.count(name) == 0
+    assert left_over(settings) == []
 
 
 async def settled(bus: Bus, priority: Priority = Priority.MEDIUM) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 
 import pytest
 
 from gexlake.api.jobs import Stage
 from services.intake.settings import IntakeSettings
-from shared.bus import subjects
+from shared.bus import posted_files, subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, FileStaged, JobRequested, JobStarted
 from shared.bus.progress import Progress
@@ -38,6 +39,23 @@ async def fetch_at(bus: Bus, sequence: int) -> FetchFile:
     command = await payload_at(bus, subjects.JOBS, sequence)
     assert isinstance(command, FetchFile)
     return command
+
+
+async def test_a_posted_file_is_stored_once_before_its_command(
+    bus: Bus, intake_settings: IntakeSettings
+) -> None:
+    async with running_intake(intake_settings) as intake:
+        bodies = ["[1]", "[1]", "[2]"]
+        jobs = [await intake.queue(url=SIGNED_URL, raw_body=body) for body in bodies]
+    assert [job["generation"] for job in jobs] == [1, 1, 2]
+    assert await messages_in(bus, subjects.BODIES) == 2
+    for sequence, content in ((1, b"[1]"), (2, b"[2]")):
+        command = await fetch_at(bus, sequence)
+        sha256 = hashlib.sha256(content).hexdigest()
+        assert (command.body_seq, command.body_sha256) == (sequence, sha256)
+        assert await posted_files.read(bus, sequence, sha256, 10) == content
+        assert await posted_files.read(bus, sequence, SHA, 10) is None
+    assert await posted_files.read(bus, 3, SHA, 10) is None
 
 
 async def test_a_posted_url_is_a_queued_job_that_can_be_looked_at(

@@ -64,6 +64,22 @@ async def test_the_vendors_example_snapshot_goes_through_the_whole_stack_value_f
     assert parquet.is_file()
 
 
+async def test_a_file_that_is_posted_inline_and_encoded_twice_goes_through_the_whole_stack(
+    system: System,
+) -> None:
+    record = json.loads(EXAMPLE.read_text())
+    url = system.vendor.url_of("2026-04-29_SPX_classic_gex_one.json")
+    body = json.dumps({"payload": {"url": url}, "raw_body": json.dumps([record])})
+    async with httpx.AsyncClient(base_url=system.stack.url, trust_env=False, timeout=10) as client:
+        answer = await client.post(
+            "/gex_history_url", content=json.dumps(body), headers={"Content-Type": "text/plain"}
+        )
+    answer.raise_for_status()
+    job = await system.finished(answer.json()["id"])
+    assert (job["state"], job["endpoint"], job["snapshots"]) == ("completed", "gex_one", 1), job
+    assert system.vendor.requests.count("2026-04-29_SPX_classic_gex_one.json") == 0
+
+
 async def test_the_same_url_posted_twice_at_once_or_with_another_query_is_one_job(system: System) -> None:
     day = system.new_day()
     ids = await asyncio.gather(*(system.post(day) for _ in range(8)), system.post(day, "sig=another"))

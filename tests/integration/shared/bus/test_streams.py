@@ -22,6 +22,7 @@ LIMITS = {
     "EVENTS": (30 * DAY_S, DAY_S, "old"),
     "FEED": (2 * DAY_S, 600, "new"),
     "DEAD": (90 * DAY_S, DAY_S, "old"),
+    "BODIES": (14 * DAY_S, DAY_S, "new"),
     "SOURCES": (90 * DAY_S, 120, "old"),
     "TURNS": (60, 60, "new"),
 }

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from gexlake.api.jobs import Priority, Status
-from services.intake.history.decisions import AlreadyQueued, Decision, Queue, decide, is_same_work
+from services.intake.history.decisions import (
+    AlreadyQueued,
+    Decision,
+    Queue,
+    decide,
+    digest_of_command,
+    is_same_work,
+)
+from services.intake.history.posted_file import PostedFile
 from services.intake.history.request import HistoryRequest
 from shared.bus.messages import Command, FetchFile, JobRequested, digest_of
 from shared.job_states import JobState, advance
@@ -71,6 +79,20 @@ def test_an_unfinished_job_whose_command_is_gone_is_queued_again(
 def test_a_job_with_an_unknown_command_differs_from_one_whose_command_is_gone() -> None:
     state = known(fetch_command_seq=0)
     assert decide(asking(), state, None, LATER) == AlreadyQueued(state.job)
+
+
+def test_another_posted_file_is_a_new_generation_and_the_same_one_is_not() -> None:
+    posted = [PostedFile(b"", each * 64, None) for each in "ab"]
+    first = queued(decide(asking(posted=posted[0]), None, None, NOON))
+    assert first.body_sha256 == posted[0].sha256
+    state = advance(
+        None, JobRequested(job=first.job, command_seq=9, url_sha256=digest_of_command(first) or ""), NOON
+    )
+    assert decide(asking(posted=posted[0]), state, first, LATER) == AlreadyQueued(state.job)
+    again = queued(decide(asking(posted=posted[1]), state, first, LATER))
+    assert (again.job.generation, again.body_sha256) == (2, posted[1].sha256)
+    assert queued(decide(asking(), state, first, LATER)).body_sha256 is None
+    assert not is_same_work(first, again)
 
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.SKIPPED, Status.FAILED])

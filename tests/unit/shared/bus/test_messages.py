@@ -60,6 +60,7 @@ VALUES: dict[str, Payload] = {
         encrypted_url=ENCRYPTED,
         url_sha256=digest_of(f"{BASE_URL}?{SECRET}"),
     ),
+    "gex.job.v1.fetch.posted": FetchFile(job=JOB, url=SecretStr(BASE_URL), body_seq=7, body_sha256=NEW),
     "gex.job.v1.import": ImportFile(
         job=JOB, staged_path=STAGED, size_bytes=147_000_001, sha256=NEW, modified_ns=1_763_154_306_789_000_123
     ),
