@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NoReturn
+
+import structlog
 
 from shared.errors import CannotStart, StoppedEarly
 from shared.process import logs
 from shared.process.settings import S, load
 
 CANCEL_AGAIN_S: Final = 0.2
+EXIT_AFTER_DRAIN_S: Final = 5.0
+"""How long after the drain timeout a process ends, whatever still runs; compose waits longer."""
+EXIT_STATUS: Final = 70
+"""Of a process that ended while something still ran."""
+log = structlog.get_logger(__name__)
 Serve = Callable[[S, asyncio.Event], Awaitable[None]]
 
 
@@ -40,7 +49,7 @@ def run(service: str, settings_type: type[S], serve: Serve[S], **flags: Any) -> 
     try:
         settings = load(settings_type, **flags)
         logs.configure(service, settings.log_level, settings.log_dir)
-        asyncio.run(_until_stopped(partial(serve, settings)))
+        asyncio.run(_until_stopped(partial(serve, settings), settings.drain_timeout_s + EXIT_AFTER_DRAIN_S))
     except CannotStart as error:
         fail(error)
 
@@ -104,13 +113,35 @@ async def _end(parts: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.gather(*parts, return_exceptions=True)
 
 
-async def _until_stopped(serve: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+async def _until_stopped(serve: Callable[[asyncio.Event], Awaitable[None]], exit_within_s: float) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop, number)
-    with suppress(StoppedEarly):
-        await serve(stop)
+    watch = asyncio.create_task(_exit_after(stop, exit_within_s))
+    try:
+        with suppress(StoppedEarly):
+            await serve(stop)
+    finally:
+        stop.set()
+        await watch
+
+
+async def _exit_after(stop: asyncio.Event, within_s: float) -> None:
+    """End the process some time after ``stop`` is set, whatever still runs.
+
+    A thread cannot be ended, and the interpreter waits for it. Everything that is acknowledged is on disk.
+    """
+    await stop.wait()
+    timer = threading.Timer(within_s, contextvars.copy_context().run, args=(_exit, within_s))
+    timer.daemon = True
+    timer.start()
+
+
+def _exit(after_s: float) -> NoReturn:
+    log.error("exit_without_drain", after_s=after_s, hint="what was not finished is delivered again")
+    sys.stdout.flush()
+    os._exit(EXIT_STATUS)
 
 
 def _on_signal(stop: asyncio.Event, number: signal.Signals) -> None:

@@ -79,10 +79,11 @@ class QueryProcess:
         self._data, data = self._context.Pipe(duplex=False)
         self._control, control = self._context.Pipe(duplex=False)
         try:
-            self._process = self._context.Process(
+            process = self._context.Process(
                 target=worker.run, args=(self._query, data, control), daemon=True
             )
-            self._process.start()
+            process.start()
+            self._process = process
         finally:
             # Only the process may hold these ends: reading then ends with it.
             data.close()

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from shared.process.runtime import BrokerGone, run, supervise
+from shared.process.runtime import EXIT_STATUS, BrokerGone, run, supervise
 from shared.process.settings import Settings
+from tests.support.repository import ROOT
 
 
 @pytest.fixture
@@ -120,3 +125,37 @@ def test_an_unwritable_log_folder_ends_a_service_with_one_line(
     assert ended.value.code == 1
     written = capsys.readouterr().err
     assert written == f"gexlake: no log can be written in {tmp_path / folder}: {problem} (GEXLAKE_LOG_DIR)\n"
+
+
+STUCK = """
+import asyncio, time
+from shared.process import runtime
+from shared.process.settings import Settings
+from tests.support.repository import ROOT
+
+async def serve(settings, stop):
+    print("ready", flush=True)
+    await stop.wait()
+    await asyncio.to_thread(time.sleep, 60)
+
+runtime.EXIT_AFTER_DRAIN_S = 0.1
+runtime.run("stuck", Settings, serve)
+"""
+
+
+def test_a_service_ends_after_its_drain_timeout_whatever_still_runs(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GEXLAKE_DRAIN_TIMEOUT_S": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-c", STUCK],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        printed = process.stdout.read()
+    assert process.returncode == EXIT_STATUS
+    assert "exit_without_drain" in printed
