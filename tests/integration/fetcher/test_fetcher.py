@@ -87,6 +87,32 @@ def left_over(settings: FetcherSettings) -> list[Path]:
     return [path for path in settings.paths.staging_root.rglob("*") if is_partial(path)]
 
 
+def forbidden(error: str, times: int | None = None) -> Fault:
+    body = b'{"error":"%b"}' % error.encode()
+    head = b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
+    return Fault(raw_response=head + body, times=times)
+
+
+async def test_a_403_on_a_path_of_hist_is_retried_before_it_is_believed(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    names = [f"hist/{day}_NQ_NDX_classic_gex_zero.json" for day in ("2025-11-12", "2025-11-13")]
+    (vendor.folder / "hist").mkdir()
+    for name in names:
+        (vendor.folder / name).write_bytes(CONTENT)
+    vendor.inject_fault(names[0], forbidden("slow down", times=2))
+    vendor.inject_fault(names[1], forbidden("Classic package does not have access."))
+    throttled, refused = (a_day(vendor, name) for name in names)
+    async with fetching(bus, settings):
+        for command in (throttled, refused):
+            await bus.publish_command(command)
+        assert (await staged(bus, throttled.job)).size_bytes == len(CONTENT)
+        failure = await permanent_failure(bus, refused.job)
+    assert [vendor.requests.count(name) for name in names] == [3, 3]
+    assert failure.failures == 3
+    assert "answered 403 ('Classic package does not have access.')" in failure.error
+
+
 async def test_a_posted_file_is_staged_without_a_request_to_its_url(
     bus: Bus, settings: FetcherSettings, vendor: Vendor
 ) -> None:

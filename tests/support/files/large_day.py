@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,4 +58,4 @@ class LargeDay:
     @cached_property
     def _records(self) -> list[bytes]:
         texts = (json.dumps(record, separators=(",", ":")).encode() for record in self.day.records())
-        return list(texts)[_PERIOD_S : 2 * _PERIOD_S]
+        return list(islice(texts, _PERIOD_S, 2 * _PERIOD_S))
