@@ -79,9 +79,7 @@ class QueryProcess:
         self._data, data = self._context.Pipe(duplex=False)
         self._control, control = self._context.Pipe(duplex=False)
         try:
-            process = self._context.Process(
-                target=worker.run, args=(self._query, data, control), daemon=True
-            )
+            process = self._context.Process(target=worker.run, args=(self._query, data, control), daemon=True)
             process.start()
             self._process = process
         finally:

@@ -93,7 +93,9 @@ async def test_the_importer_ends_within_its_drain_time(stack: Stack) -> None:
         await eventually(lambda: len(list(family_of(pid))) >= 5, what="running queries")
         family = list(family_of(pid))
         assert await asyncio.to_thread(stack.stop_service, "importer", grace_s=DRAIN_S + 10) == 0
-        assert [folder for folder in family if folder.exists()] == []
+        await eventually(
+            lambda: not any(folder.exists() for folder in family), what="the end of its processes"
+        )
         for task in hostile:
             task.cancel()
         await asyncio.gather(*hostile, return_exceptions=True)
