@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import nats
 import pytest
+import trustme
 from nats.aio.client import Client
 
 from shared.bus.connection import Bus
@@ -133,3 +135,29 @@ async def test_a_service_connects_once_its_password_is_right(
     bus = await asyncio.wait_for(connecting, 10)
     await bus.close()
     gc.collect()  # nats-py leaves the sockets of refused connections to the garbage collector
+
+
+async def test_connections_are_encrypted_with_a_certificate(
+    tmp_path: Path, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    files = {name: tmp_path / f"{name}.pem" for name in ("ca", "cert", "key")}
+    authority.cert_pem.write_to_path(str(files["ca"]))
+    certificate.cert_chain_pems[0].write_to_path(str(files["cert"]))
+    certificate.private_key_pem.write_to_path(str(files["key"]))
+    monkeypatch.setenv("GEXLAKE_NATS_TLS_CERT", str(files["cert"]))
+    monkeypatch.setenv("GEXLAKE_NATS_TLS_KEY", str(files["key"]))
+    server = NatsServer(tmp_path / "nats", secrets=secrets)
+    server.start()
+    try:
+        settings = Settings(
+            nats_url=f"tls://127.0.0.1:{server.port}", secrets_dir=secrets, nats_ca_file=files["ca"]
+        )
+        bus = await asyncio.wait_for(Bus.connect(settings, "janitor"), 10)
+        assert await bus.client.rtt() > 0
+        await bus.close()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await nats.connect(server.operator_url, allow_reconnect=False, max_reconnect_attempts=0)
+    finally:
+        server.kill()
