@@ -6,6 +6,7 @@
         ├── Unauthorized          401     no valid API key
         ├── CrossOrigin           403     a web page of an unlisted origin sent it
         ├── NotFound              404     no such job, message or route
+        ├── TooSlow               408     the request did not arrive in time
         ├── Conflict              409     the system is not set up for it
         ├── TooLarge              413     the body is over the limit
         ├── UnsupportedMediaType  415     the body's content type is not taken
@@ -119,6 +120,20 @@ class NotFound(Refused):
     """What was asked for is not there."""
 
     status = 404
+
+
+class TooSlow(Refused):
+    """The request did not arrive in time.
+
+    Args:
+        part: the part that was awaited: headers or body.
+        timeout_s: the time that it has.
+    """
+
+    status = 408
+
+    def __init__(self, part: str, timeout_s: float) -> None:
+        super().__init__(part, "timeout", f"the {part} of the request did not arrive within {timeout_s:g} s")
 
 
 class Conflict(Refused):

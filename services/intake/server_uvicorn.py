@@ -12,6 +12,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.intake.connection_limits import ConnectionLimits, limited_protocol
 from services.intake.settings import IntakeSettings
 from shared.errors import CannotStart
 
@@ -67,8 +68,15 @@ class _Server(uvicorn.Server):
 def _config(app: ASGIApp, settings: IntakeSettings) -> uvicorn.Config:
     if settings.ssl_keyfile and not settings.ssl_certfile:
         raise CannotStart("GEXLAKE_SSL_KEYFILE is set without GEXLAKE_SSL_CERTFILE")
+    limits = ConnectionLimits(
+        max_connections=settings.max_connections,
+        header_timeout_s=settings.header_timeout_s,
+        body_timeout_s=settings.body_timeout_s,
+        send_timeout_s=settings.send_timeout_s,
+    )
     config = uvicorn.Config(
         app,
+        http=limited_protocol(limits),
         lifespan="off",
         ws="none",
         log_config=None,

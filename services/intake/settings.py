@@ -98,6 +98,14 @@ class IntakeSettings(SourceSettings):
     """For the live routes, which are not served yet: of each client on ``POST /uw``."""
     timeout_keep_alive: int = Field(5, ge=0)
     """Seconds after which an idle connection is closed."""
+    header_timeout_s: float = Field(10.0, gt=0)
+    """Time for the headers of a request."""
+    body_timeout_s: float = Field(30.0, gt=0)
+    """Time for the body of a request."""
+    send_timeout_s: float = Field(300.0, gt=0)
+    """How long a client may leave a response unread."""
+    max_connections: int = Field(256, ge=1)
+    """Connections open at the same time; further ones are answered with 503."""
     ssl_certfile: FilePath | None = None
     """Serve HTTPS with this certificate."""
     ssl_keyfile: FilePath | None = None

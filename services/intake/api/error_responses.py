@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from gexlake.api.errors import ErrorAnswer, Problem
 from services.intake.errors import NotReady, Refused, Unprocessable
@@ -17,6 +18,8 @@ from shared.sources.url_encryption import UrlKeysUnusable
 
 OPERATOR_RETRY_AFTER_S = 60
 """For what a person has to put right."""
+CLIENT_CLOSED_REQUEST = 499
+"""What nginx calls it when the client hung up; it is counted, and no client sees it."""
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -46,6 +49,7 @@ def register(app: FastAPI) -> None:
     app.exception_handler(UrlKeysUnusable)(_url_keys_unusable)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http)
+    app.exception_handler(ClientDisconnect)(_hung_up)
     app.exception_handler(Exception)(_unexpected)
 
 
@@ -95,6 +99,10 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
         case _:
             field, rule, message = None, "http", error.detail
     return _answer(error.status_code, field, rule, message, error.headers)
+
+
+async def _hung_up(_: Request, _error: ClientDisconnect) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 async def _unexpected(_: Request, _error: Exception) -> JSONResponse:
