@@ -9,6 +9,7 @@ Terminal
 └── WorseData           it would replace a partition by fewer snapshots or strike rows
 Transient
 ├── StagedFileReplaced  it has another checksum than the message: a later download replaced it
+├── IntakeUnavailable   intake does not answer a request for a replay
 ├── StorageTrouble      input/output errors
 │   ├── DiskFull            also Deferred: it costs no attempt
 │   └── LakeDamaged         also Deferred: the database is rebuilt first
@@ -145,6 +146,17 @@ class DiskFull(StorageTrouble, Deferred):
     """The lake's disk has no space."""
 
     _what_then = ", and it is tried again until there is space: free some on the disk of GEXLAKE_DATA_DIR"
+
+
+class IntakeUnavailable(Transient):
+    """Intake does not answer, or cannot replay now.
+
+    Args:
+        problem: what happened instead.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"intake did not replay a job: {problem}")
 
 
 class LakeDamaged(StorageTrouble, Deferred):

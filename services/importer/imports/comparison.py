@@ -8,10 +8,11 @@ only where these differ: 10,000 partitions take about a second. Contents are not
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gexlake.api.jobs import Status
 from services.importer.formats import format_of
 from services.importer.lake import partitions
 from services.importer.lake.database import Lake
@@ -19,6 +20,7 @@ from services.importer.lake.parquet_metadata import Footer, read_footers
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import transaction
 from shared.gexbot.partition import Partition
+from shared.job_states import JobState
 from shared.paths import LakePaths
 
 
@@ -97,3 +99,20 @@ def _judge(row: PartitionRow, file: os.stat_result, footer: Footer | None, found
 def _is_of(footer: Footer | None, row: PartitionRow) -> bool:
     rows = row.strike_rows if format_of(row.endpoint).rows else row.snapshots
     return footer == Footer(row.job_id, row.checksum, rows)
+
+
+def newest_imports(states: Iterable[JobState]) -> dict[Partition, JobState]:
+    """Return the job that each partition was imported by last."""
+    newest: dict[Partition, JobState] = {}
+    for state in states:
+        if state.status is not Status.COMPLETED or state.trading_day is None:
+            continue
+        key = Partition(state.job.ticker, state.job.endpoint, state.trading_day)
+        if key not in newest or newest[key].updated_at < state.updated_at:
+            newest[key] = state
+    return newest
+
+
+def is_news(state: JobState, row: PartitionRow | None) -> bool:
+    """Return whether a job has imported content that its partition does not hold, and no later one."""
+    return row is None or (state.sha256 != row.checksum and state.updated_at > row.updated_at)

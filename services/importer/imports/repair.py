@@ -8,38 +8,38 @@ it again. One partition at a time, between imports, which go first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import duckdb
 import structlog
 
 from gexlake.api import services
-from gexlake.api.jobs import Stage, Status
-from gexlake.api.rpc import CallFailed, call
+from gexlake.api.jobs import Stage
+from gexlake.api.rpc import CallFailed, Refused, call
 from gexlake.api.services import ReplayRequest
-from services.importer.errors import DamagedPartition, StagedFileReplaced
-from services.importer.imports.comparison import compare
+from services.importer.errors import DamagedPartition, IntakeUnavailable, StagedFileReplaced
+from services.importer.imports.comparison import compare, is_news, newest_imports
 from services.importer.imports.rebuild import import_again, load_partition, write_partition
 from services.importer.lake import partitions
 from services.importer.lake.database import Lake
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import LedgerKeeper
+from services.importer.ledger.salvage import salvage_ledger
 from services.importer.settings import ImportLimits
 from shared.bus.connection import Bus, translate_errors
 from shared.bus.messages import Job
-from shared.errors import BrokerUnavailable, Terminal, Transient
+from shared.errors import Terminal, Transient
 from shared.gexbot.partition import Partition
 from shared.job_states import JobState
 
 _LOOK_S: Final = 1.0
 _RETRY_S: Final = 10.0
 _REPLAY_TIMEOUT_S: Final = 10.0
+_LATER: Final = (429, 503)
+"""Codes of refusals for now."""
 _WHY_FETCHED: Final = "the partition is missing in the database and in Parquet, and its staged file is gone"
-
-V = TypeVar("V")
 
 log = structlog.get_logger(__name__)
 
@@ -66,12 +66,22 @@ class Repair:
         self._to_load: dict[Partition, None] = {}
         self._to_write: dict[Partition, PartitionRow] = {}
         self._to_import: dict[Partition, JobState] = {}
+        self._failed: set[Partition] = set()
+        """Those to try again after all others."""
+        self._lost: dict[Partition, str] = {}
+        """Those that cannot be rebuilt, each with the reason, until a job imports them."""
         self._has_compared_jobs = False
+        self._lock = asyncio.Lock()
+        """Held while a partition is rebuilt or the comparison made, in the background or before an import."""
 
     @property
     def remaining(self) -> int:
-        """How many partitions are not rebuilt yet."""
-        return len(self._to_load.keys() | self._to_write.keys() | self._to_import.keys())
+        """How many partitions are not rebuilt yet, those that cannot be among them."""
+        return len(self._waiting.keys() | self._lost.keys())
+
+    @property
+    def _waiting(self) -> dict[Partition, object]:
+        return {**self._to_load, **self._to_write, **self._to_import}
 
     async def compare(self) -> None:
         """Compare the database with the Parquet tree, if that was not done since it was opened.
@@ -79,11 +89,16 @@ class Repair:
         Raises:
             StorageTrouble: one of them cannot be read.
         """
+        async with self._lock:
+            await self._compare()
+
+    async def _compare(self) -> None:
         if not self._lake.is_suspect:
             return
         self._lake.is_suspect = False
         try:
             found = await self._writer.run(partial(compare, self._lake))
+            await self._writer.run(partial(salvage_ledger, self._lake))
             await self._writer.run(self._lake.refresh_parquet_view)
         except BaseException:
             self._lake.is_suspect = True
@@ -92,6 +107,7 @@ class Repair:
         self._to_load = dict.fromkeys(found.to_load)
         self._to_write = {row.partition: row for row in found.to_write}
         self._to_import.clear()
+        self._lost.clear()
         self._keeper.write_again()
         if found:
             log.warning(
@@ -119,12 +135,20 @@ class Repair:
             StorageTrouble: the disk is full or fails.
             ImportTimedOut: the partition took too long; the others come first.
         """
-        await self.compare()
+        async with self._lock:
+            return await self._step()
+
+    async def _step(self) -> bool:
+        await self._compare()
         await self._compare_jobs()
-        for waiting in (self._to_load, self._to_write, self._to_import):
-            for missing in waiting:
+        waiting = self._waiting
+        if not waiting.keys() - self._failed:
+            self._failed.clear()
+        for missing in waiting:
+            if missing not in self._failed:
                 await self._rebuild(missing)
                 return True
+        await self._find_imported()
         return False
 
     async def before_import(self, job: Job) -> None:
@@ -134,11 +158,12 @@ class Repair:
             StorageTrouble: the disk is full or fails.
             ImportTimedOut: it took too long.
         """
-        await self.compare()
-        for missing in [*self._to_load, *self._to_write, *self._to_import]:
-            is_same = (missing.ticker, missing.endpoint) == (job.ticker, job.endpoint)
-            if is_same and job.trading_day in {None, missing.trading_day}:
-                await self._rebuild(missing)
+        async with self._lock:
+            await self._compare()
+            for missing in self._waiting:
+                is_same = (missing.ticker, missing.endpoint) == (job.ticker, job.endpoint)
+                if is_same and job.trading_day in {None, missing.trading_day}:
+                    await self._rebuild(missing)
 
     async def _rebuild(self, missing: Partition) -> None:
         try:
@@ -150,12 +175,10 @@ class Repair:
             elif (state := self._to_import.get(missing)) is not None:
                 await self._import(missing, state)
         except BaseException:
-            self._to_load = _last(self._to_load, missing)
-            self._to_write = _last(self._to_write, missing)
-            self._to_import = _last(self._to_import, missing)
+            self._failed.add(missing)
             raise
-        for waiting in (self._to_load, self._to_write, self._to_import):
-            waiting.pop(missing, None)
+        first = next(kind for kind in (self._to_load, self._to_write, self._to_import) if missing in kind)
+        del first[missing]
         if not self.remaining:
             log.info("partitions_rebuilt")
 
@@ -167,16 +190,21 @@ class Repair:
         except DamagedPartition as error:
             # It is no longer among those that Parquet has: the job that imported it is looked for.
             log.warning("partition_not_loaded", error=str(error), next="its job is done again")
+            self._lost[missing] = str(error)
             self._has_compared_jobs = False
 
     async def _compare_jobs(self) -> None:
         """Find the partitions that completed jobs have imported, and that are in neither place."""
         if self._has_compared_jobs or self._to_load or not self._keeper.has_caught_up.is_set():
             return
-        newest = _newest(self._keeper.states)  # before what is held: an import adds to both
+        newest = newest_imports(self._keeper.states)  # before what is held: an import adds to both
         held = await asyncio.to_thread(self._held)
-        self._to_import = {key: state for key, state in newest.items() if _is_news(state, held.get(key))}
+        self._to_import = {key: state for key, state in newest.items() if is_news(state, held.get(key))}
         self._has_compared_jobs = True
+        for missing in self._lost.keys() & self._to_import.keys():
+            del self._lost[missing]
+        for missing, why in self._lost.items():
+            _report_lost(missing, why)
         if self._to_import:
             log.warning(
                 "partitions_missing", partitions=len(self._to_import), next="their jobs are done again"
@@ -186,8 +214,14 @@ class Repair:
         with self._lake.reading() as connection:
             return {row.partition: row for row in partitions.every(connection)}
 
+    async def _find_imported(self) -> None:
+        """Forget the lost partitions that a job has imported since."""
+        if self._lost:
+            held = await asyncio.to_thread(self._held)
+            self._lost = {missing: why for missing, why in self._lost.items() if missing not in held}
+
     async def _import(self, missing: Partition, state: JobState) -> None:
-        if not _is_news(state, (await asyncio.to_thread(self._held)).get(missing)):
+        if not is_news(state, (await asyncio.to_thread(self._held)).get(missing)):
             return  # another job was faster
         work = partial(import_again, self._lake, state, clock=self._bus.clock, limits=self._limits)
         try:
@@ -203,32 +237,14 @@ class Repair:
             with translate_errors("request a replay from intake"):
                 await call(self._bus.client, services.REPLAY, request, _REPLAY_TIMEOUT_S)
             log.warning("partition_fetched_again", partition=str(missing), job_id=str(state.job.job_id))
-        except (CallFailed, BrokerUnavailable) as error:
-            log.error(  # noqa: TRY400 (the cause is in the line)
-                "partition_lost",
-                partition=str(missing),
-                job_id=str(state.job.job_id),
-                error=str(error),
-                next="post the URL of the file again",
-            )
+        except Refused as error:
+            if error.code in _LATER:
+                raise IntakeUnavailable(str(error)) from error
+            self._lost[missing] = f"its staged file is gone, and intake cannot replay its job: {error}"
+            _report_lost(missing, self._lost[missing])
+        except CallFailed as error:
+            raise IntakeUnavailable(str(error)) from error
 
 
-def _newest(states: Iterable[JobState]) -> dict[Partition, JobState]:
-    """Return the job that each partition was imported by last."""
-    newest: dict[Partition, JobState] = {}
-    for state in states:
-        if state.status is not Status.COMPLETED or state.trading_day is None:
-            continue
-        key = Partition(state.job.ticker, state.job.endpoint, state.trading_day)
-        if key not in newest or newest[key].updated_at < state.updated_at:
-            newest[key] = state
-    return newest
-
-
-def _is_news(state: JobState, row: PartitionRow | None) -> bool:
-    """Return whether a job has imported content that its partition does not hold, and no later one."""
-    return row is None or (state.sha256 != row.checksum and state.updated_at > row.updated_at)
-
-
-def _last(waiting: dict[Partition, V], missing: Partition) -> dict[Partition, V]:
-    return waiting if missing not in waiting else {**waiting, missing: waiting.pop(missing)}
+def _report_lost(missing: Partition, why: str) -> None:
+    log.error("partition_lost", partition=str(missing), error=why, next="post the URL of its file again")

@@ -19,12 +19,13 @@ _UNNESTED: Final = ", ".join("unnest(?)" for _ in fields(LedgerRow))
 def read(connection: duckdb.DuckDBPyConnection, job_ids: Iterable[UUID | str]) -> dict[str, LedgerRow]:
     """Return the rows of some jobs by id."""
     wanted = [str(job_id) for job_id in job_ids]
-    found = connection.execute(
-        f"SELECT {COLUMNS} FROM gex_history_queue WHERE id IN (SELECT unnest(?))",  # noqa: S608 (constants)
-        [wanted],
-    ).fetchall()
-    rows = (LedgerRow(*values) for values in found)
-    return {row.id: replace(row, status=Status(row.status)) for row in rows}
+    rows = _select(connection, "WHERE id IN (SELECT unnest(?))", [wanted])
+    return {row.id: row for row in rows}
+
+
+def read_all(connection: duckdb.DuckDBPyConnection) -> list[LedgerRow]:
+    """Return the rows of all jobs."""
+    return _select(connection, "", [])
 
 
 def read_one(connection: duckdb.DuckDBPyConnection, job_id: UUID | str) -> LedgerRow | None:
@@ -43,3 +44,12 @@ def write(connection: duckdb.DuckDBPyConnection, rows: Iterable[LedgerRow]) -> N
         f"INSERT INTO gex_history_queue ({COLUMNS}) SELECT {_UNNESTED}",
         [list(column) for column in zip(*map(astuple, changed), strict=True)],
     )
+
+
+def _select(connection: duckdb.DuckDBPyConnection, where: str, values: list[list[str]]) -> list[LedgerRow]:
+    found = connection.execute(
+        f"SELECT {COLUMNS} FROM gex_history_queue {where}",  # noqa: S608 (constants)
+        values,
+    ).fetchall()
+    rows = (LedgerRow(*row) for row in found)
+    return [replace(row, status=Status(row.status)) for row in rows]

@@ -271,6 +271,38 @@ async def test_a_damaged_copy_of_the_records_leads_to_the_staged_file(lake: Lake
     assert_whole(lake)
 
 
+async def test_what_cannot_be_rebuilt_counts_as_missing_until_it_is_imported(filled: LakeOnDisk) -> None:
+    filled.lake.close()
+    filled.settings.paths.database.unlink()
+    (parquet,) = filled.settings.paths.parquet_root.rglob("20251112.*")
+    parquet.write_bytes(b"PAR1 and nothing else")
+    filled.lake = Lake.open(filled.settings)
+    repair = repair_of(filled)
+    while await repair.step():
+        pass
+    assert repair.remaining == 1
+    assert filled.rows("SELECT count(*) FROM partitions") == [(DAYS - 1,)]
+    filled.import_staged(stage(filled, 1))
+    await repair.step()
+    assert repair.remaining == 0
+    assert_whole(filled)
+
+
+async def test_jobs_that_events_has_forgotten_are_read_from_a_damaged_database(filled: LakeOnDisk) -> None:
+    ledger = filled.rows("SELECT id, status, checksum, requested_at FROM gex_history_queue ORDER BY id")
+    assert len(ledger) == DAYS
+    filled.reopen()
+    filled.lake._damage = "a block"
+    await mend(filled)
+    assert_whole(filled)
+    assert quarantined(filled) == ["gex_data.db"]
+    found = filled.rows("SELECT id, status, checksum, requested_at FROM gex_history_queue ORDER BY id")
+    assert found == ledger
+    filled.reopen()
+    await mend(filled)
+    assert filled.rows("SELECT count(*) FROM gex_history_queue") == [(DAYS,)]
+
+
 async def test_of_an_older_partition_and_a_newer_file_the_newer_one_stays(filled: LakeOnDisk) -> None:
     old = filled.settings.data_dir.parent / "old.db"
     filled.lake.close()
