@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 
 def end(
@@ -39,6 +40,18 @@ def suspended(process: subprocess.Popen[bytes]) -> Iterator[None]:
         yield
     finally:
         _signal_group(process, signal.SIGCONT)
+
+
+def members(leader: int) -> list[int]:
+    """Return the processes of the group that ``leader`` leads or led; none where there is no ``/proc``."""
+    pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    return [pid for pid in pids if _group_of(pid) == leader]
+
+
+def _group_of(pid: int) -> int | None:
+    with suppress(ProcessLookupError):
+        return os.getpgid(pid)
+    return None
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -109,10 +109,21 @@ class Stack:
         else:
             self._starter.submit(self._spawn, name, instance, self._environment(env or {})).result()
 
-    def kill(self, name: str, instance: int = 1) -> None:
-        """End a process as ``kill -9`` does, and wait until it is gone."""
+    def kill(self, name: str, instance: int = 1, *, alone: bool = False) -> None:
+        """End a process as ``kill -9`` does, and wait until it is gone.
+
+        Args:
+            name: which.
+            instance: which of several processes of the service.
+            alone: leave its children to themselves; without it, they are killed too, as with a container.
+        """
         if name == NATS:
             self.nats.kill()
+            return
+        if alone:
+            process = self.processes.pop(_label(name, instance))
+            process.kill()
+            process.wait()
             return
         end([self.processes.pop(_label(name, instance))], grace_s=0, number=signal.SIGKILL)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from gexlake.api.jobs import FINISHED
+from tests.support.poll import eventually
 from tests.support.system.audit import audit
 from tests.support.system.chaos import Chaos, plan_faults
 from tests.support.system.clients import patient_client
@@ -38,6 +39,7 @@ def system(tmp_path: Path) -> Iterator[System]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_random_kills_and_pauses_of_all_processes_lose_double_and_spoil_nothing(system: System) -> None:
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().getrandbits(32))
     print(f"CHAOS_SEED={seed}")  # noqa: T201 (pytest shows it with a failure)
@@ -46,13 +48,16 @@ async def test_random_kills_and_pauses_of_all_processes_lose_double_and_spoil_no
     lasts_s = max(sum(fault.gap_s + fault.lasts_s for fault in faults) for faults in plan.values())
     chaos = Chaos(system.stack, plan)
     async with patient_client(system.stack.url, system.vendor) as client:
-        supervising = asyncio.create_task(chaos.supervise())
+        supervising, querying = asyncio.create_task(chaos.supervise()), asyncio.create_task(client.query())
         requesting = asyncio.create_task(request_days(system, client, source, DAYS, lasts_s * 0.9))
         await chaos.run()
         during = sum(job["state"] in FINISHED for job in client.jobs.values())
         print(f"{during} of {DAYS} jobs ended before the last fault; exits: {dict(chaos.exits)}")  # noqa: T201
+        assert not querying.done(), querying.exception()
+        querying.cancel()
         outcomes = await asyncio.wait_for(requesting, FINISHED_WITHIN_S)
         await asyncio.to_thread(system.stack.wait_ready)
         await audit(system, client.jobs, outcomes)
         supervising.cancel()
+        await eventually(lambda: not chaos.orphans(), what="the end of the children of killed processes")
     assert chaos.done.total() == sum(map(len, plan.values()))

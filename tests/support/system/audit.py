@@ -128,7 +128,7 @@ def _check_files(system: System, jobs: dict[str, Json], outcomes: list[Outcome])
 
 
 async def messages(bus: Bus, stream: str) -> list[Stored]:
-    """Return all messages of a stream."""
+    """Return all messages of a stream, without those that only prove that it can be written."""
     state = (await bus.js.stream_info(stream)).state
     found = []
     for sequence in range(max(1, state.first_seq), state.last_seq + 1):
@@ -136,6 +136,7 @@ async def messages(bus: Bus, stream: str) -> list[Stored]:
             message = await bus.js.get_msg(stream, seq=sequence, direct=True)
         except NotFoundError:
             continue
-        headers = message.headers or {}
-        found.append(Stored(headers.get("Nats-Msg-Id", ""), message.subject or "", message.data or b""))
+        subject, headers = message.subject or "", message.headers or {}
+        if not subject.startswith("gex.probe."):
+            found.append(Stored(headers.get("Nats-Msg-Id", ""), subject, message.data or b""))
     return found

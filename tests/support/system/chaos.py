@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from simulator.process_groups import members
 from simulator.stack import NATS, SERVICES, Stack
 
 VICTIMS: Final = (NATS, *SERVICES)
-_GAP_S: Final = (0.3, 3.0)
-"""How long a process runs between two faults: a service needs about a second to start."""
-_DOWN_S: Final = (0.0, 0.5)
-_PAUSED_S: Final = (0.1, 3.0)
+_GAP_S: Final = (0.1, 1.4)
+"""How long a process runs between two faults, once it has started."""
+_STARTS_WITHIN_S: Final = 5.0
+"""Then the next fault comes in any case: the broker may be away."""
+_DOWN_S: Final = (0.0, 0.4)
+_PAUSED_S: Final = (0.1, 2.8)
 """Some are longer than the ``ack_wait`` of the tests, so that work is delivered a second time."""
 _RESTART_POLL_S: Final = 0.2
+_START_POLL_S: Final = 0.1
 
 
 class FaultKind(StrEnum):
@@ -60,12 +65,18 @@ class Chaos:
     """How many faults there were, by process and kind."""
     exits: Counter[str] = field(default_factory=Counter)
     """How often a process ended by itself."""
+    killed: list[int] = field(default_factory=list)
+    """The process ids of the killed services."""
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Execute all faults; afterwards every process runs."""
         self._locks = {victim: asyncio.Lock() for victim in VICTIMS}
         await asyncio.gather(*(self._disturb(victim, faults) for victim, faults in self.plan.items()))
+
+    def orphans(self) -> list[int]:
+        """Return the processes that outlive the services that started them."""
+        return [pid for leader in self.killed for pid in members(leader)]
 
     async def supervise(self) -> None:
         """Restart processes that end by themselves, until cancelled."""
@@ -83,10 +94,25 @@ class Chaos:
             await asyncio.sleep(fault.gap_s)
             async with self._locks[victim]:
                 if fault.kind is FaultKind.KILL:
-                    await asyncio.to_thread(self.stack.kill, victim)
+                    if victim in self.stack.processes:
+                        self.killed.append(self.stack.processes[victim].pid)
+                    await asyncio.to_thread(self.stack.kill, victim, alone=True)
                     await asyncio.sleep(fault.lasts_s)
-                    await asyncio.to_thread(self.stack.start_service, victim)
+                    await self._start(victim)
                 else:
                     with self.stack.frozen(victim):
                         await asyncio.sleep(fault.lasts_s)
             self.done[victim, fault.kind] += 1
+
+    async def _start(self, name: str) -> None:
+        """Start a process and wait until it has work in hand or might have."""
+        log = self.stack.log_of(name)
+        before = log.stat().st_size
+        await asyncio.to_thread(self.stack.start_service, name)
+        deadline = time.monotonic() + _STARTS_WITHIN_S
+        while name != NATS and time.monotonic() < deadline:
+            with log.open("rb") as file:
+                file.seek(before)
+                if b"service_started" in file.read():
+                    return
+            await asyncio.sleep(_START_POLL_S)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,9 +16,13 @@ from simulator.generator import Day
 from simulator.vendor import Vendor
 
 _RETRY_S: Final = 0.2
-_POLL_S: Final = 0.5
+_POLL_S: Final = 1.0
 _TIMEOUT_S: Final = 10.0
 _MAX_JOBS: Final = 500
+_QUERIES: Final = (*["SELECT count(*) FROM gex_strikes"] * 4, "SELECT count(*) FROM range(100_000_000_000)")
+_OF_QUERIES: Final = frozenset(
+    {httpx.codes.OK, httpx.codes.REQUEST_TIMEOUT, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.BAD_REQUEST}
+)
 _TRY_AGAIN: Final = frozenset({httpx.codes.SERVICE_UNAVAILABLE})
 
 Json = dict[str, Any]
@@ -75,6 +80,14 @@ class PatientClient:
                 self._changed.notify_all()
             await asyncio.sleep(_POLL_S)
 
+    async def query(self) -> None:
+        """Query the lake until cancelled, every fifth time for too long."""
+        for query in itertools.cycle(_QUERIES):
+            with suppress(httpx.TransportError):
+                answer = await self.http.post("/api/v1/sql", json={"query": query, "timeout_s": 1})
+                assert answer.status_code in _OF_QUERIES, f"{query}: {answer.status_code} {answer.text}"
+            await asyncio.sleep(_POLL_S)
+
     async def _send(self, method: str, path: str, **what: Any) -> Json:
         while True:
             try:
@@ -98,4 +111,6 @@ async def patient_client(url: str, vendor: Vendor) -> AsyncIterator[PatientClien
         try:
             yield client
         finally:
+            if following.done():
+                following.result()  # what it found wrong
             following.cancel()

@@ -107,7 +107,8 @@ class System:
     def temporary_files(self) -> list[Path]:
         data_dir = self.stack.data_dir
         hidden = [path for path in data_dir.rglob("*.part") if path.is_file()]
-        return [*hidden, *(data_dir / ".scratch").glob("import-*")]
+        scratch = data_dir / ".scratch"
+        return [*hidden, *scratch.glob("import-*"), *scratch.glob("query-*")]
 
 
 @contextlib.contextmanager
@@ -123,9 +124,15 @@ def running_system(folder: Path, settings: Mapping[str, str] | None = None) -> I
 
 
 def assert_nothing_was_refused(stack: Stack) -> None:
-    """Check that every service may use the subjects that it used."""
-    log = stack.log_of(NATS).read_text(errors="replace").splitlines()
-    assert [line for line in log if "Violation" in line] == []
+    """Check that every service may use the subjects that it used.
+
+    A broker that was restarted does not know the requests of before: it refuses the replies, which nothing
+    awaits any more.
+    """
+    log = stack.log_of(NATS).read_text(errors="replace")
+    replies = 'Publish to "_INBOX' if log.count("Server is ready") > 1 else "none"
+    refused = [line for line in log.splitlines() if "Violation" in line and replies not in line]
+    assert refused == [], refused
 
 
 @contextlib.asynccontextmanager
