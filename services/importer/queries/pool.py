@@ -23,6 +23,8 @@ from services.importer.queries.worker import Query
 
 QUICK_S: Final = 0.4
 """How long a query may take in the quick slot, once its process is ready."""
+_NICE: Final = 5
+"""Of queries that may take long: imports and quick ones go first."""
 _MAX_WAITING: Final = 100
 _CLOSES_WITHIN_S: Final = 5
 _POLL_S: Final = 0.01
@@ -132,7 +134,7 @@ class WorkerPool:
         if self._export.locked():
             raise QueryRefused("another export is running: send it again when that has ended", 503)
         deadline = asyncio.get_running_loop().time() + timeout_s
-        async with self._export, self._process(query) as process:
+        async with self._export, self._process(replace(query, nice=_NICE)) as process:
             chunks = process.chunks()
             while chunk := await self._before(deadline, anext(chunks, b""), timeout_s):
                 yield chunk
@@ -150,6 +152,7 @@ class WorkerPool:
 
     async def _run_until(self, query: Query, timeout_s: float, slot: Slot) -> Result:
         try:
+            query = replace(query, nice=0 if slot is Slot.QUICK else _NICE)
             async with self._process(query) as process, asyncio.timeout(timeout_s):
                 content = b"".join([chunk async for chunk in process.chunks()])
                 ended = await process.ended()

@@ -7,7 +7,6 @@ import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from shutil import rmtree
@@ -17,7 +16,7 @@ import structlog
 
 from services.importer.errors import QueryRefused
 from services.importer.queries import worker
-from services.importer.queries.worker import Ended, Query, out_of_memory
+from services.importer.queries.worker import MAX_ENDED_BYTES, STARTED, Ended, Query, out_of_memory
 
 _CHUNK_BYTES: Final = 256 * 1024
 _EXITS_WITHIN_S: Final = 5
@@ -38,12 +37,19 @@ class QueryProcess:
         self._context = context
         self._threads = threads
         self._query = query
-        self._data: Connection
-        self._control: Connection
+        self._data, self._data_end = context.Pipe(duplex=False)
+        self._control, self._control_end = context.Pipe(duplex=False)
         self._process: BaseProcess | None = None
 
     async def __aenter__(self) -> Self:
-        await self._in_thread(self._start)
+        starting = asyncio.ensure_future(self._in_thread(self._start))
+        try:
+            await asyncio.shield(starting)
+        except BaseException:
+            # A thread goes on when its caller is cancelled, and must not leave a process behind.
+            await asyncio.wait({starting})
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -63,8 +69,8 @@ class QueryProcess:
             QueryRefused: it failed.
         """
         try:
-            ended: Ended = await self._in_thread(self._control.recv)
-        except EOFError:
+            ended = Ended.decode(await self._in_thread(lambda: self._control.recv_bytes(MAX_ENDED_BYTES)))
+        except (EOFError, OSError, ValueError):
             ended = await self._in_thread(self._died)
         if ended.problem:
             raise QueryRefused(ended.problem, ended.code)
@@ -76,18 +82,20 @@ class QueryProcess:
             self._process.kill()
 
     def _start(self) -> None:
-        self._data, data = self._context.Pipe(duplex=False)
-        self._control, control = self._context.Pipe(duplex=False)
+        arguments = (self._query, self._data_end, self._control_end)
+        process = self._context.Process(target=worker.run, args=arguments, daemon=True)
         try:
-            process = self._context.Process(target=worker.run, args=(self._query, data, control), daemon=True)
             process.start()
-            self._process = process
+        except (EOFError, OSError) as error:
+            # The process that the others are forked from was killed; the next start starts it again.
+            raise QueryRefused("no process could be started for the query: send it again", 503) from error
         finally:
             # Only the process may hold these ends: reading then ends with it.
-            data.close()
-            control.close()
-        with suppress(EOFError):  # it died: reading its result says so
-            self._control.recv()
+            self._data_end.close()
+            self._control_end.close()
+        self._process = process
+        with suppress(EOFError, OSError):  # it died: reading its result says so
+            self._control.recv_bytes(len(STARTED))
 
     def _died(self) -> Ended:
         """Return why a process ended without a word."""

@@ -13,7 +13,7 @@ import resource
 import signal
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,12 +26,11 @@ from services.importer.queries.rows import Limits, read_rows
 from services.importer.queries.statement import StatementRefused, check
 
 _PR_SET_PDEATHSIG: Final = 1
-_NICE: Final = 5
-"""Imports go first."""
 _MIB: Final = 1 << 20
 _BESIDE_DUCKDB_MB: Final = 160
 """What Python, the result's buffers and memory that DuckDB does not count take beside its limit."""
 _ERROR_CHARACTERS: Final = 4000
+MAX_ENDED_BYTES: Final = 64 * 1024
 
 
 class Format(StrEnum):
@@ -45,7 +44,7 @@ class Format(StrEnum):
     """All rows as an Arrow IPC stream."""
 
 
-STARTED: Final = "started"
+STARTED: Final = b"started"
 """What the process sends first: from here on, time counts as that of the query."""
 
 
@@ -63,6 +62,7 @@ class Query:
         memory_mb: memory of the process, in MiB.
         spill_mb: the maximum size of ``scratch``, in MiB.
         threads: of DuckDB.
+        nice: how far its process stands behind others.
     """
 
     text: str
@@ -74,6 +74,7 @@ class Query:
     memory_mb: int
     spill_mb: int
     threads: int
+    nice: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,20 @@ class Ended:
     code: int = 200
     truncated: bool = False
 
+    def encode(self) -> bytes:
+        """Return it as JSON: the importer must not unpickle what a query's process sends."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, content: bytes) -> Ended:
+        """Read what ``encode`` returned.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        found = json.loads(content)
+        return cls(str(found["problem"]), int(found["code"]), bool(found["truncated"]))
+
 
 def run(query: Query, data: Connection, control: Connection) -> None:
     """Run a query and write its result; the main function of the process."""
@@ -98,7 +113,7 @@ def run(query: Query, data: Connection, control: Connection) -> None:
         try:
             connection = _open(query, data.fileno())
         finally:
-            control.send(STARTED)
+            control.send_bytes(STARTED)
         ended = _answer(connection, query, data.fileno())
     except StatementRefused as error:
         ended = Ended(str(error), 400)
@@ -109,7 +124,7 @@ def run(query: Query, data: Connection, control: Connection) -> None:
     except BrokenPipeError:
         return  # nobody reads the result any more
     data.close()
-    control.send(ended)
+    control.send_bytes(ended.encode())
     control.close()
     # DuckDB would free memory in threads first; the process ends with everything that it has.
     os._exit(0)
@@ -135,7 +150,7 @@ def _limit_process(query: Query) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (query.spill_mb * _MIB, query.spill_mb * _MIB))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails with an error
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(_NICE)
+    os.nice(query.nice)
 
 
 def _answer(connection: duckdb.DuckDBPyConnection, query: Query, output: int) -> Ended:
