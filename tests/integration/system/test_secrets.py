@@ -196,6 +196,7 @@ async def post_what_fails(scene: Scene) -> set[str]:
         day = scene.system.new_day()
         scene.system.offer(day, content)
         jobs.append(await scene.post(day, force=True, reason=f"as in {ELSEWHERE}"))
+    jobs.append(await scene.post(scene.system.new_day(), raw_body='[{"timestamp": 1}]'))
     return set(await asyncio.gather(*(scene.finished(job_id) for job_id in jobs)))
 
 
