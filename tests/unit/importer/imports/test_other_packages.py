@@ -364,7 +364,7 @@ def test_what_a_package_has_of_its_own_is_named_when_it_is_bad(
     [
         (b"[]", NoRecords),
         (b"<html>403</html>", UnreadableFile),
-        (b'{"error": "expired"}', BadRecord),
+        (b'{"error": "expired"}', UnreadableFile),
         (b'[{"timestamp": 1763130600, "ticker": "NQ_NDX", "spot": 1, "spot": 2}]', BadRecord),
         (b'[{"timestamp": 1763130600, "ticker": "NQ_NDX", "spot": 1}', UnreadableFile),
         (b'[{"timestamp": 1763130600, "ticker": "NQ_NDX", "spot": 1}] x', UnreadableFile),
