@@ -8,6 +8,8 @@ from typing import Final
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """The maximum size of a record; real ones have about 7,000 bytes."""
+MAX_RECORDS: Final = 1_000_000
+"""The maximum number of records of a file; real days have about 23,400, one a second, or fewer."""
 MAX_DEPTH: Final = 64
 """The maximum nesting of a record."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,17 @@ _BLOCK_BYTES: Final = 1 << 20
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
-def plain_file(file: OpenFile, folder: Path, interruption: Interruption, max_bytes: int) -> Path:
+PROBE_BYTES: Final = 64 * 1024 * 1024
+"""After this much is unpacked, its records are checked: gzip packs nonsense a thousandfold."""
+
+
+def plain_file(
+    file: OpenFile,
+    folder: Path,
+    interruption: Interruption,
+    max_bytes: int,
+    check: Callable[[Path], None] = lambda _: None,
+) -> Path:
     """Return the path of a staged file, or of its content unpacked into ``folder`` if it is gzip data.
 
     The vendor also names gzip data ``.json`` and plain JSON ``.json.gz``, so the first two bytes decide.
@@ -26,6 +37,7 @@ def plain_file(file: OpenFile, folder: Path, interruption: Interruption, max_byt
         folder: where it is unpacked.
         interruption: ends the work from another thread.
         max_bytes: the maximum unpacked size.
+        check: is called once with the beginning of a larger file, and raises if it is not that of a day.
 
     Raises:
         UnreadableFile: its gzip data is damaged, or a record in it is too large.
@@ -36,7 +48,7 @@ def plain_file(file: OpenFile, folder: Path, interruption: Interruption, max_byt
         return file.path
     plain = folder / "plain.json"
     try:
-        _unpack(file, plain, interruption, max_bytes)
+        _unpack(file, plain, interruption, max_bytes, check)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         size_bytes = plain.stat().st_size
         problem = f"its gzip data is cut off or damaged after {size_bytes} bytes of text ({error})"
@@ -49,7 +61,13 @@ def _is_packed(path: Path) -> bool:
         return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
 
 
-def _unpack(file: OpenFile, plain: Path, interruption: Interruption, max_bytes: int) -> None:
+def _unpack(
+    file: OpenFile,
+    plain: Path,
+    interruption: Interruption,
+    max_bytes: int,
+    check: Callable[[Path], None],
+) -> None:
     size = last_end = 0
     with gzip.open(file.path, "rb") as packed, plain.open("wb") as out:
         while block := packed.read(_BLOCK_BYTES):
@@ -64,3 +82,6 @@ def _unpack(file: OpenFile, plain: Path, interruption: Interruption, max_bytes: 
                 problem = f"the record after byte {last_end} is larger than {MAX_RECORD_BYTES >> 20} MiB"
                 raise UnreadableFile(file.name, problem)
             out.write(block)
+            if size - len(block) < PROBE_BYTES <= size:
+                out.flush()
+                check(plain)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -36,7 +37,7 @@ from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.records import place_records
 from services.importer.lake.scratch import scratch_folder
 from services.importer.lake.statements import quoted, transaction
-from services.importer.reader.arrow_stream import StagedTables, error_of
+from services.importer.reader.arrow_stream import StagedTables, check_beginning, error_of
 from shared.gexbot.partition import Partition
 from shared.process.durable_files import rename_durably
 from shared.process.failpoints import failpoint
@@ -72,7 +73,8 @@ def replace_partition(
         StorageTrouble: the disk is full or fails; the partition is as it was.
     """
     with lake.writing(task.interruption) as connection, scratch_folder(lake.paths.scratch) as folder:
-        path = plain_file(task.file, folder, task.interruption, task.max_plain_bytes)
+        check = partial(check_beginning, connection, task)
+        path = plain_file(task.file, folder, task.interruption, task.max_plain_bytes, check)
         batch_rows = lake.memory.batch_rows(task.size_bytes)
         replacement = _Replacement(lake, task, clock, notes, connection, folder)
         try:

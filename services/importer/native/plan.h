@@ -37,6 +37,7 @@ typedef struct {
     int64_t block_bytes; /* the minimum to read at a time */
     int64_t batch_rows;  /* a batch ends with the record that reaches this many rows */
     int64_t max_record_bytes;
+    int64_t max_records;
     int32_t max_depth;
     int32_t wants_rows; /* 1: one row an element of `row_field`; 0: one row a record */
 } Plan;

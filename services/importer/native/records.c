@@ -62,6 +62,9 @@ static bool begin(Records *records, Cursor *cursor) {
 typedef enum { RECORD, END, FAULT } Step;
 
 static Step next_record(Records *records, Cursor *cursor) {
+    /* Not at the end of the block: the file may end there. */
+    if (records->count >= records->plan->max_records && cursor->at < cursor->limit)
+        return json_fail(cursor, cursor->at, "too many records"), FAULT;
     const uint8_t *start = cursor->at;
     if (!record_read(&records->record, cursor, records->count + 1, !records->is_array)) return FAULT;
     records->batch_bytes += cursor->at - start;

@@ -8,7 +8,7 @@
 #define EXPORTED __attribute__((visibility("default")))
 
 /* Changes with the structures or functions that Python uses. */
-#define READER_ABI 1
+#define READER_ABI 2
 
 /* PyCapsule_GetPointer; the library is not linked with Python. */
 typedef void *(*CapsulePointer)(void *capsule, const char *name);

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Self
 import duckdb
 
 from services.importer.errors import StorageTrouble
-from services.importer.formats.format import MAX_DEPTH, MAX_RECORD_BYTES
+from services.importer.formats.format import MAX_DEPTH, MAX_RECORD_BYTES, MAX_RECORDS
 from services.importer.reader.diagnosis import refusal_of
 from services.importer.reader.library import stream
 from services.importer.reader.source import RecordSource
@@ -34,6 +34,8 @@ ROWS: Final = "staged_rows"
 BLOCK_BYTES = 1 << 20
 """The minimum number of bytes to read at a time."""
 
+_CHECKED_AT_ONCE: Final = 10_000
+_CUT_OFF: Final = re.compile(r"the file is cut off in record \d+")
 _FAILED: Final = re.compile(r"^.* failed: ")
 _NO_INPUT: Final = "it cannot be read"
 """The start of the reader's error if the disk fails, or the memory is exhausted."""
@@ -76,6 +78,7 @@ class StagedTable:
             block_bytes=BLOCK_BYTES,
             batch_rows=self._batch_rows,
             max_record_bytes=MAX_RECORD_BYTES,
+            max_records=MAX_RECORDS,
             max_depth=MAX_DEPTH,
         )
 
@@ -109,6 +112,20 @@ class StagedTables:
         """Unregister the tables."""
         for name in (RECORDS, ROWS):
             self._connection.unregister(name)
+
+
+def check_beginning(connection: duckdb.DuckDBPyConnection, source: RecordSource, path: Path) -> None:
+    """Check the records at the beginning of a file, of which the rest is not there yet.
+
+    Raises:
+        GexlakeError: they break a rule, other than that the last one is cut off.
+    """
+    try:
+        with StagedTables(connection, source, path, batch_rows=_CHECKED_AT_ONCE):
+            connection.execute(f"SELECT count(timestamp_ms) FROM {RECORDS}")  # noqa: S608 (a constant)
+    except duckdb.InvalidInputException as error:
+        if not _CUT_OFF.search(str(error)):
+            raise error_of(source, path, error) from error
 
 
 def error_of(source: RecordSource, path: Path, error: duckdb.InvalidInputException) -> GexlakeError:

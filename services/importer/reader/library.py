@@ -15,7 +15,7 @@ from shared.errors import CannotStart
 if TYPE_CHECKING:
     from typing_extensions import CapsuleType
 
-_ABI: Final = 1
+_ABI: Final = 2
 """``READER_ABI`` of ``native/stream.h``."""
 _KINDS: Final = {Kind.NUMBER: "n", Kind.INTEGER: "i", Kind.ARRAY: "a", Kind.NUMBERS: "v"}
 
@@ -49,6 +49,7 @@ class _Plan(Structure):
         ("block_bytes", c_int64),
         ("batch_rows", c_int64),
         ("max_record_bytes", c_int64),
+        ("max_records", c_int64),
         ("max_depth", c_int32),
         ("wants_rows", c_int32),
     )
@@ -76,6 +77,7 @@ def stream(
     block_bytes: int,
     batch_rows: int,
     max_record_bytes: int,
+    max_records: int,
     max_depth: int,
 ) -> CapsuleType:
     """Return a capsule with an Arrow stream of the records, or of the rows, of a file.
@@ -95,6 +97,7 @@ def stream(
         block_bytes: the minimum to read at a time.
         batch_rows: a batch ends with the record that reaches this many rows.
         max_record_bytes: a longer record is refused.
+        max_records: a file with more is refused.
         max_depth: a record that is nested deeper is refused.
 
     Raises:
@@ -115,6 +118,7 @@ def stream(
         block_bytes=block_bytes,
         batch_rows=batch_rows,
         max_record_bytes=max_record_bytes,
+        max_records=max_records,
         max_depth=max_depth,
         wants_rows=wants_rows,
     )

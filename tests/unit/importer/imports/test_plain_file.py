@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from services.importer.interruption import Interruption
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.reader.source import OpenFile
 from shared.bus.messages import ImportFile
+from shared.errors import GexlakeError
 from simulator.generator import Day
 from tests.support.files.large_day import LargeDay
 from tests.support.importer.lake import LakeOnDisk, records
@@ -64,6 +66,32 @@ def test_what_is_larger_than_a_record_may_be_is_not_unpacked_to_its_end(
     with pytest.raises(UnreadableFile, match="the record after byte 3 is larger than 16 MiB"):
         unpacked(tmp_path, packed)
     assert (tmp_path / "plain.json").stat().st_size <= 18 * MIB
+
+
+@pytest.mark.parametrize(
+    ("beginning", "message"),
+    [(b'[{"timestamp":null},', "record 1: timestamp is null"), (b"[{}x", "record 1: timestamp is missing")],
+)
+def test_nonsense_is_not_unpacked_to_its_end(
+    lake: LakeOnDisk, monkeypatch: pytest.MonkeyPatch, beginning: bytes, message: str
+) -> None:
+    monkeypatch.setattr(module, "PROBE_BYTES", 2 * MIB)
+    # The limit would refuse the whole file, if it was unpacked so far.
+    limits = replace(lake.settings.limits, max_file_bytes=3 * MIB)
+    command = lake.stage(gzip.compress(beginning) + packed_blocks(b"{}," * (MIB // 3), 9))
+    with pytest.raises(GexlakeError, match=message):
+        import_staged(command, lake.lake, Interruption(), clock=lambda: NOON, limits=limits)
+
+
+def test_a_packed_day_larger_than_its_checked_beginning_is_imported(
+    lake: LakeOnDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = json.dumps(records(500)).encode()
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 1000)
+    for probe_bytes in (1, 1000, 5000, len(content), len(content) + 1):
+        monkeypatch.setattr(module, "PROBE_BYTES", probe_bytes)
+        lake.import_staged(lake.stage(gzip.compress(content), force=True, reason="again"))
+        assert lake.rows("SELECT count(*) FROM gex_snapshots") == [(500,)]
 
 
 def test_a_limit_of_the_settings_refuses_a_staged_file(tmp_path: Path) -> None:

@@ -43,9 +43,9 @@ def test_a_library_that_cannot_be_loaded_is_named(other: Path, content: bytes) -
 
 
 def test_a_library_with_another_interface_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "_ABI", 2)
+    monkeypatch.setattr(library, "_ABI", 3)
     library._library.cache_clear()
-    with pytest.raises(CannotStart, match=r"has the interface 0x1\w{8}, not 0x2\w{8}: remove it and run"):
+    with pytest.raises(CannotStart, match=r"has the interface 0x2\w{8}, not 0x3\w{8}: remove it and run"):
         library.check()
 
 

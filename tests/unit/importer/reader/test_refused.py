@@ -250,6 +250,23 @@ def test_a_record_may_be_so_large_and_no_larger(
         assert refused(read, content, block_bytes=block_bytes) == "record 2: too large"
 
 
+@pytest.mark.parametrize("block_bytes", BLOCKS)
+@pytest.mark.parametrize("layout", ["[{}]", "{}\n"])
+def test_so_many_records_may_be_in_a_file_and_no_more(
+    read: Read, path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, block_bytes: int
+) -> None:
+    monkeypatch.setattr(arrow_stream, "MAX_RECORDS", 3)
+    between = "," if "[" in layout else "\n"
+
+    def content(count: int) -> bytes:
+        return layout.replace("{}", between.join([LINE] * count)).encode()
+
+    assert read(content(3), block_bytes=block_bytes).read_all().num_rows == 3
+    problem = located(read, content(4), block_bytes=block_bytes)
+    assert problem.startswith("record 4: too many records (after byte ")
+    assert problem in str(refusal_of(source_of(path), path, problem))
+
+
 def test_the_deepest_that_is_allowed_is_read(read: Read) -> None:
     deepest = "[" * 63 + "1" + "]" * 63
     (record,) = read(text_of(f',"x":{deepest},"max_priors":{deepest}')).read_all().to_pylist()
