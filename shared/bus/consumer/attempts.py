@@ -50,6 +50,7 @@ class AttemptCounts:
     failures: int = 0
     deferrals: int = 0
     """Attempts that found no room to work in, such as a full disk; they do not count."""
+    has_failed_permanently: bool = False
 
     def with_failure(self) -> AttemptCounts:
         """Count an attempt that failed."""
@@ -101,16 +102,7 @@ class Attempts:
             BrokerUnavailable: no answer in time.
         """
         last = await self._last(JobFailed, command)
-        return AttemptCounts(last.failures, last.waits) if last else AttemptCounts()
-
-    async def has_failed_permanently(self, command: Command) -> bool:
-        """Return whether the final failure is in EVENTS; then only the ``term`` of its message was lost.
-
-        Raises:
-            BrokerUnavailable: no answer in time.
-        """
-        last = await self._last(JobFailed, command)
-        return last is not None and last.final
+        return AttemptCounts(last.failures, last.waits, last.final) if last else AttemptCounts()
 
     async def _last(self, event_type: type[F], command: Command) -> F | None:
         event = await self._bus.last_event(event_type, command.job.job_id)

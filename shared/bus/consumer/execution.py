@@ -95,14 +95,14 @@ class Execution:
         return payload
 
     async def _attempt(self, message: Msg, command: Command) -> None:
-        superseded, has_failed = await asyncio.gather(
-            is_superseded(self._bus, command.job), self._attempts.has_failed_permanently(command)
+        superseded, counts = await asyncio.gather(
+            is_superseded(self._bus, command.job), self._attempts.counts(command)
         )
         if superseded:
             log.info("job_superseded")
             await _settle(message, "ack")
             return
-        if has_failed:
+        if counts.has_failed_permanently:  # only the ``term`` of its message was lost
             await _settle(message, "term")
             return
         try:
@@ -110,21 +110,26 @@ class Execution:
             await self._handle(command)
         except BrokerUnavailable:
             raise
-        except Deferred as error:
-            await self._defer(message, command, error)
-        except Terminal as error:
-            counts = await self._attempts.counts(command)
-            await self._fail_permanently(message, command, error, counts.with_failure())
-        except Transient as error:
-            await self._retry(message, command, error)
         except Exception as error:
-            log.exception("unexpected_error")
-            await self._retry(message, command, error)
+            if not isinstance(error, Terminal | Transient):
+                log.exception("unexpected_error")
+            await self._settle_failure(message, command, error)
         else:
             await _settle(message, "ack")
 
-    async def _defer(self, message: Msg, command: Command, error: Deferred) -> None:
-        counts = (await self._attempts.counts(command)).with_deferral()
+    async def _settle_failure(self, message: Msg, command: Command, error: Exception) -> None:
+        # Read once: of two deliveries at a time, the later one finds the failure, or publishes the same one.
+        counts = await self._attempts.counts(command)
+        if counts.has_failed_permanently:
+            await _settle(message, "term")
+        elif isinstance(error, Deferred):
+            await self._defer(message, command, error, counts.with_deferral())
+        elif isinstance(error, Terminal):
+            await self._fail_permanently(message, command, error, counts.with_failure())
+        else:
+            await self._retry(message, command, error, counts.with_failure())
+
+    async def _defer(self, message: Msg, command: Command, error: Deferred, counts: AttemptCounts) -> None:
         delay_s = error.retry_after_s
         if delay_s is None:
             delay_s = self._retries.delay_after_deferrals(counts.deferrals, error.max_retry_delay_s)
@@ -132,8 +137,7 @@ class Execution:
         log.warning("attempt_deferred", error=_text(error), deferrals=counts.deferrals, retry_in_s=delay_s)
         await _settle(message, "nak", delay_s)
 
-    async def _retry(self, message: Msg, command: Command, error: Exception) -> None:
-        counts = (await self._attempts.counts(command)).with_failure()
+    async def _retry(self, message: Msg, command: Command, error: Exception, counts: AttemptCounts) -> None:
         requested_s = error.retry_after_s if isinstance(error, Transient) else None
         delay_s = self._retries.delay_after_failures(counts.failures, requested_s)
         if delay_s is None:

@@ -88,6 +88,28 @@ async def test_a_terminal_error_becomes_one_dead_letter_that_names_the_field(bus
     assert (failed.final, failed.field, failed.dead_letter_seq, failed.failures) == (True, "timestamp", 1, 1)
 
 
+@pytest.mark.parametrize("error", [Terminal("bad"), Transient("later"), Deferred("full")])
+async def test_of_two_deliveries_at_a_time_one_fails_permanently(bus: Bus, error: Exception) -> None:
+    async def handle(command: FetchFile) -> None:
+        other = JobFailed(
+            job=command.job, stage=Stage.FETCH, failures=1, final=True, error="the other delivery's"
+        )
+        await bus.publish_event(other)
+        raise error
+
+    async with working(bus, handle):
+        await bus.publish_command(a_fetch())
+
+        async def settled() -> bool:
+            return await outstanding(bus) == 0
+
+        await eventually(settled)
+    failed = await bus.last_event(JobFailed, a_job().job_id)
+    assert failed is not None
+    assert (failed.error, failed.failures) == ("the other delivery's", 1)
+    assert await dead_letter_count(bus) == 0
+
+
 @pytest.mark.parametrize("error", [Transient("later"), RuntimeError("a bug")])
 async def test_the_third_failure_of_a_transient_error_is_a_dead_letter(bus: Bus, error: Exception) -> None:
     tried = 0
