@@ -75,7 +75,7 @@ lint: $(VENV)/.ready ## Check style, types, layers, spelling, shell scripts and 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
-	$(BIN)/shellcheck .ci/run .ci/nats-cli deploy/nats-server deploy/url-keys
+	$(BIN)/shellcheck .ci/run .ci/nats-cli deploy/nats-server deploy/nats-health deploy/url-keys
 	$(BIN)/clang-format --dry-run -Werror services/importer/native/*.[ch]
 
 fmt: $(VENV)/.ready ## Rewrite the code in the project's format

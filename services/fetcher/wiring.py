@@ -33,6 +33,7 @@ from shared.bus.connection import Bus, connected
 from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.worker import Worker
 from shared.bus.presence import announce_service
+from shared.bus.restoration import restore_deleted_streams
 from shared.errors import CannotStart
 from shared.paths import LakePaths
 from shared.process.durable_files import make_folder
@@ -135,7 +136,10 @@ async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
                 bus.closed,
                 stop,
                 working=[worker.run(stop, settings.drain_timeout_s)],
-                background=[sweep_periodically(settings.paths)],
+                background=[
+                    sweep_periodically(settings.paths),
+                    restore_deleted_streams(bus, settings.stream_replicas),
+                ],
             )
 
 

@@ -24,6 +24,7 @@ from shared.bus.connection import Bus, connected
 from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.worker import Worker
 from shared.bus.presence import announce_service
+from shared.bus.restoration import restore_deleted_streams
 from shared.errors import BrokerUnavailable
 from shared.process.runtime import supervise
 
@@ -78,7 +79,12 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
                 bus.closed,
                 stop,
                 working=[worker.run(stop, settings.drain_timeout_s)],
-                background=[keeper.follow(), keeper.write(), repair.run()],
+                background=[
+                    keeper.follow(),
+                    keeper.write(),
+                    repair.run(),
+                    restore_deleted_streams(bus, settings.stream_replicas),
+                ],
             )
     finally:
         await sql.pool.close()

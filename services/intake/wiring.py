@@ -23,8 +23,10 @@ from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
 from services.intake.state.source_metrics import SourceMetrics
 from services.intake.state.sources_view import KnownSources
+from services.intake.state.write_probe import WriteProbe
 from shared.bus.connection import connected, utc_now
 from shared.bus.presence import announce_service
+from shared.bus.restoration import restore_deleted_streams
 from shared.process.runtime import supervise
 
 DESCRIPTION = "Takes requests over HTTP, queues and replays jobs, reports their state"
@@ -40,6 +42,7 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
         settings=settings,
         gate=settings.gate,
         link=link,
+        write_probe=WriteProbe(link),
         projection=projection,
         sources=sources,
         commands=commands,
@@ -82,5 +85,9 @@ async def _keep_to_broker(context: AppContext) -> None:
             await serve_replay(service, context.commands)
             context.link.bus = bus
             # It goes on while HTTP drains: ``serve_app`` cancels it when that is done.
-            following = (context.projection.follow(bus), context.sources.follow(bus))
-            await supervise(bus.closed, asyncio.Event(), background=following)
+            background = (
+                context.projection.follow(bus),
+                context.sources.follow(bus),
+                restore_deleted_streams(bus, context.settings.stream_replicas),
+            )
+            await supervise(bus.closed, asyncio.Event(), background=background)

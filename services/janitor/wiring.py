@@ -17,6 +17,7 @@ from services.janitor.scheduler import Scheduler
 from services.janitor.settings import JanitorSettings
 from shared.bus.connection import Bus, connected
 from shared.bus.presence import announce_service
+from shared.bus.restoration import restore_deleted_streams
 from shared.process.runtime import supervise
 
 DESCRIPTION: Final = "Prunes staged files and requeues stranded jobs"
@@ -56,5 +57,5 @@ async def serve(settings: JanitorSettings, stop: asyncio.Event) -> None:
                 bus.closed,
                 stop,
                 working=[scheduler.run(stop, settings.drain_timeout_s)],
-                background=[jobs.follow()],
+                background=[jobs.follow(), restore_deleted_streams(bus, settings.stream_replicas)],
             )

@@ -6,9 +6,11 @@ here are not touched. Nothing else creates a stream.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Final
 
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
@@ -57,12 +59,15 @@ class Stream:
     """How many messages of one subject are kept, the newest; -1 for all."""
     holds_leases: bool = False
     """Whether a subject refuses a message while it holds one; each message carries its time to live."""
+    takes_probes: bool = False
+    """Whether intake proves by messages, which expire after a second, that the stream can be written."""
 
     def config(self, replicas: int) -> StreamConfig:
         """Return the definition in JetStream's terms."""
+        probes = [subjects.probe(self.name)] if self.takes_probes else []
         return StreamConfig(
             name=self.name,
-            subjects=list(self.subjects),
+            subjects=[*self.subjects, *probes],
             retention=RetentionPolicy.LIMITS,
             storage=StorageType.FILE,
             discard=DiscardPolicy.NEW if self.refuses_when_full else DiscardPolicy.OLD,
@@ -70,7 +75,7 @@ class Stream:
             max_bytes=self.max_bytes,
             max_msgs_per_subject=self.max_per_subject,
             discard_new_per_subject=self.holds_leases,
-            allow_msg_ttl=self.holds_leases,
+            allow_msg_ttl=self.holds_leases or self.takes_probes,
             duplicate_window=self.duplicate_window_s,
             num_replicas=replicas,
             allow_direct=True,
@@ -78,7 +83,15 @@ class Stream:
 
 
 STREAMS: Final = (
-    Stream(subjects.JOBS, (subjects.ALL_COMMANDS,), 14 * _DAY_S, 256 * _MIB, _DAY_S, refuses_when_full=True),
+    Stream(
+        subjects.JOBS,
+        (subjects.ALL_COMMANDS,),
+        14 * _DAY_S,
+        256 * _MIB,
+        _DAY_S,
+        refuses_when_full=True,
+        takes_probes=True,
+    ),
     Stream(
         subjects.EVENTS,
         (subjects.ALL_EVENTS,),
@@ -86,6 +99,7 @@ STREAMS: Final = (
         512 * _MIB,
         _DAY_S,
         max_per_subject=EVENTS_KEPT_PER_SUBJECT,
+        takes_probes=True,
     ),
     Stream(subjects.FEED, (subjects.ALL_LIVE,), 2 * _DAY_S, 1024 * _MIB, _HOUR_S / 6, refuses_when_full=True),
     Stream(subjects.DEAD, (subjects.ALL_DEAD_LETTERS,), 90 * _DAY_S, 256 * _MIB, _DAY_S),
@@ -127,6 +141,16 @@ async def apply(js: JetStreamContext, *, replicas: int, ack_wait_s: float) -> No
     for stage in Stage:
         for priority in Priority:
             await js.add_consumer(subjects.JOBS, job_consumer(stage, priority, ack_wait_s))
+
+
+async def missing(client: Client, timeout_s: float) -> tuple[str, ...]:
+    """Return the names of the streams that are defined here and do not exist."""
+    reply = await client.request(subjects.STREAM_NAMES, b"{}", timeout=timeout_s)
+    listed = json.loads(reply.data)
+    if "error" in listed:  # JetStream itself is not available: nothing is known of the streams
+        return ()
+    found = set(listed["streams"] or ())
+    return tuple(stream.name for stream in STREAMS if stream.name not in found)
 
 
 async def _apply_stream(js: JetStreamContext, wanted: StreamConfig) -> None:

@@ -29,6 +29,8 @@ ALL_TURNS: Final = "gex.turn.>"
 ALL_BODIES: Final = "gex.body.>"
 ALL_HEARTBEATS: Final = "gex.heartbeat.>"
 ALL_PROGRESS: Final = "gex.progress.>"
+STREAM_NAMES: Final = "$JS.API.STREAM.NAMES"
+"""The subject of JetStream's API that lists the streams."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_]+")
 
@@ -94,6 +96,11 @@ def source(base_url: str) -> str:
 def vendor_lease(ticker: str, endpoint: str) -> str:
     """Return the subject of the lease to request a ticker and endpoint from the vendor's API."""
     return f"gex.turn.{encode_token(ticker)}.{encode_token(endpoint)}"
+
+
+def probe(stream: str) -> str:
+    """Return the subject of the messages that prove that a stream can be written."""
+    return f"gex.probe.{stream}"
 
 
 def heartbeat(service: str) -> str:

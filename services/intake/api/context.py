@@ -18,6 +18,7 @@ from services.intake.state.broker_link import BrokerLink
 from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
 from services.intake.state.sources_view import KnownSources
+from services.intake.state.write_probe import WriteProbe
 from shared.sources.gate import SourceGate
 
 
@@ -28,6 +29,7 @@ class AppContext:
     settings: IntakeSettings
     gate: SourceGate
     link: BrokerLink
+    write_probe: WriteProbe
     projection: Projection
     sources: KnownSources
     commands: JobCommands

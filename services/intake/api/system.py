@@ -26,8 +26,8 @@ async def get_health() -> Health:
     responses={503: {"model": Readiness, "description": "Something is missing; the reasons say what"}},
 )
 async def get_ready(context: Context, response: Response) -> Readiness:
-    """Answer 200 when the broker and the importer answer, all jobs are known and URLs can be encrypted."""
-    reasons = await why_not_ready(context.link, context.projection)
+    """Answer 200 when requests can be stored, jobs are known, and the importer answers."""
+    reasons = await why_not_ready(context.link, context.projection, context.write_probe)
     if not context.settings.url_cipher.is_usable:
         reasons.append("the keys of signed URLs are unusable (GEXLAKE_URL_KEYS)")
     response.status_code = 503 if reasons else 200

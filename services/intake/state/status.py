@@ -13,6 +13,7 @@ from gexlake.api.system import BrokerView, ServiceView, StatusView
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.projection import Projection
 from services.intake.state.sources_view import KnownSources, view_circuit
+from services.intake.state.write_probe import WriteProbe
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
 from shared.bus.presence import Heartbeat, is_answering
@@ -91,12 +92,16 @@ def view_status(
     )
 
 
-async def why_not_ready(link: BrokerLink, projection: Projection) -> list[str]:
+async def why_not_ready(link: BrokerLink, projection: Projection, write_probe: WriteProbe) -> list[str]:
     """Return the reasons for which jobs would not be done now; none means ready."""
     if not link.is_up:
         return ["the broker is not connected"]
     reasons = [] if projection.is_rebuilt else ["the jobs have not been read from the broker yet"]
-    if not await _importer_answers(link):
+    unwritable, importer_answers = await asyncio.gather(
+        write_probe.why_not_writable(), _importer_answers(link)
+    )
+    reasons += unwritable
+    if not importer_answers:
         reasons.append("the importer does not answer")
     return reasons
 

@@ -131,7 +131,7 @@ class Worker:
                     subjects.JOBS, job_consumer(self._stage, priority, self._bus.ack_wait_s)
                 )
         except (BrokerUnavailable, NotFoundError) as error:
-            # NotFoundError: JOBS is missing too; the next service that starts creates it.
+            # NotFoundError: JOBS is missing too; shared.bus.restoration creates it with its consumers.
             log.warning("consumer_not_restored", error=str(error))
 
     async def _drain(self, timeout_s: float) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from gexlake.api.jobs import Priority, Stage
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
@@ -25,6 +26,32 @@ async def test_ready_needs_the_importer(bus: Bus, intake_settings: IntakeSetting
         assert (await intake.get("/ready", 503))["reasons"] == ["the importer does not answer"]
         async with announce_service(bus, "importer", "stands in"):
             assert await intake.get("/ready") == {"ready": True, "reasons": []}
+
+
+async def test_ready_says_that_a_stream_is_full(bus: Bus, intake_settings: IntakeSettings) -> None:
+    async with running_intake(intake_settings) as intake, announce_service(bus, "importer", "stands in"):
+        config = (await bus.js.stream_info(subjects.JOBS)).config
+        await bus.js.update_stream(config.evolve(max_bytes=1))
+        (reason,) = (await intake.get("/ready", 503))["reasons"]
+        assert "JOBS is full" in reason
+
+
+async def test_a_deleted_stream_makes_intake_unready_until_it_is_restored(
+    bus: Bus, intake_settings: IntakeSettings
+) -> None:
+    async with running_intake(intake_settings) as intake, announce_service(bus, "importer", "stands in"):
+        before = (await bus.js.stream_info(subjects.JOBS)).config
+        await bus.js.delete_stream(subjects.JOBS)
+        (reason,) = (await intake.get("/ready", 503))["reasons"]
+        assert "JOBS does not exist" in reason
+
+        async def is_ready() -> bool:
+            return (await intake.http.get("/ready")).status_code == 200
+
+        await eventually(is_ready, within_s=10)
+        assert (await bus.js.stream_info(subjects.JOBS)).config == before
+        assert len(await bus.js.consumers_info(subjects.JOBS)) == len(Stage) * len(Priority)
+        assert (await intake.queue(url=SIGNED_URL))["generation"] == 1
 
 
 async def test_status_tells_queues_jobs_dead_letters_and_who_is_alive(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import nats
 import pytest
@@ -125,6 +126,21 @@ async def test_the_newest_events_of_each_subject_survive_an_upgrade(client: Clie
     await apply(js)
     assert (await js.stream_info(subjects.EVENTS)).state.messages == streams.EVENTS_KEPT_PER_SUBJECT + 1
     assert (await js.get_last_msg(subjects.EVENTS, "gex.event.job.failed.one")).data == b"24"
+
+
+async def test_streams_of_a_version_without_probes_take_them_after_an_upgrade(client: Client) -> None:
+    js = client.jetstream()
+    old = next(stream for stream in streams.STREAMS if stream.name == subjects.JOBS)
+    await js.add_stream(replace(old, takes_probes=False).config(1))
+    await js.publish("gex.job.fetch.low.SPX", b"kept")
+    await apply(js)
+    await js.publish(subjects.probe(subjects.JOBS), b"", stream=subjects.JOBS, msg_ttl=1)
+
+    async def only_the_probe_has_expired() -> bool:
+        state = (await js.stream_info(subjects.JOBS)).state
+        return (state.messages, state.last_seq) == (1, 2)
+
+    await eventually(only_the_probe_has_expired)
 
 
 async def test_services_that_start_at_the_same_time_apply_the_same_streams(client: Client) -> None:
