@@ -8,9 +8,11 @@
     ├── PostedFileGone      the file that the client posted inline is no longer kept
     ├── FileTooLarge        over GEXLAKE_MAX_FILE_BYTES, as received or inflated
     ├── ErrorInsteadOfFile  200, and the vendor's error as a document
-    └── NotAHistoryFile     empty, a web page, or a corrupt gzip
+    ├── NotAHistoryFile     empty, a web page, or a corrupt gzip
+    └── SourceGone          unreachable or failing for longer than GEXLAKE_SOURCE_OUTAGE_LIMIT_H
     Transient
     ├── SourceUnavailable   no connection, a timeout, a broken connection
+    │   ├── SourceUnreachable   no address, no connection: also Deferred, which uses no attempt
     │   └── SourceTooSlow       below the minimum speed, or not complete by the deadline
     ├── SourceBusy          408, 425, 429, 5xx
     ├── SourceForbids       403 on a path of the vendor's /hist: throttled, or without access
@@ -138,6 +140,13 @@ class SourceUnavailable(Transient):
         super().__init__(f"{source} {what}")
 
 
+class SourceUnreachable(SourceUnavailable, Deferred):
+    """No connection to the source can be made: its name, the network or its server is down."""
+
+    failing_since: datetime | None = None
+    """Since when no request to the source has succeeded (UTC), once that is recorded."""
+
+
 class SourceTooSlow(SourceUnavailable):
     """The source sends too slowly."""
 
@@ -204,8 +213,24 @@ class CircuitOpenError(Deferred):
             )
             + ": the fetch is retried then"
         )
+        self.failing_since = record.failing_since
         if not is_tried:
             self.retry_after_s = (until - now).total_seconds()
+
+
+class SourceGone(Terminal):
+    """The source has failed for longer than a job waits for it.
+
+    Args:
+        last: the newest failure.
+        since: when the first one was (UTC).
+    """
+
+    def __init__(self, last: SourceUnreachable | CircuitOpenError, since: datetime) -> None:
+        super().__init__(
+            f"{last}; it has failed since {since:%Y-%m-%d %H:%M} UTC, longer than jobs wait "
+            "(GEXLAKE_SOURCE_OUTAGE_LIMIT_H): replay the job when the source works"
+        )
 
 
 class StagingFailed(Transient):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -12,7 +13,13 @@ from services.fetcher.download.attempt import Limits, download, partial_of
 from services.fetcher.download.block_writer import blocking
 from services.fetcher.download.partial_recovery import remove_abandoned
 from services.fetcher.download.staged_files import StagedFile, find
-from services.fetcher.errors import SourceRefused, StagingFailed
+from services.fetcher.errors import (
+    CircuitOpenError,
+    SourceGone,
+    SourceRefused,
+    SourceUnreachable,
+    StagingFailed,
+)
 from services.fetcher.gexbot.errors import NoHistory
 from services.fetcher.health.source_health_nats import SourceHealthStore, TrackedSource
 from services.fetcher.locations import Locations
@@ -39,6 +46,7 @@ async def fetch_file(
     health: SourceHealthStore,
     paths: LakePaths,
     limits: Limits,
+    outage_limit: timedelta,
 ) -> None:
     """Stage the source file, request its import and publish the event.
 
@@ -46,7 +54,8 @@ async def fetch_file(
     not is replaced only if its content differs. A day without data becomes a ``NoData`` event.
 
     Raises:
-        Terminal: the source does not provide the file, or the content is not a history file.
+        Terminal: the source does not provide the file, the content is not a history file, or the source has
+            failed for longer than ``outage_limit``.
         Transient: a retry may succeed.
     """
     failpoint("fetcher.started")
@@ -60,6 +69,9 @@ async def fetch_file(
         await bus.publish_event(NoData(job=command.job, reason=str(error)))
         log.info("no_data", reason=str(error))
         return
+    except (SourceUnreachable, CircuitOpenError) as error:
+        _raise_if_gone(error, command.job, bus.clock() - outage_limit)
+        raise
     if staged is None:
         log.info("job_superseded")
     else:
@@ -67,6 +79,12 @@ async def fetch_file(
         seconds = round(time.monotonic() - started, 3)
         log.info("file_staged", bytes=staged.size_bytes, seconds=seconds, sha256=staged.sha256)
     await _remove_other_partials(command.job, bus, paths)
+
+
+def _raise_if_gone(error: SourceUnreachable | CircuitOpenError, job: Job, limit: datetime) -> None:
+    """Raise ``SourceGone`` when both the job and the failure of its source are older than ``limit``."""
+    if error.failing_since is not None and max(error.failing_since, job.requested_at) <= limit:
+        raise SourceGone(error, error.failing_since) from error
 
 
 async def _stage(

@@ -53,3 +53,5 @@ class FetcherSettings(SourceSettings):
     source_pause_s: Seconds = Field(30.0, gt=0)
     """How long the circuit stays open the first time; doubled each time that the probe fails."""
     source_longest_pause_s: Seconds = Field(600.0, gt=0)
+    source_outage_limit_h: float = Field(72.0, ge=0, le=14 * 24)
+    """How many hours a job waits for a source that is unreachable or keeps failing."""

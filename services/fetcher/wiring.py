@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -111,6 +112,7 @@ def new_worker(bus: Bus, settings: FetcherSettings, source: Source, locations: L
         health=SourceHealthStore(bus, breaker_rules(settings)),
         paths=settings.paths,
         limits=new_limits(settings),
+        outage_limit=timedelta(hours=settings.source_outage_limit_h),
     )
     retries = Retries(settings.max_attempts, settings.retry_delay_s, settings.fetch_retry_after_max_s)
     return Worker(bus, Stage.FETCH, handle, slots=settings.fetch_slots, retries=retries)

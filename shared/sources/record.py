@@ -32,6 +32,8 @@ class SourceRecord(Frozen):
     last_error: str | None = None
     """The text of the last error."""
     failures_in_a_row: int = Field(default=0, ge=0)
+    failing_since: AwareDatetime | None = None
+    """When the first failure since the last success was (UTC); None when there was none."""
     openings: int = Field(default=0, ge=0)
     """How often the circuit has opened since the last success; each time for longer."""
     open_until: AwareDatetime | None = None

@@ -68,7 +68,9 @@ def after_response(record: SourceRecord, rules: BreakerRules) -> SourceRecord:
 
 def after_success(record: SourceRecord) -> SourceRecord:
     """Close the circuit."""
-    return _with(record, failures_in_a_row=0, openings=0, open_until=None, probe_until=None)
+    return _with(
+        record, failures_in_a_row=0, openings=0, open_until=None, probe_until=None, failing_since=None
+    )
 
 
 def after_failure(
@@ -78,7 +80,11 @@ def after_failure(
 
     A request that began before the circuit opened changes only the count.
     """
-    record = _with(record, failures_in_a_row=record.failures_in_a_row + 1)
+    record = _with(
+        record,
+        failures_in_a_row=record.failures_in_a_row + 1,
+        failing_since=record.failing_since or now,
+    )
     match record.circuit(now):
         case Circuit.CLOSED:
             opens = record.failures_in_a_row >= rules.failures

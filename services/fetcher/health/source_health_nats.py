@@ -18,7 +18,7 @@ from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 from pydantic import ValidationError
 
-from services.fetcher.errors import CircuitOpenError, SourceUnavailable
+from services.fetcher.errors import CircuitOpenError, SourceUnavailable, SourceUnreachable
 from services.fetcher.health.circuit_breaker import (
     BreakerRules,
     CircuitOpen,
@@ -93,6 +93,8 @@ class TrackedRequest:
             return after_failure(record, now, self._store.rules, was_probe=self._is_probe)
 
         after = await self._store.change(self._base_url, noted)
+        if isinstance(error, SourceUnreachable) and after is not None:
+            error.failing_since = after.failing_since
         # A response such as 503 may concern only this file, so it uses an attempt.
         if self._is_probe and isinstance(error, SourceUnavailable) and after is not None:
             self._store.check_record(after)

@@ -19,6 +19,7 @@ from services.fetcher.errors import (
     NotAHistoryFile,
     SourceForbids,
     SourceRefused,
+    SourceUnavailable,
     StagingFailed,
     UnusableAnswer,
 )
@@ -46,6 +47,7 @@ OUTCOMES: Final[dict[type[BaseException], Outcome | None]] = {
     Deferred: None,
     BrokerUnavailable: None,
     StagingFailed: None,
+    SourceUnavailable: Outcome.FAILED,  # SourceUnreachable is also Deferred
     SourceForbids: Outcome.ANSWERED,
     VendorForbids: Outcome.ANSWERED,
     Terminal: Outcome.ANSWERED,

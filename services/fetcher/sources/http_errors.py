@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import httpx
 
-from services.fetcher.errors import SourceRefused, SourceUnavailable, UnusableAnswer
+from services.fetcher.errors import SourceRefused, SourceUnavailable, SourceUnreachable, UnusableAnswer
 from shared.errors import GexlakeError
+
+UNREACHABLE: Final[dict[type[Exception], str]] = {
+    httpx.ConnectError: "could not be reached",
+    httpx.ConnectTimeout: "did not accept a connection in time",
+}
+"""Errors of httpx that mean that there is no connection; a failed TLS handshake is no such error."""
 
 UNAVAILABLE: Final[dict[type[Exception], str]] = {
     httpx.TransportError: "could not be reached",
     httpx.NetworkError: "could not be reached",
-    httpx.ConnectError: "could not be reached",
     httpx.ProxyError: "could not be reached",
     httpx.ReadError: "broke off the connection",
     httpx.WriteError: "broke off the connection",
@@ -22,7 +28,6 @@ UNAVAILABLE: Final[dict[type[Exception], str]] = {
     httpx.ProtocolError: "broke off the connection or did not speak HTTP",
     httpx.RemoteProtocolError: "broke off the connection or did not speak HTTP",
     httpx.TimeoutException: "did not answer in time",
-    httpx.ConnectTimeout: "did not accept a connection in time",
     httpx.ReadTimeout: "sent nothing for too long",
     httpx.WriteTimeout: "did not take the request in time",
     httpx.PoolTimeout: "had no free connection in time",
@@ -64,7 +69,7 @@ def translate_errors(host: str) -> Iterator[None]:
 
     Raises:
         Terminal: a retry cannot succeed.
-        Transient: a retry may succeed.
+        Transient: a retry may succeed; ``SourceUnreachable`` without a connection.
     """
     try:
         yield
@@ -75,6 +80,9 @@ def translate_errors(host: str) -> Iterator[None]:
 def translate(error: Exception, host: str) -> GexlakeError:
     """Return the fetcher's error for an error of httpx; only the text of the operating system is kept."""
     for kind in type(error).__mro__:
+        if kind in UNREACHABLE:
+            unavailable = SourceUnavailable if _is_of_tls(error) else SourceUnreachable
+            return unavailable(host, f"{UNREACHABLE[kind]}{_cause(error)}")
         if kind in UNAVAILABLE:
             return SourceUnavailable(host, f"{UNAVAILABLE[kind]}{_cause(error)}")
         if kind in REFUSED:
@@ -82,6 +90,15 @@ def translate(error: Exception, host: str) -> GexlakeError:
         if kind in UNUSABLE:
             return UnusableAnswer(host, UNUSABLE[kind])
     raise TypeError(f"{type(error).__name__} is no error of a request") from error
+
+
+def _is_of_tls(error: BaseException | None) -> bool:
+    """Return whether a connection was made, and the certificate or the handshake was refused."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _cause(error: Exception) -> str:

@@ -62,7 +62,7 @@ def sends(content: bytes, error: type[GexlakeError], words: str, name: str = "da
 
 
 ROWS: Final = {
-    "no connection": Row(Fault(), errors.SourceUnavailable, "could not be reached"),
+    "no connection": Row(Fault(), errors.SourceUnreachable, "could not be reached"),
     "no answer in time": Row(
         Fault(), errors.SourceUnavailable, "sent nothing for too long", settings=IMPATIENT
     ),

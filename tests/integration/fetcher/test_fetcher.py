@@ -279,15 +279,16 @@ async def test_a_silent_source_fails_permanently_after_three_attempts(
     assert "sent nothing for too long" in failed.error
 
 
-async def test_the_error_of_a_refused_connection_names_the_source(
+async def test_a_source_that_stays_unreachable_for_too_long_ends_its_job(
     bus: Bus, settings: FetcherSettings, vendor: Vendor
 ) -> None:
     command = a_day(vendor)
     vendor.stop()
-    async with fetching(bus, settings.model_copy(update={"max_attempts": 1})):
+    async with fetching(bus, settings.model_copy(update={"source_outage_limit_h": 0.0})):
         await bus.publish_command(command)
         failed = await permanent_failure(bus, command.job)
     assert failed.error.startswith(f"{vendor.base_url.rstrip('/')} could not be reached")
+    assert "GEXLAKE_SOURCE_OUTAGE_LIMIT_H" in failed.error
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -121,6 +122,37 @@ async def test_waiting_for_a_source_costs_no_attempt(
     assert failed is not None
     assert failed.failures == FAILURES
     assert failed.waits >= 1
+
+
+@pytest.mark.parametrize("failures", [FAILURES, 1000], ids=["its circuit opens", "its circuit stays closed"])
+async def test_an_outage_costs_a_lone_job_no_attempt(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor, failures: int
+) -> None:
+    vendor.stop()
+    command = a_day(vendor, NAMES[0])
+    impatient = settings.model_copy(
+        update={
+            "max_attempts": 1,
+            "retry_delay_s": 0.01,
+            "source_max_failures": failures,
+            "source_pause_s": 0.1,
+            "source_longest_pause_s": 0.1,
+        }
+    )
+    async with fetching(bus, impatient):
+        await bus.publish_command(command)
+
+        async def has_waited() -> bool:
+            last = await bus.last_event(JobFailed, command.job.job_id)
+            return last is not None and last.waits >= 5
+
+        await eventually(has_waited)
+        with Vendor(vendor.folder, port=urlsplit(vendor.base_url).port or 0):
+            await staged(bus, command)
+    failed = await bus.last_event(JobFailed, command.job.job_id)
+    assert failed is not None
+    assert (failed.failures, failed.final) == (0, False)
+    assert (await record_of(bus, vendor)).failing_since is None
 
 
 async def test_a_request_that_tries_the_source_in_vain_costs_its_job_no_attempt(

@@ -20,6 +20,7 @@ from services.fetcher.errors import (
     SourceMissing,
     SourceRefused,
     SourceUnavailable,
+    SourceUnreachable,
     UnusableAnswer,
     staging_error,
 )
@@ -61,7 +62,8 @@ NEW = SourceRecord(base_url=HOST)
         (NoSignedUrl(HOST, "a web page"), Outcome.UNUSABLE),
         (VendorKeyMissing(HOST), None),
         (LeaseTaken("NQ_NDX", "gex_zero"), None),
-        (SourceUnavailable(HOST, "could not be reached"), Outcome.FAILED),
+        (SourceUnavailable(HOST, "sent nothing"), Outcome.FAILED),
+        (SourceUnreachable(HOST, "could not be reached"), Outcome.FAILED),
         (SourceBusy(HOST, 503), Outcome.FAILED),
         (FileIncomplete(HOST, 1, 2), Outcome.FAILED),
         (SourceRefused("the URL is not allowed"), None),
