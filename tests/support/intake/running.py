@@ -107,8 +107,10 @@ def intake_process(folder: Path, *flags: str, **environment: str) -> Iterator[In
 
 
 async def messages_in(bus: Bus, stream: str) -> int:
-    """Count the messages of a stream."""
-    return (await bus.js.stream_info(stream)).state.messages
+    """Count the messages of a stream, without probes."""
+    state = (await bus.js.stream_info(stream, subjects_filter=">")).state
+    counts = state.subjects or {}
+    return sum(count for subject, count in counts.items() if subject != subjects.probe(stream))
 
 
 async def recreate_stream(bus: Bus, stream: str) -> None:
