@@ -49,7 +49,13 @@ class StatusView(BaseModel):
     broker: BrokerView
     rebuilt: bool = Field(description="whether all jobs of the last 30 days are known")
     queue: dict[Stage, dict[Priority, int]] | None = Field(description="null when the broker does not answer")
-    dead_letters: int | None
+    dead_letters: int | None = Field(
+        description="those whose job has neither been replayed nor completed since; null when it is not known"
+    )
+    dead_letters_stored: int | None = Field(
+        default=None,
+        description="all that DEAD holds, resolved ones too; null when the broker does not answer",
+    )
     partitions_to_rebuild: int | None = Field(
         description="that the importer has yet to rebuild; null when it is not known"
     )

@@ -19,6 +19,7 @@ from services.intake.lake_queries import LakeQueries
 from services.intake.server_uvicorn import listen, serve_http
 from services.intake.settings import IntakeSettings
 from services.intake.state.broker_link import BrokerLink
+from services.intake.state.dead_letters import DeadLetters
 from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
 from services.intake.state.source_metrics import SourceMetrics
@@ -44,6 +45,7 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
         link=link,
         write_probe=WriteProbe(link),
         projection=projection,
+        dead_letters=DeadLetters(projection, clock),
         sources=sources,
         commands=commands,
         backfills=Backfills(link, projection, commands, settings.api, clock),
@@ -88,6 +90,7 @@ async def _keep_to_broker(context: AppContext) -> None:
             background = (
                 context.projection.follow(bus),
                 context.sources.follow(bus),
+                context.dead_letters.follow(bus),
                 restore_deleted_streams(bus, context.settings.stream_replicas),
             )
             await supervise(bus.closed, asyncio.Event(), background=background)

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -35,6 +36,8 @@ class Followed:
     sequence: int
     subject: str
     data: bytes | None
+    at: datetime | None = None
+    """When the message was stored (UTC)."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Followed]
                         # Never more than are pending: a larger pull returns only when its time is up.
                         async for message in reader.pull(min(pending, _BATCH) or _BATCH):
                             at = message.metadata
-                            yield Followed(at.sequence.stream, message.subject, message.data)
+                            yield Followed(at.sequence.stream, message.subject, message.data, at.timestamp)
                             next_sequence, pending = at.sequence.stream + 1, at.num_pending
         except (BrokerUnavailable, NotFoundError) as error:
             _raise_if_cancelled()

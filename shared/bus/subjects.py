@@ -63,6 +63,11 @@ def durable(stage: Stage, priority: Priority) -> str:
     return f"{stage}_{priority}"
 
 
+def stream_info(stream: str) -> str:
+    """Return the subject of JetStream's API that describes a stream."""
+    return f"$JS.API.STREAM.INFO.{stream}"
+
+
 def next_message(stream: str, consumer: str) -> str:
     """Return the subject of JetStream's API that pulls the next messages of a consumer."""
     return f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"

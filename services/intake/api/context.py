@@ -15,6 +15,7 @@ from services.intake.history.commands import JobCommands
 from services.intake.lake_queries import LakeQueries
 from services.intake.settings import IntakeSettings
 from services.intake.state.broker_link import BrokerLink
+from services.intake.state.dead_letters import DeadLetters
 from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
 from services.intake.state.sources_view import KnownSources
@@ -31,6 +32,7 @@ class AppContext:
     link: BrokerLink
     write_probe: WriteProbe
     projection: Projection
+    dead_letters: DeadLetters
     sources: KnownSources
     commands: JobCommands
     backfills: Backfills

@@ -42,7 +42,7 @@ async def get_ready(context: Context, response: Response) -> Readiness:
 )
 async def get_status(context: Context) -> StatusView:
     """Return queue depth, dead letters, jobs by state and the services' last heartbeats, as far as known."""
-    broker_state = await read_broker_state(context.link)
+    broker_state = await read_broker_state(context.link, context.dead_letters)
     return view_status(context.projection, context.sources, broker_state, context.clock())
 
 
@@ -55,6 +55,6 @@ async def get_status(context: Context) -> StatusView:
 )
 async def get_metrics(context: Context) -> Response:
     """Expose counters, gauges and histograms in Prometheus' text format."""
-    broker_state = await read_broker_state(context.link)
+    broker_state = await read_broker_state(context.link, context.dead_letters)
     text = context.metrics.expose(context.projection, broker_state, context.clock())
     return Response(text, media_type=CONTENT_TYPE)

@@ -108,7 +108,9 @@ class _Gauges:
             ("stage", "priority"),
             registry=registry,
         )
-        self._dead = Gauge("gexlake_dead_letters", "Dead letters", (), registry=registry)
+        self._dead = Gauge(
+            "gexlake_dead_letters", "Dead letters that are not resolved", (), registry=registry
+        )
         self._to_rebuild = Gauge(
             "gexlake_partitions_to_rebuild",
             "Partitions that the importer has yet to rebuild",
@@ -129,7 +131,8 @@ class _Gauges:
         self._queue.clear()
         for (stage, priority), depth in (broker_state.queue if broker_state else {}).items():
             self._queue.labels(stage, priority).set(depth)
-        self._dead.set(broker_state.dead_letters if broker_state else float("nan"))
+        unresolved = broker_state.dead_letters if broker_state else None
+        self._dead.set(float("nan") if unresolved is None else unresolved)
         to_rebuild = partitions_to_rebuild(projection)
         self._to_rebuild.set(float("nan") if to_rebuild is None else to_rebuild)
         self._age.clear()

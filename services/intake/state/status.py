@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ import gexlake
 from gexlake.api.jobs import Priority, Stage, Status
 from gexlake.api.system import BrokerView, ServiceView, StatusView
 from services.intake.state.broker_link import BrokerLink
+from services.intake.state.dead_letters import DeadLetters, StoredLetters
 from services.intake.state.projection import Projection
 from services.intake.state.sources_view import KnownSources, view_circuit
 from services.intake.state.write_probe import WriteProbe
@@ -30,29 +32,42 @@ class BrokerState:
 
     queue: dict[tuple[Stage, Priority], int]
     """How many commands wait or are in hand."""
-    dead_letters: int
+    dead_letters: int | None
+    """Those that are unresolved; None until they are known."""
+    dead_letters_stored: int
 
 
-async def read_broker_state(link: BrokerLink) -> BrokerState | None:
+async def read_broker_state(link: BrokerLink, dead_letters: DeadLetters) -> BrokerState | None:
     """Return the state of the queues; None when the broker does not respond."""
     try:
         with translate_errors("look at the queues"):
             async with asyncio.timeout(_READ_TIMEOUT_S):
-                return await _read(link.require())
+                return await _read(link.require(), dead_letters)
     except BrokerUnavailable:
         return None
 
 
-async def _read(bus: Bus) -> BrokerState:
+async def _read(bus: Bus, dead_letters: DeadLetters) -> BrokerState:
     pairs = [(stage, priority) for stage in Stage for priority in Priority]
-    dead, *depths = await asyncio.gather(
-        _dead_letters(bus), *(_depth(bus, stage, priority) for stage, priority in pairs)
+    stored, depths = await asyncio.gather(
+        _stored_letters(bus), asyncio.gather(*(_depth(bus, stage, priority) for stage, priority in pairs))
     )
-    return BrokerState(dict(zip(pairs, depths, strict=True)), dead)
+    queue = dict(zip(pairs, depths, strict=True))
+    return BrokerState(queue, dead_letters.unresolved(stored), stored.messages)
 
 
-async def _dead_letters(bus: Bus) -> int:
-    return int((await bus.js.stream_info(subjects.DEAD)).state.messages)
+async def _stored_letters(bus: Bus) -> StoredLetters:
+    request = json.dumps({"deleted_details": True}).encode()
+    reply = await bus.client.request(subjects.stream_info(subjects.DEAD), request, timeout=_READ_TIMEOUT_S)
+    state = json.loads(reply.data).get("state")
+    if state is None:
+        raise BrokerUnavailable(f"look at {subjects.DEAD}")
+    return StoredLetters(
+        first_seq=state["first_seq"],
+        last_seq=state["last_seq"],
+        messages=state["messages"],
+        removed=frozenset(state.get("deleted") or ()),
+    )
 
 
 async def _depth(bus: Bus, stage: Stage, priority: Priority) -> int:
@@ -85,6 +100,7 @@ def view_status(
         rebuilt=projection.is_rebuilt,
         queue=_by_stage(broker_state.queue) if broker_state else None,
         dead_letters=broker_state.dead_letters if broker_state else None,
+        dead_letters_stored=broker_state.dead_letters_stored if broker_state else None,
         partitions_to_rebuild=partitions_to_rebuild(projection),
         jobs=jobs_by_state(projection),
         services=services,

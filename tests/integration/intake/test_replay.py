@@ -221,6 +221,7 @@ async def test_a_dead_letter_is_replayed_although_events_has_forgotten_the_job(
     pulled = await bus.js.pull_subscribe_bind(consumer, subjects.JOBS)
     (message,) = await pulled.fetch(1)
     letter = await dead_letters.publish(bus, message, Terminal("no such file"))
+    await eventually(lambda: counts_dead_letters(intake, unresolved=1))
     answer = json.loads((await ask(bus, dead_letter=letter.seq)).data)
     assert (answer["id"], answer["generation"], answer["replay_of"]) == (
         str(a_job().job_id),
@@ -228,6 +229,13 @@ async def test_a_dead_letter_is_replayed_although_events_has_forgotten_the_job(
         f"DEAD:{letter.seq}",
     )
     assert (await intake.get(f"/jobs/{answer['id']}"))["state"] == "pending"
+    await eventually(lambda: counts_dead_letters(intake, unresolved=0))
+    assert "gexlake_dead_letters 0.0" in (await intake.http.get("/metrics")).text
+
+
+async def counts_dead_letters(intake: RunningIntake, unresolved: int) -> bool:
+    status = await intake.get("/status")
+    return (status["dead_letters"], status["dead_letters_stored"]) == (unresolved, 1)
 
 
 async def test_replays_converge_on_one_generation_each(intake: RunningIntake, bus: Bus) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from gexlake.api.jobs import Priority, Stage
 from services.intake.settings import IntakeSettings
+from services.intake.state.dead_letters import StoredLetters
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.presence import announce_service
@@ -65,6 +66,7 @@ async def test_status_tells_queues_jobs_dead_letters_and_who_is_alive(
             return {"fetcher", "intake"} <= set((await intake.get("/status"))["services"])
 
         await eventually(alive)
+        await eventually(lambda: intake.context.dead_letters.unresolved(StoredLetters(1, 1, 1, frozenset())))
         status = await intake.get("/status")
         assert status["broker"] == {"connected": True}
         assert status["queue"]["fetch"] == {"critical": 0, "high": 1, "medium": 0, "low": 0}

@@ -156,7 +156,9 @@ def test_only_what_happens_while_intake_runs_is_counted(
     projection._on_event(live(JobStarted(job=a_job(), stage=Stage.FETCH, start=1)))
     projection._on_event(live(staged(), NOON + timedelta(seconds=3)))
     queue = {(stage, priority): 0 for stage in Stage for priority in Priority}
-    broker_state = BrokerState(queue | {(Stage.IMPORT, Priority.MEDIUM): 2}, dead_letters=1)
+    broker_state = BrokerState(
+        queue | {(Stage.IMPORT, Priority.MEDIUM): 2}, dead_letters=1, dead_letters_stored=3
+    )
     found = values(metrics.expose(projection, broker_state, clock.now))
     assert found["gexlake_fetched_bytes_total[]"] == 70
     assert found["gexlake_stage_seconds_sum['done', 'fetch']"] == 3
