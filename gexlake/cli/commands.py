@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import gexlake
-from gexlake.api.jobs import JobsPage, Priority, Stage, Status
+from gexlake.api.jobs import JobsPage, JobView, Priority, Stage, Status
 from gexlake.cli.answers import read_as, read_job
 from gexlake.cli.backfill import INTERRUPTED, backfill
 from gexlake.cli.backups import backup, restore
@@ -22,6 +22,7 @@ from gexlake.cli.rows import Rows
 from gexlake.cli.settings import CliSettings
 from gexlake.cli.source_urls import url_of
 from gexlake.cli.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
+from gexlake.cli.waiting import WaitingNotices
 from gexlake.cli.watch import follow, shown_on, summary
 from gexlake.environment import load
 
@@ -255,8 +256,15 @@ def _intake() -> Intake:
 def _watch(intake: Intake, job_id: str, as_json: bool) -> None:
     # The bar goes to stderr when stdout is for the answer.
     try:
-        with shown_on(console(sys.stderr if as_json else sys.stdout)) as show:
-            ended = follow(lambda: read_job(intake.job(job_id)), show)
+        target = console(sys.stderr if as_json else sys.stdout)
+        notices = WaitingNotices(intake.status, lambda line: target.print(line, markup=False))
+        with shown_on(target) as show:
+
+            def show_all(job: JobView) -> None:
+                show(job)
+                notices(job)
+
+            ended = follow(lambda: read_job(intake.job(job_id)), show_all)
     except KeyboardInterrupt:
         typer.echo(f"gexlake: the job goes on; 'gexlake job {job_id} --watch' follows it again", err=True)
         raise typer.Exit(INTERRUPTED) from None
