@@ -198,7 +198,7 @@ async def test_hundreds_of_jobs_that_wait_for_a_source_do_not_hold_up_those_behi
     """What is put off still counts as in hand at the broker, which bounds that."""
     source = vendor.base_url.rstrip("/")
     permanent_failure = SourceRecord(
-        base_url=source, failures_in_a_row=9, open_until=bus.clock() + timedelta(hours=1)
+        base_url=source, failures_in_a_row=9, open_until=bus.clock() + timedelta(minutes=9)
     )
     await bus.js.publish(subjects.source(source), permanent_failure.model_dump_json().encode())
     await asyncio.gather(*(bus.publish_command(a_day(vendor, f"{number}.json")) for number in range(300)))
