@@ -150,7 +150,7 @@ def cut_off(day: Day) -> bytes:
     [
         (cut_off, "is cut off in record"),
         (lambda _: b"", "empty"),
-        (lambda _: b'{"error": "no data"}', "record 1: timestamp is missing"),
+        (lambda _: b'{"error": "no data"}', "sent an error in place of"),
         (lambda _: b'"text"', "begins with neither [ nor {"),
         (lambda day: changed(day, lambda all_: all_[3].update(ticker="SPX")), "record 4: ticker is 'SPX'"),
         (
