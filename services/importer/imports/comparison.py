@@ -32,6 +32,8 @@ class Comparison:
     """Only Parquet has them, or has newer content; the database has no row of them."""
     to_write: list[PartitionRow] = field(default_factory=list)
     """Only the database has them, or has newer content."""
+    held: list[Partition] = field(default_factory=list)
+    """All that the database has."""
 
     def __bool__(self) -> bool:
         return bool(self.to_load or self.to_write)
@@ -48,6 +50,7 @@ def compare(lake: Lake) -> Comparison:
         files = dict(_files(lake.paths))
         found = Comparison(
             to_load=[partition for partition in files if partition not in rows],
+            held=list(rows),
             to_write=[row for row in rows.values() if row.published and row.partition not in files],
         )
         suspect = [key for key in files.keys() & rows.keys() if _may_differ(rows[key], files[key])]

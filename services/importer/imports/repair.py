@@ -8,6 +8,7 @@ it again. One partition at a time, between imports, which go first.
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
 from typing import Final
 
@@ -18,11 +19,12 @@ from gexlake.api import services
 from gexlake.api.jobs import Stage
 from gexlake.api.rpc import CallFailed, Refused, call
 from gexlake.api.services import ReplayRequest
-from services.importer.errors import DamagedPartition, IntakeUnavailable, StagedFileReplaced
+from services.importer.errors import DamagedPartition, IntakeUnavailable, LakeDamaged, StagedFileReplaced
 from services.importer.imports.comparison import compare, is_news, newest_imports
 from services.importer.imports.rebuild import import_again, load_partition, write_partition
 from services.importer.lake import partitions
 from services.importer.lake.database import Lake
+from services.importer.lake.partition_tables import read_rows
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import LedgerKeeper
@@ -36,6 +38,7 @@ from shared.job_states import JobState
 
 _LOOK_S: Final = 1.0
 _RETRY_S: Final = 10.0
+_READ_S: Final = 0.1
 _REPLAY_TIMEOUT_S: Final = 10.0
 _LATER: Final = (429, 503)
 """Codes of refusals for now."""
@@ -68,6 +71,8 @@ class Repair:
         self._to_import: dict[Partition, JobState] = {}
         self._failed: set[Partition] = set()
         """Those to try again after all others."""
+        self._unread: list[Partition] = []
+        """Those whose rows have not been read since the database was opened."""
         self._lost: dict[Partition, str] = {}
         """Those that cannot be rebuilt, each with the reason, until a job imports them."""
         self._has_compared_jobs = False
@@ -108,6 +113,7 @@ class Repair:
         self._to_write = {row.partition: row for row in found.to_write}
         self._to_import.clear()
         self._lost.clear()
+        self._unread = found.held
         self._keeper.write_again()
         if found:
             log.warning(
@@ -122,11 +128,32 @@ class Repair:
         while True:
             try:
                 has_more = await self.step()
+                if not has_more:
+                    await self.read_rows()
+            except LakeDamaged:
+                continue  # reported there; the next step rebuilds the database
             except (Transient, duckdb.Error, OSError) as error:
                 log.warning("repair_deferred", error=str(error), retry_in_s=_RETRY_S)
                 await asyncio.sleep(_RETRY_S)
             else:
                 await asyncio.sleep(0 if has_more else _LOOK_S)
+
+    async def read_rows(self, for_s: float = _READ_S) -> bool:
+        """Read rows of the next partitions for a moment; return whether others are left.
+
+        Damage is found when a block is read, and rows of past days may not be read for years.
+
+        Raises:
+            LakeDamaged: a block is damaged.
+        """
+        ends_at = time.monotonic() + for_s
+        while self._unread and time.monotonic() < ends_at:
+            await asyncio.to_thread(self._read, self._unread.pop())
+        return bool(self._unread)
+
+    def _read(self, partition: Partition) -> None:
+        with self._lake.reading() as connection:
+            read_rows(connection, partition)
 
     async def step(self) -> bool:
         """Compare, if that is due, and rebuild one partition; return whether there was one.

@@ -192,6 +192,7 @@ class Lake:
             return trouble(doing, cause)
         self._damage = str(cause).splitlines()[0]
         self.is_suspect = True
+        log.error("database_damaged", problem=self._damage, next="it is quarantined and rebuilt now")
         return LakeDamaged(doing, cause)
 
     def _disconnect(self) -> None:

@@ -37,6 +37,17 @@ def contents_of(connection: duckdb.DuckDBPyConnection, partition: Partition) -> 
     return PartitionContents(snapshots, strike_rows, partitions.read(connection, partition))
 
 
+def read_rows(connection: duckdb.DuckDBPyConnection, partition: Partition) -> None:
+    """Read every value of a partition's rows; DuckDB checks the blocks that it reads.
+
+    Raises:
+        duckdb.Error: a block is damaged.
+    """
+    for table in format_of(partition.endpoint).tables:
+        query = f"SELECT bit_xor(hash(held)) FROM {table} AS held WHERE {_OF_PARTITION}"  # noqa: S608
+        connection.execute(query, _key(partition)).fetchall()
+
+
 def delete(connection: duckdb.DuckDBPyConnection, partition: Partition) -> None:
     """Delete a partition's rows."""
     for table in format_of(partition.endpoint).tables:
