@@ -130,7 +130,7 @@ def assert_nothing_was_refused(stack: Stack) -> None:
     awaits any more.
     """
     log = stack.log_of(NATS).read_text(errors="replace")
-    replies = 'Publish to "_INBOX' if log.count("Server is ready") > 1 else "none"
+    replies = 'Publish Violation - Subject "_INBOX' if log.count("Server is ready") > 1 else "none"
     refused = [line for line in log.splitlines() if "Violation" in line and replies not in line]
     assert refused == [], refused
 
