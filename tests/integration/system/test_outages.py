@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ from simulator.vendor import Fault, Vendor
 from tests.support.poll import eventually
 from tests.support.system.audit import audit, messages
 from tests.support.system.clients import Accepted, PatientClient, patient_client
+from tests.support.system.network import blackhole
 from tests.support.system.proxy import proxy_to
 from tests.support.system.running import SETTINGS, System, connection_to, running_system
 from tests.support.system.workload import Outcome
@@ -30,6 +32,12 @@ OUTAGE_S: Final = 130.0
 """Longer than the two minutes of JetStream's default window for duplicates."""
 BLACKHOLE_S: Final = 16.0
 """Longer than two pings of 5 s without a reply, after which a client gives a connection up."""
+IMPATIENT: Final = {
+    "GEXLAKE_FETCH_CONNECT_TIMEOUT_S": "0.5",
+    "GEXLAKE_FETCH_READ_TIMEOUT_S": "1",
+    "GEXLAKE_SOURCE_PAUSE_S": "0.5",
+    "GEXLAKE_SOURCE_LONGEST_PAUSE_S": "1",
+}
 HELD: Final = Fault(hold_after_bytes=1_000)
 
 
@@ -134,6 +142,22 @@ async def test_a_network_that_drops_every_packet_to_the_broker_costs_no_job(tmp_
                     await audit(system, client.jobs, [completed(day, accepted)])
             finally:
                 await asyncio.to_thread(stack.stop)
+
+
+async def test_a_network_that_drops_every_packet_of_the_source_costs_no_job(tmp_path: Path) -> None:
+    """The download that is under way fails once; without a connection, no attempt counts."""
+    with running_system(tmp_path, IMPATIENT) as system:
+        async with patient_client(system.stack.url, system.vendor) as client:
+            day = system.new_day()
+            system.vendor.inject_fault(day.file_name, Fault(bytes_per_s=5_000))
+            accepted = await client.post(day)
+            await eventually(lambda: system.vendor.requests.sent_bytes > 1_000, what="the download")
+            with blackhole(urlsplit(system.vendor.base_url).port or 0):
+                await asyncio.sleep(BLACKHOLE_S)
+                system.vendor.inject_fault(day.file_name, Fault())
+            job = await client.finished(accepted)
+            assert job["failures"] <= 1
+            await audit(system, client.jobs, [completed(day, accepted)])
 
 
 @pytest.mark.parametrize("window_is_over", [False, True])
