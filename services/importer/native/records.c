@@ -113,8 +113,11 @@ static int fault(Records *records, const Cursor *cursor) {
     if (cursor->fault == JSON_NO_MEMORY) return system_error(records, ENOMEM);
     if (cursor->fault == NO_RECORDS) snprintf(records->message, MESSAGE_BYTES, "%s", NO_RECORDS);
     else if (cursor->at == cursor->limit)
-        snprintf(records->message, MESSAGE_BYTES, "the file is cut off in record %lld (after byte %lld)", number, after);
-    else snprintf(records->message, MESSAGE_BYTES, "record %lld: %s (after byte %lld)", number, cursor->fault, after);
+        snprintf(records->message, MESSAGE_BYTES, "the file is cut off in record %lld (after byte %lld)", number,
+                 after);
+    else
+        snprintf(records->message, MESSAGE_BYTES, "record %lld: %s (after byte %lld)", number, cursor->fault,
+                 after);
     return EINVAL;
 }
 
