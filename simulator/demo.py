@@ -24,11 +24,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gexlake.api.jobs import JobView
 from gexlake.cli.answers import read_job
 from gexlake.cli.errors import CommandFailed
+from gexlake.cli.following.watch import follow, shown_on
 from gexlake.cli.intake_client import Intake
-from gexlake.cli.rows import Rows
+from gexlake.cli.output.rows import Rows
+from gexlake.cli.output.tables import console, rows_table
 from gexlake.cli.settings import CliSettings
-from gexlake.cli.tables import console, rows_table
-from gexlake.cli.watch import follow, shown_on
 from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
 from simulator.generator import Day, FileSummary

@@ -13,17 +13,17 @@ import typer
 import gexlake
 from gexlake.api.jobs import JobsPage, JobView, Priority, Stage, Status
 from gexlake.cli.answers import read_as, read_job
-from gexlake.cli.backfill import INTERRUPTED, backfill
+from gexlake.cli.backfill.command import INTERRUPTED, backfill
 from gexlake.cli.backups import backup, restore
 from gexlake.cli.errors import CommandFailed
+from gexlake.cli.following.waiting import WaitingNotices
+from gexlake.cli.following.watch import follow, shown_on, summary
 from gexlake.cli.intake_client import Intake
 from gexlake.cli.job_ids import whole_id
-from gexlake.cli.rows import Rows
+from gexlake.cli.output.rows import Rows
+from gexlake.cli.output.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
 from gexlake.cli.settings import CliSettings
 from gexlake.cli.source_urls import url_of
-from gexlake.cli.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
-from gexlake.cli.waiting import WaitingNotices
-from gexlake.cli.watch import follow, shown_on, summary
 from gexlake.environment import load
 
 app = typer.Typer(

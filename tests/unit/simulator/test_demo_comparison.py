@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gexlake.cli.answers import read_job
-from gexlake.cli.rows import Rows
+from gexlake.cli.output.rows import Rows
 from simulator.demo import DemoFailed, Imported, compare
 from simulator.generator import FileSummary
 from tests.support.gexlake.responses import job_of

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gexlake.api.jobs import Stage
-from gexlake.cli import backfill as command
 from gexlake.cli.__main__ import main
+from gexlake.cli.backfill import command
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus

@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console, RenderableType
 
 from gexlake.api.backfill import BackfillView
-from gexlake.cli import backfill as command
 from gexlake.cli.__main__ import main
 from gexlake.cli.answers import read_job
-from gexlake.cli.backfill_days import (
+from gexlake.cli.backfill import command
+from gexlake.cli.backfill.days import (
     Backfilled,
     Ended,
     Outcome,
@@ -24,7 +24,7 @@ from gexlake.cli.backfill_days import (
     how_it_ended,
     read_plan,
 )
-from gexlake.cli.backfill_view import STANDSTILL_S, outcome_shown, plan_shown, shown_on
+from gexlake.cli.backfill.view import STANDSTILL_S, outcome_shown, plan_shown, shown_on
 from gexlake.cli.errors import RequestRefused, UnexpectedAnswer
 from tests.support.gexlake.fake_intake import FakeIntake, fake_intake
 from tests.support.gexlake.responses import id_of, job_of, page_of

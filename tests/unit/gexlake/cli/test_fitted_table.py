@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from gexlake.cli.fitted_table import Column, FittedTable
+from gexlake.cli.output.fitted_table import Column, FittedTable
 
 WORDS = "a sentence that may take several lines of the terminal"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from gexlake.cli.answers import read_job
 from gexlake.cli.errors import IntakeUnreachable
-from gexlake.cli.waiting import CHECK_INTERVAL_S, WaitingNotices
+from gexlake.cli.following.waiting import CHECK_INTERVAL_S, WaitingNotices
 from tests.support.gexlake.responses import job_of
 
 GONE = "no fetcher has been seen for 25 s; the job waits for it"

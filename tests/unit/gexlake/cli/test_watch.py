@@ -12,7 +12,7 @@ from rich.console import Console
 from gexlake.api.jobs import JobView, Status
 from gexlake.cli.answers import read_job
 from gexlake.cli.errors import CommandFailed, IntakeUnreachable, RequestRefused, UnexpectedAnswer
-from gexlake.cli.watch import POLL_S, UNREACHABLE_LIMIT_S, follow, shown_on, summary
+from gexlake.cli.following.watch import POLL_S, UNREACHABLE_LIMIT_S, follow, shown_on, summary
 from tests.support.gexlake.responses import job_of
 
 ID = "6f2f5b1e-0000-5000-8000-000000000000"

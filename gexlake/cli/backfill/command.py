@@ -10,12 +10,12 @@ import typer
 
 from gexlake.api.backfill import BackfillView
 from gexlake.api.jobs import Priority
-from gexlake.cli.backfill_days import Backfilled, Outcome, PlanJobs, read_plan
-from gexlake.cli.backfill_view import outcome_shown, plan_shown, shown_on
+from gexlake.cli.backfill.days import Backfilled, Outcome, PlanJobs, read_plan
+from gexlake.cli.backfill.view import outcome_shown, plan_shown, shown_on
+from gexlake.cli.following.watch import follow
 from gexlake.cli.intake_client import Intake
+from gexlake.cli.output.tables import console
 from gexlake.cli.settings import CliSettings
-from gexlake.cli.tables import console
-from gexlake.cli.watch import follow
 from gexlake.environment import load
 
 POLL_S: Final = 0.5

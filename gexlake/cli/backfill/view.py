@@ -14,9 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from gexlake.api.backfill import BackfillView, DayView, Standing
-from gexlake.cli.backfill_days import Backfilled, Ended, Outcome, Trouble, pair_of
-from gexlake.cli.fitted_table import Column, FittedTable
-from gexlake.cli.tables import new_table
+from gexlake.cli.backfill.days import Backfilled, Ended, Outcome, Trouble, pair_of
+from gexlake.cli.output.fitted_table import Column, FittedTable
+from gexlake.cli.output.tables import new_table
 
 Show = Callable[[Backfilled], None]
 

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from gexlake.api.jobs import JobView, Status
 from gexlake.cli.answers import skip_reason
-from gexlake.cli.fitted_table import Column, FittedTable
-from gexlake.cli.rows import Rows
+from gexlake.cli.output.fitted_table import Column, FittedTable
+from gexlake.cli.output.rows import Rows
 
 _PIPED_WIDTH: Final = 100_000
 """Columns when the output is no terminal: wide enough that rows stay whole."""

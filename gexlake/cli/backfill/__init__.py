@@ -1,0 +1,1 @@
+"""``gexlake backfill``: ask for days, follow their jobs, show how they ended."""

@@ -1,0 +1,1 @@
+"""``--watch``: follow a job to its end, and say why it waits."""
