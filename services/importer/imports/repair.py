@@ -15,13 +15,11 @@ from typing import Final
 import duckdb
 import structlog
 
-from gexlake.api import services
-from gexlake.api.jobs import Stage
-from gexlake.api.rpc import CallFailed, Refused, call
-from gexlake.api.services import ReplayRequest
-from services.importer.errors import DamagedPartition, IntakeUnavailable, LakeDamaged, StagedFileReplaced
+from gexlake.api.rpc import Refused
+from services.importer.errors import DamagedPartition, LakeDamaged, StagedFileReplaced
 from services.importer.imports.comparison import compare, is_news, newest_imports
 from services.importer.imports.rebuild import import_again, load_partition, write_partition
+from services.importer.imports.refetch import fetch_again
 from services.importer.lake import partitions
 from services.importer.lake.database import Lake
 from services.importer.lake.partition_tables import read_rows
@@ -30,7 +28,7 @@ from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import LedgerKeeper
 from services.importer.ledger.salvage import salvage_ledger
 from services.importer.settings import ImportLimits
-from shared.bus.connection import Bus, translate_errors
+from shared.bus.connection import Bus
 from shared.bus.messages import Job
 from shared.errors import Terminal, Transient
 from shared.gexbot.partition import Partition
@@ -39,10 +37,6 @@ from shared.job_states import JobState
 _LOOK_S: Final = 1.0
 _RETRY_S: Final = 10.0
 _READ_S: Final = 0.1
-_REPLAY_TIMEOUT_S: Final = 10.0
-_LATER: Final = (429, 503)
-"""Codes of refusals for now."""
-_WHY_FETCHED: Final = "the partition is missing in the database and in Parquet, and its staged file is gone"
 
 log = structlog.get_logger(__name__)
 
@@ -259,18 +253,12 @@ class Repair:
             await self._fetch(missing, state)
 
     async def _fetch(self, missing: Partition, state: JobState) -> None:
-        request = ReplayRequest(job_id=state.job.job_id, stage=Stage.FETCH, force=True, reason=_WHY_FETCHED)
         try:
-            with translate_errors("request a replay from intake"):
-                await call(self._bus.client, services.REPLAY, request, _REPLAY_TIMEOUT_S)
+            await fetch_again(self._bus, state.job.job_id)
             log.warning("partition_fetched_again", partition=str(missing), job_id=str(state.job.job_id))
         except Refused as error:
-            if error.code in _LATER:
-                raise IntakeUnavailable(str(error)) from error
             self._lost[missing] = f"its staged file is gone, and intake cannot replay its job: {error}"
             _report_lost(missing, self._lost[missing])
-        except CallFailed as error:
-            raise IntakeUnavailable(str(error)) from error
 
 
 def _report_lost(missing: Partition, why: str) -> None:
