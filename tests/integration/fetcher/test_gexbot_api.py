@@ -233,7 +233,7 @@ async def test_while_the_files_source_is_left_alone_the_api_is_not_asked_for_its
     async with fetching(bus, settings):
         await bus.publish_command(first)
         await fact(bus, FileStaged, first.job)
-        await open_circuit(bus, vendor, timedelta(hours=1))
+        await open_circuit(bus, vendor, timedelta(minutes=9))
         for command in commands:
             await bus.publish_command(command)
         for command in commands:
