@@ -15,6 +15,7 @@ from services.importer.settings import ImporterSettings
 from services.intake.settings import IntakeSettings
 from services.janitor.settings import JanitorSettings
 from simulator.stack import is_setting
+from tests.support.values import URL_KEY
 
 KINDS: tuple[type[BrokerSettings], ...] = (
     CliSettings,
@@ -48,7 +49,10 @@ def _settings_of_a_developer() -> Iterator[None]:
 
 def test_no_setting_of_the_environment_reaches_a_test() -> None:
     assert {"PORT", "IMPORT_TIMEOUT", "RATE_LIMIT_GEX", "MAX_IMPORT_ATTEMPTS"} <= set(NAMES)
-    assert [name for name in os.environ if "GEXLAKE" in name.upper() or name in NAMES] == []
+    settings = {
+        name: value for name, value in os.environ.items() if "GEXLAKE" in name.upper() or name in NAMES
+    }
+    assert settings == {"GEXLAKE_URL_KEYS": URL_KEY}  # that of the tests
     assert os.environ["IMPORTANT"] == "kept"
 
 
