@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ _NICE: Final = 5
 _MAX_WAITING: Final = 100
 _CLOSES_WITHIN_S: Final = 5
 _POLL_S: Final = 0.01
+_MAX_FOLDER_LENGTH: Final = 60
+"""Of the folder for temporary files: multiprocessing makes a socket below it, whose path has a limit."""
 _SCRATCH_PREFIX: Final = "query-"
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -84,12 +87,14 @@ class WorkerPool:
         """Start the process that the others are forked from, and remove what killed ones have left."""
         for left in self._scratch.glob(f"{_SCRATCH_PREFIX}*"):
             rmtree(left, ignore_errors=True)
+        if len(tempfile.gettempdir()) > _MAX_FOLDER_LENGTH:
+            tempfile.tempdir = "/tmp"  # noqa: S108 (multiprocessing makes a private folder in it)
         process = self._context.Process(target=int)
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, process.start)
         except (EOFError, OSError) as error:
             # A signal to the whole group ended it; the first query starts it again.
-            log.warning("query_process_not_started", error=str(error))
+            log.warning("query_process_not_started", error=str(error) or type(error).__name__)
         else:
             await asyncio.get_running_loop().run_in_executor(self._threads, process.join)
 

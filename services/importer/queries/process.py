@@ -88,6 +88,7 @@ class QueryProcess:
             process.start()
         except (EOFError, OSError) as error:
             # The process that the others are forked from was killed; the next start starts it again.
+            log.warning("query_process_not_started", error=str(error) or type(error).__name__)
             raise QueryRefused("no process could be started for the query: send it again", 503) from error
         finally:
             # Only the process may hold these ends: reading then ends with it.
