@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from gexlake.api.services import LakeCounts
 from gexlake.backup.errors import BackupError
@@ -15,6 +15,13 @@ FORMAT: Final = 1
 """Grows when an older gexlake could not restore the folder."""
 
 
+def _inside(path: str) -> str:
+    """Check that a path stays in the backup: a restore may run as root and writes where it leads."""
+    if any(part in {"", ".", ".."} for part in path.split("/")):
+        raise ValueError(f"expected a path inside the backup, got {path!r}")
+    return path
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -22,7 +29,7 @@ class _Part(BaseModel):
 class BackedUpFile(_Part):
     """A file, by its path in the backup."""
 
-    path: str
+    path: Annotated[str, AfterValidator(_inside)]
     size_bytes: int
     sha256: str
 
@@ -31,7 +38,7 @@ class BackedUpStream(_Part):
     """A stream or key-value bucket, with what its snapshot is restored by."""
 
     name: str
-    path: str
+    path: Annotated[str, AfterValidator(_inside)]
     messages: int
     config: dict[str, Any]
     state: dict[str, Any]
