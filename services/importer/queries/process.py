@@ -79,7 +79,8 @@ class QueryProcess:
     def kill(self) -> None:
         """End the process now; reading it then comes to an end."""
         if self._process is not None:
-            self._process.kill()
+            with suppress(ValueError):  # its end was awaited and its handle closed in the meantime
+                self._process.kill()
 
     def _start(self) -> None:
         arguments = (self._query, self._data_end, self._control_end)

@@ -63,7 +63,11 @@ class SqlQueries:
     async def start(self) -> None:
         """Prepare what the first query would have to wait for."""
         await self.pool.start()
-        await asyncio.to_thread(self._catalog.current, "")
+        try:
+            await asyncio.to_thread(self._catalog.current, "")
+        except StorageTrouble as error:
+            # A full disk must not keep the importer from starting; the first query tries again.
+            log.warning("catalog_deferred", error=str(error))
 
     async def sql(self, request: SqlRequest) -> SqlResponse:
         """Return the rows of one query, as far as the limits allow.
