@@ -118,12 +118,19 @@ def _statements(
 
 def columns_of(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, tuple[str, str]]:
     """Return the type and the comment of each column of a table or view."""
+    return columns_by_table(connection)[table]
+
+
+def columns_by_table(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, tuple[str, str]]]:
+    """Return the type and the comment of each column of every table and view."""
     rows = connection.execute(
-        "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
-        "WHERE database_name = current_database() AND table_name = ? ORDER BY column_index",
-        [table],
+        "SELECT table_name, column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
+        "WHERE database_name = current_database() ORDER BY table_name, column_index"
     ).fetchall()
-    return {name: (data_type, comment) for name, data_type, comment in rows}
+    found: dict[str, dict[str, tuple[str, str]]] = {}
+    for table, name, data_type, comment in rows:
+        found.setdefault(table, {})[name] = (data_type, comment)
+    return found
 
 
 def read_files(pattern: str, columns: dict[str, tuple[str, str]]) -> str:

@@ -18,7 +18,7 @@ import duckdb
 from services.importer.errors import trouble
 from services.importer.lake.database import Lake
 from services.importer.lake.statements import quoted
-from services.importer.lake.views import FROM_PATH, KINDS, columns_of, read_files
+from services.importer.lake.views import FROM_PATH, KINDS, columns_by_table, read_files
 
 _OF_ROWS: Final = {kind.table: kind for kind in KINDS}
 _OF_RECORDS: Final = {kind.records: kind for kind in KINDS}
@@ -70,8 +70,9 @@ class Catalog:
         hidden = self._folder / f"{_NAME}.new"
         hidden.unlink(missing_ok=True)
         with duckdb.connect(str(hidden)) as catalog:
-            for statement in self._statements(connection, tables, views):
-                catalog.execute(statement)
+            # In one transaction, and by one call: hundreds of comments would each be flushed to the disk.
+            statements = self._statements(connection, tables, views)
+            catalog.execute(";\n".join(("BEGIN", *statements, "COMMIT")))
         hidden.replace(self._folder / _NAME)
         self._made_of = found
 
@@ -87,16 +88,16 @@ class Catalog:
     def _statements(
         self, connection: duckdb.DuckDBPyConnection, tables: Iterable[str], views: dict[str, str]
     ) -> Iterator[str]:
+        columns = columns_by_table(connection)
         yield from _macros(connection)
         for table in tables:
-            yield f"CREATE VIEW {table} AS {self._source(connection, table)}"
+            yield f"CREATE VIEW {table} AS {self._source(table, columns[table])}"
         yield from views.values()
         for name in (*tables, *views):
-            yield from _comments(connection, name)
+            yield from _comments(connection, name, columns[name])
 
-    def _source(self, connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    def _source(self, table: str, columns: dict[str, tuple[str, str]]) -> str:
         """Return the query that stands for a table."""
-        columns = columns_of(connection, table)
         paths = self._lake.paths
         if (kind := _OF_RECORDS.get(table)) is not None:
             pattern = f"{paths.records_root}/*/*/*.{table}.parquet"
@@ -140,7 +141,9 @@ def _macros(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
             yield f"COMMENT ON MACRO {name} IS {quoted(comment)}"
 
 
-def _comments(connection: duckdb.DuckDBPyConnection, name: str) -> Iterator[str]:
+def _comments(
+    connection: duckdb.DuckDBPyConnection, name: str, columns: dict[str, tuple[str, str]]
+) -> Iterator[str]:
     found = connection.execute(
         "SELECT comment FROM duckdb_tables() WHERE table_name = $name "
         "UNION ALL SELECT comment FROM duckdb_views() WHERE view_name = $name",
@@ -149,6 +152,6 @@ def _comments(connection: duckdb.DuckDBPyConnection, name: str) -> Iterator[str]
     for (comment,) in found:
         if comment:
             yield f"COMMENT ON VIEW {name} IS {quoted(comment)}"
-    for column, (_, comment) in columns_of(connection, name).items():
+    for column, (_, comment) in columns.items():
         if comment:
             yield f'COMMENT ON COLUMN {name}."{column}" IS {quoted(comment)}'
