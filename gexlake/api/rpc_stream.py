@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final, TypeVar
 
+import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER
@@ -33,6 +34,8 @@ from gexlake.api.rpc import (
 CHUNK_HEADER: Final = "Gex-Chunk"
 ACK_HEADER: Final = "Gex-Ack"
 END_HEADER: Final = "Gex-End"
+STOP: Final = b"stop"
+"""What a receiver that wants no further chunk sends in place of an acknowledgement."""
 WINDOW: Final = 8
 """How many chunks may be sent without an acknowledgement."""
 MAX_CHUNK_BYTES: Final = 512 * 1024
@@ -61,6 +64,7 @@ async def call_stream(
     """
     inbox = client.new_inbox()
     subscription = await client.subscribe(inbox, pending_msgs_limit=4 * WINDOW)
+    acks = ""
     try:
         await client.publish(endpoint.subject, request.model_dump_json(exclude_none=True).encode(), inbox)
         number = 0
@@ -70,12 +74,17 @@ async def call_stream(
             except TimeoutError as error:
                 raise NoResponse(f"{endpoint.subject} did not respond within {timeout_s:g} s") from error
             if _is_end(message, endpoint.subject, number):
+                acks = ""
                 return
             number += 1
+            acks = (message.headers or {})[ACK_HEADER]
             yield message.data
-            await client.publish((message.headers or {})[ACK_HEADER], str(number).encode())
+            await client.publish(acks, str(number).encode())
     finally:
         await subscription.unsubscribe()
+        if acks:
+            with suppress(nats.errors.Error):  # the sender then waits for its timeout
+                await client.publish(acks, STOP)
 
 
 def _is_end(message: Msg, subject: str, received: int) -> bool:
@@ -141,9 +150,11 @@ async def _send(client: Client, request: MicroRequest, chunks: AsyncIterator[byt
             await request.respond(chunk, headers={CHUNK_HEADER: str(sent), ACK_HEADER: acks})
             while sent - acknowledged >= WINDOW:
                 try:
-                    await subscription.next_msg(ACK_TIMEOUT_S)
+                    ack = await subscription.next_msg(ACK_TIMEOUT_S)
                 except TimeoutError as error:
                     raise Refused(408, f"the receiver took no chunk for {ACK_TIMEOUT_S:g} s") from error
+                if ack.data == STOP:
+                    return
                 acknowledged += 1
         await request.respond(b"", headers={END_HEADER: str(sent)})
     finally:

@@ -20,8 +20,8 @@ from gexlake.api.rpc import CallFailed, NoService, call
 from gexlake.api.services import SnapshotRequest, SnapshotResponse
 from gexlake.backup import streams
 from gexlake.backup.errors import BackupError
-from gexlake.backup.files import checksum, copy, files_below, sync_folders
-from gexlake.backup.manifest import NAME, BackedUpFile, Manifest
+from gexlake.backup.files import checksum, copy, files_below, private, sync_folders
+from gexlake.backup.manifest import NAME, BackedUpFile, Manifest, inside
 from gexlake.backup.settings import BackupSettings
 
 _SNAPSHOT_TIMEOUT_S: Final = 1800.0
@@ -43,6 +43,13 @@ async def create(
     Raises:
         BackupError: the folder is in use, a service does not answer, or a file cannot be read or written.
     """
+    with private():
+        return await _create(settings, folder, with_staged=with_staged, report=report)
+
+
+async def _create(
+    settings: BackupSettings, folder: Path, *, with_staged: bool, report: Callable[[str], None]
+) -> Manifest:
     _make(folder)
     async with streams.operator(settings) as client:
         # EVENTS last: a job whose command is acknowledged has its event.
@@ -50,7 +57,7 @@ async def create(
         saved = [await streams.save(client, name, folder / f"streams/{name}.tar.s2") for name in found]
         report(f"{len(saved)} streams with {sum(stream.messages for stream in saved)} messages")
         snapshot = await _snapshot(client)
-    taken = settings.data_dir / snapshot.folder
+    taken = settings.data_dir / inside(snapshot.folder)
     try:
         files = [*_copied(taken, folder)]
         if not files:
@@ -85,7 +92,7 @@ def _make(folder: Path) -> None:
         if folder.exists() and any(folder.iterdir()):
             raise BackupError(f"{folder} is not empty: name a new folder")
         (folder / "streams").mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)  # it holds the keys of signed URLs
+        folder.chmod(0o700)  # it may have existed
     except OSError as error:
         raise BackupError(f"{folder} cannot be made: {error}") from error
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 _BLOCK_BYTES: Final = 1 << 20
+
+
+@contextmanager
+def private() -> Iterator[None]:
+    """Let only the owner read the files and folders that are made meanwhile: backups hold keys."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def copy(source: Path, target: Path) -> tuple[int, str]:

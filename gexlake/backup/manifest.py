@@ -15,7 +15,7 @@ FORMAT: Final = 1
 """Grows when an older gexlake could not restore the folder."""
 
 
-def _inside(path: str) -> str:
+def inside(path: str) -> str:
     """Check that a path stays in the backup: a restore may run as root and writes where it leads."""
     if any(part in {"", ".", ".."} for part in path.split("/")):
         raise ValueError(f"expected a path inside the backup, got {path!r}")
@@ -29,7 +29,7 @@ class _Part(BaseModel):
 class BackedUpFile(_Part):
     """A file, by its path in the backup."""
 
-    path: Annotated[str, AfterValidator(_inside)]
+    path: Annotated[str, AfterValidator(inside)]
     size_bytes: int
     sha256: str
 
@@ -38,7 +38,7 @@ class BackedUpStream(_Part):
     """A stream or key-value bucket, with what its snapshot is restored by."""
 
     name: str
-    path: Annotated[str, AfterValidator(_inside)]
+    path: Annotated[str, AfterValidator(inside)]
     messages: int
     config: dict[str, Any]
     state: dict[str, Any]

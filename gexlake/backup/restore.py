@@ -1,6 +1,7 @@
 """Restore a backup while the broker runs and the services are stopped.
 
-Nothing is deleted but the streams: what the data folder had before is renamed to ``….before-<time>``.
+The streams are replaced. The database and the trees of Parquet and records that were there are renamed to
+``….before-<time>``; staged files and keys of signed URLs are added to those that are there.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ async def restore(
 
     Raises:
         BackupError: a service runs, the system holds data and ``replace`` is not set, the backup is
-            damaged, or a step fails. Restoring again is safe.
+            damaged, or a step fails. Then restore again, with ``replace``: nothing of the backup is lost.
     """
     manifest = verify(folder)
     report(f"the backup of {manifest.created_at:%Y-%m-%d %H:%M} UTC is complete: {len(manifest.files)} files")
@@ -60,10 +61,16 @@ async def restore(
             )
         if not replace and (held := _held(settings)):
             raise BackupError(f"{held} exists: add --replace to restore over it; it is renamed, not deleted")
+        if not replace and (messages := await streams.messages(client)):
+            raise BackupError(
+                f"the broker holds {messages} messages: add --replace to restore over its streams"
+            )
         try:
             _restore_files(settings, folder, manifest)
         except OSError as error:
-            raise BackupError(f"the files cannot be restored: {error}") from error
+            raise BackupError(
+                f"the files cannot be restored: {error}; mend that and restore again, with --replace"
+            ) from error
         report(f"database and files: {manifest.database.partitions} partitions")
         for stream in manifest.streams:
             await streams.restore(client, stream, folder / stream.path)

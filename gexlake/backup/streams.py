@@ -80,6 +80,12 @@ async def names(client: Client) -> list[str]:
             return sorted(found)
 
 
+async def messages(client: Client) -> int:
+    """Return how many messages all streams hold together."""
+    infos = [await _ask(client, f"{API}.INFO.{name}", {}) for name in await names(client)]
+    return sum(int(info["state"]["messages"]) for info in infos)
+
+
 async def save(client: Client, name: str, path: Path) -> BackedUpStream:
     """Write the snapshot of a stream to a file, and return what it is restored by.
 

@@ -77,8 +77,8 @@ class ImporterSettings(Settings):
     """Threads of a query."""
     sql_spill_mb: int = Field(1024, ge=1)
     """How much of the disk one query may take for what does not fit in its memory."""
-    export_timeout_s: float = Field(600.0, gt=0)
-    """The maximum time that one export may take."""
+    export_timeout_s: float = Field(600.0, gt=0, le=3600)
+    """The maximum time that one export may take; the broker lets the importer respond for an hour."""
 
     @property
     def memory(self) -> ImportMemory:

@@ -101,11 +101,14 @@ class WorkerPool:
     async def close(self) -> None:
         """Kill every query, and wait until nothing is left of it."""
         self._is_closed = True
-        async with asyncio.timeout(_CLOSES_WITHIN_S):
-            while self._running:
-                for process in self._running:
-                    process.kill()
-                await asyncio.sleep(_POLL_S)
+        try:
+            async with asyncio.timeout(_CLOSES_WITHIN_S):
+                while self._running:
+                    for process in self._running:
+                        process.kill()
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            log.warning("query_processes_left", count=len(self._running))
         self._threads.shutdown(wait=False)
 
     async def run(self, query: Query, timeout_s: float) -> Result:
@@ -120,7 +123,7 @@ class WorkerPool:
         slot = await self._take(deadline, timeout_s)
         if slot is Slot.QUICK:
             try:
-                return await self._run_until(query, QUICK_S, slot)
+                return await self._run_until(query, min(QUICK_S, timeout_s), slot)
             except TookTooLong:
                 slot = await self._take(deadline, timeout_s, had_quick_turn=True)
         left = max(deadline - asyncio.get_running_loop().time(), QUICK_S)

@@ -40,6 +40,7 @@ class QueryProcess:
         self._data, self._data_end = context.Pipe(duplex=False)
         self._control, self._control_end = context.Pipe(duplex=False)
         self._process: BaseProcess | None = None
+        self._was_killed = False
 
     async def __aenter__(self) -> Self:
         starting = asyncio.ensure_future(self._in_thread(self._start))
@@ -78,6 +79,7 @@ class QueryProcess:
 
     def kill(self) -> None:
         """End the process now; reading it then comes to an end."""
+        self._was_killed = True
         if self._process is not None:
             with suppress(ValueError):  # its end was awaited and its handle closed in the meantime
                 self._process.kill()
@@ -105,6 +107,8 @@ class QueryProcess:
         if self._process is not None:
             self._process.join(_EXITS_WITHIN_S)
             code = self._process.exitcode
+        if self._was_killed:
+            return Ended("the importer is stopping: send the query again", 503)
         # Memory that a library needs and does not get ends a process by a signal.
         if code is not None and code < 0:
             return Ended(out_of_memory(self._query.memory_mb), 400)

@@ -131,7 +131,7 @@ def run(query: Query, data: Connection, control: Connection) -> None:
 
 
 def out_of_memory(memory_mb: int) -> str:
-    """Return what a query that needs more memory than it may take is refused with."""
+    """Return the error of a query that exceeds its memory."""
     return (
         f"the query needs more than the {memory_mb} MiB that one may take (GEXLAKE_SQL_MEMORY_MB): "
         "select fewer rows or columns, or smaller values"
@@ -140,7 +140,8 @@ def out_of_memory(memory_mb: int) -> str:
 
 def _limit_process(query: Query) -> None:
     if sys.platform == "linux":
-        # It must not outlive the importer, and must be the first to go if the machine runs out of memory.
+        # It ends with the process that it was forked from, which ends with the importer, and it is the first
+        # to go if the machine runs out of memory.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("1000")

@@ -55,7 +55,7 @@ async def post_sql(request: Request, context: Context) -> Any:
     streamed; if the connection ends early, the result is not complete.
     """
     body = await read_json_object(request)
-    form = _FORMATS.get(request.headers.get("accept", "").partition(";")[0].strip())
+    form = _format_of(request.headers.get("accept", ""))
     if form is None:
         return await context.lake.rows(_read(SqlRequest, body))
     asked = _read(ExportRequest, {**body, "format": form})
@@ -75,6 +75,12 @@ async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncItera
             yield chunk
     finally:
         await rest.aclose()
+
+
+def _format_of(accept: str) -> str | None:
+    """Return the format of the first media type in an Accept header that is one; None for JSON."""
+    types = (each.partition(";")[0].strip().lower() for each in accept.split(","))
+    return next((_FORMATS[each] for each in types if each in _FORMATS), None)
 
 
 def _read(model: Any, body: dict[str, Any]) -> Any:

@@ -18,6 +18,7 @@ from services.intake.settings import IntakeSettings
 from shared.bus.connection import Bus
 from shared.bus.presence import announce_service
 from tests.support.intake.running import RunningIntake, running_intake
+from tests.support.poll import eventually
 
 CHUNK = b"x" * 400_000
 ROWS = SqlResponse.model_validate(
@@ -33,6 +34,7 @@ class FakeQueries:
     chunks: int = 3
     refuse_after: int | None = None
     sent: int = 0
+    closed: int = 0
     asked: list[Any] = field(default_factory=list)
 
     async def sql(self, request: SqlRequest) -> SqlResponse:
@@ -43,11 +45,14 @@ class FakeQueries:
 
     async def export(self, request: ExportRequest) -> AsyncGenerator[bytes, None]:
         self.asked.append(request)
-        for number in range(self.chunks):
-            if number == self.refuse_after:
-                raise Refused(400, "the reason")
-            self.sent += 1
-            yield CHUNK
+        try:
+            for number in range(self.chunks):
+                if number == self.refuse_after:
+                    raise Refused(400, "the reason")
+                self.sent += 1
+                yield CHUNK
+        finally:
+            self.closed += 1
 
 
 def unexpected(error: Exception) -> Refused:
@@ -145,4 +150,5 @@ async def test_a_client_that_reads_nothing_holds_the_export_up(
         while seen != queries.sent:
             seen = queries.sent
             await asyncio.sleep(0.3)
-    assert seen < 100
+        assert (seen < 100, queries.closed) == (True, 0)
+    await eventually(lambda: queries.closed == 1, what="the end of the query of a client that has left")
