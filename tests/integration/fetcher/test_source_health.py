@@ -108,6 +108,7 @@ async def test_jobs_of_a_failing_source_wait_while_others_go_on_and_all_end_well
     assert (await bus.js.stream_info(subjects.DEAD)).state.messages == 0
 
 
+@pytest.mark.slow
 async def test_waiting_for_a_source_costs_no_attempt(
     bus: Bus, settings: FetcherSettings, vendor: Vendor
 ) -> None:
@@ -124,6 +125,7 @@ async def test_waiting_for_a_source_costs_no_attempt(
     assert failed.waits >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failures", [FAILURES, 1000], ids=["its circuit opens", "its circuit stays closed"])
 async def test_an_outage_costs_a_lone_job_no_attempt(
     bus: Bus, settings: FetcherSettings, vendor: Vendor, failures: int
@@ -155,6 +157,7 @@ async def test_an_outage_costs_a_lone_job_no_attempt(
     assert (await record_of(bus, vendor)).failing_since is None
 
 
+@pytest.mark.slow
 async def test_a_request_that_tries_the_source_in_vain_costs_its_job_no_attempt(
     bus: Bus, settings: FetcherSettings, vendor: Vendor
 ) -> None:

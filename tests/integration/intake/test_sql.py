@@ -145,7 +145,8 @@ async def test_a_client_that_reads_nothing_holds_the_export_up(
 ) -> None:
     queries.chunks = 1000
     async with intake.http.stream("POST", "/api/v1/sql", json={"query": "SELECT 1"}, headers=CSV) as response:
-        await anext(response.aiter_bytes())
+        chunks = response.aiter_bytes()  # kept: the response is closed with it
+        await anext(chunks)
         seen = -1
         while seen != queries.sent:
             seen = queries.sent

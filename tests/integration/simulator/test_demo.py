@@ -65,6 +65,7 @@ def test_it_shows_the_imported_day_and_removes_its_folder(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_keep_keeps_its_folder(folder: Path) -> None:
     assert run(folder, "--keep")[0] == 0
     (kept,) = folder.iterdir()

@@ -40,10 +40,11 @@ FAILPOINTS: Final = (
 QUICK_WITH_SERVICE: Final = {
     "intake.command_published",
     "fetcher.file_staged",
-    *(point for point in FAILPOINTS if point.startswith("importer.")),
+    "importer.committed",
+    "importer.parquet_renamed",
 }
 """Intake and fetcher are killed at every point by quicker tests, each without the other services."""
-QUICK_WITH_BROKER: Final = {"intake.command_published", "fetcher.file_staged", "importer.committed"}
+QUICK_WITH_BROKER: Final = {"importer.committed"}
 
 
 def failpoints(quick: Collection[str]) -> list[Any]:

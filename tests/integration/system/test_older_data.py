@@ -79,6 +79,7 @@ def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[System]:
             yield System(stack, vendor, files)
 
 
+@pytest.mark.slow
 async def test_a_data_folder_of_an_earlier_version_starts_replays_and_imports(system: System) -> None:
     async with connection_to(system.stack) as bus:
         assert not any(info.config.max_age for info in await bus.js.streams_info())

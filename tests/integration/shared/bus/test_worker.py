@@ -211,6 +211,7 @@ async def test_deferred_work_is_not_retried_before_its_retry_time(bus: Bus) -> N
     assert tried[1] - tried[0] >= busy.retry_after_s
 
 
+@pytest.mark.slow
 async def test_deferrals_do_not_reset_the_count_of_failures(bus: Bus) -> None:
     errors = [error for _ in range(3) for error in (NoRoom("full"), Transient("later"))]
 
