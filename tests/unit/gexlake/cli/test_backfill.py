@@ -12,7 +12,6 @@ import pytest
 from rich.console import Console, RenderableType
 
 from gexlake.api.backfill import BackfillView
-from gexlake.cli.__main__ import main
 from gexlake.cli.answers import read_job
 from gexlake.cli.backfill import command
 from gexlake.cli.backfill.days import (
@@ -26,10 +25,10 @@ from gexlake.cli.backfill.days import (
 )
 from gexlake.cli.backfill.view import STANDSTILL_S, outcome_shown, plan_shown, shown_on
 from gexlake.cli.errors import RequestRefused, UnexpectedAnswer
+from tests.support.gexlake.commands import Say
 from tests.support.gexlake.fake_intake import FakeIntake, fake_intake
 from tests.support.gexlake.responses import id_of, job_of, page_of
 
-Say = Callable[..., tuple[int, str, str]]
 WEEK = ("NQ_NDX", "gex_zero", "2025-11-10", "2025-11-14")
 
 
@@ -83,19 +82,6 @@ def intake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIntake]:
         fake.bodies = {"/backfill": [ANSWER], "/jobs": [RUNNING, RUNNING, ENDED]}
         monkeypatch.setenv("GEXLAKE_URL", fake.url)
         yield fake
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Run a command; return its exit status, standard output and standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
 
 
 def test_the_days_are_followed_to_their_end_and_a_failed_one_shows_in_the_exit_status(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from gexlake.cli.__main__ import main
 from simulator.nats_server import free_port
+from tests.support.gexlake.commands import Say
 from tests.support.gexlake.fake_intake import FakeIntake, fake_intake
 from tests.support.gexlake.responses import job_of, page_of
 
@@ -38,7 +38,6 @@ JOB = job_of(
     requested_at="2025-11-14T21:00:00Z",
 )
 FAILED = {**JOB, "state": "failed", "error": "record 3 has no timestamp", "error_field": "timestamp"}
-Say = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -46,19 +45,6 @@ def intake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIntake]:
     with fake_intake() as fake:
         monkeypatch.setenv("GEXLAKE_URL", fake.url)
         yield fake
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Run a command; return its exit status, standard output and standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
 
 
 def test_submit_posts_what_was_given_and_prints_the_job(intake: FakeIntake, say: Say) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gexlake.cli.__main__ import main
+from tests.support.gexlake.commands import Say
 from tests.support.gexlake.fake_intake import FakeIntake, fake_intake
 
 ANSWER = {
@@ -20,7 +20,6 @@ ANSWER = {
     "truncated": False,
     "seconds": 0.01,
 }
-Say = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -30,19 +29,6 @@ def intake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIntake]:
         monkeypatch.setenv("GEXLAKE_URL", fake.url)
         monkeypatch.setenv("GEXLAKE_API_KEY", "a-key")
         yield fake
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Run a command; return its exit status, standard output and standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
 
 
 def test_a_query_is_sent_with_its_limits_and_the_key_and_shown_as_a_table(
