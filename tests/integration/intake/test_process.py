@@ -48,6 +48,7 @@ async def up(http: httpx.AsyncClient, intake: IntakeProcess) -> None:
     await eventually(knows_its_jobs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["accepted", "command_published", "event_published"])
 async def test_killed_at_a_durable_step_the_request_sent_again_is_one_job(
     step: str, nats_url: str, bus: Bus, http: httpx.AsyncClient, tmp_path: Path
