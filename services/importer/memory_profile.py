@@ -14,7 +14,8 @@ BOUNDED_MEMORY_MB: Final = 160
 """DuckDB's memory with the profile ``bounded``, and the minimum in a small container."""
 DEFAULT_MEMORY_MB: Final = 384
 DEFAULT_QUERY_MEMORY_MB: Final = 384
-MIN_QUERY_MEMORY_MB: Final = 192
+MIN_QUERY_MEMORY_MB: Final = 256
+"""Less is not enough for a query that groups the rows of one day."""
 IMPORT_MB: Final = 400
 """What the importer itself takes during an import."""
 LARGE_BATCHES_MEMORY_MB: Final = 192

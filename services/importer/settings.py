@@ -71,7 +71,7 @@ class ImporterSettings(Settings):
     sql_workers: int = Field(2, ge=1, le=64)
     """How many queries may run at a time, each in a process of its own; quick ones and an export have
     two more."""
-    sql_memory_mb: int | None = Field(None, ge=192)
+    sql_memory_mb: int | None = Field(None, ge=256)
     """Memory of a query's process; by default 384, or less in a small container."""
     sql_threads: int = Field(1, ge=1)
     """Threads of a query."""

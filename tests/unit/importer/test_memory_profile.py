@@ -13,6 +13,7 @@ from services.importer.memory_profile import (
     ImportMemory,
     MemoryProfile,
     container_memory_mb,
+    default_query_memory_mb,
     duckdb_memory_mb,
 )
 from services.importer.settings import ImporterSettings
@@ -118,3 +119,13 @@ def test_sixty_new_fields_in_every_record_take_little_memory(tmp_path: Path) -> 
     assert unknown_records == 20_000
     assert len(names.split(", ")) == 60
     lake.close()
+
+
+@pytest.mark.parametrize(
+    ("workers", "container_mb", "expected_mb"),
+    [(2, None, 384), (2, 2048, 384), (2, 1536, 284), (2, 512, 256), (30, 2048, 256)],
+)
+def test_queries_share_what_an_import_leaves(
+    workers: int, container_mb: int | None, expected_mb: int
+) -> None:
+    assert default_query_memory_mb(workers, container_mb) == expected_mb
