@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from pydantic import Field
 
+from services.importer.formats.format import MAX_FILE_BYTES
 from services.importer.memory_profile import (
     ImportMemory,
     MemoryProfile,
@@ -15,8 +15,6 @@ from services.importer.memory_profile import (
     duckdb_memory_mb,
 )
 from shared.process.settings import Settings, aliases
-
-MAX_FILE_BYTES: Final = 2 * 1024**3
 
 
 @dataclass(frozen=True)

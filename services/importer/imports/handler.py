@@ -13,11 +13,11 @@ import structlog
 
 from gexlake.api.jobs import Status
 from services.importer.errors import StorageTrouble
+from services.importer.imports.command import task_of
 from services.importer.imports.recovery import finish_committed
 from services.importer.imports.repair import Repair
 from services.importer.imports.replace import replace_partition
 from services.importer.imports.staged_file import staged_file
-from services.importer.imports.task import task_of
 from services.importer.interruption import Interruption
 from services.importer.lake import partitions
 from services.importer.lake.database import Lake

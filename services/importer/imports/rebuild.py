@@ -13,10 +13,10 @@ import duckdb
 from gexlake.api.jobs import Status
 from services.importer.errors import DamagedPartition
 from services.importer.formats import format_of
+from services.importer.imports.command import task_of
 from services.importer.imports.recovery import place
 from services.importer.imports.replace import complete, replace_partition
 from services.importer.imports.staged_file import staged_file
-from services.importer.imports.task import task_of
 from services.importer.interruption import Interruption
 from services.importer.lake import partitions
 from services.importer.lake.database import Lake

@@ -1,13 +1,11 @@
-"""One import: a staged file, its job, and the rules for it."""
+"""One import: a staged file, its job, and the rules for it; without the bus and the settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.importer.interruption import Interruption
-from services.importer.reader.source import OpenFile, RecordSource
-from services.importer.settings import MAX_FILE_BYTES, ImportLimits
-from shared.bus.messages import ImportFile
+from services.importer.formats.format import MAX_FILE_BYTES
+from services.importer.reader.source import RecordSource
 
 
 @dataclass(frozen=True)
@@ -30,23 +28,3 @@ class ImportTask(RecordSource):
     size_bytes: int
     min_share: float
     max_plain_bytes: int = MAX_FILE_BYTES
-
-
-def task_of(
-    command: ImportFile, file: OpenFile, limits: ImportLimits, interruption: Interruption
-) -> ImportTask:
-    """Return the import of an open file that a command asks for."""
-    return ImportTask(
-        file=file,
-        endpoint=command.job.endpoint,
-        ticker=command.job.ticker,
-        day=command.job.trading_day,
-        job_id=str(command.job.job_id),
-        generation=command.job.generation,
-        sha256=command.sha256,
-        size_bytes=command.size_bytes,
-        min_share=0.0 if command.force else limits.min_share,
-        max_out_of_day=limits.max_out_of_day,
-        max_plain_bytes=limits.max_file_bytes,
-        interruption=interruption,
-    )
