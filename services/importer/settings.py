@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pydantic import Field
 
-from services.importer.formats.format import MAX_FILE_BYTES
+from services.importer.limits import MAX_FILE_BYTES, ImportLimits
 from services.importer.memory_profile import (
     ImportMemory,
     MemoryProfile,
@@ -15,22 +13,6 @@ from services.importer.memory_profile import (
     duckdb_memory_mb,
 )
 from shared.process.settings import Settings, aliases
-
-
-@dataclass(frozen=True)
-class ImportLimits:
-    """The rules for imports that settings can change.
-
-    Args:
-        min_share: a file with a smaller share of the records or rows that the partition holds is refused.
-        max_out_of_day: up to this many records outside the trading day are dropped; a file with more is
-            refused.
-        max_file_bytes: gzip data that unpacks to more is refused.
-    """
-
-    min_share: float = 0.9
-    max_out_of_day: int = 0
-    max_file_bytes: int = MAX_FILE_BYTES
 
 
 class ImporterSettings(Settings):

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-MAX_FILE_BYTES: Final = 2 * 1024**3
-"""The maximum size of a file, unpacked, unless a setting names another."""
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """The maximum size of a record; real ones have about 7,000 bytes."""
 MAX_RECORDS: Final = 1_000_000

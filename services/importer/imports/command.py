@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.importer.imports.task import ImportTask
 from services.importer.interruption import Interruption
+from services.importer.limits import ImportLimits
 from services.importer.reader.source import OpenFile
-from services.importer.settings import ImportLimits
 from shared.bus.messages import ImportFile
 
 

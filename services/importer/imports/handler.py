@@ -29,7 +29,7 @@ from services.importer.ledger import table
 from services.importer.ledger.events import event_of, imported, skipped
 from services.importer.ledger.notes import LedgerNotes
 from services.importer.ledger.rows import LedgerRow, of_generation, with_outcome
-from services.importer.settings import ImportLimits
+from services.importer.limits import ImportLimits
 from shared.bus.connection import Bus
 from shared.bus.messages import FileStaged, ImportFile, Job, JobSkipped, PartitionImported
 from shared.gexbot.partition import Partition

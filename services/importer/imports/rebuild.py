@@ -29,7 +29,7 @@ from services.importer.lake.statements import quoted, transaction
 from services.importer.ledger import table
 from services.importer.ledger.notes import note_completed
 from services.importer.ledger.rows import LedgerRow, with_outcome
-from services.importer.settings import ImportLimits
+from services.importer.limits import ImportLimits
 from shared.bus.messages import ImportFile
 from shared.gexbot.partition import Partition
 from shared.job_states import JobState

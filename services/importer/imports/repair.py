@@ -27,7 +27,7 @@ from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import LedgerKeeper
 from services.importer.ledger.salvage import salvage_ledger
-from services.importer.settings import ImportLimits
+from services.importer.limits import ImportLimits
 from shared.bus.connection import Bus
 from shared.bus.messages import Job
 from shared.errors import Terminal, Transient

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.importer.formats.format import MAX_FILE_BYTES
+from services.importer.limits import MAX_FILE_BYTES
 from services.importer.reader.source import RecordSource
 
 

@@ -23,7 +23,7 @@ from services.importer.lake.database import Lake
 from services.importer.lake.parquet import sha256_of
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import record
-from services.importer.settings import ImportLimits
+from services.importer.limits import ImportLimits
 from shared.bus.connection import Bus
 from shared.bus.messages import ImportFile, JobFailed, PartitionImported
 from shared.errors import BrokerUnavailable, CannotStart
