@@ -14,7 +14,7 @@ from shared.bus.connection import Bus, translate_errors
 
 _TIMEOUT_S: Final = 10.0
 _LATER: Final = (429, 503)
-"""Codes of refusals for now."""
+"""Codes of refusals of requests that may succeed when sent again."""
 _REASON: Final = "the partition is missing in the database and in Parquet, and its staged file is gone"
 
 

@@ -118,7 +118,7 @@ class Repair:
             )
 
     async def run(self) -> None:
-        """Rebuild what is missing, forever; what fails for now is tried again later."""
+        """Rebuild what is missing, forever; what fails is tried again later."""
         while True:
             try:
                 has_more = await self.step()
