@@ -95,7 +95,7 @@ docs: $(DOCS)/.ready ## Build the documentation as a site in build/site; broken 
 	@echo "build/site/index.html"
 
 lock: $(VENV)/.ready ## Recompile the pinned requirements, with hashes and without index addresses
-	@for extra in $(SERVICES) dev docs fuzz; do \
+	@for extra in $(SERVICES) dev docs fuzz load; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 			--no-header --extra $$extra --output-file requirements/$$extra.txt pyproject.toml; done
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -18,6 +18,7 @@ from nats.js.api import (
     DiscardPolicy,
     RetentionPolicy,
     StorageType,
+    StoreCompression,
     StreamConfig,
 )
 from nats.js.errors import NotFoundError
@@ -59,6 +60,10 @@ class Stream:
     """How many messages of one subject are kept, the newest; -1 for all."""
     holds_leases: bool = False
     """Whether a subject refuses a message while it holds one; each message carries its time to live."""
+    takes_batches: bool = False
+    """Whether several messages may be published as one batch, which is stored as a whole or not at all."""
+    is_compressed: bool = False
+    """Whether its files are compressed."""
     takes_probes: bool = False
     """Whether intake proves by messages, which expire after a second, that the stream can be written."""
 
@@ -79,6 +84,8 @@ class Stream:
             duplicate_window=self.duplicate_window_s,
             num_replicas=replicas,
             allow_direct=True,
+            allow_atomic=self.takes_batches or None,
+            compression=StoreCompression.S2 if self.is_compressed else StoreCompression.NONE,
         )
 
 
@@ -101,7 +108,16 @@ STREAMS: Final = (
         max_per_subject=EVENTS_KEPT_PER_SUBJECT,
         takes_probes=True,
     ),
-    Stream(subjects.FEED, (subjects.ALL_LIVE,), 2 * _DAY_S, 1024 * _MIB, _HOUR_S / 6, refuses_when_full=True),
+    Stream(
+        subjects.FEED,
+        (subjects.ALL_LIVE,),
+        2 * _DAY_S,
+        1024 * _MIB,
+        _HOUR_S / 6,
+        refuses_when_full=True,
+        takes_batches=True,
+        is_compressed=True,
+    ),
     Stream(subjects.DEAD, (subjects.ALL_DEAD_LETTERS,), 90 * _DAY_S, 256 * _MIB, _DAY_S),
     Stream(subjects.BODIES, (subjects.ALL_BODIES,), 14 * _DAY_S, 128 * _MIB, _DAY_S, refuses_when_full=True),
     Stream(subjects.SOURCES, (subjects.ALL_SOURCES,), 90 * _DAY_S, 8 * _MIB, 120.0, max_per_subject=1),
@@ -175,4 +191,6 @@ _COMPARED: Final = (
     "duplicate_window",
     "num_replicas",
     "allow_direct",
+    "allow_atomic",
+    "compression",
 )

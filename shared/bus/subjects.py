@@ -23,6 +23,7 @@ BODIES: Final = "BODIES"
 ALL_COMMANDS: Final = "gex.job.>"
 ALL_EVENTS: Final = "gex.event.job.>"
 ALL_LIVE: Final = "gex.feed.>"
+ALL_LIVE_SNAPSHOTS: Final = "gex.feed.gex.>"
 ALL_DEAD_LETTERS: Final = "gex.dead.>"
 ALL_SOURCES: Final = "gex.source.>"
 ALL_TURNS: Final = "gex.turn.>"
@@ -33,6 +34,9 @@ STREAM_NAMES: Final = "$JS.API.STREAM.NAMES"
 """The subject of JetStream's API that lists the streams."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_]+")
+_NO_TOPIC: Final = "none"
+_MAX_TOPIC_TOKEN: Final = 128
+"""Clients choose topics freely; the message has the whole one."""
 
 
 class EventType(StrEnum):
@@ -81,6 +85,16 @@ def next_command(stage: Stage, priority: Priority) -> str:
 def body(job_id: UUID) -> str:
     """Return the subject of a file that a client posted inline."""
     return f"gex.body.{job_id}"
+
+
+def live_snapshot(ticker: str) -> str:
+    """Return the subject of live snapshots of a ticker."""
+    return f"gex.feed.gex.{encode_token(ticker)}"
+
+
+def live_webhook(topic: str | None) -> str:
+    """Return the subject of a webhook's payloads on a topic, or on none."""
+    return f"gex.feed.uw.{encode_token(topic or '')[:_MAX_TOPIC_TOKEN] or _NO_TOPIC}"
 
 
 def event(event_type: EventType, job_id: UUID) -> str:
