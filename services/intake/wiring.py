@@ -25,6 +25,7 @@ from services.intake.state.projection import Projection
 from services.intake.state.source_metrics import SourceMetrics
 from services.intake.state.sources_view import KnownSources
 from services.intake.state.write_probe import WriteProbe
+from shared.bus.batch_publisher import FeedPublisher
 from shared.bus.connection import connected, utc_now
 from shared.bus.presence import announce_service
 from shared.bus.restoration import restore_deleted_streams
@@ -51,7 +52,10 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
         backfills=Backfills(link, projection, commands, settings.api, clock),
         lake=LakeQueries(link),
         metrics=metrics,
+        feed=FeedPublisher(link.require, metrics.live.published),
         history_limit=RateLimit(settings.rate_limit_history),
+        gex_limit=RateLimit(settings.rate_limit_gex),
+        webhook_limit=RateLimit(settings.rate_limit_webhook),
         clock=clock,
     )
 

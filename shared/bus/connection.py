@@ -29,7 +29,7 @@ from shared.process.settings import DEFAULT_ACK_WAIT_S, Settings
 
 PUBLISH_TIMEOUT_S: Final = 3.0
 REPLAY_HEADER: Final = "Gex-Replay-Of"
-_STREAM_FULL: Final = 10077
+STREAM_FULL: Final = 10077
 """JetStream's error code for a publish over the stream's byte cap."""
 
 _WRITE_AFTER_LOSS: Final = TypeError
@@ -276,7 +276,7 @@ def translate_errors(doing: str, stream: str = "") -> Iterator[None]:
     except NotFoundError:
         raise
     except APIError as error:
-        if error.err_code == _STREAM_FULL:
+        if error.err_code == STREAM_FULL:
             raise StreamFull(stream) from error
         raise BrokerUnavailable(f"{doing}: {error.description}") from error
     except (TimeoutError, NatsError, JetStreamError, OSError, _WRITE_AFTER_LOSS) as error:

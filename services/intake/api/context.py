@@ -20,6 +20,7 @@ from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
 from services.intake.state.sources_view import KnownSources
 from services.intake.state.write_probe import WriteProbe
+from shared.bus.batch_publisher import FeedPublisher
 from shared.sources.gate import SourceGate
 
 
@@ -38,7 +39,10 @@ class AppContext:
     backfills: Backfills
     lake: LakeQueries
     metrics: Metrics
+    feed: FeedPublisher
     history_limit: RateLimit
+    gex_limit: RateLimit
+    webhook_limit: RateLimit
     clock: Callable[[], datetime]
 
 

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gexlake.api.jobs import Stage
+from services.intake.state.live_metrics import LiveMetrics
 from services.intake.state.projection import Projection
 from services.intake.state.status import BrokerState, jobs_by_state, partitions_to_rebuild
 from shared.bus.messages import (
@@ -37,6 +38,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.live = LiveMetrics(self.registry)
         self._counters = _Counters(self.registry)
         self._gauges = _Gauges(self.registry)
         self._starts = _Starts()
