@@ -91,11 +91,13 @@ class IntakeSettings(SourceSettings):
     rate_limit_gex: Rate = Field(
         "6000/minute", validation_alias=aliases("GEXLAKE_RATE_LIMIT_GEX", "RATE_LIMIT_GEX")
     )
-    """For the live routes, which are not served yet: of each client on ``POST /gex``."""
+    """Of each client on ``POST /gex``."""
     rate_limit_webhook: Rate = Field(
         "6000/minute", validation_alias=aliases("GEXLAKE_RATE_LIMIT_WEBHOOK", "RATE_LIMIT_WEBHOOK")
     )
-    """For the live routes, which are not served yet: of each client on ``POST /uw``."""
+    """Of each client on ``POST /uw``."""
+    max_live_bytes: int = Field(512 * 1024, ge=1024, le=768 * 1024)
+    """Largest body of ``POST /gex`` and ``POST /uw``; the message must fit the broker's ``max_payload``."""
     timeout_keep_alive: int = Field(5, ge=0)
     """Seconds after which an idle connection is closed."""
     header_timeout_s: float = Field(10.0, gt=0)

@@ -33,7 +33,7 @@ _MEANINGS = {
     408: "The query took too long and was stopped",
     404: "There is no such job or message",
     409: "The system is not set up for it; the answer says which setting is missing",
-    413: "The body is over 1 MiB",
+    413: "The body is over the limit of the route",
     415: "The content type is not taken",
     422: "A field is missing or breaks a rule; the answer names both",
     429: "Over the rate limit; Retry-After says when to come again",

@@ -26,9 +26,23 @@ async def read_json_object(request: Request, *, optional: bool = False) -> dict[
         TooLarge: the body is over the limit.
         UnsupportedMediaType: it is announced as something else than JSON.
     """
-    check_content_type(request.headers.get("content-type"))
-    body = await read_limited(request.stream(), request.headers.get("content-length"))
+    body = await read_json_bytes(request)
     return {} if optional and not body.strip() else read_object(body)
+
+
+async def read_json_bytes(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
+    """Return the body of a request that is announced as JSON, or without a type.
+
+    Args:
+        request: the request.
+        limit: of the body, in bytes.
+
+    Raises:
+        TooLarge: the body is over the limit.
+        UnsupportedMediaType: it is announced as something else than JSON.
+    """
+    check_content_type(request.headers.get("content-type"))
+    return await read_limited(request.stream(), request.headers.get("content-length"), limit)
 
 
 def check_content_type(header: str | None) -> None:

@@ -193,6 +193,7 @@ async def test_the_api_describes_itself_with_its_errors(intake_settings: IntakeS
     assert post["requestBody"]["content"]["text/plain"]
     assert set(described["paths"]) == {
         "/gex_history_url",
+        "/gex",
         "/backfill",
         "/api/v1/sources",
         "/api/v1/sql",

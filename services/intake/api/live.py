@@ -1,0 +1,104 @@
+"""The route that takes live snapshots."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Depends, Request
+
+from gexlake.api.live import SnapshotAccepted
+from services.intake.api.auth import ClientName, require_key
+from services.intake.api.context import AppContext, Context
+from services.intake.api.error_responses import documented
+from services.intake.api.json_body import read_json_bytes
+from services.intake.errors import Refused, TooLarge
+from services.intake.live.payload import LIVE_ENDPOINTS, read_snapshot
+from shared.bus.batch_publisher import MAX_MESSAGE_BYTES, MessageTooLarge
+from shared.bus.live_messages import Snapshot, SnapshotPart, live_snapshot
+from shared.errors import GexlakeError
+
+ROUTE: Final = "/gex"
+router = APIRouter(tags=["live"], dependencies=[Depends(require_key)])
+
+_NUMBER: Final = {"type": ["number", "string", "null"]}
+_TIME: Final = {
+    "type": ["number", "string"],
+    "description": "epoch seconds, milliseconds, microseconds or nanoseconds, or an ISO 8601 time",
+}
+_FIELDS: Final[dict[str, Any]] = {
+    "timestamp": _TIME,
+    "ticker": {"type": "string"},
+    "endpoint": {"enum": list(LIVE_ENDPOINTS), "default": "gex_zero"},
+    **dict.fromkeys(("spot", "zero_gamma", "net_gex", "sum_gex_vol", "sum_gex_oi"), _NUMBER),
+    **dict.fromkeys(("major_pos_vol", "major_pos_oi", "major_neg_vol", "major_neg_oi"), _NUMBER),
+    "max_priors": {"type": ["array", "null"], "items": {"type": ["array", "number", "string", "null"]}},
+    "strikes": {
+        "type": ["array", "null"],
+        "items": {
+            "type": ["array", "object"],
+            "description": "[strike, GEX by volume, GEX by open interest, [earlier figures]], or an object",
+        },
+    },
+}
+_BODY: Final[dict[str, Any]] = {
+    "type": "object",
+    "additionalProperties": True,
+    "description": (
+        "The vendor's record, a flat object with the same names, or an envelope with it in `data`. A "
+        "snapshot needs `ticker`, `timestamp`, `spot` and `zero_gamma`. Numbers may be strings. Fields "
+        "without a column are ignored."
+    ),
+    "properties": {
+        **_FIELDS,
+        "kind": {"enum": [str(part) for part in SnapshotPart], "default": "snapshot"},
+        "received_at": _TIME,
+        "data": {"type": ["object", "null"], "additionalProperties": True},
+    },
+    "example": {
+        "timestamp": 1763132400,
+        "ticker": "SPX",
+        "endpoint": "gex_zero",
+        "spot": 6734.11,
+        "zero_gamma": 6712.5,
+        "strikes": [[6730, -228.25, -86.5, [-240.5, -243.25, -245.25, -221.25, -220.0]]],
+    },
+}
+_REQUEST_BODY: Final = {
+    "required": True,
+    "content": {kind: {"schema": _BODY} for kind in ("application/json", "text/plain")},
+}
+
+
+@router.post(
+    ROUTE,
+    summary="Post a live snapshot, or a part of one",
+    responses=documented(400, 401, 413, 415, 422, 429, 503),
+    openapi_extra={"requestBody": _REQUEST_BODY},
+)
+async def post_snapshot(request: Request, context: Context, client: ClientName) -> SnapshotAccepted:
+    """Store a snapshot of a ticker and endpoint; the answer comes after the broker has it on disk.
+
+    The same content is stored once. `majors` and `maxchange` update the snapshot of the same ticker, endpoint
+    and timestamp.
+    """
+    snapshot: Snapshot | None = None
+    outcome = "accepted"
+    try:
+        context.gex_limit.count(client)
+        body = await read_json_bytes(request, context.settings.max_live_bytes)
+        snapshot = read_snapshot(body, context.clock())
+        await _store(context, snapshot)
+    except GexlakeError as error:
+        outcome = error.rule if isinstance(error, Refused) else "unavailable"
+        raise
+    finally:
+        kind = "unknown" if snapshot is None else str(snapshot.part)
+        context.metrics.live.counted_payload(ROUTE, kind, outcome)
+    return SnapshotAccepted(ticker=snapshot.ticker)
+
+
+async def _store(context: AppContext, snapshot: Snapshot) -> None:
+    try:
+        await context.feed.publish(live_snapshot(snapshot, context.clock()))
+    except MessageTooLarge as error:
+        raise TooLarge(MAX_MESSAGE_BYTES) from error

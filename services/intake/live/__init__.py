@@ -1,0 +1,1 @@
+"""Live snapshots: what clients post to ``/gex``, as messages of FEED."""
