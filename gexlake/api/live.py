@@ -1,10 +1,10 @@
-"""Answers to live payloads."""
+"""Live payloads and snapshots over HTTP: the models of the routes that take and return them."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 
 class SnapshotAccepted(BaseModel):
@@ -12,3 +12,49 @@ class SnapshotAccepted(BaseModel):
 
     status: Literal["success"] = "success"
     ticker: str
+
+
+StrikeView: TypeAlias = (
+    tuple[float, float | None, float | None] | tuple[float, float | None, float | None, list[float | None]]
+)
+"""``[strike, gamma, oi_gamma, priors]``: GEX by volume and by open interest; some strikes have no priors."""
+
+
+class SnapshotView(BaseModel):
+    """One snapshot; the fields are the columns of ``gex_snapshots``."""
+
+    timestamp: int = Field(description="UTC epoch in milliseconds")
+    spot_price: float | None = None
+    zero_gamma: float | None = None
+    net_gex: float | None = None
+    min_dte: int | None = None
+    sec_min_dte: int | None = None
+    major_pos_vol: float | None = None
+    major_pos_oi: float | None = None
+    major_neg_vol: float | None = None
+    major_neg_oi: float | None = None
+    sum_gex_vol: float | None = None
+    sum_gex_oi: float | None = None
+    delta_risk_reversal: float | None = None
+    max_priors: list[Any] | None = Field(
+        None, description="as it was sent: mostly pairs of strike and change"
+    )
+    call_wall_candidate1_pct: float | None = None
+    call_wall_candidate2_pct: float | None = None
+    put_wall_candidate1_pct: float | None = None
+    put_wall_candidate2_pct: float | None = None
+    source: str = Field(description="`history` or `live`")
+    strikes: list[StrikeView] | None = Field(
+        None, description="`[strike, gamma, oi_gamma, priors]`, by strike; only if asked for"
+    )
+
+
+class SnapshotsPage(BaseModel):
+    """A page of the snapshots of one ticker and endpoint, in order of time."""
+
+    ticker: str
+    endpoint: str
+    start: int = Field(description="of the range: the first millisecond, as a UTC epoch")
+    end: int = Field(description="of the range: the first millisecond after it")
+    snapshots: list[SnapshotView]
+    next: str | None = Field(description="the path of the next page; null on the last one")

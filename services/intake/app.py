@@ -8,7 +8,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 import gexlake
-from services.intake.api import backfill, error_responses, jobs, live, sources, sql, system
+from services.intake.api import backfill, error_responses, jobs, live, snapshots, sources, sql, system
 from services.intake.api.browser_guard import BrowserGuard
 from services.intake.api.context import AppContext
 from services.intake.state.metrics import RequestCounter
@@ -47,13 +47,13 @@ def new_api() -> FastAPI:
         redoc_url=None,
         openapi_tags=[
             {"name": "jobs", "description": "Queue files, follow jobs, replay them"},
-            {"name": "live", "description": "Post and follow live data"},
+            {"name": "live", "description": "Post and follow live data, and read snapshots by time"},
             {"name": "lake", "description": "Query what was imported"},
             {"name": "sources", "description": "Where files come from, and how reliable that was"},
             {"name": "system", "description": "Health, status and metrics"},
         ],
     )
     error_responses.register(app)
-    for group in (jobs, live, backfill, sql, sources, system):
+    for group in (jobs, live, snapshots, backfill, sql, sources, system):
         app.include_router(group.router)
     return app

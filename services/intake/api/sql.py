@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final
 
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Depends, Request
 from pydantic import ValidationError
 
 from gexlake.api.lake import ExportRequest, SqlRequest, SqlResponse
 from services.intake.api.auth import require_key
 from services.intake.api.context import Context
 from services.intake.api.error_responses import documented
+from services.intake.api.exports import CONTENT, stream_export, wanted_form
 from services.intake.api.json_body import read_json_object
 from services.intake.errors import Unprocessable
 
 router = APIRouter(tags=["lake"], dependencies=[Depends(require_key)])
 
-ARROW: Final = "application/vnd.apache.arrow.stream"
-CSV: Final = "text/csv"
-_FORMATS: Final = {ARROW: "arrow", CSV: "csv"}
 _BODY: Final[dict[str, Any]] = {
     "type": "object",
     "additionalProperties": False,
@@ -36,7 +32,7 @@ _RESULTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "model": SqlResponse,
         "description": "The rows as JSON, as far as the limits allow; as CSV or Arrow, all of them",
-        "content": {name: {"schema": {"type": "string", "format": "binary"}} for name in _FORMATS},
+        "content": CONTENT,
     }
 }
 
@@ -55,32 +51,10 @@ async def post_sql(request: Request, context: Context) -> Any:
     streamed; if the connection ends early, the result is not complete.
     """
     body = await read_json_object(request)
-    form = _format_of(request.headers.get("accept", ""))
+    form = wanted_form(request.headers.get("accept", ""))
     if form is None:
         return await context.lake.rows(_read(SqlRequest, body))
-    asked = _read(ExportRequest, {**body, "format": form})
-    chunks = context.lake.export(asked)
-    # A query that is refused is answered as such, so the first chunk comes before the headers.
-    first = await anext(chunks, None)
-    content_type = ARROW if form == "arrow" else CSV
-    if first is None:
-        return Response(b"", media_type=content_type)
-    return StreamingResponse(_joined(first, chunks), media_type=content_type)
-
-
-async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
-    try:
-        yield first
-        async for chunk in rest:
-            yield chunk
-    finally:
-        await rest.aclose()
-
-
-def _format_of(accept: str) -> str | None:
-    """Return the format of the first media type in an Accept header that is one; None for JSON."""
-    types = (each.partition(";")[0].strip().lower() for each in accept.split(","))
-    return next((_FORMATS[each] for each in types if each in _FORMATS), None)
+    return await stream_export(context.lake, _read(ExportRequest, {**body, "format": form}))
 
 
 def _read(model: Any, body: dict[str, Any]) -> Any:

@@ -197,6 +197,7 @@ async def test_the_api_describes_itself_with_its_errors(intake_settings: IntakeS
         "/backfill",
         "/api/v1/sources",
         "/api/v1/sql",
+        "/gex/snapshots",
         "/jobs",
         "/jobs/{id}",
         "/jobs/{id}/replay",
