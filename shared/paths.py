@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 from uuid import UUID
@@ -24,8 +24,9 @@ class LakePaths:
     """The absolute paths of one lake's folders and files.
 
     Layout: ``gex_data.db``, ``source/gexbot/<TICKER>/<endpoint>/<original name>``,
-    ``parquet/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<kind>.parquet`` and
-    ``records/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<table>.parquet``.
+    ``parquet/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<kind>.parquet``,
+    ``records/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<table>.parquet`` and
+    ``parquet/webhooks/<YYYYMMDD>/<HH>.<table>.parquet``.
     """
 
     data_dir: Path
@@ -56,6 +57,16 @@ class LakePaths:
     def catalog(self) -> Path:
         """The folder of the views that queries see, and of copies of the small tables."""
         return self.data_dir / ".catalog"
+
+    @property
+    def webhooks_root(self) -> Path:
+        """The Parquet files of webhooks, one an hour (UTC) and table."""
+        return self.parquet_root.parent / "webhooks"
+
+    @property
+    def live(self) -> Path:
+        """The rows that arrived since the last export, for queries; emptied at every start."""
+        return self.data_dir / ".live"
 
     @property
     def backups(self) -> Path:
@@ -115,6 +126,22 @@ class LakePaths:
         name = f"{partition.trading_day:%Y%m%d}.{table}.parquet"
         ticker, endpoint = normalize_ticker(partition.ticker), normalize_endpoint(partition.endpoint)
         return _inside(self.records_root, ticker, endpoint, name)
+
+    def webhooks(self, table: str, hour: datetime) -> Path:
+        """Return the Parquet file of the webhooks in ``table`` that arrived within an hour (UTC)."""
+        utc = hour.astimezone(UTC)
+        return _inside(self.webhooks_root, f"{utc:%Y%m%d}", f"{utc:%H}.{table}.parquet")
+
+    def webhooks_of(self, parquet: Path) -> tuple[str, datetime] | None:
+        """Return the table and the hour whose Parquet file has a path; None if no hour's has."""
+        day, name = parquet.parts[-2:]
+        hour, _, rest = name.partition(".")
+        table = rest.removesuffix(".parquet")
+        try:
+            found = table, datetime.strptime(f"{day}{hour}", "%Y%m%d%H").replace(tzinfo=UTC)
+            return found if self.webhooks(*found) == parquet else None
+        except ValueError:
+            return None
 
     def relative_to_parquet(self, path: Path) -> str:
         """Return a Parquet file's path as messages and the ledger carry it."""

@@ -14,6 +14,7 @@ import structlog
 from services.importer.errors import LakeDamaged, StorageTrouble, trouble
 from services.importer.interruption import Interruption
 from services.importer.lake.file import memory_limit, open_whole
+from services.importer.lake.live_files import LiveFiles
 from services.importer.lake.quarantine import is_damage, quarantine_database
 from services.importer.lake.views import ParquetKind, ParquetViews
 from services.importer.memory_profile import ImportMemory
@@ -65,6 +66,7 @@ class Lake:
         self.is_suspect = True
         """Whether partitions may be missing: the file was just opened, or is a new one."""
         self._views = ParquetViews(paths.parquet_root)
+        self.live_files = LiveFiles(paths)
         self.writes = 0
         """How many times a writer was done: a copy of a table is current as long as this is the same."""
 
@@ -85,6 +87,11 @@ class Lake:
             raise CannotStart(f"the data folder cannot be used: {error} (GEXLAKE_DATA_DIR)") from error
         memory = settings.memory
         lake = cls(paths, partial(open_whole, paths, memory.duckdb_mb, memory.threads), memory)
+        try:
+            lake.live_files.open()
+        except OSError as error:
+            lake.close()
+            raise CannotStart(f"the data folder cannot be used: {error} (GEXLAKE_DATA_DIR)") from error
         lake.refresh_parquet_view()
         return lake
 
@@ -215,6 +222,7 @@ class Lake:
                     log.warning("lake_not_closed", error=str(error))
             if self._damage:
                 quarantine_database(self.paths, self._damage)
+                self.live_files.forget()
                 self._damage = None
                 self._views = ParquetViews(self.paths.parquet_root)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import duckdb
@@ -43,3 +43,9 @@ def _commit(connection: duckdb.DuckDBPyConnection) -> None:
 def quoted(text: str) -> str:
     """Return ``text`` as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def set_variables(connection: duckdb.DuckDBPyConnection, variables: Mapping[str, Sequence[str]]) -> None:
+    """Set variables of the session, which are lists of texts."""
+    for name, texts in variables.items():
+        connection.execute(f"SET VARIABLE {name} = [{', '.join(map(quoted, texts))}]::VARCHAR[]")

@@ -140,13 +140,26 @@ def read_files(pattern: str, columns: dict[str, tuple[str, str]]) -> str:
         pattern: a glob; it must match a file.
         columns: the type and the comment of each column.
     """
+    return f"read_parquet({quoted(pattern)}, filename = true, {_options(columns)})"
+
+
+def read_listed_files(variable: str, columns: dict[str, tuple[str, str]]) -> str:
+    """Return the SQL that reads the Parquet files that a variable of the session lists, at least one.
+
+    Args:
+        variable: its name.
+        columns: the type and the comment of each column.
+    """
+    return f"read_parquet(getvariable({quoted(variable)}), {_options(columns)})"
+
+
+def _options(columns: dict[str, tuple[str, str]]) -> str:
     schema = ", ".join(
         f"{quoted(name)}: {{name: {quoted(name)}, type: {quoted(data_type)}, default_value: NULL}}"
         for name, (data_type, _) in columns.items()
     )
     # A folder above the lake may be called x=y: that is no column of ours.
-    options = f"filename = true, hive_partitioning = false, schema = MAP {{{schema}}}"
-    return f"read_parquet({quoted(pattern)}, {options})"
+    return f"hive_partitioning = false, schema = MAP {{{schema}}}"
 
 
 def _no_files(kind: ParquetKind) -> str:

@@ -4,6 +4,8 @@ The catalog is a DuckDB file with views only, so any number of processes can ope
 the database open. A view reads the files that it finds when it is queried: the Parquet files of the
 partitions, the copies of their records, and copies of the small tables, which are made when a query needs
 them and the database was written since.
+
+There are two catalogs: in one, the views read the live rows too, from files that variables list.
 """
 
 from __future__ import annotations
@@ -17,12 +19,16 @@ import duckdb
 
 from services.importer.errors import trouble
 from services.importer.lake.database import Lake
-from services.importer.lake.statements import quoted
+from services.importer.lake.live_files import LiveView
+from services.importer.lake.live_tables import LIVE_TABLES, WEBHOOKS
+from services.importer.lake.statements import quoted, set_variables
 from services.importer.lake.views import FROM_PATH, KINDS, columns_by_table, read_files
+from services.importer.queries.live_views import VARIABLES, with_live_rows
 
 _OF_ROWS: Final = {kind.table: kind for kind in KINDS}
 _OF_RECORDS: Final = {kind.records: kind for kind in KINDS}
 _NAME: Final = "catalog.duckdb"
+_LIVE_NAME: Final = "live.duckdb"
 
 
 class Catalog:
@@ -37,8 +43,12 @@ class Catalog:
         self._small: dict[str, set[str]] = {}
         """The small tables, each with the names by which a query may mean it."""
 
-    def current(self, query: str) -> Path:
+    def current(self, query: str, live: LiveView | None = None) -> Path:
         """Return the catalog, with the small tables that a query names as they are now.
+
+        Args:
+            query: its text.
+            live: the files with live rows, if the query reads any; taken before this call.
 
         Raises:
             StorageTrouble: it cannot be written.
@@ -52,10 +62,23 @@ class Catalog:
                         self._copy(connection, table)
         except (duckdb.Error, OSError) as error:
             raise trouble("preparing the query", error) from error
-        return self._folder / _NAME
+        return self._folder / (_LIVE_NAME if live else _NAME)
+
+    def variables(self, live: LiveView) -> dict[str, list[str]]:
+        """Return the variables that the views read: a list without a file names one without rows."""
+        return {**self._no_live_rows(), **live.variables} if live else {}
+
+    def _no_live_rows(self) -> dict[str, list[str]]:
+        return {
+            name: [] if name.endswith("_hidden") else [str(self._empty(table))]
+            for name, table in VARIABLES.items()
+        }
 
     def _make(self, connection: duckdb.DuckDBPyConnection) -> None:
-        found = tuple(self._lake.has_files(kind) for kind in KINDS)
+        found = (
+            *(self._lake.has_files(kind) for kind in KINDS),
+            *(self._lake.live_files.has_webhooks(table) for table in WEBHOOKS),
+        )
         if found == self._made_of:
             return
         tables = _tables(connection)
@@ -63,18 +86,28 @@ class Catalog:
         self._small = {
             table: {table, *(name for name, sql in views.items() if table in sql)}
             for table in tables
-            if table not in _OF_ROWS and table not in _OF_RECORDS
+            if table not in _OF_ROWS and table not in _OF_RECORDS and table not in WEBHOOKS
         }
         for table in self._small:
             self._copy(connection, table)
-        hidden = self._folder / f"{_NAME}.new"
+        for table in LIVE_TABLES:
+            query = f"SELECT *, 0::BIGINT AS sequence FROM {table} WHERE false"  # noqa: S608 (of ours)
+            connection.execute(f"COPY ({query}) TO {quoted(str(self._empty(table)))} (FORMAT parquet)")
+        self._write(_NAME, self._statements(connection, tables, views, live=False))
+        self._write(_LIVE_NAME, self._statements(connection, tables, views, live=True))
+        self._made_of = found
+
+    def _write(self, name: str, statements: Iterable[str]) -> None:
+        hidden = self._folder / f"{name}.new"
         hidden.unlink(missing_ok=True)
         with duckdb.connect(str(hidden)) as catalog:
+            set_variables(catalog, self._no_live_rows())
             # In one transaction, and by one call: hundreds of comments would each be flushed to the disk.
-            statements = self._statements(connection, tables, views)
             catalog.execute(";\n".join(("BEGIN", *statements, "COMMIT")))
-        hidden.replace(self._folder / _NAME)
-        self._made_of = found
+        hidden.replace(self._folder / name)
+
+    def _empty(self, table: str) -> Path:
+        return self._folder / f"no_live_rows.{table}.parquet"
 
     def _copy(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
         writes = self._lake.writes
@@ -86,31 +119,42 @@ class Catalog:
         self._copied[table] = writes
 
     def _statements(
-        self, connection: duckdb.DuckDBPyConnection, tables: Iterable[str], views: dict[str, str]
+        self, connection: duckdb.DuckDBPyConnection, tables: list[str], views: dict[str, str], *, live: bool
     ) -> Iterator[str]:
         columns = columns_by_table(connection)
         yield from _macros(connection)
         for table in tables:
-            yield f"CREATE VIEW {table} AS {self._source(table, columns[table])}"
+            source = self._source(table, columns[table])
+            if live and table in LIVE_TABLES:
+                source = with_live_rows(table, columns[table], source)
+            yield f"CREATE VIEW {table} AS {source or _no_rows(columns[table])}"
         yield from views.values()
         for name in (*tables, *views):
             yield from _comments(connection, name, columns[name])
 
-    def _source(self, table: str, columns: dict[str, tuple[str, str]]) -> str:
-        """Return the query that stands for a table."""
+    def _source(self, table: str, columns: dict[str, tuple[str, str]]) -> str | None:
+        """Return the query that stands for a table; None if it has no files yet."""
         paths = self._lake.paths
         if (kind := _OF_RECORDS.get(table)) is not None:
             pattern = f"{paths.records_root}/*/*/*.{table}.parquet"
         elif (kind := _OF_ROWS.get(table)) is not None:
             pattern = f"{paths.parquet_root}/*/*/*.{kind.kind}.parquet"
+        elif table in WEBHOOKS:
+            pattern = f"{paths.webhooks_root}/*/*.{table}.parquet"
         else:
             return f"FROM {quoted(str(self._folder / f'{table}.parquet'))}"
-        if not self._lake.has_files(kind):
-            typed = [f'CAST(NULL AS {of_type}) AS "{name}"' for name, (of_type, _) in columns.items()]
-            return f"SELECT {', '.join(typed)} WHERE false"
-        names = {name: FROM_PATH.get(name, f'"{name}"') for name in columns}
+        has_files = self._lake.has_files(kind) if kind else self._lake.live_files.has_webhooks(table)
+        if not has_files:
+            return None
+        of_path = FROM_PATH if kind else {}
+        names = {name: of_path.get(name, f'"{name}"') for name in columns}
         listed = ", ".join(f'{source} AS "{name}"' for name, source in names.items())
         return f"SELECT {listed} FROM {read_files(pattern, columns)}"  # noqa: S608 (names of ours)
+
+
+def _no_rows(columns: dict[str, tuple[str, str]]) -> str:
+    typed = [f'CAST(NULL AS {of_type}) AS "{name}"' for name, (of_type, _) in columns.items()]
+    return f"SELECT {', '.join(typed)} WHERE false"
 
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -31,6 +31,7 @@ from gexlake.api.services import (
 )
 from services.importer.errors import QueryRefused, StorageTrouble
 from services.importer.lake.database import Lake
+from services.importer.lake.live_files import LiveView
 from services.importer.lake.statements import quoted
 from services.importer.queries.catalog import Catalog
 from services.importer.queries.lake_query import answer
@@ -57,6 +58,7 @@ class SqlQueries:
     def __init__(self, lake: Lake, settings: ImporterSettings) -> None:
         self.pool = WorkerPool(settings.sql_workers, lake.paths.scratch)
         self._catalog = Catalog(lake)
+        self._live_files = lake.live_files
         self._paths = lake.paths
         self._settings = settings
 
@@ -77,8 +79,9 @@ class SqlQueries:
         """
         began = asyncio.get_running_loop().time()
         limits = Limits(min(request.max_rows, self._settings.sql_max_rows))
-        query = await self._query(request.query, Format.ROWS, limits)
-        result = await self.pool.run(query, min(request.timeout_s, self._settings.sql_timeout_s))
+        with self._live_files.lease() as live:
+            query = await self._query(request.query, Format.ROWS, limits, live)
+            result = await self.pool.run(query, min(request.timeout_s, self._settings.sql_timeout_s))
         columns, rows = json.loads(result.content)
         return SqlResponse(
             columns=tuple(Column(name=name, type=kind) for name, kind in columns),
@@ -93,21 +96,26 @@ class SqlQueries:
         Raises:
             QueryRefused: it cannot be answered; perhaps after the first chunks.
         """
-        query = await self._query(request.query, Format(request.format), Limits(0))
         timeout_s = min(request.timeout_s, self._settings.export_timeout_s)
-        async with aclosing(self.pool.stream(query, timeout_s)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        with self._live_files.lease() as live:
+            query = await self._query(request.query, Format(request.format), Limits(0), live)
+            async with aclosing(self.pool.stream(query, timeout_s)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
-    async def _query(self, text: str, form: Format, limits: Limits) -> Query:
-        catalog = await asyncio.to_thread(self._catalog.current, text)
+    async def _query(self, text: str, form: Format, limits: Limits, live: LiveView) -> Query:
+        catalog = await asyncio.to_thread(self._catalog.current, text, live)
         paths, settings = self._paths, self._settings
         return Query(
             text=text,
             form=form,
             limits=limits,
             catalog=catalog,
-            folders=(paths.staging_root, paths.parquet_root, paths.records_root, paths.catalog),
+            variables=self._catalog.variables(live),
+            folders=(
+                *(paths.staging_root, paths.parquet_root, paths.webhooks_root, paths.records_root),
+                *(paths.catalog, paths.live),
+            ),
             scratch=Path(),
             memory_mb=settings.query_memory_mb,
             spill_mb=settings.sql_spill_mb,

@@ -21,7 +21,7 @@ from typing import Final
 
 import duckdb
 
-from services.importer.lake.statements import quoted
+from services.importer.lake.statements import quoted, set_variables
 from services.importer.queries.rows import Limits, read_rows
 from services.importer.queries.statement import StatementRefused, check
 
@@ -57,6 +57,7 @@ class Query:
         form: of the result.
         limits: of rows and bytes of a result in the form ``ROWS``.
         catalog: the file with the views.
+        variables: lists of paths that the views read, by the names of DuckDB's variables.
         folders: which folders it may read from.
         scratch: the folder for what does not fit in memory; the caller removes it.
         memory_mb: memory of the process, in MiB.
@@ -69,6 +70,7 @@ class Query:
     form: Format
     limits: Limits
     catalog: Path
+    variables: dict[str, list[str]]
     folders: tuple[Path, ...]
     scratch: Path
     memory_mb: int
@@ -185,6 +187,7 @@ def _open(query: Query, output: int) -> duckdb.DuckDBPyConnection:
     )
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")
+    set_variables(connection, query.variables)
     folders = ", ".join(quoted(f"{folder}/") for folder in (*query.folders, query.scratch))
     connection.execute(f"SET allowed_directories = [{folders}]")
     connection.execute(f"SET allowed_paths = [{quoted(_path(output))}]")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from functools import partial as bound
 from pathlib import Path
 
@@ -44,6 +44,21 @@ def test_the_layout_is_that_of_the_design() -> None:
 def test_a_parquet_file_is_named_after_its_kind(endpoint: str, name: str) -> None:
     path = PATHS.parquet(Partition("SPX", endpoint, date(2025, 11, 14)))
     assert path == Path("/lake/parquet/gexbot/SPX") / endpoint / name
+
+
+def test_the_webhooks_of_an_hour_have_a_file_by_its_time_in_utc() -> None:
+    hour = datetime(2025, 11, 14, 23, tzinfo=timezone(timedelta(hours=-5)))
+    path = PATHS.webhooks("universal_webhooks", hour)
+    assert path == Path("/lake/parquet/webhooks/20251115/04.universal_webhooks.parquet")
+    assert PATHS.webhooks_of(path) == ("universal_webhooks", hour)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["20251114/24.a.parquet", "20251114/4.a.parquet", "2025111/04.a.parquet", "20251114/04.a.part", "a"],
+)
+def test_other_paths_are_of_no_hour(name: str) -> None:
+    assert PATHS.webhooks_of(PATHS.webhooks_root / name) is None
 
 
 def test_staging_and_parquet_may_have_folders_of_their_own() -> None:
