@@ -1,0 +1,1 @@
+"""The words of Unusual Whales: its topics, and the option symbols of the OCC that it sends."""
