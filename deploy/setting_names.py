@@ -18,7 +18,9 @@ from typing import Final
 
 _PREFIXES: Final = ("GEXLAKE_", "GEXBOT_")
 _NAME: Final = re.compile(r"\$\{((?:GEXLAKE|GEXBOT)_[A-Z0-9_]+)")
-_COMMAND_LINE: Final = frozenset({"GEXLAKE_URL", "GEXLAKE_API_KEY", "GEXLAKE_CA_FILE", "GEXLAKE_NATS_URL"})
+_COMMAND_LINE: Final = frozenset(
+    {"GEXLAKE_URL", "GEXLAKE_API_KEY", "GEXLAKE_TO_API_KEY", "GEXLAKE_CA_FILE", "GEXLAKE_NATS_URL"}
+)
 """Settings of ``gexlake``, which runs on the host."""
 NOT_IN_CONTAINERS: Final = frozenset(
     {

@@ -22,6 +22,7 @@ from gexlake.cli.intake_client import Intake
 from gexlake.cli.job_ids import whole_id
 from gexlake.cli.output.rows import Rows
 from gexlake.cli.output.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
+from gexlake.cli.replay_day.command import replay_day
 from gexlake.cli.settings import CliSettings
 from gexlake.cli.source_urls import url_of
 from gexlake.environment import load
@@ -112,6 +113,7 @@ def submit(
 
 
 app.command(short_help="Import the trading days of a range.")(backfill)
+app.command(short_help="Post a stored day again, as if it were live.")(replay_day)
 app.command(short_help="Back up the running system.")(backup)
 app.command(short_help="Restore a backup.")(restore)
 

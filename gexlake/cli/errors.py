@@ -11,6 +11,8 @@
     ├── NotAnId              a text that cannot name a job
     ├── UnknownId            no job's id starts with it
     ├── AmbiguousId          the ids of several jobs do
+    ├── NoSnapshots          the lake has none of the day that is to be replayed
+    ├── HistoryWins          the gexlake that a day is posted to has it from history
     └── ResultIncomplete     the result of an export ended before its end
 
 ``gexlake.cli.__main__`` prints the message and exits with status 1.
@@ -163,6 +165,32 @@ class AmbiguousId(CommandFailed):
         more = [f"and {total - len(jobs)} more"] if total > len(jobs) else []
         lines = "".join(f"\n  {line}" for line in [*jobs, *more])
         super().__init__(f"{total} jobs have an id that starts with {start}; give more of it:{lines}")
+
+
+class NoSnapshots(CommandFailed):
+    """There is nothing to replay.
+
+    Args:
+        part: the day, or the part of it.
+    """
+
+    def __init__(self, part: str) -> None:
+        super().__init__(f"the lake has no snapshots of {part}: 'gexlake jobs' lists what was imported")
+
+
+class HistoryWins(CommandFailed):
+    """The gexlake that a day is to be posted to has imported it: live rows would change nothing.
+
+    Args:
+        url: its address.
+        part: the day.
+    """
+
+    def __init__(self, url: str, part: str) -> None:
+        super().__init__(
+            f"the lake of {url} has history of {part}, which live snapshots never replace: give another "
+            "gexlake by --to, or --stream-only for its stream readers alone"
+        )
 
 
 class ResultIncomplete(CommandFailed):

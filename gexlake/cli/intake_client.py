@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from ipaddress import ip_address
 from json import JSONDecodeError
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 from pydantic import ValidationError
@@ -37,26 +38,20 @@ class Intake:
     Args:
         settings: its address and the key.
         transport: stands in for the network in tests.
+        key_setting: which setting has the key.
     """
 
-    def __init__(self, settings: CliSettings, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        settings: CliSettings,
+        transport: httpx.BaseTransport | None = None,
+        key_setting: str = "GEXLAKE_API_KEY",
+    ) -> None:
         self._url = settings.intake_url
+        self._key_setting = key_setting
         self._has_key = settings.api_key is not None
-        key = settings.api_key.get_secret_value() if settings.api_key else ""
-        try:
-            host = httpx.URL(self._url).host
-            self._client = httpx.Client(
-                base_url=self._url,
-                headers={"Authorization": f"Bearer {key}"} if key else {},
-                timeout=_TIMEOUT_S,
-                # A proxy of the environment is not meant for this machine's own services.
-                trust_env=not _is_loopback(host),
-                verify=trusted_by(settings.ca_file),
-                transport=transport,
-            )
-            self._client.headers["User-Agent"] = f"gexlake/{gexlake.__version__}"
-        except (httpx.InvalidURL, ValueError) as error:
-            raise UnexpectedAnswer(self._url, str(error)) from error
+        with _usable(self._url):
+            self._client = httpx.Client(**_options(settings), transport=transport)
 
     def submit(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Post a history URL; return the answer, with the job's ``id``.
@@ -93,6 +88,17 @@ class Intake:
     def status(self) -> dict[str, Any]:
         """Return the overview of the system."""
         return self._ask("GET", "/status")
+
+    def snapshots(self, query: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the first page of the stored snapshots of a range."""
+        return self.snapshots_at(f"/gex/snapshots?{urlencode(query)}")
+
+    def snapshots_at(self, path: str) -> dict[str, Any]:
+        """Return the page that another one names as the next."""
+        page = self._ask("GET", path)
+        if not isinstance(page.get("snapshots"), list):
+            raise UnexpectedAnswer(self._url, "it sent no snapshots")
+        return page
 
     def query(self, statement: str, max_rows: int, timeout_s: float) -> SqlResponse:
         """Return the rows of a query, as far as the limits allow."""
@@ -172,8 +178,47 @@ class Intake:
 
     def _about_the_key(self) -> str:
         if self._has_key:
-            return f"intake at {self._url} does not accept the API key in GEXLAKE_API_KEY"
-        return f"intake at {self._url} wants an API key: set GEXLAKE_API_KEY"
+            return f"intake at {self._url} does not accept the API key in {self._key_setting}"
+        return f"intake at {self._url} wants an API key: set {self._key_setting}"
+
+
+def async_client(settings: CliSettings) -> httpx.AsyncClient:
+    """Return a client for many requests at a time.
+
+    Raises:
+        CommandFailed: the address or the certificates are not usable.
+    """
+    with _usable(settings.intake_url):
+        return httpx.AsyncClient(**_options(settings))
+
+
+def _options(settings: CliSettings) -> dict[str, Any]:
+    """Return what a client of intake needs.
+
+    Raises:
+        httpx.InvalidURL: the address is none.
+        UnusableCertificates: the file has no certificates.
+    """
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    return {
+        "base_url": settings.intake_url,
+        "headers": {
+            "User-Agent": f"gexlake/{gexlake.__version__}",
+            **({"Authorization": f"Bearer {key}"} if key else {}),
+        },
+        "timeout": _TIMEOUT_S,
+        # A proxy of the environment is not meant for this machine's own services.
+        "trust_env": not _is_loopback(httpx.URL(settings.intake_url).host),
+        "verify": trusted_by(settings.ca_file),
+    }
+
+
+@contextmanager
+def _usable(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (httpx.InvalidURL, ValueError) as error:
+        raise UnexpectedAnswer(url, str(error)) from error
 
 
 def trusted_by(ca_file: Path | None) -> ssl.SSLContext:
