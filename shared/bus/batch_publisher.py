@@ -114,6 +114,7 @@ class FeedPublisher:
         entry = self._by_id.get(message.id) or self._enqueue(message)
         done, _ = await asyncio.wait({entry.stored}, timeout=self._answer_within_s)
         if not done:
+            self._forget(entry)  # a retry is not to share what is left of this one's time
             raise BrokerUnavailable(f"publish to {subjects.FEED}")
         entry.stored.result()
 
@@ -126,7 +127,7 @@ class FeedPublisher:
         loop = asyncio.get_running_loop()
         entry = _Entry(message, data, loop.create_future())
         self._by_id[message.id] = entry
-        entry.stored.add_done_callback(lambda _: self._by_id.pop(message.id, None))
+        entry.stored.add_done_callback(lambda _: self._forget(entry))
         self._waiting.append(entry)
         self._waiting_bytes += len(data)
         if len(self._waiting) >= MAX_BATCH or self._waiting_bytes >= MAX_BATCH_BYTES:
@@ -134,6 +135,10 @@ class FeedPublisher:
         elif len(self._waiting) == 1:
             self._timer = loop.call_later(self._window_s, self._flush)
         return entry
+
+    def _forget(self, entry: _Entry) -> None:
+        if self._by_id.get(entry.message.id) is entry:
+            del self._by_id[entry.message.id]
 
     def _flush(self) -> None:
         if self._timer is not None:

@@ -8,15 +8,16 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 
-from services.intake.api.context import Context
+from services.intake.api.context import AppContext, Context, context_of
 from services.intake.errors import Unauthorized
 
 _BEARER = HTTPBearer(auto_error=False, description="one of GEXLAKE_API_KEYS, when that is set")
 _X_API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="the same, as a header of its own")
 
 
-def require_key(
+async def require_key(
     request: Request,
     context: Context,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
@@ -27,8 +28,23 @@ def require_key(
     Raises:
         Unauthorized: keys are set, and it shows none of them.
     """
+    return _let_in(request, context, bearer.credentials if bearer else None, x_api_key)
+
+
+def client_of(request: Request) -> str:
+    """Do what ``require_key`` does, for a ``DirectRoute``.
+
+    Raises:
+        Unauthorized: keys are set, and the client shows none of them.
+    """
+    scheme, credentials = get_authorization_scheme_param(request.headers.get("authorization"))
+    bearer = credentials if scheme.lower() == "bearer" else None
+    return _let_in(request, context_of(request), bearer, request.headers.get("x-api-key"))
+
+
+def _let_in(request: Request, context: AppContext, bearer: str | None, x_api_key: str | None) -> str:
     keys = context.settings.api_keys
-    key = valid_key((bearer.credentials if bearer else None, x_api_key), keys)
+    key = valid_key((bearer, x_api_key), keys)
     if keys and key is None:
         raise Unauthorized
     return client_name(key, request.client.host if request.client else None)

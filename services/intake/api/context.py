@@ -51,4 +51,9 @@ def context_of(request: Request) -> AppContext:
     return cast(AppContext, request.app.state.context)
 
 
-Context = Annotated[AppContext, Depends(context_of)]
+async def _context_of(request: Request) -> AppContext:
+    # FastAPI calls what is not a coroutine function in a thread, which takes longer than the call.
+    return context_of(request)
+
+
+Context = Annotated[AppContext, Depends(_context_of)]

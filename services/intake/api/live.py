@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fastapi import APIRouter, Depends, Request
+import msgspec
+from fastapi import APIRouter, Depends, Request, Response
 
 from gexlake.api.live import SnapshotAccepted
-from services.intake.api.auth import ClientName, require_key
-from services.intake.api.context import AppContext, Context
+from services.intake.api.auth import client_of, require_key
+from services.intake.api.context import AppContext, context_of
+from services.intake.api.direct_route import DirectRoute
 from services.intake.api.error_responses import documented
 from services.intake.api.json_body import read_json_bytes
 from services.intake.errors import Refused, TooLarge
@@ -18,7 +20,7 @@ from shared.bus.live_messages import Snapshot, SnapshotPart, live_snapshot
 from shared.errors import GexlakeError
 
 ROUTE: Final = "/gex"
-router = APIRouter(tags=["live"], dependencies=[Depends(require_key)])
+router = APIRouter(tags=["live"], dependencies=[Depends(require_key)], route_class=DirectRoute)
 
 _NUMBER: Final = {"type": ["number", "string", "null"]}
 _TIME: Final = {
@@ -72,29 +74,30 @@ _REQUEST_BODY: Final = {
 @router.post(
     ROUTE,
     summary="Post a live snapshot, or a part of one",
+    response_model=SnapshotAccepted,
     responses=documented(400, 401, 413, 415, 422, 429, 503),
     openapi_extra={"requestBody": _REQUEST_BODY},
 )
-async def post_snapshot(request: Request, context: Context, client: ClientName) -> SnapshotAccepted:
+async def post_snapshot(request: Request) -> Response:
     """Store a snapshot of a ticker and endpoint; the answer comes after the broker has it on disk.
 
     The same content is stored once. `majors` and `maxchange` update the snapshot of the same ticker, endpoint
     and timestamp.
     """
-    snapshot: Snapshot | None = None
-    outcome = "accepted"
+    context, kind, outcome = context_of(request), "unknown", "interrupted"
     try:
-        context.gex_limit.count(client)
+        context.gex_limit.count(client_of(request))
         body = await read_json_bytes(request, context.settings.max_live_bytes)
         snapshot = read_snapshot(body, context.clock())
+        kind = str(snapshot.part)
         await _store(context, snapshot)
+        outcome = "accepted"
     except GexlakeError as error:
         outcome = error.rule if isinstance(error, Refused) else "unavailable"
         raise
     finally:
-        kind = "unknown" if snapshot is None else str(snapshot.part)
         context.metrics.live.counted_payload(ROUTE, kind, outcome)
-    return SnapshotAccepted(ticker=snapshot.ticker)
+    return _accepted(snapshot.ticker)
 
 
 async def _store(context: AppContext, snapshot: Snapshot) -> None:
@@ -102,3 +105,8 @@ async def _store(context: AppContext, snapshot: Snapshot) -> None:
         await context.feed.publish(live_snapshot(snapshot, context.clock()))
     except MessageTooLarge as error:
         raise TooLarge(MAX_MESSAGE_BYTES) from error
+
+
+def _accepted(ticker: str) -> Response:
+    body = msgspec.json.encode({"status": "success", "ticker": ticker})  # as SnapshotAccepted
+    return Response(body, media_type="application/json")
