@@ -10,6 +10,7 @@ import structlog
 from gexlake.api.jobs import Stage
 from services.importer.backup.service import serve_snapshots
 from services.importer.errors import StorageTrouble
+from services.importer.feeds.service import FeedStorage
 from services.importer.imports.handler import import_file
 from services.importer.imports.recovery import finish_committed, sweep
 from services.importer.imports.repair import Repair
@@ -63,6 +64,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
     )
     retries = Retries(settings.max_attempts, settings.retry_delay_s)
     worker = Worker(bus, Stage.IMPORT, handler, slots=1, retries=retries)
+    feed = FeedStorage(bus, lake, lake.live_files.append)
     sql = SqlQueries(lake, settings)
     await sql.start()
     try:
@@ -78,7 +80,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
             await supervise(
                 bus.closed,
                 stop,
-                working=[worker.run(stop, settings.drain_timeout_s)],
+                working=[worker.run(stop, settings.drain_timeout_s), feed.run(stop)],
                 background=[
                     keeper.follow(),
                     keeper.write(),

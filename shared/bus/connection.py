@@ -286,3 +286,10 @@ def translate_errors(doing: str, stream: str = "") -> Iterator[None]:
 async def _log_if_waiting(url: str) -> None:
     await asyncio.sleep(2)
     log.warning("waiting_for_broker", url=url)
+
+
+def raise_if_cancelled() -> None:
+    """Raise the cancellation that ``wait_for`` in a request of nats-py may lose before Python 3.12."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

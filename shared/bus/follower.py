@@ -16,7 +16,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
 from shared.bus import subjects
-from shared.bus.connection import Bus, translate_errors
+from shared.bus.connection import Bus, raise_if_cancelled, translate_errors
 from shared.bus.envelope import TimedEvent, decode_event
 from shared.errors import BrokerUnavailable, MalformedMessage
 
@@ -94,7 +94,7 @@ async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Followed]
                             yield Followed(at.sequence.stream, message.subject, message.data, at.timestamp)
                             next_sequence, pending = at.sequence.stream + 1, at.num_pending
         except (BrokerUnavailable, NotFoundError) as error:
-            _raise_if_cancelled()
+            raise_if_cancelled()
             log.debug("follower_interrupted", stream=stream, error=str(error))
             await asyncio.sleep(_RETRY_S)
 
@@ -137,7 +137,7 @@ class _Reader:
             BrokerUnavailable: the connection was lost during the pull.
             NotFoundError: the consumer does not exist any more.
         """
-        _raise_if_cancelled()
+        raise_if_cancelled()
         request = {"batch": batch, "expires": int(_WAIT_S * 1e9)}
         await self._bus.client.publish(
             subjects.next_message(self._stream, self._consumer), json.dumps(request).encode(), self.inbox
@@ -181,10 +181,3 @@ async def _reader(bus: Bus, stream: str, subject: str, start: int) -> AsyncItera
         bus.remove_reconnect_callback(reader.on_reconnect)
         with suppress(BrokerUnavailable), translate_errors("stop following"):
             await subscription.unsubscribe()
-
-
-def _raise_if_cancelled() -> None:
-    """Raise the cancellation that ``wait_for`` in a request of nats-py may lose before Python 3.12."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

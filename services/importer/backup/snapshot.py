@@ -46,7 +46,7 @@ def take_snapshot(lake: Lake) -> SnapshotResponse:
         folder = root / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         make_folder(folder)
         copy = folder / lake.paths.database.name
-        with lake.writing() as connection:
+        with lake.writing() as connection, lake.without_live_writes():
             connection.execute("CHECKPOINT")
             expected = _counts(connection)
             for source in (lake.paths.database, log_of(lake.paths.database)):

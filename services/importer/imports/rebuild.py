@@ -18,7 +18,7 @@ from services.importer.imports.recovery import place
 from services.importer.imports.replace import complete, replace_partition
 from services.importer.imports.staged_file import staged_file
 from services.importer.interruption import Interruption
-from services.importer.lake import partitions
+from services.importer.lake import live_partitions, partitions
 from services.importer.lake.database import Lake
 from services.importer.lake.parquet import sha256_of
 from services.importer.lake.parquet_metadata import Footer, read_footer
@@ -53,8 +53,13 @@ def load_partition(lake: Lake, partition: Partition, interruption: Interruption)
             raise DamagedPartition(partition, f"{records} is of another import than {parquet}")
         row = _row(lake, connection, partition, (footer, of_records))
         try:
-            with lake.sparing_memory(connection), transaction(connection):
+            with (
+                lake.partition_locks.holding([partition]),
+                lake.sparing_memory(connection),
+                transaction(connection),
+            ):
                 load(connection, partition, records, parquet)
+                live_partitions.count_again(connection, partition)
                 found = contents_of(connection, partition)
                 if (found.snapshots, found.strike_rows) != (row.snapshots, row.strike_rows):
                     raise DamagedPartition(partition, "its files have rows of another partition")

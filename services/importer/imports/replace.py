@@ -28,7 +28,7 @@ from services.importer.imports.selection import (
     unsorted_query,
 )
 from services.importer.imports.task import ImportTask
-from services.importer.lake import partitions
+from services.importer.lake import live_partitions, partitions
 from services.importer.lake.database import Lake
 from services.importer.lake.parquet import ParquetFile, hidden_parquet
 from services.importer.lake.parquet_metadata import metadata_of
@@ -116,7 +116,7 @@ class _Replacement:
             selection = select_records(connection, task, self._folder)
             partition = Partition(task.ticker, task.endpoint, selection.trading_day)
             replaced = contents_of(connection, partition)
-            self._refuse_worse(partition, "snapshots", selection.records, replaced.snapshots)
+            self._refuse_worse(partition, "snapshots", selection.records, replaced.history_snapshots)
             if task.format.rows is not None:
                 tables.add_rows(selection.kept)
             query = parquet_query(task, self._spilled(selection))
@@ -124,7 +124,7 @@ class _Replacement:
             metadata = metadata_of(partition, task.job_id, task.sha256)
             with hidden_parquet(connection, query, final, task.job_id, metadata) as file:
                 row = self._row(selection, file, replaced)
-                self._refuse_worse(partition, "strikes", row.strike_rows, replaced.strike_rows)
+                self._refuse_worse(partition, "strikes", row.strike_rows, replaced.history_strike_rows)
                 self._commit(row, file, replaced)
                 rename_durably(file.path, final)
                 failpoint("importer.parquet_renamed")
@@ -150,10 +150,15 @@ class _Replacement:
         return path
 
     def _commit(self, row: PartitionRow, file: ParquetFile, replaced: PartitionContents) -> None:
-        with self._lake.sparing_memory(self._connection), transaction(self._connection):
+        with (
+            self._lake.partition_locks.holding([row.partition]),
+            self._lake.sparing_memory(self._connection),
+            transaction(self._connection),
+        ):
             delete(self._connection, row.partition)
             insert(self._connection, row, SELECTED, file.path)
             partitions.write(self._connection, row)
+            live_partitions.count_again(self._connection, row.partition)
             self._notes.committed(self._connection, row, replaced)
             failpoint("importer.loaded")
         failpoint("importer.committed")

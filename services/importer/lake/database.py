@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final, Protocol
@@ -15,10 +15,12 @@ from services.importer.errors import LakeDamaged, StorageTrouble, trouble
 from services.importer.interruption import Interruption
 from services.importer.lake.file import memory_limit, open_whole
 from services.importer.lake.live_files import LiveFiles
+from services.importer.lake.partition_locks import PartitionLocks
 from services.importer.lake.quarantine import is_damage, quarantine_database
 from services.importer.lake.views import ParquetKind, ParquetViews
 from services.importer.memory_profile import ImportMemory
 from shared.errors import CannotStart
+from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
 from shared.process.durable_files import make_folder
 
@@ -26,6 +28,11 @@ _INSERT_SHARE: Final = 0.5
 """The share of its memory that DuckDB may use while rows are inserted."""
 
 _CLOSE_READERS_WITHIN_S: Final = 10
+
+_CONFLICTS: Final = (duckdb.InterruptException, duckdb.TransactionException)
+
+_OF_LIVE_BATCHES: Final = frozenset({"feed_position", "live_partitions", "live_hours"})
+"""The small tables that live batches write to, beside the rows of partitions."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +50,11 @@ class LakeSettings(Protocol):
 
 
 class Lake:
-    """One open DuckDB file. Writes go through ``writing``, one at a time; reads never wait."""
+    """One open DuckDB file; reads never wait.
+
+    Writes go through ``writing``, one at a time, but for those of live batches, which go on beside them
+    through ``live_writing``.
+    """
 
     def __init__(
         self,
@@ -56,6 +67,8 @@ class Lake:
         self._connect = connect
         self._connection: duckdb.DuckDBPyConnection | None = connect()
         self._writing = threading.Lock()
+        self._live = threading.Lock()
+        self.partition_locks = PartitionLocks()
         self._readers: set[duckdb.DuckDBPyConnection] = set()
         self._readers_changed = threading.Condition()
         self._closed = False
@@ -67,8 +80,8 @@ class Lake:
         """Whether partitions may be missing: the file was just opened, or is a new one."""
         self._views = ParquetViews(paths.parquet_root)
         self.live_files = LiveFiles(paths)
-        self.writes = 0
-        """How many times a writer was done: a copy of a table is current as long as this is the same."""
+        self._writes = 0
+        self._live_writes = 0
 
     @classmethod
     def open(cls, settings: LakeSettings) -> Lake:
@@ -102,6 +115,10 @@ class Lake:
                 self._closed = True
             self._disconnect()
 
+    def writes_to(self, table: str) -> int:
+        """Return a number that grows with the writes: a copy of a table is current while it is the same."""
+        return self._writes + (self._live_writes if table in _OF_LIVE_BATCHES else 0)
+
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection of its own to the open file; it sees what is committed, and never waits.
@@ -109,23 +126,46 @@ class Lake:
         Raises:
             StorageTrouble: the file is being closed, or must be opened again first.
         """
-        with self._readers_changed:
-            connection = self._cursor()
-            self._readers.add(connection)
-        try:
-            yield connection
-        except duckdb.FatalException as error:
-            self._is_invalid = True
-            raise self._trouble("reading the lake", error) from error
-        except duckdb.Error as error:
-            if is_damage(error):
+        with self._registered() as connection:
+            try:
+                yield connection
+            except duckdb.FatalException as error:
+                self._is_invalid = True
                 raise self._trouble("reading the lake", error) from error
-            raise
-        finally:
-            with self._readers_changed:
-                self._readers.discard(connection)
-                connection.close()
-                self._readers_changed.notify_all()
+            except duckdb.Error as error:
+                if is_damage(error):
+                    raise self._trouble("reading the lake", error) from error
+                raise
+
+    @contextmanager
+    def live_writing(self, partitions: Iterable[Partition]) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection to the only live batch at a time; an import may go on beside it.
+
+        Args:
+            partitions: those that the batch changes; no import changes them in the meantime.
+
+        Raises:
+            DiskFull: there is no space.
+            StorageTrouble: the disk fails, the file is being closed, or an import has changed the same rows.
+        """
+        self._open_again_if_needed()
+        with self.partition_locks.holding(partitions), self._live, self._registered() as connection:
+            try:
+                with self._translating(
+                    "storing live data", duckdb.InterruptException, duckdb.TransactionException
+                ):
+                    yield connection
+            except duckdb.FatalException as error:
+                self._is_invalid = True
+                raise self._trouble("storing live data", error) from error
+            finally:
+                self._live_writes += 1
+
+    @contextmanager
+    def without_live_writes(self) -> Iterator[None]:
+        """Keep live batches waiting for as long as the context lasts."""
+        with self._live:
+            yield
 
     @contextmanager
     def writing(self, interruption: Interruption | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -139,29 +179,22 @@ class Lake:
             StorageTrouble: the disk fails.
         """
         with self._writing:
-            if self._is_invalid or self._damage:
+            if self._must_open_again:
                 self._disconnect()
             connection = self._cursor()
             try:
-                with (interruption or Interruption()).covering(connection):
+                with (
+                    self._translating("writing to the lake"),
+                    (interruption or Interruption()).covering(connection),
+                ):
                     yield connection
             except duckdb.FatalException as error:
                 # The instance is invalid from here on; what was committed is in the file and its log.
                 connection.close()
                 self._disconnect()
                 raise self._trouble("writing to DuckDB", error) from error
-            except (duckdb.IOException, duckdb.OutOfMemoryException, OSError) as error:
-                raise self._trouble("writing to the lake", error) from error
-            except duckdb.Error as error:
-                if is_damage(error):
-                    raise self._trouble("writing to the lake", error) from error
-                raise
-            except StorageTrouble as error:
-                if isinstance(error.__cause__, duckdb.Error) and is_damage(error.__cause__):
-                    raise self._trouble("committing", error.__cause__) from error
-                raise
             finally:
-                self.writes += 1
+                self._writes += 1
                 connection.close()
 
     @contextmanager
@@ -182,6 +215,30 @@ class Lake:
             except duckdb.Error as error:  # invalid, or interrupted: the next import sets it again
                 log.warning("memory_limit_not_restored", error=str(error))
 
+    @contextmanager
+    def _registered(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection that is interrupted, and waited for, before the file is closed."""
+        with self._readers_changed:
+            connection = self._cursor()
+            self._readers.add(connection)
+        try:
+            yield connection
+        finally:
+            with self._readers_changed:
+                self._readers.discard(connection)
+                connection.close()
+                self._readers_changed.notify_all()
+
+    @property
+    def _must_open_again(self) -> bool:
+        return self._is_invalid or self._damage is not None
+
+    def _open_again_if_needed(self) -> None:
+        if self._must_open_again:
+            with self._writing:
+                if self._must_open_again:
+                    self._disconnect()
+
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._readers_changed:
             if self._closed:
@@ -192,6 +249,29 @@ class Lake:
                 except CannotStart as error:
                     raise trouble("opening the lake again", error) from error
             return self._connection.cursor()
+
+    @contextmanager
+    def _translating(self, doing: str, *transient: type[duckdb.Error]) -> Iterator[None]:
+        """Translate errors of a writer, but for fatal ones.
+
+        Args:
+            doing: the operation.
+            transient: further errors that are no fault of what is written.
+        """
+        try:
+            yield
+        except duckdb.FatalException:
+            raise
+        except (duckdb.IOException, duckdb.OutOfMemoryException, OSError) as error:
+            raise self._trouble(doing, error) from error
+        except duckdb.Error as error:
+            if isinstance(error, transient) or is_damage(error):
+                raise self._trouble(doing, error) from error
+            raise
+        except StorageTrouble as error:
+            if isinstance(error.__cause__, duckdb.Error) and is_damage(error.__cause__):
+                raise self._trouble("committing", error.__cause__) from error
+            raise
 
     def _trouble(self, doing: str, cause: Exception) -> StorageTrouble:
         """Return the error for a failed operation; the next writer quarantines a file that is damaged."""

@@ -10,7 +10,8 @@ import duckdb
 
 from services.importer.formats import format_of
 from services.importer.formats.format import KEY_COLUMNS
-from services.importer.lake import partitions
+from services.importer.lake import live_partitions, partitions
+from services.importer.lake.live_partitions import NONE_LIVE, LiveCounts
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import quoted
 from shared.gexbot.partition import Partition
@@ -27,6 +28,18 @@ class PartitionContents:
     snapshots: int
     strike_rows: int
     row: PartitionRow | None
+    live: LiveCounts = NONE_LIVE
+    """How many of them are live."""
+
+    @property
+    def history_snapshots(self) -> int:
+        """How many snapshots a file has brought in."""
+        return self.snapshots - self.live.snapshots
+
+    @property
+    def history_strike_rows(self) -> int:
+        """How many strike rows a file has brought in."""
+        return self.strike_rows - self.live.strike_rows
 
 
 def contents_of(connection: duckdb.DuckDBPyConnection, partition: Partition) -> PartitionContents:
@@ -34,7 +47,8 @@ def contents_of(connection: duckdb.DuckDBPyConnection, partition: Partition) -> 
     form = format_of(partition.endpoint)
     snapshots = _count(connection, form.table, partition)
     strike_rows = _count(connection, form.rows.table, partition) if form.rows else 0
-    return PartitionContents(snapshots, strike_rows, partitions.read(connection, partition))
+    row, live = partitions.read(connection, partition), live_partitions.read(connection, partition)
+    return PartitionContents(snapshots, strike_rows, row, live)
 
 
 def read_rows(connection: duckdb.DuckDBPyConnection, partition: Partition) -> None:

@@ -20,8 +20,8 @@ T = TypeVar("T")
 class WriterThread:
     """One thread for everything that writes; work is done in the order of the calls."""
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
+    def __init__(self, name: str = "writer") -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Return what ``work`` returns."""

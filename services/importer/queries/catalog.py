@@ -110,7 +110,7 @@ class Catalog:
         return self._folder / f"no_live_rows.{table}.parquet"
 
     def _copy(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
-        writes = self._lake.writes
+        writes = self._lake.writes_to(table)
         if self._copied.get(table) == writes:
             return
         hidden = self._folder / f"{table}.parquet.new"

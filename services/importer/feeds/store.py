@@ -1,0 +1,120 @@
+"""Store a batch of FEED: its rows and the position in the stream, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import duckdb
+
+from services.importer.feeds import position
+from services.importer.feeds.merge import Key, MergedSnapshot, merge, partitions_of
+from services.importer.feeds.messages import day_of, decoded
+from services.importer.feeds.position import FeedPosition
+from services.importer.feeds.snapshots import SNAPSHOTS, STRIKES, write_snapshots
+from services.importer.feeds.webhook_rows import write_webhooks
+from services.importer.lake.database import Lake
+from services.importer.lake.statements import transaction
+from services.importer.lake.stored_batch import LiveHour, StoredBatch
+from shared.bus.consumer.batch import Batch, MessageFailed, StreamMessage
+from shared.bus.live_messages import LiveMessage, LiveSnapshot, LiveWebhook
+from shared.errors import MalformedMessage
+from shared.gexbot.partition import Partition
+from shared.process.failpoints import failpoint
+
+OnStored = Callable[[duckdb.DuckDBPyConnection, StoredBatch], None]
+"""Called after the commit, on the connection that has the temporary tables."""
+
+
+@dataclass(frozen=True)
+class StoredCounts:
+    """What a batch held, and what it changed."""
+
+    messages: int = 0
+    snapshots: int = 0
+    """Rows of ``gex_snapshots`` that were written."""
+    webhooks: int = 0
+    """Rows of ``universal_webhooks`` that were written."""
+
+    def plus(self, other: StoredCounts) -> StoredCounts:
+        """Return the sum of two batches."""
+        return StoredCounts(
+            self.messages + other.messages,
+            self.snapshots + other.snapshots,
+            self.webhooks + other.webhooks,
+        )
+
+
+def store_batch(
+    lake: Lake, batch: Batch, found: FeedPosition, *, clock: Callable[[], datetime], on_stored: OnStored
+) -> StoredCounts:
+    """Store a batch; messages that are stored already are left out.
+
+    Args:
+        lake: where.
+        batch: the messages.
+        found: the position in the stream when its consumer was created.
+        clock: returns the time.
+        on_stored: gets the rows after the commit.
+
+    Raises:
+        MessageFailed: a message cannot be stored; nothing was changed.
+        StorageTrouble: the disk is full or fails, or an import changed the same rows; nothing was changed.
+    """
+    messages = [(message, _decoded(message)) for message in batch.messages]
+    involved = partitions_of(_snapshots(message for _, message in messages))
+    with lake.live_writing(involved) as connection:
+        with transaction(connection):
+            held = position.read(connection, batch.stream.name)
+            current = held if held and held.is_of_same_stream(found) else found
+            if batch.last_sequence <= current.sequence:
+                return StoredCounts()
+            new = replace(current, sequence=batch.last_sequence)
+            news = [item for item in messages if item[0].sequence > current.sequence]
+            stored, counts = _write(connection, [message for _, message in news], new.number)
+            position.write(connection, batch.stream.name, new, clock())
+            failpoint("importer.live_written")
+        failpoint("importer.live_committed")
+        if stored.tables:
+            on_stored(connection, stored)
+    return counts
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection, messages: Sequence[LiveMessage], number: int
+) -> tuple[StoredBatch, StoredCounts]:
+    partitions: frozenset[Partition] = frozenset()
+    hours: frozenset[LiveHour] = frozenset()
+    tables: dict[str, str] = {}
+    if snapshots := _snapshots(messages):
+        partitions = write_snapshots(connection, snapshots, number)
+        tables |= {"gex_snapshots": SNAPSHOTS, "gex_strikes": STRIKES}
+    if webhooks := [message for message in messages if isinstance(message, LiveWebhook)]:
+        written = write_webhooks(connection, webhooks, number)
+        hours = written.hours
+        tables |= written.tables
+    rows = {table: _rows(connection, temporary) for table, temporary in tables.items()}
+    changed = {table: temporary for table, temporary in tables.items() if rows[table]}
+    counts = StoredCounts(len(messages), rows.get("gex_snapshots", 0), rows.get("universal_webhooks", 0))
+    return StoredBatch(number, partitions, hours, changed), counts
+
+
+def _snapshots(messages: Iterable[LiveMessage]) -> dict[Key, MergedSnapshot]:
+    return merge(
+        (message.payload, day_of(message.payload))
+        for message in messages
+        if isinstance(message, LiveSnapshot)
+    )
+
+
+def _decoded(message: StreamMessage) -> LiveMessage:
+    try:
+        return decoded(message.subject, message.data)
+    except MalformedMessage as error:
+        raise MessageFailed(message, error) from error
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    ((count,),) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 (ours)
+    return int(count)
