@@ -54,7 +54,7 @@ class FeedStorage:
             DURABLE,
             position=self._find_position,
             store=self._store,
-            on_acknowledged=partial(failpoint, "importer.live_acknowledged"),
+            on_acknowledged=lambda: failpoint("importer.live_acknowledged"),
         )
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -1,0 +1,90 @@
+"""An importer process that is killed between the durable steps of a live batch stores each message once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.bus import live_messages, subjects
+from shared.bus.connection import Bus
+from shared.process.settings import Settings
+from tests.support.importer.feeding import a_snapshot, a_webhook, message_of
+from tests.support.importer.lake import LakeOnDisk
+from tests.support.poll import eventually
+from tests.support.repository import ROOT
+
+MESSAGES = 40
+WITHIN_S = 30
+
+
+class Importers:
+    """Importer processes, one after another, on one lake."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self._environment = environment
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, failpoint: str = "") -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "services.importer"],
+                env={**self._environment, "GEXLAKE_FAILPOINT": failpoint},
+                stdout=log,
+                stderr=log,
+            )
+        return self._process
+
+    def end(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+            self._process.wait(timeout=WITHIN_S)
+
+
+@pytest.fixture
+def importers(settings: Settings, tmp_path: Path) -> Iterator[Importers]:
+    environment = {
+        **os.environ,
+        "GEXLAKE_NATS_URL": settings.nats_url or "",
+        "GEXLAKE_DATA_DIR": str(settings.data_dir),
+        "PYTHONPATH": str(ROOT),
+    }
+    importers = Importers(environment, tmp_path / "importer.log")
+    yield importers
+    importers.end(signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "failpoint", ["importer.live_written", "importer.live_committed", "importer.live_acknowledged"]
+)
+async def test_an_importer_killed_in_a_batch_stores_every_message_once(
+    bus: Bus, settings: Settings, importers: Importers, failpoint: str
+) -> None:
+    async def post(first: int) -> None:
+        for number in range(first, first + MESSAGES // 2):
+            for message in (message_of(a_snapshot(number)), message_of(a_webhook(number))):
+                await bus.publish(message.subject, live_messages.encode(message), subjects.FEED, message.id)
+
+    async def acknowledged() -> bool:
+        found = await bus.js.consumer_info(subjects.FEED, "importer")
+        return found.ack_floor is not None and found.ack_floor.stream_seq == 2 * MESSAGES
+
+    await post(0)
+    killed = importers.start(failpoint)
+    assert await eventually(lambda: killed.poll() is not None, within_s=WITHIN_S)
+    assert killed.returncode == -signal.SIGKILL
+    await post(MESSAGES // 2)
+    importers.start()
+    assert await eventually(acknowledged, within_s=WITHIN_S)
+    importers.end(signal.SIGTERM)
+    lake = LakeOnDisk(settings.data_dir)
+    for table, key in (("gex_snapshots", "timestamp"), ("universal_webhooks", "payload_json")):
+        assert lake.rows(f"SELECT count(*), count(DISTINCT {key}) FROM {table}") == [(MESSAGES, MESSAGES)]
+    assert lake.rows("SELECT count(*) FROM gex_strikes") == [(2 * MESSAGES,)]
+    lake.close()
