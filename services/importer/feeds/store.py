@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 
 import duckdb
 
@@ -14,14 +15,17 @@ from services.importer.feeds.messages import day_of, decoded
 from services.importer.feeds.position import FeedPosition
 from services.importer.feeds.snapshots import SNAPSHOTS, STRIKES, write_snapshots
 from services.importer.feeds.webhook_rows import write_webhooks
+from services.importer.feeds.webhooks import WebhookRows, rows_of
 from services.importer.lake.database import Lake
 from services.importer.lake.statements import transaction
 from services.importer.lake.stored_batch import LiveHour, StoredBatch
 from shared.bus.consumer.batch import Batch, MessageFailed, StreamMessage
-from shared.bus.live_messages import LiveMessage, LiveSnapshot, LiveWebhook
+from shared.bus.live_messages import LiveSnapshot
 from shared.errors import MalformedMessage
 from shared.gexbot.partition import Partition
 from shared.process.failpoints import failpoint
+
+_Content: TypeAlias = LiveSnapshot | WebhookRows
 
 OnStored = Callable[[duckdb.DuckDBPyConnection, StoredBatch], None]
 """Called after the commit, on the connection that has the temporary tables."""
@@ -62,8 +66,8 @@ def store_batch(
         MessageFailed: a message cannot be stored; nothing was changed.
         StorageTrouble: the disk is full or fails, or an import changed the same rows; nothing was changed.
     """
-    messages = [(message, _decoded(message)) for message in batch.messages]
-    involved = partitions_of(_snapshots(message for _, message in messages))
+    arrived = [(message.sequence, _content(message)) for message in batch.messages]
+    involved = partitions_of(_snapshots(content for _, content in arrived))
     with lake.live_writing(involved) as connection:
         with transaction(connection):
             held = position.read(connection, batch.stream.name)
@@ -71,8 +75,8 @@ def store_batch(
             if batch.last_sequence <= current.sequence:
                 return StoredCounts()
             new = replace(current, sequence=batch.last_sequence)
-            news = [item for item in messages if item[0].sequence > current.sequence]
-            stored, counts = _write(connection, [message for _, message in news], new.number)
+            news = [content for sequence, content in arrived if sequence > current.sequence]
+            stored, counts = _write(connection, news, new.number)
             position.write(connection, batch.stream.name, new, clock())
             failpoint("importer.live_written")
         failpoint("importer.live_committed")
@@ -82,35 +86,36 @@ def store_batch(
 
 
 def _write(
-    connection: duckdb.DuckDBPyConnection, messages: Sequence[LiveMessage], number: int
+    connection: duckdb.DuckDBPyConnection, contents: Sequence[_Content], number: int
 ) -> tuple[StoredBatch, StoredCounts]:
     partitions: frozenset[Partition] = frozenset()
     hours: frozenset[LiveHour] = frozenset()
     tables: dict[str, str] = {}
-    if snapshots := _snapshots(messages):
+    if snapshots := _snapshots(contents):
         partitions = write_snapshots(connection, snapshots, number)
         tables |= {"gex_snapshots": SNAPSHOTS, "gex_strikes": STRIKES}
-    if webhooks := [message for message in messages if isinstance(message, LiveWebhook)]:
+    if webhooks := [content for content in contents if isinstance(content, WebhookRows)]:
         written = write_webhooks(connection, webhooks, number)
         hours = written.hours
         tables |= written.tables
     rows = {table: _rows(connection, temporary) for table, temporary in tables.items()}
     changed = {table: temporary for table, temporary in tables.items() if rows[table]}
-    counts = StoredCounts(len(messages), rows.get("gex_snapshots", 0), rows.get("universal_webhooks", 0))
+    counts = StoredCounts(len(contents), rows.get("gex_snapshots", 0), rows.get("universal_webhooks", 0))
     return StoredBatch(number, partitions, hours, changed), counts
 
 
-def _snapshots(messages: Iterable[LiveMessage]) -> dict[Key, MergedSnapshot]:
+def _snapshots(contents: Iterable[_Content]) -> dict[Key, MergedSnapshot]:
     return merge(
-        (message.payload, day_of(message.payload))
-        for message in messages
-        if isinstance(message, LiveSnapshot)
+        (content.payload, day_of(content.payload))
+        for content in contents
+        if isinstance(content, LiveSnapshot)
     )
 
 
-def _decoded(message: StreamMessage) -> LiveMessage:
+def _content(message: StreamMessage) -> _Content:
     try:
-        return decoded(message.subject, message.data)
+        content = decoded(message.subject, message.data)
+        return content if isinstance(content, LiveSnapshot) else rows_of(content)
     except MalformedMessage as error:
         raise MessageFailed(message, error) from error
 

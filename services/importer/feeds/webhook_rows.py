@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import duckdb
-import msgspec
 
 from services.importer.feeds.columns import registered
+from services.importer.feeds.webhooks import AGGREGATE_TYPES, TRADE_TYPES, WEBHOOK_TYPES, WebhookRows
 from services.importer.lake.stored_batch import LiveHour
-from shared.bus.live_messages import LiveWebhook
-
-UNIVERSAL: Final = "universal_webhooks"
-_ENCODER: Final = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True)
@@ -32,73 +28,62 @@ class WrittenWebhooks:
 
 
 def write_webhooks(
-    connection: duckdb.DuckDBPyConnection, messages: Iterable[LiveWebhook], number: int
+    connection: duckdb.DuckDBPyConnection, webhooks: Iterable[WebhookRows], number: int
 ) -> WrittenWebhooks:
     """Write the webhooks of a batch that the lake does not have.
 
     Args:
         connection: in a transaction.
-        messages: in the order of the stream.
+        webhooks: in the order of the stream.
         number: of the batch.
     """
-    arrived = list({(message.id, message.occurred_at): message for message in messages}.values())
-    first = min(message.occurred_at for message in arrived)
-    last = max(message.occurred_at for message in arrived)
-    new = _new(connection, arrived, first, last)
+    new = _new(connection, list({_key(rows): rows for rows in webhooks}.values()))
     hours: set[LiveHour] = set()
     tables: dict[str, str] = {}
-    for table, rows in _rows_by_table(new).items():
-        tables[table] = _insert(connection, table, rows, number)
-        hours |= _count(connection, table, tables[table], number)
+    for table, types, rows in (
+        ("universal_webhooks", WEBHOOK_TYPES, [each.webhook for each in new]),
+        ("option_trades_events", TRADE_TYPES, [each.trade for each in new if each.trade]),
+        ("market_agg_state", AGGREGATE_TYPES, [each.aggregate for each in new if each.aggregate]),
+    ):
+        if rows:
+            tables[table] = _insert(connection, table, types, rows, number)
+            hours |= _count(connection, table, tables[table], number)
     return WrittenWebhooks(frozenset(hours), tables)
 
 
-def _new(
-    connection: duckdb.DuckDBPyConnection, arrived: list[LiveWebhook], first: datetime, last: datetime
-) -> list[LiveWebhook]:
-    """Return the messages that are not stored: one that is delivered again has its id and its time."""
+def _key(rows: WebhookRows) -> tuple[str, datetime]:
+    """Return what tells a message that comes again from another one of the same content: its time."""
+    identity, received_at, *_ = rows.webhook
+    return identity, received_at
+
+
+def _new(connection: duckdb.DuckDBPyConnection, arrived: list[WebhookRows]) -> list[WebhookRows]:
+    """Return the webhooks that are not stored; DuckDB reads the row groups of their range of time."""
+    times = [received_at for _, received_at in map(_key, arrived)]
     held = set(
         connection.execute(
-            f"SELECT id, received_at FROM {UNIVERSAL} WHERE received_at BETWEEN ? AND ?",  # noqa: S608
-            [first, last],
+            "SELECT id, received_at FROM universal_webhooks WHERE received_at BETWEEN ? AND ?",
+            [min(times), max(times)],
         ).fetchall()
     )
-    return [message for message in arrived if (message.id, message.occurred_at) not in held]
-
-
-def _rows_by_table(messages: Sequence[LiveWebhook]) -> dict[str, list[dict[str, Any]]]:
-    return {UNIVERSAL: [_universal(message) for message in messages]} if messages else {}
-
-
-def _universal(message: LiveWebhook) -> dict[str, Any]:
-    webhook = message.payload
-    topic = webhook.topic
-    if topic is not None and webhook.topic_symbol is not None:
-        topic = f"{topic}:{webhook.topic_symbol}"
-    return {
-        "id": message.id,
-        "received_at": message.occurred_at,
-        "topic": topic,
-        "event": webhook.event,
-        "payload_json": _ENCODER.encode(webhook.payload).decode(),
-        "source_ip": webhook.source_ip,
-        "user_agent": webhook.user_agent,
-    }
+    return [rows for rows in arrived if _key(rows) not in held]
 
 
 def _insert(
-    connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[dict[str, Any]], number: int
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    types: Mapping[str, str],
+    rows: Sequence[tuple[Any, ...]],
+    number: int,
 ) -> str:
     """Insert rows into a table, and return the temporary table that has them."""
     temporary = f"batch_{table}"
-    types = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {table}").fetchall()}
-    columns = [[row.get(name) for row in rows] for name in types]
-    with registered(connection, "arrived", types, columns):
+    with registered(connection, "arrived", types, list(zip(*rows, strict=True))):
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {temporary} AS "  # noqa: S608 (names of ours)
             f"SELECT *, CAST({number} AS BIGINT) AS sequence FROM arrived"
         )
-    connection.execute(f"INSERT INTO {table} SELECT * EXCLUDE sequence FROM {temporary}")  # noqa: S608
+    connection.execute(f"INSERT INTO {table} BY NAME SELECT * EXCLUDE sequence FROM {temporary}")  # noqa: S608
     return temporary
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from services.importer.feeds.store import StoredCounts
 from services.importer.lake.stored_batch import LiveHour
 from shared.bus import live_messages
 from shared.bus.consumer.batch import MessageFailed
-from shared.bus.live_messages import SnapshotPart, Strike
+from shared.bus.live_messages import SnapshotPart, Strike, Webhook
 from shared.errors import MalformedMessage
 from shared.gexbot.partition import Partition
 from shared.gexbot.trading_day import trading_day_of
@@ -32,6 +33,7 @@ from tests.support.importer.feeding import (
     stream_message,
 )
 from tests.support.importer.lake import LakeOnDisk, a_record
+from tests.support.repository import GOLDEN
 from tests.support.values import NOON, a_job
 
 NQ = Partition("NQ_NDX", "gex_zero", trading_day_of(OPEN_MS))
@@ -165,6 +167,14 @@ def test_a_webhook_is_counted_in_its_hour(lake: LakeOnDisk, feed: FeedOnLake) ->
     assert lake.rows("FROM live_hours ORDER BY hour") == expected
     assert feed.stored[0].hours == {LiveHour("universal_webhooks", hour) for hour in (NOON, later)}
     assert len(feed.rows[0]["universal_webhooks"]) == 3
+
+
+def test_a_trade_is_asked_for_by_sql(lake: LakeOnDisk, feed: FeedOnLake) -> None:
+    frame = json.loads((GOLDEN / "vendor/uw_option_trade_frame.json").read_text())
+    feed.put(Webhook(topic=frame[2], event=frame[3], payload=frame[4]["data"]))
+    trade = "SELECT ticker, type, strike, expiry, price, size FROM option_trades_events WHERE ticker = 'ARM'"
+    assert lake.rows(trade) == [("ARM", "call", 118.0, date(2026, 1, 16), 2.8, 500)]
+    assert {hour.table for hour in feed.stored[0].hours} == {"universal_webhooks", "option_trades_events"}
 
 
 def test_what_a_batch_hands_on_are_the_rows_as_they_are_now(lake: LakeOnDisk, feed: FeedOnLake) -> None:
