@@ -8,9 +8,6 @@ from typing import Any, Final, Literal
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
-from gexlake.api.lake import ExportRequest
-from services.intake.lake_queries import LakeQueries
-
 Form = Literal["csv", "arrow"]
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
@@ -26,16 +23,15 @@ def wanted_form(accept: str) -> Form | None:
     return next((_FORMS[each] for each in types if each in _FORMS), None)
 
 
-async def stream_export(lake: LakeQueries, asked: ExportRequest) -> Response:
+async def stream_result(chunks: AsyncGenerator[bytes, None], form: Form) -> Response:
     """Return a response with the whole result of a query.
 
     Raises:
         Refused: the query is refused; one that fails later ends the response early.
     """
-    chunks = lake.export(asked)
     # A query that is refused is answered as such, so the first chunk comes before the headers.
     first = await anext(chunks, None)
-    content_type = ARROW if asked.format == "arrow" else CSV
+    content_type = ARROW if form == "arrow" else CSV
     if first is None:
         return Response(b"", media_type=content_type)
     return StreamingResponse(_joined(first, chunks), media_type=content_type)

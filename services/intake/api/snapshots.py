@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -11,8 +12,8 @@ from gexlake.api.live import SnapshotsPage
 from services.intake.api.auth import require_key
 from services.intake.api.context import Context
 from services.intake.api.error_responses import documented
-from services.intake.api.exports import CONTENT, stream_export, wanted_form
-from services.intake.errors import Unprocessable
+from services.intake.api.exports import CONTENT, Form, stream_result, wanted_form
+from services.intake.lake_queries import LakeQueries
 from services.intake.snapshots.page import encode_page
 from services.intake.snapshots.query import export_query, page_query
 from services.intake.snapshots.request import (
@@ -23,6 +24,7 @@ from services.intake.snapshots.request import (
     SnapshotsRequest,
 )
 from services.intake.snapshots.times import MAX_MS
+from services.intake.snapshots.windows import export_windows
 
 router = APIRouter(tags=["live"], dependencies=[Depends(require_key)])
 
@@ -98,12 +100,15 @@ async def get_snapshots(request: Request, context: Context) -> Response:
     asked = SnapshotsRequest.read(request.query_params, context.clock())
     form = wanted_form(request.headers.get("accept", ""))
     if form is not None:
-        if asked.strikes:
-            message = "strikes: only pages in JSON have them: export gex_strikes by /api/v1/sql"
-            raise Unprocessable("strikes", "form", message)
-        return await stream_export(context.lake, ExportRequest(query=export_query(asked), format=form))
+        return await stream_result(_all_snapshots(context.lake, asked, form), form)
     found = await context.lake.rows(SqlRequest(query=page_query(asked), max_rows=asked.limit))
     return Response(encode_page(asked, found, request.url.path), media_type=_JSON)
+
+
+def _all_snapshots(lake: LakeQueries, asked: SnapshotsRequest, form: Form) -> AsyncGenerator[bytes, None]:
+    if asked.strikes:
+        return export_windows(lake, asked, form)
+    return lake.export(ExportRequest(query=export_query(asked, nested=False), format=form))
 
 
 @router.get(

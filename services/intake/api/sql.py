@@ -11,7 +11,7 @@ from gexlake.api.lake import ExportRequest, SqlRequest, SqlResponse
 from services.intake.api.auth import require_key
 from services.intake.api.context import Context
 from services.intake.api.error_responses import documented
-from services.intake.api.exports import CONTENT, stream_export, wanted_form
+from services.intake.api.exports import CONTENT, stream_result, wanted_form
 from services.intake.api.json_body import read_json_object
 from services.intake.errors import Unprocessable
 
@@ -54,7 +54,8 @@ async def post_sql(request: Request, context: Context) -> Any:
     form = wanted_form(request.headers.get("accept", ""))
     if form is None:
         return await context.lake.rows(_read(SqlRequest, body))
-    return await stream_export(context.lake, _read(ExportRequest, {**body, "format": form}))
+    asked = _read(ExportRequest, {**body, "format": form})
+    return await stream_result(context.lake.export(asked), form)
 
 
 def _read(model: Any, body: dict[str, Any]) -> Any:

@@ -39,16 +39,38 @@ _STRIKE_TEXT: Final = (
 _AS_TEXT: Final = f"'[' || string_agg({_STRIKE_TEXT}, ',' ORDER BY strike) || ']'"
 """Strikes as JSON text, with the text of their priors: no number is read and written again."""
 
+_AS_LIST: Final = (
+    "list({'strike': strike, 'gamma': gamma, 'oi_gamma': oi_gamma, 'priors': priors} ORDER BY strike)"
+)
+WINDOW_SNAPSHOTS: Final = 2000
+"""How many snapshots are read with their strikes at a time, if all of a range are."""
+
 
 def page_query(asked: SnapshotsRequest) -> str:
     """Return the query of one page: one row more than it may have, which shows that there is another page."""
     limited = f"{_snapshots(asked)} ORDER BY timestamp LIMIT {asked.limit + 1}"
-    return _with_strikes(limited, asked) if asked.strikes else limited
+    return _with_strikes(limited, asked, _AS_TEXT) if asked.strikes else limited
 
 
-def export_query(asked: SnapshotsRequest) -> str:
-    """Return the query of all snapshots of the range, without their strikes; its limit does not count."""
+def export_query(asked: SnapshotsRequest, *, nested: bool) -> str:
+    """Return the query of all snapshots of the range; its limit does not count.
+
+    Args:
+        asked: the range.
+        nested: strikes are a list of structs, not JSON text.
+    """
+    if asked.strikes:
+        return _with_strikes(_snapshots(asked), asked, _AS_LIST if nested else _AS_TEXT)
     return f"{_snapshots(asked)} ORDER BY timestamp"
+
+
+def starts_query(asked: SnapshotsRequest) -> str:
+    """Return the query of where the windows of a range begin: every so many snapshots."""
+    numbered = (
+        "SELECT timestamp, row_number() OVER (ORDER BY timestamp) AS number FROM gex_snapshots "  # noqa: S608 (quoted)
+        f"WHERE {_range(asked)}"
+    )
+    return f"SELECT timestamp FROM ({numbered}) WHERE number % {WINDOW_SNAPSHOTS} = 1 ORDER BY timestamp"  # noqa: S608 (quoted)
 
 
 def _snapshots(asked: SnapshotsRequest) -> str:
@@ -56,12 +78,12 @@ def _snapshots(asked: SnapshotsRequest) -> str:
     return f"SELECT {', '.join(COLUMNS)} FROM gex_snapshots WHERE {_range(asked)}{source}"  # noqa: S608 (quoted)
 
 
-def _with_strikes(snapshots: str, asked: SnapshotsRequest) -> str:
+def _with_strikes(snapshots: str, asked: SnapshotsRequest, aggregate: str) -> str:
     first, last = asked.days
     days = f"trading_day BETWEEN '{first}' AND '{last}'"
     return (
         f"WITH page AS ({snapshots}), profiles AS ("  # noqa: S608 (quoted)
-        f"SELECT timestamp, {_AS_TEXT} AS strikes FROM gex_history SEMI JOIN page USING (timestamp) "
+        f"SELECT timestamp, {aggregate} AS strikes FROM gex_history SEMI JOIN page USING (timestamp) "
         f"WHERE {days} AND {_range(asked)} GROUP BY timestamp) "
         "SELECT page.*, strikes FROM page LEFT JOIN profiles USING (timestamp) ORDER BY timestamp"
     )
