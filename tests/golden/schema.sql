@@ -4,8 +4,8 @@ CREATE TABLE gex_snapshots("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL,
 CREATE TABLE gex_strikes("timestamp" BIGINT USING COMPRESSION RLE NOT NULL, ticker VARCHAR USING COMPRESSION DICT_FSST NOT NULL, endpoint VARCHAR USING COMPRESSION DICT_FSST NOT NULL, strike DOUBLE USING COMPRESSION ALP NOT NULL, gamma DOUBLE USING COMPRESSION ALP, oi_gamma DOUBLE USING COMPRESSION ALP, priors VARCHAR USING COMPRESSION ZSTD); -- One row a strike of a snapshot, in the order of the file; the Parquet files have the same rows
 CREATE TABLE live_hours(table_name VARCHAR NOT NULL, "hour" TIMESTAMP WITH TIME ZONE NOT NULL, "rows" BIGINT NOT NULL, last_sequence BIGINT NOT NULL, exported_sequence BIGINT NOT NULL); -- One row a table of webhooks and hour: how many rows, and up to where its Parquet file has them
 CREATE TABLE live_partitions(ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, trading_day DATE NOT NULL, snapshots BIGINT NOT NULL, strike_rows BIGINT NOT NULL, last_sequence BIGINT NOT NULL, exported_sequence BIGINT NOT NULL); -- One row a partition with live rows: how many, and up to where its Parquet file has them
-CREATE TABLE market_agg_state(received_at TIMESTAMP WITH TIME ZONE NOT NULL, date DATE, call_premium DOUBLE, put_premium DOUBLE, call_volume BIGINT, put_volume BIGINT, put_call_ratio DOUBLE, call_premium_otm_only DOUBLE, put_premium_otm_only DOUBLE, delta DOUBLE, gamma DOUBLE, theta DOUBLE, vega DOUBLE); -- One row a state of the whole options market that a webhook told of
-CREATE TABLE option_trades_events(received_at TIMESTAMP WITH TIME ZONE NOT NULL, topic VARCHAR, topic_symbol VARCHAR, ticker VARCHAR, option_chain_id VARCHAR, "type" VARCHAR, strike DOUBLE, expiry DATE, dte INTEGER, price DOUBLE, size BIGINT, premium DOUBLE, volume BIGINT, open_interest BIGINT, underlying_price DOUBLE, implied_volatility DOUBLE, delta DOUBLE, gamma DOUBLE, theta DOUBLE, vega DOUBLE, rho DOUBLE, tags VARCHAR, executed_at TIMESTAMP WITH TIME ZONE, trade_id VARCHAR, is_index_option BOOLEAN, raw VARCHAR); -- One row an option trade that a webhook told of
+CREATE TABLE market_agg_state(received_at TIMESTAMP WITH TIME ZONE NOT NULL, date DATE, call_premium DOUBLE, put_premium DOUBLE, call_volume BIGINT, put_volume BIGINT, put_call_ratio DOUBLE, call_premium_otm_only DOUBLE, put_premium_otm_only DOUBLE, delta DOUBLE, gamma DOUBLE, theta DOUBLE, vega DOUBLE); -- One row a state of the whole options market that a webhook reported
+CREATE TABLE option_trades_events(received_at TIMESTAMP WITH TIME ZONE NOT NULL, topic VARCHAR, topic_symbol VARCHAR, ticker VARCHAR, option_chain_id VARCHAR, "type" VARCHAR, strike DOUBLE, expiry DATE, dte INTEGER, price DOUBLE, size BIGINT, premium DOUBLE, volume BIGINT, open_interest BIGINT, underlying_price DOUBLE, implied_volatility DOUBLE, delta DOUBLE, gamma DOUBLE, theta DOUBLE, vega DOUBLE, rho DOUBLE, tags VARCHAR, executed_at TIMESTAMP WITH TIME ZONE, trade_id VARCHAR, is_index_option BOOLEAN, raw VARCHAR); -- One row an option trade that a webhook reported
 CREATE TABLE orderflow("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE NOT NULL, z_mlgamma DOUBLE, z_msgamma DOUBLE, o_mlgamma DOUBLE, o_msgamma DOUBLE, zero_mcall DOUBLE, zero_mput DOUBLE, one_mcall DOUBLE, one_mput DOUBLE, zcvr DOUBLE, ocvr DOUBLE, zgr DOUBLE, ogr DOUBLE, zvanna DOUBLE, ovanna DOUBLE, zcharm DOUBLE, ocharm DOUBLE, agg_dex DOUBLE, one_agg_dex DOUBLE, agg_call_dex DOUBLE, one_agg_call_dex DOUBLE, agg_put_dex DOUBLE, one_agg_put_dex DOUBLE, net_dex DOUBLE, one_net_dex DOUBLE, net_call_dex DOUBLE, one_net_call_dex DOUBLE, net_put_dex DOUBLE, one_net_put_dex DOUBLE, dexoflow DOUBLE, gexoflow DOUBLE, cvroflow DOUBLE, one_dexoflow DOUBLE, one_gexoflow DOUBLE, one_cvroflow DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, zero_gamma DOUBLE, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, "source" VARCHAR NOT NULL, job_id VARCHAR); -- The orderflow package: one row a second of a ticker; the Parquet files have the same figures
 CREATE TABLE partitions(ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, trading_day DATE NOT NULL, job_id VARCHAR NOT NULL, generation INTEGER NOT NULL, checksum VARCHAR NOT NULL, replaced_checksum VARCHAR, source_bytes BIGINT NOT NULL, snapshots BIGINT NOT NULL, strike_rows BIGINT NOT NULL, first_timestamp BIGINT NOT NULL, last_timestamp BIGINT NOT NULL, parquet_path VARCHAR NOT NULL, parquet_bytes BIGINT NOT NULL, parquet_checksum VARCHAR NOT NULL, published BOOLEAN NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL, duplicates BIGINT DEFAULT(0), strays BIGINT DEFAULT(0), unknown_records BIGINT DEFAULT(0), unknown_fields VARCHAR); -- One row a ticker, endpoint and trading day: what the lake holds of it, and from which file
 CREATE TABLE schema_migrations("name" VARCHAR NOT NULL, applied_at TIMESTAMP WITH TIME ZONE); -- The migrations that this file has seen
@@ -127,12 +127,12 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- option_trades_events | received_at | TIMESTAMP WITH TIME ZONE | false | no default | When the webhook arrived
 -- option_trades_events | topic | VARCHAR | true | no default | Topic of the webhook, without suffix
 -- option_trades_events | topic_symbol | VARCHAR | true | no default | Suffix of the topic: the symbol subscribed to
--- option_trades_events | ticker | VARCHAR | true | no default | Root of option_chain_id, or the sender's ticker
+-- option_trades_events | ticker | VARCHAR | true | no default | Root of option_chain_id, such as SPXW; if that cannot be read, the sender's ticker
 -- option_trades_events | option_chain_id | VARCHAR | true | no default | OCC symbol: root, YYMMDD, C or P, strike times 1000 in eight digits
 -- option_trades_events | type | VARCHAR | true | no default | call or put; from option_chain_id
 -- option_trades_events | strike | DOUBLE | true | no default | Strike price; from option_chain_id
 -- option_trades_events | expiry | DATE | true | no default | Date of expiration; from option_chain_id
--- option_trades_events | dte | INTEGER | true | no default | Days to the expiration
+-- option_trades_events | dte | INTEGER | true | no default | Days from the trade's date in New York to the expiration; from the date of arrival if executed_at is NULL
 -- option_trades_events | price | DOUBLE | true | no default | Price of one contract, dollars a share; from the sender
 -- option_trades_events | size | BIGINT | true | no default | Contracts traded; from the sender
 -- option_trades_events | premium | DOUBLE | true | no default | Dollars paid for all contracts; from the sender
@@ -146,10 +146,10 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- option_trades_events | vega | DOUBLE | true | no default | Vega of the contract; from the sender
 -- option_trades_events | rho | DOUBLE | true | no default | Rho of the contract; from the sender
 -- option_trades_events | tags | VARCHAR | true | no default | JSON text: the sender's tags
--- option_trades_events | executed_at | TIMESTAMP WITH TIME ZONE | true | no default | When the trade was made; from the sender
+-- option_trades_events | executed_at | TIMESTAMP WITH TIME ZONE | true | no default | When the trade was made, 2000 to 2099; from the sender: ISO 8601 or an epoch time
 -- option_trades_events | trade_id | VARCHAR | true | no default | The sender's id of the trade
--- option_trades_events | is_index_option | BOOLEAN | true | no default | Whether the underlying is an index
--- option_trades_events | raw | VARCHAR | true | no default | JSON text: the trade as it came
+-- option_trades_events | is_index_option | BOOLEAN | true | no default | Whether the underlying is an index: issue_type of the sender is Index, or ticker is a known root (SPX, SPXW, NDX, …)
+-- option_trades_events | raw | VARCHAR | true | no default | JSON text: the payload as it came, with fields that have no column, such as _computed
 -- orderflow | timestamp | BIGINT | false | no default | UTC epoch milliseconds
 -- orderflow | ticker | VARCHAR | false | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
 -- orderflow | endpoint | VARCHAR | false | no default | orderflow: the package has one category
@@ -413,11 +413,11 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- state_strikes | gamma | DOUBLE | true | no default | GEX by volume, in the vendor's unit; from the vendor
 -- state_strikes | oi_gamma | DOUBLE | true | no default | GEX by open interest, in the vendor's unit; from the vendor
 -- state_strikes | priors | VARCHAR | true | no default | JSON text: gamma 1, 5, 10, 15 and 30 minutes ago; the array may be shorter, empty or NULL; from the vendor
--- universal_webhooks | id | VARCHAR | false | no default | Id that the webhook was given on arrival
+-- universal_webhooks | id | VARCHAR | false | no default | Digest of topic, event and payload: the same content has the same id
 -- universal_webhooks | received_at | TIMESTAMP WITH TIME ZONE | false | no default | When it arrived
 -- universal_webhooks | topic | VARCHAR | true | no default | Its topic, with suffix: option_trades_super_algo:SPX
 -- universal_webhooks | event | VARCHAR | true | no default | The sender's name of the event
--- universal_webhooks | payload_json | VARCHAR | false | no default | JSON text: all of it
+-- universal_webhooks | payload_json | VARCHAR | false | no default | JSON text: the payload as it came, of a frame without join_ref and ref
 -- universal_webhooks | source_ip | VARCHAR | true | no default | Address that sent it
 -- universal_webhooks | user_agent | VARCHAR | true | no default | User-Agent that sent it
 CREATE VIEW gex_history AS SELECT CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE) AS trading_day, "timestamp" AS "timestamp", parse_path(filename)[-3] AS ticker, parse_path(filename)[-2] AS endpoint, strike AS strike, gamma AS gamma, oi_gamma AS oi_gamma, priors AS priors FROM (SELECT *, '' AS filename FROM gex_strikes WHERE false); -- The Parquet files of all partitions, with ticker, endpoint and trading day from the path: a filter on these opens no other file
