@@ -58,3 +58,26 @@ class SnapshotsPage(BaseModel):
     end: int = Field(description="of the range: the first millisecond after it")
     snapshots: list[SnapshotView]
     next: str | None = Field(description="the path of the next page; null on the last one")
+
+
+class WebhookReceived(BaseModel):
+    """A webhook that the broker has on disk, and what was recognized in it."""
+
+    status: Literal["received"] = "received"
+    topic: str | None
+    """As it was sent; null if the object names none."""
+    event: str | None
+    recognized: Literal["option_trade", "market_aggregate"] | None
+    """What has a row of its own; null if only the raw payload is kept."""
+    ticker: str | None
+    """Of an option trade."""
+    option_chain_id: str | None
+    """The OCC symbol of an option trade."""
+
+
+class WebhookIgnored(BaseModel):
+    """A reply of the socket, of which nothing is stored."""
+
+    status: Literal["ignored"] = "ignored"
+    reason: Literal["heartbeat", "join_ack"]
+    topic: str | None

@@ -8,7 +8,17 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 import gexlake
-from services.intake.api import backfill, error_responses, jobs, live, snapshots, sources, sql, system
+from services.intake.api import (
+    backfill,
+    error_responses,
+    jobs,
+    live,
+    snapshots,
+    sources,
+    sql,
+    system,
+    webhooks,
+)
 from services.intake.api.browser_guard import BrowserGuard
 from services.intake.api.context import AppContext
 from services.intake.state.metrics import RequestCounter
@@ -54,6 +64,6 @@ def new_api() -> FastAPI:
         ],
     )
     error_responses.register(app)
-    for group in (jobs, live, snapshots, backfill, sql, sources, system):
+    for group in (jobs, live, webhooks, snapshots, backfill, sql, sources, system):
         app.include_router(group.router)
     return app

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from shared.unusual_whales.occ import OptionSymbol, parse_option_symbol
+
 CHAIN_ID: Final = ("option_chain_id", "option_symbol")
 """The field with the OCC symbol of a trade: in the web page's socket, in the vendor's official one."""
+_TICKER: Final = ("underlying_symbol", "ticker")
 AGGREGATE_FIELDS: Final = (
     *("date", "call_premium", "put_premium", "call_volume", "put_volume", "put_call_ratio"),
     *("call_premium_otm_only", "put_premium_otm_only", "delta", "gamma", "theta", "vega"),
@@ -40,7 +43,21 @@ class Recognized:
     @property
     def chain_id(self) -> str | None:
         """The OCC symbol of a trade, as it was sent."""
-        return next((text for name in CHAIN_ID if (text := _text(self.record.get(name)))), None)
+        return _first_text(self.record, CHAIN_ID)
+
+    @property
+    def symbol(self) -> OptionSymbol | None:
+        """The OCC symbol of a trade, taken apart; None if it cannot be read."""
+        try:
+            return parse_option_symbol(self.chain_id or "")
+        except ValueError:
+            return None
+
+    @property
+    def ticker(self) -> str | None:
+        """The root of a trade's OCC symbol; if that cannot be read, the ticker that the sender gives."""
+        symbol = self.symbol
+        return symbol.root if symbol else _first_text(self.record, _TICKER)
 
 
 def recognize(topic: str | None, payload: Any) -> Recognized | None:
@@ -69,5 +86,6 @@ def _candidates(payload: Any) -> list[Mapping[str, Any]]:
     return [*(payload[name] for name in _WRAPPERS if isinstance(payload.get(name), dict)), payload]
 
 
-def _text(value: Any) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None
+def _first_text(record: Mapping[str, Any], names: Iterable[str]) -> str | None:
+    values = (record.get(name) for name in names)
+    return next((value.strip() for value in values if isinstance(value, str) and value.strip()), None)

@@ -16,7 +16,6 @@ from services.importer.feeds.webhook_values import bigint, day, double, json_tex
 from shared.bus.live_messages import LiveWebhook
 from shared.errors import MalformedMessage
 from shared.gexbot.trading_day import NEW_YORK
-from shared.unusual_whales.occ import OptionSymbol, parse_option_symbol
 from shared.unusual_whales.recognition import Recognized, WebhookKind, recognize
 
 INDEX_ROOTS: Final = frozenset(
@@ -124,17 +123,16 @@ def rows_of(message: LiveWebhook) -> WebhookRows:
 
 
 def _trade(message: LiveWebhook, trade: Recognized, raw: str) -> tuple[Any, ...]:
-    record, symbol = trade.record, _symbol(trade.chain_id)
+    record, symbol = trade.record, trade.symbol
     values = {
         name: _READERS[kind](record.get(name)) for name, kind in TRADE_TYPES.items() if kind in _READERS
     }
-    root = symbol.root if symbol else text(record.get("underlying_symbol")) or text(record.get("ticker"))
     expiry = symbol.expiry if symbol else values["expiry"]
     values |= {
         "received_at": message.occurred_at,
         "topic": message.payload.topic,
         "topic_symbol": message.payload.topic_symbol,
-        "ticker": root,
+        "ticker": trade.ticker,
         "option_chain_id": trade.chain_id,
         "type": symbol.type if symbol else _TYPES.get((text(record.get("option_type")) or "").lower()),
         "strike": symbol.strike if symbol else values["strike"],
@@ -142,7 +140,7 @@ def _trade(message: LiveWebhook, trade: Recognized, raw: str) -> tuple[Any, ...]
         "dte": _days_to(expiry, values["executed_at"] or message.occurred_at),
         "tags": json_text(record.get("tags")),
         "trade_id": text(record.get("id")) or text(record.get("trade_id")),
-        "is_index_option": _is_on_index(record, root),
+        "is_index_option": _is_on_index(record, trade.ticker),
         "raw": raw,
     }
     return tuple(values[name] for name in TRADE_TYPES)
@@ -152,13 +150,6 @@ def _aggregate(message: LiveWebhook, aggregate: Recognized) -> tuple[Any, ...]:
     record = aggregate.record
     values = {name: _READERS[kind](record.get(name)) for name, kind in AGGREGATE_TYPES.items()}
     return tuple((values | {"received_at": message.occurred_at}).values())
-
-
-def _symbol(chain_id: str | None) -> OptionSymbol | None:
-    try:
-        return parse_option_symbol(chain_id) if chain_id else None
-    except ValueError:
-        return None
 
 
 def _days_to(expiry: date | None, moment: datetime) -> int | None:
@@ -171,8 +162,8 @@ def _days_to(expiry: date | None, moment: datetime) -> int | None:
         return None
 
 
-def _is_on_index(record: Mapping[str, Any], root: str | None) -> bool | None:
+def _is_on_index(record: Mapping[str, Any], ticker: str | None) -> bool | None:
     issue_type = text(record.get("issue_type"))
-    if issue_type is None and root is None:
+    if issue_type is None and ticker is None:
         return None
-    return (issue_type or "").lower() == "index" or root in INDEX_ROOTS
+    return (issue_type or "").lower() == "index" or ticker in INDEX_ROOTS

@@ -194,6 +194,7 @@ async def test_the_api_describes_itself_with_its_errors(intake_settings: IntakeS
     assert set(described["paths"]) == {
         "/gex_history_url",
         "/gex",
+        "/uw",
         "/backfill",
         "/api/v1/sources",
         "/api/v1/sql",

@@ -1,0 +1,1 @@
+"""Webhooks: what clients post to ``/uw``, as messages of FEED."""
