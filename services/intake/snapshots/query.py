@@ -1,7 +1,7 @@
 """A range of snapshots as SQL for the importer.
 
-Ticker, endpoint and trading day are in the path of a file, so that a condition on them opens no other file;
-the time is in its footer. Snapshots have no view with the trading day: the footers of all days are read.
+Ticker and endpoint are in the path of a file, so that a condition on them opens no other file; of those that
+are left, the time in the footer says which are read. The views with the trading day have no live rows.
 """
 
 from __future__ import annotations
@@ -79,12 +79,10 @@ def _snapshots(asked: SnapshotsRequest) -> str:
 
 
 def _with_strikes(snapshots: str, asked: SnapshotsRequest, aggregate: str) -> str:
-    first, last = asked.days
-    days = f"trading_day BETWEEN '{first}' AND '{last}'"
     return (
         f"WITH page AS ({snapshots}), profiles AS ("  # noqa: S608 (quoted)
-        f"SELECT timestamp, {aggregate} AS strikes FROM gex_history SEMI JOIN page USING (timestamp) "
-        f"WHERE {days} AND {_range(asked)} GROUP BY timestamp) "
+        f"SELECT timestamp, {aggregate} AS strikes FROM gex_strikes SEMI JOIN page USING (timestamp) "
+        f"WHERE {_range(asked)} GROUP BY timestamp) "
         "SELECT page.*, strikes FROM page LEFT JOIN profiles USING (timestamp) ORDER BY timestamp"
     )
 

@@ -114,12 +114,6 @@ class SnapshotsRequest:
         """The first millisecond that is still to be read."""
         return self.start_ms if self.after_ms is None else max(self.start_ms, self.after_ms + 1)
 
-    @property
-    def days(self) -> tuple[date, date]:
-        """The trading days of the first and the last millisecond that is still to be read."""
-        last_ms = max(self.first_ms, self.end_ms - 1)
-        return trading_day_of(min(self.first_ms, _LAST_DAY_MS)), trading_day_of(min(last_ms, _LAST_DAY_MS))
-
     def parameters(self, after_ms: int) -> str:
         """Return the query of the page after a snapshot."""
         named: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -72,12 +72,3 @@ def test_the_parameters_of_the_next_page_ask_for_the_same_range_after_the_last_s
 
 def test_a_page_with_strikes_has_fewer_snapshots() -> None:
     assert read(limit="10000", strikes="true").limit == MAX_WITH_STRIKES
-
-
-@pytest.mark.parametrize("end", ["2025-11-14", "9999-12-31", None])
-def test_the_trading_days_are_those_of_the_range_that_is_left(end: str | None) -> None:
-    first, last = read(
-        start="2025-11-12", cursor=str(read_start("2025-11-13")), **({"end": end} if end else {})
-    ).days
-    assert first == date(2025, 11, 13)
-    assert last == (date(2025, 11, 14) if end == "2025-11-14" else date(9999, 12, 30))
