@@ -8,7 +8,7 @@ WORKERS ?= auto
 PARALLEL := -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo sql test test-slow test-integration coverage fuzz bench lint fmt docs lock clean
+.PHONY: help run demo sql test test-slow test-integration coverage fuzz bench bench-live lint fmt docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -68,6 +68,17 @@ fuzz: $(VENV)/.fuzz ## Compare imports with the oracle: 10,000 examples, sanitiz
 
 bench: $(VENV)/.ready ## Measure importer and fetcher: make bench [ONLY="import lake"] [RUNS=5]
 	@$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))
+
+LOAD := build/load-venv
+
+$(LOAD)/.ready: requirements/load.txt
+	$(or $(PYTHON),python3) -m venv $(LOAD)
+	$(LOAD)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/load.txt
+	@touch $@
+
+bench-live: $(VENV)/.ready $(LOAD)/.ready ## Measure live payloads under load: make bench-live [ONLY="load history rates"] [RATE=300] [SECONDS=60] [CLIENTS=16]
+	@$(BIN)/python -m bench.live --locust $(LOAD)/bin/locust --rate $(or $(RATE),300) --seconds $(or $(SECONDS),60) \
+		--clients $(or $(CLIENTS),16) $(if $(ONLY),--only $(ONLY))
 
 lint: $(VENV)/.ready ## Check style, types, layers, spelling, shell scripts and C; rewrite nothing
 	$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""Measure live payloads under load: ``make bench-live``."""
