@@ -49,7 +49,8 @@ class BatchReader:
     def __init__(self, bus: Bus, stream: str, consumer: str, limits: BatchLimits) -> None:
         self.pending = 0
         """How many messages the stream has after the last one that was read."""
-        self.inbox = bus.client.new_inbox()
+        self._inbox = bus.client.new_inbox()
+        self._pulls = 0
         self._bus = bus
         self._stream = stream
         self._consumer = consumer
@@ -58,6 +59,16 @@ class BatchReader:
         self._open = 0
         """How many messages the open pull may still bring."""
         self._delivered = 0
+
+    @property
+    def inbox(self) -> str:
+        """The subjects on which messages come."""
+        return f"{self._inbox}.*"
+
+    @property
+    def _reply(self) -> str:
+        """The subject of the newest pull, on which its end is reported."""
+        return f"{self._inbox}.{self._pulls}"
 
     async def on_message(self, message: Msg) -> None:
         """Take a message of the inbox."""
@@ -114,13 +125,19 @@ class BatchReader:
             raise message
         if message is None:
             return None
-        if status := (message.headers or {}).get("Status"):
+        if (message.headers or {}).get("Status"):
+            return await self._after_status(message, within_s)
+        return self._in_order(message)
+
+    async def _after_status(self, message: Msg, within_s: float | None) -> StreamMessage | None:
+        """Take the end of a pull: its time is up, or the broker has dropped it."""
+        if message.subject == self._reply:  # not of an earlier pull, which was complete
+            log.debug("pull_ended", stream=self._stream, status=(message.headers or {}).get("Status"))
             self._open = 0
-            log.debug("pull_ended", stream=self._stream, status=status)
             if within_s is None:
                 await self._check()
-            return None if within_s is None else await self._next(within_s)
-        return self._in_order(message)
+                return None
+        return await self._next(within_s)
 
     def _in_order(self, message: Msg) -> StreamMessage:
         at = message.metadata
@@ -137,8 +154,9 @@ class BatchReader:
         max_bytes = max(self._limits.size_bytes, self._bus.client.max_payload) + _OVERHEAD_BYTES
         request = {"batch": self._limits.messages, "max_bytes": max_bytes, "expires": int(_PULL_S * 1e9)}
         self._open = self._limits.messages
+        self._pulls += 1
         await self._bus.client.publish(
-            subjects.next_message(self._stream, self._consumer), json.dumps(request).encode(), self.inbox
+            subjects.next_message(self._stream, self._consumer), json.dumps(request).encode(), self._reply
         )
 
     async def _check(self) -> None:
