@@ -1,4 +1,4 @@
-"""Follow a stream from its first message, across lost connections, deleted consumers and a new stream."""
+"""Follow a stream across lost connections, deleted consumers and a new stream."""
 
 from __future__ import annotations
 
@@ -72,16 +72,24 @@ async def follow_events(bus: Bus) -> AsyncIterator[FollowedEvent]:
         yield FollowedEvent(message.sequence, content, caught_up)
 
 
-async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Followed]:
+async def follow(bus: Bus, stream: str, subject: str, newest: int | None = None) -> AsyncIterator[Followed]:
     """Yield every message of ``stream`` under ``subject``, the oldest first, then new ones as they come.
 
     After the messages that existed at the start, one item with ``data`` None is yielded, once.
+
+    Args:
+        bus: the connection.
+        stream: its name.
+        subject: a subject, or a filter with wildcards.
+        newest: begin among this many of the stream's newest messages, whatever their subjects; None for the
+            first of all.
     """
-    next_sequence, caught_up = 1, False
+    next_sequence: int | None = 1 if newest is None else None
+    caught_up = False
     while True:
         try:
             with translate_errors(f"follow {stream}"):
-                next_sequence = await _start(bus, stream, next_sequence)
+                next_sequence = await _start(bus, stream, next_sequence, newest or 0)
                 async with _reader(bus, stream, subject, next_sequence) as reader:
                     pending = reader.waiting
                     while True:
@@ -99,9 +107,11 @@ async def follow(bus: Bus, stream: str, subject: str) -> AsyncIterator[Followed]
             await asyncio.sleep(_RETRY_S)
 
 
-async def _start(bus: Bus, stream: str, next_sequence: int) -> int:
+async def _start(bus: Bus, stream: str, next_sequence: int | None, newest: int) -> int:
     """Return the sequence to continue at; a stream that ends before what was read is a new one."""
     last = (await bus.js.stream_info(stream)).state.last_seq
+    if next_sequence is None:
+        return max(1, last - newest + 1)
     if last < next_sequence - 1:
         log.warning("stream_started_over", stream=stream, last_seq=last)
         return 1

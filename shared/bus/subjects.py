@@ -72,6 +72,11 @@ def stream_info(stream: str) -> str:
     return f"$JS.API.STREAM.INFO.{stream}"
 
 
+def direct_get(stream: str) -> str:
+    """Return the subject of JetStream's API that reads stored messages without a consumer."""
+    return f"$JS.API.DIRECT.GET.{stream}"
+
+
 def next_message(stream: str, consumer: str) -> str:
     """Return the subject of JetStream's API that pulls the next messages of a consumer."""
     return f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"

@@ -21,11 +21,13 @@ from tests.support.values import a_job
 
 
 @contextlib.asynccontextmanager
-async def following(bus: Bus, subject: str = subjects.ALL_EVENTS) -> AsyncIterator[list[Followed]]:
+async def following(
+    bus: Bus, subject: str = subjects.ALL_EVENTS, newest: int | None = None
+) -> AsyncIterator[list[Followed]]:
     items: list[Followed] = []
 
     async def read() -> None:
-        async for item in follow(bus, subjects.EVENTS, subject):
+        async for item in follow(bus, subjects.EVENTS, subject, newest):
             items.append(item)  # noqa: PERF401 (it never ends)
 
     task = asyncio.create_task(read())
@@ -105,6 +107,17 @@ async def test_only_messages_under_the_subject_are_yielded(bus: Bus) -> None:
     async with following(bus, f"gex.event.job.*.{other.job_id}") as items:
         await eventually(lambda: len(items) == 2)
     assert starts(items) == [7, None]
+
+
+@pytest.mark.parametrize(("newest", "first"), [(0, 4), (2, 2), (9, 1)])
+async def test_it_begins_among_the_newest_messages(bus: Bus, newest: int, first: int) -> None:
+    await publish_starts(bus, 1, 2, 3)
+    async with following(bus, newest=newest) as items:
+        await eventually(lambda: items and items[-1].data is None)
+        assert items[-1].sequence == 3
+        await publish_starts(bus, 4)
+        await eventually(lambda: starts(items)[-1] == 4)
+    assert [start for start in starts(items) if start] == list(range(first, 5))
 
 
 async def test_purged_messages_are_skipped(bus: Bus) -> None:
