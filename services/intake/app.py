@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
@@ -21,8 +23,10 @@ from services.intake.api import (
 )
 from services.intake.api.browser_guard import BrowserGuard
 from services.intake.api.context import AppContext
+from services.intake.api.direct_route import DirectRoutes
 from services.intake.state.metrics import RequestCounter
 
+_GROUPS: Final = (jobs, live, webhooks, snapshots, backfill, sql, sources, system)
 _DESCRIPTION = """
 Brings days of options gamma-exposure history from a posted URL into DuckDB and Parquet.
 
@@ -38,7 +42,7 @@ def create_app(context: AppContext) -> ASGIApp:
     settings = context.settings
     # Around the app, so that listed origins may read every response, those to unexpected errors too.
     with_cors = CORSMiddleware(
-        app,
+        DirectRoutes(app, (route for group in _GROUPS for route in group.router.routes)),
         allow_origins=settings.cors_origins,
         allow_methods=("GET", "POST"),
         allow_headers=("Authorization", "Content-Type", "X-API-Key"),
@@ -64,6 +68,6 @@ def new_api() -> FastAPI:
         ],
     )
     error_responses.register(app)
-    for group in (jobs, live, webhooks, snapshots, backfill, sql, sources, system):
+    for group in _GROUPS:
         app.include_router(group.router)
     return app

@@ -58,16 +58,8 @@ class MessageTooLarge(Terminal):
 class _Entry:
     message: LiveMessage
     data: bytes
-    stored: asyncio.Future[None]
+    callers: list[asyncio.Future[None]] = field(default_factory=list)
     enqueued_at_s: float = field(default_factory=time.monotonic)
-
-    def settle(self, error: GexlakeError | None = None) -> None:
-        if not self.stored.done():
-            if error is None:
-                self.stored.set_result(None)
-            else:
-                self.stored.set_exception(error)
-                self.stored.exception()  # its callers may have left
 
 
 class FeedPublisher:
@@ -112,11 +104,9 @@ class FeedPublisher:
         """
         self._require_bus()
         entry = self._by_id.get(message.id) or self._enqueue(message)
-        done, _ = await asyncio.wait({entry.stored}, timeout=self._answer_within_s)
-        if not done:
-            self._forget(entry)  # a retry is not to share what is left of this one's time
-            raise BrokerUnavailable(f"publish to {subjects.FEED}")
-        entry.stored.result()
+        stored = asyncio.get_running_loop().create_future()
+        entry.callers.append(stored)
+        await stored
 
     def _enqueue(self, message: LiveMessage) -> _Entry:
         data = encode(message)
@@ -124,21 +114,15 @@ class FeedPublisher:
             raise MessageTooLarge(len(data))
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + len(data) > MAX_WAITING_BYTES:
             raise BrokerUnavailable(f"publish to {subjects.FEED}: too many messages wait")
-        loop = asyncio.get_running_loop()
-        entry = _Entry(message, data, loop.create_future())
+        entry = _Entry(message, data)
         self._by_id[message.id] = entry
-        entry.stored.add_done_callback(lambda _: self._forget(entry))
         self._waiting.append(entry)
         self._waiting_bytes += len(data)
         if len(self._waiting) >= MAX_BATCH or self._waiting_bytes >= MAX_BATCH_BYTES:
             self._flush()
         elif len(self._waiting) == 1:
-            self._timer = loop.call_later(self._window_s, self._flush)
+            self._timer = asyncio.get_running_loop().call_later(self._window_s, self._flush)
         return entry
-
-    def _forget(self, entry: _Entry) -> None:
-        if self._by_id.get(entry.message.id) is entry:
-            del self._by_id[entry.message.id]
 
     def _flush(self) -> None:
         if self._timer is not None:
@@ -155,7 +139,7 @@ class FeedPublisher:
             self._flush()
 
     def _take(self) -> list[_Entry]:
-        """Remove the oldest waiting messages, as many as fit a batch; those without callers are dropped."""
+        """Remove the oldest waiting messages, as many as fit a batch; those whose time is up are dropped."""
         entries: list[_Entry] = []
         size, expired_s = 0, time.monotonic() - self._answer_within_s
         while self._waiting and len(entries) < MAX_BATCH:
@@ -165,28 +149,31 @@ class FeedPublisher:
             self._waiting.popleft()
             self._waiting_bytes -= len(entry.data)
             if entry.enqueued_at_s <= expired_s:
-                entry.settle(BrokerUnavailable(f"publish to {subjects.FEED}"))
+                self._settle([entry], BrokerUnavailable(f"publish to {subjects.FEED}"))
             else:
                 entries.append(entry)
                 size += len(entry.data)
         return entries
 
     async def _send(self, entries: Sequence[_Entry]) -> None:
-        """Publish messages; each is settled in the end, whatever happens."""
+        """Publish messages; each is settled before the oldest one's time is up, whatever happens."""
+        left_s = self._answer_within_s - (time.monotonic() - entries[0].enqueued_at_s)
+        error: GexlakeError = BrokerUnavailable(f"publish to {subjects.FEED}")
         try:
             with translate_errors(f"publish to {subjects.FEED}", subjects.FEED):
-                async with asyncio.timeout(self._answer_within_s):
+                async with asyncio.timeout(left_s):
                     await self._exchange(self._require_bus(), entries)
-        except GexlakeError as error:
-            _settle(entries, error)
+        except GexlakeError as caught:
+            error = caught
         finally:
-            _settle(entries, BrokerUnavailable(f"publish to {subjects.FEED}"))
+            self._settle(entries, error)
 
     async def _exchange(self, bus: Bus, entries: Sequence[_Entry]) -> None:
+        known = [entry for entry in entries if entry.message.id in self._stored_ids]
         new = [entry for entry in entries if entry.message.id not in self._stored_ids]
         if len(new) >= MIN_BATCH and await self._send_batch(bus, new):
-            entries = [entry for entry in entries if not entry.stored.done()]
-        await asyncio.gather(*(self._send_one(bus, entry) for entry in entries))
+            new = []
+        await asyncio.gather(*(self._send_one(bus, entry) for entry in [*new, *known]))
 
     async def _send_batch(self, bus: Bus, entries: Sequence[_Entry]) -> bool:
         """Publish messages as one batch; False when the broker refuses it for a reason of its own.
@@ -221,7 +208,7 @@ class FeedPublisher:
         try:
             await bus.publish(entry.message.subject, entry.data, subjects.FEED, entry.message.id)
         except GexlakeError as error:
-            entry.settle(error)
+            self._settle([entry], error)
         else:
             self._acked([entry], began_s)
 
@@ -231,7 +218,20 @@ class FeedPublisher:
             self._stored_ids[entry.message.id] = None
         while len(self._stored_ids) > _REMEMBERED:
             del self._stored_ids[next(iter(self._stored_ids))]
-        _settle(entries)
+        self._settle(entries)
+
+    def _settle(self, entries: Sequence[_Entry], error: GexlakeError | None = None) -> None:
+        """Let the callers go on; messages that are settled stay as they are."""
+        for entry in entries:
+            if self._by_id.get(entry.message.id) is entry:
+                del self._by_id[entry.message.id]
+                for caller in entry.callers:
+                    if caller.done():  # it has left
+                        continue
+                    if error is None:
+                        caller.set_result(None)
+                    else:
+                        caller.set_exception(error)
 
 
 def _headers(entry: _Entry, batch_id: str, number: int) -> dict[str, str]:
@@ -240,8 +240,3 @@ def _headers(entry: _Entry, batch_id: str, number: int) -> dict[str, str]:
         "Nats-Batch-Id": batch_id,
         "Nats-Batch-Sequence": str(number),
     }
-
-
-def _settle(entries: Sequence[_Entry], error: GexlakeError | None = None) -> None:
-    for entry in entries:
-        entry.settle(error)
