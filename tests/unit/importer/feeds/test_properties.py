@@ -39,7 +39,7 @@ SNAPSHOTS = st.builds(
     min_dte=st.none() | st.integers(0, 2),
     max_priors=st.none() | st.lists(st.integers(0, 2), max_size=2),
     strikes=st.none() | STRIKES,
-    **dict.fromkeys(COLUMNS, NUMBERS),  # type: ignore[arg-type]
+    **dict.fromkeys(COLUMNS, NUMBERS),
 )
 
 
