@@ -85,6 +85,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
                     keeper.follow(),
                     keeper.write(),
                     repair.run(),
+                    feed.keep_room(),
                     restore_deleted_streams(bus, settings.stream_replicas),
                 ],
             )

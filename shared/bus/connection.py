@@ -25,7 +25,7 @@ from shared.bus.credentials import connect_options
 from shared.bus.envelope import Envelope, decode
 from shared.bus.messages import Command, Event
 from shared.errors import BrokerUnavailable, MalformedMessage, StoppedEarly, StreamFull
-from shared.process.settings import DEFAULT_ACK_WAIT_S, Settings
+from shared.process.settings import DEFAULT_ACK_WAIT_S, DEFAULT_FEED_MAX_MB, Settings
 
 PUBLISH_TIMEOUT_S: Final = 3.0
 REPLAY_HEADER: Final = "Gex-Replay-Of"
@@ -62,6 +62,8 @@ class Bus:
         self.clock = clock
         self.ack_wait_s = DEFAULT_ACK_WAIT_S
         """The broker redelivers a message after this long without an in-progress heartbeat."""
+        self.feed_max_mb = DEFAULT_FEED_MAX_MB
+        """The byte cap of ``FEED``, in MiB."""
         self.closed = asyncio.Event()
         """Set once the connection is closed for good: the service then exits."""
         self._on_reconnect: list[Callable[[], object]] = []
@@ -85,6 +87,7 @@ class Bus:
         bus = cls(Client())
         options = connect_options(settings, name)
         bus.ack_wait_s = settings.ack_wait_s
+        bus.feed_max_mb = settings.feed_max_mb
         waiting = asyncio.create_task(_log_if_waiting(settings.broker_url))
         try:
             await bus.client.connect(
@@ -120,7 +123,9 @@ class Bus:
             BrokerUnavailable: no answer in time.
         """
         with translate_errors("apply the stream definitions"):
-            await streams.apply(self.js, replicas=replicas, ack_wait_s=self.ack_wait_s)
+            await streams.apply(
+                self.js, replicas=replicas, ack_wait_s=self.ack_wait_s, feed_max_mb=self.feed_max_mb
+            )
 
     async def publish_command(self, command: Command, replay_of: str | None = None) -> PubAck:
         """Publish a command and await its ack.

@@ -7,7 +7,7 @@ here are not touched. Nothing else creates a stream.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from nats.aio.client import Client
@@ -25,6 +25,7 @@ from nats.js.errors import NotFoundError
 
 from gexlake.api.jobs import Priority, Stage
 from shared.bus import subjects
+from shared.process.settings import DEFAULT_FEED_MAX_MB
 
 _MIB: Final = 1024 * 1024
 _HOUR_S: Final = 3600.0
@@ -112,7 +113,7 @@ STREAMS: Final = (
         subjects.FEED,
         (subjects.ALL_LIVE,),
         2 * _DAY_S,
-        1024 * _MIB,
+        DEFAULT_FEED_MAX_MB * _MIB,
         _HOUR_S / 6,
         refuses_when_full=True,
         takes_batches=True,
@@ -150,10 +151,14 @@ def job_consumer(stage: Stage, priority: Priority, ack_wait_s: float) -> Consume
     )
 
 
-async def apply(js: JetStreamContext, *, replicas: int, ack_wait_s: float) -> None:
+async def apply(
+    js: JetStreamContext, *, replicas: int, ack_wait_s: float, feed_max_mb: int = DEFAULT_FEED_MAX_MB
+) -> None:
     """Create or update the streams and durable consumers that are defined here."""
     for stream in STREAMS:
-        await _apply_stream(js, stream.config(replicas))
+        is_feed = stream.name == subjects.FEED
+        defined = replace(stream, max_bytes=feed_max_mb * _MIB) if is_feed else stream
+        await _apply_stream(js, defined.config(replicas))
     for stage in Stage:
         for priority in Priority:
             await js.add_consumer(subjects.JOBS, job_consumer(stage, priority, ack_wait_s))

@@ -15,6 +15,7 @@ from shared.paths import LakePaths
 __all__ = ["CommaList", "Settings", "aliases", "load"]
 
 DEFAULT_ACK_WAIT_S: Final = 30.0
+DEFAULT_FEED_MAX_MB: Final = 2048
 
 
 class Settings(BrokerSettings):
@@ -22,6 +23,8 @@ class Settings(BrokerSettings):
 
     stream_replicas: int = Field(1, ge=1, le=5)
     """Copies of each stream: 1, or 3 in a cluster."""
+    feed_max_mb: int = Field(DEFAULT_FEED_MAX_MB, ge=16)
+    """The size of ``FEED`` in MiB, before compression; the same for all services."""
     nats_user: str = ""
     """The user on the broker; by default the name of the service."""
     nats_password: SecretStr | None = None

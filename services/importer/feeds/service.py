@@ -14,6 +14,7 @@ import structlog
 from services.importer.errors import trouble
 from services.importer.feeds import position
 from services.importer.feeds.position import FeedPosition
+from services.importer.feeds.retention import keep_room
 from services.importer.feeds.store import OnStored, StoredCounts, store_batch
 from services.importer.lake.database import Lake
 from services.importer.lake.writer_thread import WriterThread
@@ -60,6 +61,10 @@ class FeedStorage:
     async def run(self, stop: asyncio.Event) -> None:
         """Store messages until ``stop`` is set, and the batch in hand."""
         await self.consumer.run(stop)
+
+    async def keep_room(self) -> None:
+        """Remove messages that the lake has from a stream that is nearly full, forever."""
+        await keep_room(self._bus, lambda: self._position)
 
     async def _find_position(self, stream: StreamFound) -> int:
         found = await asyncio.to_thread(self._read_position, stream)

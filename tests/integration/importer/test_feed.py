@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from services.importer.feeds import retention
 from shared.bus import live_messages, subjects
 from shared.bus.connection import Bus
 from shared.bus.live_messages import LiveMessage
@@ -81,3 +82,21 @@ async def test_a_database_that_was_lost_is_filled_from_the_stream(
     async with importing(bus, other):
         await stored(other, "gex_snapshots", 1)
         await stored(other, "universal_webhooks", 1)
+
+
+async def test_a_nearly_full_stream_is_emptied_of_what_is_stored(
+    bus: Bus, lake: LakeOnDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_NEARLY_FULL", 1e-6)
+    monkeypatch.setattr(retention, "_LEFT", 0.0)
+    await post(bus, *(message_of(a_snapshot(second)) for second in range(30)))
+    async with importing(bus, lake):
+
+        async def purged() -> bool:
+            state = (await bus.js.stream_info(subjects.FEED)).state
+            return bool(state.messages == 0)
+
+        assert await eventually(purged)
+        await stored(lake, "gex_snapshots", 30)
+        await post(bus, message_of(a_snapshot(30)))
+        await stored(lake, "gex_snapshots", 31)
