@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel
 
 from gexlake.api.live import WebhookIgnored, WebhookReceived
-from services.intake.api.auth import ClientName, require_key
-from services.intake.api.context import AppContext, Context
+from services.intake.api.auth import client_of, require_key
+from services.intake.api.context import AppContext, context_of
+from services.intake.api.direct_route import DirectRoute
 from services.intake.api.error_responses import documented
 from services.intake.api.json_body import read_json_bytes
 from services.intake.errors import Refused, TooLarge
@@ -20,7 +22,7 @@ from shared.unusual_whales.recognition import Recognized, recognize
 
 ROUTE: Final = "/uw"
 MAX_USER_AGENT_LENGTH: Final = 512
-router = APIRouter(tags=["live"], dependencies=[Depends(require_key)])
+router = APIRouter(tags=["live"], dependencies=[Depends(require_key)], route_class=DirectRoute)
 
 _NAME: Final = {"type": ["string", "null"], "maxLength": 256}
 _PAYLOAD: Final = {"type": "object", "additionalProperties": True}
@@ -62,25 +64,24 @@ _REQUEST_BODY: Final = {
 @router.post(
     ROUTE,
     summary="Post a webhook",
+    response_model=WebhookReceived | WebhookIgnored,
     responses=documented(400, 401, 413, 415, 422, 429, 503),
     openapi_extra={"requestBody": _REQUEST_BODY},
 )
-async def post_webhook(
-    request: Request, context: Context, client: ClientName
-) -> WebhookReceived | WebhookIgnored:
+async def post_webhook(request: Request) -> Response:
     """Store a payload of any topic; the answer comes after the broker has it on disk.
 
     Option trades and market aggregates get a row of their own besides. The same content is stored once.
     Heartbeats are ignored.
     """
-    kind, outcome = "unknown", "interrupted"
+    context, kind, outcome = context_of(request), "unknown", "interrupted"
     try:
-        context.webhook_limit.count(client)
+        context.webhook_limit.count(client_of(request))
         frame = read_frame(await read_json_bytes(request, context.settings.max_live_bytes))
         reason = why_ignored(frame)
         if reason is not None:
             kind, outcome = reason, "ignored"
-            return WebhookIgnored(reason=reason, topic=frame.topic)
+            return _response(WebhookIgnored(reason=reason, topic=frame.topic))
         name, symbol = split_topic(frame.topic)
         found = recognize(name, frame.payload)
         kind = str(found.kind) if found else "other"
@@ -99,7 +100,7 @@ async def post_webhook(
         raise
     finally:
         context.metrics.live.counted_payload(ROUTE, kind, outcome)
-    return _received(frame, found)
+    return _response(_received(frame, found))
 
 
 async def _store(context: AppContext, webhook: Webhook) -> None:
@@ -107,6 +108,10 @@ async def _store(context: AppContext, webhook: Webhook) -> None:
         await context.feed.publish(live_webhook(webhook, context.clock()))
     except MessageTooLarge as error:
         raise TooLarge(MAX_MESSAGE_BYTES) from error
+
+
+def _response(answer: BaseModel) -> Response:
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 def _received(frame: Frame, found: Recognized | None) -> WebhookReceived:
