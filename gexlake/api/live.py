@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class SnapshotAccepted(BaseModel):
@@ -20,8 +21,8 @@ StrikeView: TypeAlias = (
 """``[strike, gamma, oi_gamma, priors]``: GEX by volume and by open interest; some strikes have no priors."""
 
 
-class SnapshotView(BaseModel):
-    """One snapshot; the fields are the columns of ``gex_snapshots``."""
+class SnapshotColumns(BaseModel):
+    """Columns of ``gex_snapshots``."""
 
     timestamp: int = Field(description="UTC epoch in milliseconds")
     spot_price: float | None = None
@@ -43,6 +44,11 @@ class SnapshotView(BaseModel):
     call_wall_candidate2_pct: float | None = None
     put_wall_candidate1_pct: float | None = None
     put_wall_candidate2_pct: float | None = None
+
+
+class SnapshotView(SnapshotColumns):
+    """One snapshot; the fields are the columns of ``gex_snapshots``."""
+
     source: str = Field(description="`history` or `live`")
     strikes: list[StrikeView] | None = Field(
         None, description="`[strike, gamma, oi_gamma, priors]`, by strike; only if asked for"
@@ -81,3 +87,20 @@ class WebhookIgnored(BaseModel):
     status: Literal["ignored"] = "ignored"
     reason: Literal["heartbeat", "join_ack"]
     topic: str | None
+
+
+class LiveSnapshotView(SnapshotColumns):
+    """A snapshot, or the part of it that an event has; columns without a value are left out."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: int | None = Field(None, description="where in FEED it is; left out if it is from the lake")
+    event: Literal["snapshot", "majors", "maxchange"] = "snapshot"
+    received_at: datetime | None = Field(None, description="left out if it is from the lake")
+    ticker: str = Field(examples=["SPX"])
+    endpoint: str = Field(examples=["gex_zero"])
+    strikes: list[list[Any]] | None = Field(
+        None,
+        description="`[strike, gamma, oi_gamma, priors]`: GEX by volume and by open interest",
+        examples=[[[6800.0, 1234.5, 987.6, [1200.0, 1100.5, 900.0, 850.0, 700.0]]]],
+    )

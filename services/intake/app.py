@@ -18,6 +18,7 @@ from services.intake.api import (
     snapshots,
     sources,
     sql,
+    streams,
     system,
     webhooks,
 )
@@ -26,7 +27,7 @@ from services.intake.api.context import AppContext
 from services.intake.api.direct_route import DirectRoutes
 from services.intake.state.metrics import RequestCounter
 
-_GROUPS: Final = (jobs, live, webhooks, snapshots, backfill, sql, sources, system)
+_GROUPS: Final = (jobs, live, webhooks, streams, snapshots, backfill, sql, sources, system)
 _DESCRIPTION = """
 Brings days of options gamma-exposure history from a posted URL into DuckDB and Parquet.
 
@@ -45,7 +46,7 @@ def create_app(context: AppContext) -> ASGIApp:
         DirectRoutes(app, (route for group in _GROUPS for route in group.router.routes)),
         allow_origins=settings.cors_origins,
         allow_methods=("GET", "POST"),
-        allow_headers=("Authorization", "Content-Type", "X-API-Key"),
+        allow_headers=("Authorization", "Content-Type", "Last-Event-ID", "X-API-Key"),
         expose_headers=("Retry-After", "WWW-Authenticate"),
     )
     guarded = BrowserGuard(with_cors, settings.hosts, settings.cors_origins)
@@ -70,4 +71,5 @@ def new_api() -> FastAPI:
     error_responses.register(app)
     for group in _GROUPS:
         app.include_router(group.router)
+    app.include_router(streams.sockets)
     return app

@@ -15,10 +15,12 @@ from typing import Any, ClassVar, Final
 
 import h11
 import structlog
+from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from services.intake.api.error_responses import refusal
 from services.intake.errors import NotReady, Refused, TooSlow
+from services.intake.live.reader_connection import ABORT
 
 _LOG_EVERY_S: Final = 60.0
 log = structlog.get_logger(__name__)
@@ -78,7 +80,12 @@ class _LimitedProtocol(H11Protocol):
     def handle_events(self) -> None:
         """Process what was received, then wait for what is missing of the request."""
         super().handle_events()
-        if self.conn.their_state is h11.SEND_BODY:
+        scope: HTTPScope | None = self.scope
+        if scope and "extensions" not in scope:
+            scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
+        if self.transport.get_protocol() is not self:  # a WebSocket now
+            self._await(None)
+        elif self.conn.their_state is h11.SEND_BODY:
             self._await(_Part.BODY)
         elif self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
             self._await(_Part.HEADERS)

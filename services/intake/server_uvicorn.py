@@ -13,7 +13,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from services.intake.connection_limits import ConnectionLimits, limited_protocol
+from services.intake.live.reader_connection import HEARTBEAT_S
 from services.intake.settings import IntakeSettings
+from services.intake.websocket_limits import MAX_MESSAGE_BYTES, limited_websocket
 from shared.errors import CannotStart
 
 _BACKLOG = 2048
@@ -82,7 +84,11 @@ def _config(app: ASGIApp, settings: IntakeSettings) -> uvicorn.Config:
         app,
         http=limited_protocol(limits),
         lifespan="off",
-        ws="none",
+        ws=limited_websocket(limits),
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_ping_interval=HEARTBEAT_S,
+        ws_ping_timeout=settings.stream_send_timeout_s,
+        ws_per_message_deflate=False,  # a compressor for each reader costs more than it saves
         log_config=None,
         log_level="warning",
         access_log=False,

@@ -108,6 +108,12 @@ class IntakeSettings(SourceSettings):
     """How long a client may leave a response unread."""
     max_connections: int = Field(256, ge=1)
     """Connections open at the same time; further ones are answered with 503."""
+    stream_buffer_mb: int = Field(16, ge=1)
+    """Newest live snapshots in memory, in MiB: a reader that falls behind them is cut off."""
+    stream_send_timeout_s: float = Field(20.0, gt=0)
+    """How long a reader of live snapshots may read nothing before it is cut off."""
+    max_stream_readers: int = Field(200, ge=1)
+    """Readers of live snapshots at the same time; they are connections too, so it is below their maximum."""
     ssl_certfile: FilePath | None = None
     """Serve HTTPS with this certificate."""
     ssl_keyfile: FilePath | None = None

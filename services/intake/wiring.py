@@ -16,6 +16,9 @@ from services.intake.exposure import check_exposure
 from services.intake.history.commands import JobCommands
 from services.intake.history.replay_service import serve_replay
 from services.intake.lake_queries import LakeQueries
+from services.intake.live.feed_hub import FeedHub
+from services.intake.live.latest import LatestSnapshots
+from services.intake.live.reader_metrics import ReaderMetrics
 from services.intake.server_uvicorn import listen, serve_http
 from services.intake.settings import IntakeSettings
 from services.intake.state.broker_link import BrokerLink
@@ -36,7 +39,7 @@ DESCRIPTION = "Takes requests over HTTP, queues and replays jobs, reports their 
 
 def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> AppContext:
     """Return the parts of an intake that is not connected yet."""
-    link, metrics = BrokerLink(), Metrics()
+    link, metrics, latest = BrokerLink(), Metrics(), LatestSnapshots()
     projection, sources = Projection(clock, metrics), KnownSources()
     metrics.registry.register(SourceMetrics(sources, clock))
     commands = JobCommands(link, projection, clock, settings.url_cipher)
@@ -51,6 +54,14 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
         commands=commands,
         backfills=Backfills(link, projection, commands, settings.api, clock),
         lake=LakeQueries(link),
+        hub=FeedHub(
+            link,
+            settings.stream_buffer_mb * 1024 * 1024,
+            settings.max_stream_readers,
+            ReaderMetrics(metrics.registry),
+            latest,
+        ),
+        latest=latest,
         metrics=metrics,
         feed=FeedPublisher(link.require, metrics.live.published),
         history_limit=RateLimit(settings.rate_limit_history),
@@ -76,12 +87,20 @@ async def serve_app(context: AppContext, listener: socket.socket, stop: asyncio.
     """Serve HTTP on ``listener`` and keep to the broker, until ``stop`` is set or the broker is gone."""
     broker = asyncio.create_task(_keep_to_broker(context))
     broker.add_done_callback(lambda _: stop.set())
+    stopping = asyncio.create_task(_end_readers(context, stop))
     try:
         await serve_http(create_app(context), listener, context.settings, stop)
     finally:
+        stopping.cancel()
         broker.cancel()
         with suppress(asyncio.CancelledError):
             await broker
+
+
+async def _end_readers(context: AppContext, stop: asyncio.Event) -> None:
+    """End the readers of live snapshots at once: they connect again, and the drain does not wait for them."""
+    await stop.wait()
+    context.hub.stop()
 
 
 async def _keep_to_broker(context: AppContext) -> None:
@@ -95,6 +114,7 @@ async def _keep_to_broker(context: AppContext) -> None:
                 context.projection.follow(bus),
                 context.sources.follow(bus),
                 context.dead_letters.follow(bus),
+                context.hub.follow(bus),
                 restore_deleted_streams(bus, context.settings.stream_replicas),
             )
             await supervise(bus.closed, asyncio.Event(), background=background)

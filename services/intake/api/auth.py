@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
+from starlette.requests import HTTPConnection
 
 from services.intake.api.context import AppContext, Context, context_of
 from services.intake.errors import Unauthorized
@@ -31,23 +32,25 @@ async def require_key(
     return _let_in(request, context, bearer.credentials if bearer else None, x_api_key)
 
 
-def client_of(request: Request) -> str:
-    """Do what ``require_key`` does, for a ``DirectRoute``.
+def client_of(connection: HTTPConnection) -> str:
+    """Do what ``require_key`` does, for a ``DirectRoute`` or a WebSocket.
 
     Raises:
         Unauthorized: keys are set, and the client shows none of them.
     """
-    scheme, credentials = get_authorization_scheme_param(request.headers.get("authorization"))
+    scheme, credentials = get_authorization_scheme_param(connection.headers.get("authorization"))
     bearer = credentials if scheme.lower() == "bearer" else None
-    return _let_in(request, context_of(request), bearer, request.headers.get("x-api-key"))
+    return _let_in(connection, context_of(connection), bearer, connection.headers.get("x-api-key"))
 
 
-def _let_in(request: Request, context: AppContext, bearer: str | None, x_api_key: str | None) -> str:
+def _let_in(
+    connection: HTTPConnection, context: AppContext, bearer: str | None, x_api_key: str | None
+) -> str:
     keys = context.settings.api_keys
     key = valid_key((bearer, x_api_key), keys)
     if keys and key is None:
         raise Unauthorized
-    return client_name(key, request.client.host if request.client else None)
+    return client_name(key, connection.client.host if connection.client else None)
 
 
 ClientName = Annotated[str, Depends(require_key)]

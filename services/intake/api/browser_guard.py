@@ -42,8 +42,10 @@ class BrowserGuard:
         self._logged: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+        if scope["type"] == "websocket":
+            # Its handshake is a GET, and a browser sends the origin of the page with it.
+            refused = self._refused("GET", Headers(scope=scope))
+            await (self._app if refused is None else refusal(refused))(scope, receive, send)
             return
 
         async def hardened(message: Message) -> None:

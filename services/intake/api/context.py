@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.requests import HTTPConnection
 
 from services.intake.api.rate_limits import RateLimit
 from services.intake.backfill.service import Backfills
 from services.intake.history.commands import JobCommands
 from services.intake.lake_queries import LakeQueries
+from services.intake.live.feed_hub import FeedHub
+from services.intake.live.latest import LatestSnapshots
 from services.intake.settings import IntakeSettings
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.dead_letters import DeadLetters
@@ -38,6 +41,8 @@ class AppContext:
     commands: JobCommands
     backfills: Backfills
     lake: LakeQueries
+    hub: FeedHub
+    latest: LatestSnapshots
     metrics: Metrics
     feed: FeedPublisher
     history_limit: RateLimit
@@ -46,14 +51,14 @@ class AppContext:
     clock: Callable[[], datetime]
 
 
-def context_of(request: Request) -> AppContext:
-    """Return the context of the app that serves a request."""
-    return cast(AppContext, request.app.state.context)
+def context_of(connection: HTTPConnection) -> AppContext:
+    """Return the context of the app that serves a request or a WebSocket."""
+    return cast(AppContext, connection.app.state.context)
 
 
-async def _context_of(request: Request) -> AppContext:
+async def _context_of(connection: HTTPConnection) -> AppContext:
     # FastAPI calls what is not a coroutine function in a thread, which takes longer than the call.
-    return context_of(request)
+    return context_of(connection)
 
 
 Context = Annotated[AppContext, Depends(_context_of)]

@@ -31,7 +31,7 @@ _MEANINGS = {
     400: "The body is not JSON, or no object",
     401: "No valid API key",
     408: "The query took too long and was stopped",
-    404: "There is no such job or message",
+    404: "There is no such job, message or snapshot",
     409: "The system is not set up for it; the answer says which setting is missing",
     413: "The body is over the limit of the route",
     415: "The content type is not taken",

@@ -1,1 +1,1 @@
-"""Live snapshots: what clients post to ``/gex``, as messages of FEED."""
+"""Live snapshots: what clients post to ``/gex``, as messages of FEED, and what those who follow them read."""

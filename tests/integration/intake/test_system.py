@@ -195,6 +195,8 @@ async def test_the_api_describes_itself_with_its_errors(intake_settings: IntakeS
         "/gex_history_url",
         "/gex",
         "/uw",
+        "/gex/latest",
+        "/gex/stream",
         "/backfill",
         "/api/v1/sources",
         "/api/v1/sql",

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.routing import Mount, Route
 
 from services.intake.app import create_app, new_api
@@ -57,6 +57,8 @@ def all_routes() -> list[tuple[str, str]]:
             case Route(path=path, methods=methods) | APIRoute(path=path, methods=methods):
                 path = re.sub(r"\{.*?\}", "5973d48f-4509-53d6-a216-6881494f133d", path)
                 found += [(method, path) for method in sorted(methods or ())]
+            case APIWebSocketRoute():
+                pass  # its own tests are below
             case group:
                 pending += group.original_router.routes
     return found
@@ -139,6 +141,57 @@ async def test_programs_and_pages_of_listed_origins_may_post(
 ) -> None:
     answer = await client.post("/gex_history_url", content=b"{}", headers=sent)
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "url")
+
+
+async def handshake(headers: dict[str, str], **settings: Any) -> list[dict[str, Any]]:
+    """Ask for the WebSocket as a client with these headers does; return what the app answers."""
+    app = create_app(wire(IntakeSettings(**settings)))
+    sent: list[dict[str, Any]] = []
+    given = {"Host": "127.0.0.1:8877", **headers}.items()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "websocket",
+        "path": "/gex/ws",
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in given],
+        "subprotocols": [],
+        "extensions": {"websocket.http.response": {}},
+    }
+    await app(scope, receive, send)
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("headers", "settings", "status"),
+    [
+        *(({"Origin": "https://evil.test", **BROWSER}, keys, 403) for keys in ({}, {"api_keys": (KEY,)})),
+        ({"Origin": "http://127.0.0.1:3000"}, {}, 403),
+        ({"Origin": "null", "X-API-Key": KEY}, {"api_keys": (KEY,)}, 403),
+        ({"Host": "evil.test", "Origin": "http://evil.test"}, {}, 421),
+        ({"Host": "evil.test"}, {}, 421),
+        ({}, {"api_keys": (KEY,)}, 401),
+        ({"Authorization": f"Basic {KEY}"}, {"api_keys": (KEY,)}, 401),
+        ({"X-API-Key": "wrong"}, {"api_keys": (KEY,)}, 401),
+        # Let in, but without a broker there is nothing to follow.
+        ({}, {}, 503),
+        ({"X-API-Key": KEY}, {"api_keys": (KEY,)}, 503),
+        ({"Authorization": f"bearer {KEY}"}, {"api_keys": (KEY,)}, 503),
+        ({"Origin": HERE}, {}, 503),
+        ({"Origin": "https://mine.test"}, {"cors_origins": ("https://mine.test",)}, 503),
+    ],
+)
+async def test_a_websocket_is_guarded_as_requests_are(
+    headers: dict[str, str], settings: dict[str, Any], status: int
+) -> None:
+    start, body = await handshake(headers, **settings)
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", status)
+    assert b'"message"' in body["body"]
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
