@@ -15,6 +15,7 @@ from services.intake.api import (
     error_responses,
     jobs,
     live,
+    methods,
     snapshots,
     sources,
     sql,
@@ -27,7 +28,7 @@ from services.intake.api.context import AppContext
 from services.intake.api.direct_route import DirectRoutes
 from services.intake.state.metrics import RequestCounter
 
-_GROUPS: Final = (jobs, live, webhooks, streams, snapshots, backfill, sql, sources, system)
+_GROUPS: Final = (jobs, live, webhooks, methods, streams, snapshots, backfill, sql, sources, system)
 _DESCRIPTION = """
 Brings days of options gamma-exposure history from a posted URL into DuckDB and Parquet.
 
@@ -43,7 +44,7 @@ def create_app(context: AppContext) -> ASGIApp:
     settings = context.settings
     # Around the app, so that listed origins may read every response, those to unexpected errors too.
     with_cors = CORSMiddleware(
-        DirectRoutes(app, (route for group in _GROUPS for route in group.router.routes)),
+        DirectRoutes(app, app.state.routes),
         allow_origins=settings.cors_origins,
         allow_methods=("GET", "POST"),
         allow_headers=("Authorization", "Content-Type", "Last-Event-ID", "X-API-Key"),
@@ -72,4 +73,5 @@ def new_api() -> FastAPI:
     for group in _GROUPS:
         app.include_router(group.router)
     app.include_router(streams.sockets)
+    app.state.routes = [route for group in _GROUPS for route in group.router.routes]
     return app

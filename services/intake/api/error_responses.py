@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from gexlake.api.errors import ErrorAnswer, Problem
+from services.intake.api.methods import allowed_methods
 from services.intake.errors import NotReady, Refused, Unprocessable
 from shared.errors import BrokerUnavailable, StreamFull
 from shared.process.redaction import redact
@@ -87,6 +88,7 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
 async def _http(request: Request, error: HTTPException) -> JSONResponse:
     path, method = request.url.path[:200], request.method[:20]
     field: str | None
+    headers = error.headers
     match error.status_code:
         case 404:
             field, rule, message = "path", "route", f"there is no route {path}; /docs lists all"
@@ -96,9 +98,10 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
                 "method",
                 f"{path} does not take {method}; /docs lists what it takes",
             )
+            headers = {"Allow": allowed_methods(request)}  # Starlette's has those of one route
         case _:
             field, rule, message = None, "http", error.detail
-    return _answer(error.status_code, field, rule, message, error.headers)
+    return _answer(error.status_code, field, rule, message, headers)
 
 
 async def _hung_up(_: Request, _error: ClientDisconnect) -> Response:
