@@ -1,14 +1,17 @@
-"""Rate limits per client: a moving window in memory."""
+"""Rate limits per client: a moving window in memory.
+
+The rates are those of ``limits``; the window is not, because its storage starts a thread for most requests to
+remove old ones, which takes as long as the rest of a live snapshot's checks.
+"""
 
 from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from typing import Final
 
-from limits import RateLimitItem, parse_many
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
+from limits import parse_many
 
 from services.intake.errors import TooManyRequests
 
@@ -22,8 +25,9 @@ class RateLimit:
 
     def __init__(self, rate: str) -> None:
         self._rate: Final = rate
-        self._limits: Final[list[RateLimitItem]] = parse_many(rate)
-        self._window: Final = MovingWindowRateLimiter(MemoryStorage())
+        self._limits: Final = [(limit.amount, limit.get_expiry()) for limit in parse_many(rate)]
+        self._windows: Final[dict[str, list[deque[float]]]] = {}
+        """Of each client: for each rate, when its requests of the last ``seconds`` came."""
 
     def count(self, client: str) -> None:
         """Count one request.
@@ -31,9 +35,21 @@ class RateLimit:
         Raises:
             TooManyRequests: the client is over the limit; this request does not count.
         """
-        for limit in self._limits:
-            if not self._window.test(limit, client):
-                free_at = self._window.get_window_stats(limit, client).reset_time
-                raise TooManyRequests(self._rate, max(1, math.ceil(free_at - time.time())))
-        for limit in self._limits:
-            self._window.hit(limit, client)
+        now = time.monotonic()
+        windows = self._windows.get(client)
+        if windows is None:
+            self._forget_idle(now)
+            windows = self._windows[client] = [deque() for _ in self._limits]
+        for window, (amount, seconds) in zip(windows, self._limits, strict=True):
+            while window and window[0] <= now - seconds:
+                window.popleft()
+            if len(window) >= amount:
+                raise TooManyRequests(self._rate, max(1, math.ceil(window[0] + seconds - now)))
+        for window in windows:
+            window.append(now)
+
+    def _forget_idle(self, now: float) -> None:
+        for client, windows in list(self._windows.items()):
+            ages = zip(windows, self._limits, strict=True)
+            if all(not window or window[-1] <= now - seconds for window, (_, seconds) in ages):
+                del self._windows[client]

@@ -43,7 +43,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1_000_000.0
 
-    def time(self) -> float:
+    def monotonic(self) -> float:
         return self.now
 
 
@@ -51,7 +51,6 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(rate_limits, "time", clock)
-    monkeypatch.setattr("limits.storage.memory.time", clock)
     return clock
 
 
@@ -78,8 +77,21 @@ def test_several_rates_hold_together_and_a_refused_request_does_not_count(clock:
         clock.now += 2
     limit.count("a")
     clock.now += 2
-    with pytest.raises(TooManyRequests):
-        limit.count("a")
+    for newcomer in ("b", "c"):
+        with pytest.raises(TooManyRequests):
+            limit.count("a")
+        limit.count(newcomer)
+
+
+def test_clients_without_recent_requests_are_forgotten(clock: Clock) -> None:
+    limit = RateLimit(fit_rate("1/second;3/minute"))
+    for number in range(3):
+        limit.count(f"idle {number}")
+    clock.now += 30
+    limit.count("recent")
+    clock.now += 31
+    limit.count("new")
+    assert set(limit._windows) == {"recent", "new"}
 
 
 def test_a_bare_number_is_per_minute() -> None:
