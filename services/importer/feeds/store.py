@@ -19,7 +19,7 @@ from services.importer.feeds.webhooks import WebhookRows, rows_of
 from services.importer.lake.database import Lake
 from services.importer.lake.statements import transaction
 from services.importer.lake.stored_batch import LiveHour, StoredBatch
-from shared.bus.consumer.batch import Batch, MessageFailed, StreamMessage
+from shared.bus.consumer.batch import Batch, MessageFailed, OrderLost, StreamMessage
 from shared.bus.live_messages import LiveSnapshot
 from shared.errors import MalformedMessage
 from shared.gexbot.partition import Partition
@@ -64,6 +64,7 @@ def store_batch(
 
     Raises:
         MessageFailed: a message cannot be stored; nothing was changed.
+        OrderLost: the database has lost its position.
         StorageTrouble: the disk is full or fails, or an import changed the same rows; nothing was changed.
     """
     arrived = [(message.sequence, _content(message)) for message in batch.messages]
@@ -71,6 +72,8 @@ def store_batch(
     with lake.live_writing(involved) as connection:
         with transaction(connection):
             held = position.read(connection, batch.stream.name)
+            if held is None and found.sequence:  # the database was quarantined, and this is a new one
+                raise OrderLost(batch.stream.name, "the database has no position in it")
             current = held if held and held.is_of_same_stream(found) else found
             if batch.last_sequence <= current.sequence:
                 return StoredCounts()

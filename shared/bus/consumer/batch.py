@@ -7,7 +7,7 @@ from datetime import datetime
 
 from nats.aio.msg import Msg
 
-from shared.errors import GexlakeError
+from shared.errors import BrokerUnavailable, GexlakeError
 
 
 @dataclass(frozen=True)
@@ -107,3 +107,15 @@ class MessageFailed(GexlakeError):
         super().__init__(str(error))
         self.message = message
         self.error = error
+
+
+class OrderLost(BrokerUnavailable):
+    """Messages are missing or come again, or the stored position is another one: it is asked for again.
+
+    Args:
+        stream: which.
+        problem: what was found, as the end of a sentence.
+    """
+
+    def __init__(self, stream: str, problem: str) -> None:
+        super().__init__(f"read {stream} in order: {problem}")

@@ -1,6 +1,7 @@
 """Store one batch: the only place that turns the type of a batch's error into a decision.
 
     MessageFailed        dead letter of that message; the others are stored
+    OrderLost            nothing: the consumer asks for the position, and begins there
     Transient            the same batch again, after a growing delay
     another error        halves of the batch, down to the message that fails: a dead letter. If an empty batch
                          fails, too, the fault is not the message's: the same batch again, after a delay
@@ -18,7 +19,7 @@ import structlog
 
 from shared.bus.connection import Bus
 from shared.bus.consumer import dead_letters
-from shared.bus.consumer.batch import Batch, MessageFailed, StreamMessage
+from shared.bus.consumer.batch import Batch, MessageFailed, OrderLost, StreamMessage
 from shared.errors import BrokerUnavailable, StoppedEarly, Transient
 
 _MIN_DELAY_S: Final = 0.1
@@ -49,6 +50,7 @@ class BatchExecution:
         """Store a batch.
 
         Raises:
+            OrderLost: the stored position is not that of the batch.
             StoppedEarly: ``stop`` was set before the batch could be stored.
         """
         failures = 0
@@ -58,6 +60,8 @@ class BatchExecution:
             except MessageFailed as error:
                 await self._dead_letter(error.message, error.error)
                 batch = batch.without(error.message)
+            except OrderLost:
+                raise
             except Transient as error:
                 failures += 1
                 await self._defer(error, failures)

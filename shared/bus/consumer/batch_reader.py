@@ -15,7 +15,7 @@ from nats.js.errors import NotFoundError
 
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
-from shared.bus.consumer.batch import BatchLimits, StreamMessage
+from shared.bus.consumer.batch import BatchLimits, OrderLost, StreamMessage
 from shared.errors import BrokerUnavailable
 
 _PULL_S: Final = 10.0
@@ -26,18 +26,6 @@ _OVERHEAD_BYTES: Final = 64 * 1024
 _ACK_WAIT_S: Final = 60.0
 
 log = structlog.get_logger(__name__)
-
-
-class OrderLost(BrokerUnavailable):
-    """Messages are missing, come again, or may have been lost with the connection.
-
-    Args:
-        stream: which.
-        problem: what was found, as the end of a sentence.
-    """
-
-    def __init__(self, stream: str, problem: str) -> None:
-        super().__init__(f"read {stream} in order: {problem}")
 
 
 class BatchReader:

@@ -16,9 +16,9 @@ import structlog
 from nats.js.errors import NotFoundError
 
 from shared.bus.connection import Bus, raise_if_cancelled, translate_errors
-from shared.bus.consumer.batch import Batch, BatchLimits, StreamFound
+from shared.bus.consumer.batch import Batch, BatchLimits, OrderLost, StreamFound
 from shared.bus.consumer.batch_execution import BatchExecution, StoreBatch, delay_after
-from shared.bus.consumer.batch_reader import BatchReader, OrderLost, batch_reader
+from shared.bus.consumer.batch_reader import BatchReader, batch_reader
 from shared.errors import BrokerUnavailable, StoppedEarly, Transient
 
 DEFAULT_LIMITS: Final = BatchLimits()

@@ -100,3 +100,17 @@ async def test_a_nearly_full_stream_is_emptied_of_what_is_stored(
         await stored(lake, "gex_snapshots", 30)
         await post(bus, message_of(a_snapshot(30)))
         await stored(lake, "gex_snapshots", 31)
+
+
+async def test_a_database_that_is_quarantined_is_filled_from_the_first_message(
+    bus: Bus, lake: LakeOnDisk
+) -> None:
+    async with importing(bus, lake):
+        await post(bus, message_of(a_snapshot()), message_of(a_webhook()))
+        await stored(lake, "universal_webhooks", 1)
+        lake.lake._damage = "a block is damaged"  # as a reader reports it
+        await post(bus, message_of(a_snapshot(1)))
+        await stored(lake, "gex_snapshots", 2)
+        await stored(lake, "universal_webhooks", 1)
+        assert lake.rows("SELECT sequence, sequence_base FROM feed_position") == [(3, 2)]
+    assert list(lake.lake.paths.quarantine.iterdir())
