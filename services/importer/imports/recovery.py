@@ -9,7 +9,7 @@ import structlog
 
 from services.importer.errors import DiskFull, StorageTrouble
 from services.importer.imports.replace import complete
-from services.importer.lake import partitions
+from services.importer.lake import live_partitions, partitions
 from services.importer.lake.database import Lake
 from services.importer.lake.parquet import hidden_parquet, is_present, remove_partials
 from services.importer.lake.parquet_metadata import metadata_of
@@ -61,8 +61,9 @@ def sweep(lake: Lake) -> None:
     Called before anything is written. Only one importer at a time has the lake open, so none of them is in
     use.
     """
-    files = remove_partials(lake.paths.parquet_root) + remove_partials(lake.paths.records_root)
-    folders = remove_scratch_folders(lake.paths.scratch)
+    paths = lake.paths
+    files = sum(map(remove_partials, (paths.parquet_root, paths.webhooks_root, paths.records_root)))
+    folders = remove_scratch_folders(paths.scratch)
     if files or folders:
         log.info("temporary_files_removed", files=files, folders=folders)
 
@@ -83,7 +84,8 @@ def place(lake: Lake, row: PartitionRow) -> PartitionRow:
         place_records(connection, lake.paths, row)
         if is_present(final, row.parquet_checksum):
             return row
-        metadata = metadata_of(row.partition, row.job_id, row.checksum)
+        live = live_partitions.read(connection, row.partition)
+        metadata = metadata_of(row.partition, row.job_id, row.checksum, live)
         with hidden_parquet(connection, export_query(row.partition), final, row.job_id, metadata) as file:
             rename_durably(file.path, final)
         return replace(row, parquet_bytes=file.size_bytes, parquet_checksum=file.sha256)

@@ -100,6 +100,12 @@ class LiveFiles:
         with self._lock:
             return unit in self._bases
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether queries read live rows of any partition or hour."""
+        with self._lock:
+            return bool(self._bases)
+
     def append(self, connection: duckdb.DuckDBPyConnection, batch: StoredBatch) -> None:
         """Let queries that begin from now on read the rows of a batch.
 

@@ -13,32 +13,50 @@ from typing import Final
 import duckdb
 
 from gexlake import __version__
+from services.importer.lake.live_partitions import NONE_LIVE, LiveCounts
 from services.importer.lake.statements import quoted
+from services.importer.lake.stored_batch import LiveHour
 from shared.gexbot.partition import Partition
 
 SCHEMA_VERSION: Final = 1
 """Grows when a column of a Parquet file is renamed or removed, or gets another type or meaning."""
-
-
+LIVE_JOB: Final = "live"
+"""Stands for the job of a file with live rows only."""
+_VERSIONS: Final = {"gexlake.schema_version": str(SCHEMA_VERSION), "gexlake.version": __version__}
 _AT_ONCE: Final = 500
 
 
-def metadata_of(partition: Partition, job_id: str, source_sha256: str) -> dict[str, str]:
+def metadata_of(
+    partition: Partition, job_id: str, source_sha256: str, live: LiveCounts = NONE_LIVE
+) -> dict[str, str]:
     """Return the metadata of a partition's Parquet file.
 
     Args:
         partition: whose rows the file has.
-        job_id: the job that imported them.
+        job_id: the job that imported them; ``LIVE_JOB`` if all of them are live.
         source_sha256: the checksum of the staged file that they came from.
+        live: how many of them are live.
     """
+    counts = {"gexlake.live_snapshots": live.snapshots, "gexlake.live_strike_rows": live.strike_rows}
     return {
-        "gexlake.schema_version": str(SCHEMA_VERSION),
-        "gexlake.version": __version__,
+        **_VERSIONS,
         "gexlake.ticker": partition.ticker,
         "gexlake.endpoint": partition.endpoint,
         "gexlake.trading_day": partition.trading_day.isoformat(),
         "gexlake.job_id": job_id,
         "gexlake.source_sha256": source_sha256,
+        **{name: str(count) for name, count in counts.items() if live != NONE_LIVE},
+    }
+
+
+def metadata_of_hour(hour: LiveHour) -> dict[str, str]:
+    """Return the metadata of the Parquet file of an hour of webhooks."""
+    return {
+        **_VERSIONS,
+        "gexlake.table": hour.table,
+        "gexlake.hour": hour.hour.isoformat(),
+        "gexlake.job_id": LIVE_JOB,
+        "gexlake.source_sha256": "",
     }
 
 
@@ -50,6 +68,8 @@ class Footer:
     source_sha256: str
     """The checksum of the staged file that the rows came from."""
     rows: int
+    live: LiveCounts = NONE_LIVE
+    """How many of the partition's rows were live."""
 
 
 def read_footer(connection: duckdb.DuckDBPyConnection, path: Path) -> Footer | None:
@@ -91,6 +111,8 @@ def _footers(connection: duckdb.DuckDBPyConnection, paths: list[Path]) -> dict[P
 
 def _footer(known: dict[str, str], rows: int) -> Footer | None:
     try:
-        return Footer(known["gexlake.job_id"], known["gexlake.source_sha256"], int(rows))
+        counts = (int(known.get(f"gexlake.live_{name}", 0)) for name in ("snapshots", "strike_rows"))
+        live = LiveCounts(*counts)
+        return Footer(known["gexlake.job_id"], known["gexlake.source_sha256"], int(rows), live)
     except KeyError:
         return None

@@ -95,6 +95,16 @@ def write(connection: duckdb.DuckDBPyConnection, row: PartitionRow) -> None:
     )
 
 
+def set_file(
+    connection: duckdb.DuckDBPyConnection, partition: Partition, parquet_bytes: int, parquet_checksum: str
+) -> None:
+    """Note the Parquet file that a partition has now, if it has a row; call it within a transaction."""
+    connection.execute(
+        f"UPDATE partitions SET parquet_bytes = ?, parquet_checksum = ? WHERE {_KEY}",  # noqa: S608
+        [parquet_bytes, parquet_checksum, *astuple(partition)],
+    )
+
+
 def _select(connection: duckdb.DuckDBPyConnection, where: str, values: list[Any]) -> list[PartitionRow]:
     found = connection.execute(f"SELECT {COLUMNS} FROM partitions {where}", values).fetchall()  # noqa: S608
     return [PartitionRow(*row) for row in found]

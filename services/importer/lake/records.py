@@ -10,7 +10,7 @@ import duckdb
 import structlog
 
 from services.importer.formats import format_of
-from services.importer.lake import partitions
+from services.importer.lake import live_partitions, partitions
 from services.importer.lake.database import Lake
 from services.importer.lake.parquet import hidden_parquet
 from services.importer.lake.parquet_metadata import metadata_of
@@ -30,7 +30,8 @@ def place_records(connection: duckdb.DuckDBPyConnection, paths: LakePaths, row: 
     """
     partition = row.partition
     final = paths.records(partition, format_of(partition.endpoint).table)
-    metadata = metadata_of(partition, row.job_id, row.checksum)
+    live = live_partitions.read(connection, partition)
+    metadata = metadata_of(partition, row.job_id, row.checksum, live)
     with hidden_parquet(connection, records_query(partition), final, row.job_id, metadata) as file:
         rename_durably(file.path, final)
 

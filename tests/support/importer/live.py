@@ -44,6 +44,8 @@ class LiveFeed:
     def __init__(self, lake: LakeOnDisk) -> None:
         self._lake = lake
         self.number = 0
+        self.stored = 0
+        """The number of the last batch whose rows queries read."""
 
     def store(
         self, snapshots: Iterable[LiveSnapshot] = (), webhooks: Iterable[tuple[str, datetime]] = ()
@@ -51,10 +53,12 @@ class LiveFeed:
         """Store a batch; its webhooks are ids with times of arrival."""
         self.number += 1
         taken, hooks = list(snapshots), list(webhooks)
-        with self._lake.lake.reading() as connection:
+        partitions = {Partition(one.ticker, one.endpoint, trading_day_of(one.timestamp)) for one in taken}
+        with self._lake.lake.live_writing(partitions) as connection:
             with transaction(connection):
                 batch = self._store(connection, taken, hooks)
             self._lake.lake.live_files.append(connection, batch)
+        self.stored = self.number
         return batch
 
     def _store(

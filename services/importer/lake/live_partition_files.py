@@ -1,0 +1,54 @@
+"""Put the Parquet files of partitions and hours with live rows in place."""
+
+from __future__ import annotations
+
+import duckdb
+
+from services.importer.formats import format_of
+from services.importer.lake import live_partitions, partitions
+from services.importer.lake.live_units import hour_query
+from services.importer.lake.parquet import ParquetFile, hidden_parquet
+from services.importer.lake.parquet_metadata import LIVE_JOB, metadata_of, metadata_of_hour
+from services.importer.lake.partition_tables import export_query, records_query
+from services.importer.lake.stored_batch import LiveHour
+from shared.gexbot.partition import Partition
+from shared.paths import LakePaths
+from shared.process.durable_files import rename_durably
+from shared.process.failpoints import failpoint
+
+_OWNER = "live"
+
+
+def place_partition(
+    connection: duckdb.DuckDBPyConnection, paths: LakePaths, partition: Partition
+) -> ParquetFile:
+    """Write a partition's Parquet file and the copy of its records, from the tables, in place of older ones.
+
+    Raises:
+        StorageTrouble: a file on disk is not what was written.
+    """
+    row = partitions.read(connection, partition)
+    source = (row.job_id, row.checksum) if row else (LIVE_JOB, "")
+    metadata = metadata_of(partition, *source, live_partitions.read(connection, partition))
+    with hidden_parquet(
+        connection, export_query(partition), paths.parquet(partition), _OWNER, metadata
+    ) as rows:
+        rename_durably(rows.path, paths.parquet(partition))
+    failpoint("importer.live_renamed")
+    records = paths.records(partition, format_of(partition.endpoint).table)
+    with hidden_parquet(connection, records_query(partition), records, _OWNER, metadata) as file:
+        rename_durably(file.path, records)
+    return rows
+
+
+def place_hour(connection: duckdb.DuckDBPyConnection, paths: LakePaths, hour: LiveHour) -> ParquetFile:
+    """Write the Parquet file of an hour of webhooks from its table, in place of an older one.
+
+    Raises:
+        StorageTrouble: the file on disk is not what was written.
+    """
+    final = paths.webhooks(hour.table, hour.hour)
+    metadata = metadata_of_hour(hour)
+    with hidden_parquet(connection, hour_query(hour), final, _OWNER, metadata) as file:
+        rename_durably(file.path, final)
+    return file
