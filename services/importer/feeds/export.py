@@ -98,7 +98,8 @@ class Exporter:
         lake: where.
         writer: the thread of everything that replaces files.
         every_s: the cadence.
-        waiting: returns the partitions that the database does not have all rows of yet.
+        waiting: returns the partitions that the database does not have all rows of yet; None if that is not
+            known.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Exporter:
         writer: WriterThread,
         *,
         every_s: float,
-        waiting: Callable[[], Collection[Partition]],
+        waiting: Callable[[], Collection[Partition] | None],
     ) -> None:
         self._lake = lake
         self._writer = writer
@@ -152,9 +153,10 @@ class Exporter:
             await self.try_to_export()
 
     def _export(self, check: Check | None) -> Export:
-        if self._lake.is_suspect:  # it was opened again, and may lack partitions that have files
-            raise StorageTrouble("exporting live rows", RuntimeError("the database is being repaired"))
-        return export_live(self._lake, waiting=self._waiting(), check=check)
+        waiting = self._waiting()
+        if waiting is None:  # the files may have rows that the database lacks
+            raise StorageTrouble("exporting live rows", RuntimeError("the lake is being compared"))
+        return export_live(self._lake, waiting=waiting, check=check)
 
     def _has_work(self) -> bool:
         if self._lake.live_files.has_rows:

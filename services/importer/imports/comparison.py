@@ -8,17 +8,21 @@ only where these differ: 10,000 partitions take about a second. Contents are not
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gexlake.api.jobs import Status
 from services.importer.formats import format_of
-from services.importer.lake import partitions
+from services.importer.lake import live_units, partitions
 from services.importer.lake.database import Lake
+from services.importer.lake.live_files import LiveUnit
+from services.importer.lake.live_partitions import NONE_LIVE, LiveCounts
+from services.importer.lake.live_units import ExportedFile, LiveRows
 from services.importer.lake.parquet_metadata import Footer, read_footers
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import transaction
+from services.importer.lake.stored_batch import LiveHour
 from shared.gexbot.partition import Partition
 from shared.job_states import JobState
 from shared.paths import LakePaths
@@ -29,9 +33,13 @@ class Comparison:
     """What differs."""
 
     to_load: list[Partition] = field(default_factory=list)
-    """Only Parquet has them, or has newer content; the database has no row of them."""
+    """Only Parquet has them, or has newer content; the database has no row of them, but perhaps live rows."""
     to_write: list[PartitionRow] = field(default_factory=list)
     """Only the database has them, or has newer content."""
+    to_export: list[LiveUnit] = field(default_factory=list)
+    """The same of partitions with live rows, and of hours of webhooks."""
+    hours_to_load: list[LiveHour] = field(default_factory=list)
+    """Only Parquet has all rows of them."""
     held: list[Partition] = field(default_factory=list)
     """All that the database has."""
 
@@ -39,30 +47,133 @@ class Comparison:
         return bool(self.to_load or self.to_write)
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What the database records of a partition, and of its Parquet file."""
+
+    row: PartitionRow | None
+    live: LiveRows | None
+    export: ExportedFile | None
+
+    @property
+    def is_being_exported(self) -> bool:
+        """Whether the file is to be written again, from what the database has: it may be older or newer."""
+        is_begun = self.export is not None and self.export.exported_at is None
+        return self.live is not None and self.live.is_dirty and is_begun
+
+    def is_later(self, file: os.stat_result) -> bool:
+        """Return whether a file was written after everything that is known."""
+        times = [self.row.updated_at] if self.row else []
+        if self.export and self.export.exported_at:
+            times.append(self.export.exported_at)
+        return not times or file.st_mtime > max(times).timestamp()
+
+    def may_differ(self, file: os.stat_result) -> bool:
+        """Return whether a file may have other content than the database."""
+        if self.row is None:
+            size = self.export.size_bytes if self.export else None
+        else:
+            size = self.row.parquet_bytes if self.row.published else file.st_size
+        return self.is_later(file) or file.st_size != size
+
+
 def compare(lake: Lake) -> Comparison:
-    """Compare all partitions, and remove the rows of those that Parquet has newer content of.
+    """Compare all partitions and hours, and remove the rows of partitions that Parquet has newer content of.
 
     Raises:
         StorageTrouble: the database or the Parquet folder cannot be read.
     """
     with lake.writing() as connection:
         rows = {row.partition: row for row in partitions.every(connection)}
+        live = {each.unit: each for each in live_units.every(connection)}
+        exports = live_units.exported_files(connection, lake.paths)
         files = dict(_files(lake.paths))
-        found = Comparison(
-            to_load=[partition for partition in files if partition not in rows],
-            held=list(rows),
-            to_write=[row for row in rows.values() if row.published and row.partition not in files],
-        )
-        suspect = [key for key in files.keys() & rows.keys() if _may_differ(rows[key], files[key])]
+        found = Comparison(held=list(rows))
+        suspect: dict[Partition, _Known] = {}
+        for key, file in files.items():
+            known = _Known(rows.get(key), live.get(key), exports.get(lake.paths.parquet(key)))
+            if known.row is None and known.live is None:
+                found.to_load.append(key)
+            elif known.may_differ(file) and not known.is_being_exported:
+                suspect[key] = known
         footers = read_footers(connection, [lake.paths.parquet(key) for key in suspect])
-        for key in suspect:
-            _judge(rows[key], files[key], footers[lake.paths.parquet(key)], found)
-        outdated = [partition for partition in found.to_load if partition in rows]
-        if outdated:
-            with transaction(connection):
-                for partition in outdated:
-                    partitions.remove(connection, partition)
+        for key, known in suspect.items():
+            _judge(known, key, files[key], footers[lake.paths.parquet(key)], found)
+        _find_missing(rows, live, files, found)
+        _compare_hours(lake.paths, live, exports, found)
+        with lake.without_live_writes(), transaction(connection):
+            for partition in found.to_load:
+                partitions.remove(connection, partition)
+            live_units.mark_dirty(connection, found.to_export)
     return found
+
+
+def _judge(
+    known: _Known, partition: Partition, file: os.stat_result, footer: Footer | None, found: Comparison
+) -> None:
+    row, live = known.row, known.live
+    if footer is not None and known.is_later(file):
+        is_other = row is None or (footer.job_id, footer.source_sha256) != (row.job_id, row.checksum)
+        if is_other or footer.live != NONE_LIVE:
+            found.to_load.append(partition)
+            return
+    if row is not None and (not row.published or _is_of(footer, row, live)):
+        return
+    if live is not None:
+        found.to_export.append(partition)
+    elif row is not None:
+        found.to_write.append(row)
+
+
+def _is_of(footer: Footer | None, row: PartitionRow, live: LiveRows | None) -> bool:
+    of_live = LiveCounts(live.rows, live.strike_rows) if live else NONE_LIVE
+    if format_of(row.endpoint).rows:
+        rows = row.strike_rows + of_live.strike_rows
+    else:
+        rows = row.snapshots + of_live.snapshots
+    return footer == Footer(row.job_id, row.checksum, rows, of_live)
+
+
+def _find_missing(
+    rows: Mapping[Partition, PartitionRow],
+    live: Mapping[LiveUnit, LiveRows],
+    files: Collection[Partition],
+    found: Comparison,
+) -> None:
+    """Find the partitions that have no Parquet file."""
+    for unit in live:
+        if isinstance(unit, Partition) and unit not in files:
+            found.to_export.append(unit)
+    missing = (row for row in rows.values() if row.published and row.partition not in files)
+    found.to_write += [row for row in missing if row.partition not in live]
+
+
+def _compare_hours(
+    paths: LakePaths,
+    live: Mapping[LiveUnit, LiveRows],
+    exports: Mapping[Path, ExportedFile],
+    found: Comparison,
+) -> None:
+    files = dict(_hours(paths))
+    for hour, file in files.items():
+        rows = live.get(hour)
+        known = _Known(None, rows, exports.get(paths.webhooks(hour.table, hour.hour)))
+        if known.is_being_exported or not known.may_differ(file):
+            continue
+        if rows is None or known.is_later(file):
+            found.hours_to_load.append(hour)
+        else:
+            found.to_export.append(hour)
+    found.to_export += [unit for unit in live if isinstance(unit, LiveHour) and unit not in files]
+
+
+def _hours(paths: LakePaths) -> Iterator[tuple[LiveHour, os.stat_result]]:
+    """Yield the hours of webhooks that have a Parquet file, and the sizes and times of the files."""
+    for day in _entries(paths.webhooks_root):
+        for entry in _entries(Path(day.path)):
+            hour = paths.webhooks_of(Path(entry.path))
+            if hour is not None and entry.is_file():
+                yield LiveHour(*hour), entry.stat()
 
 
 def _files(paths: LakePaths) -> Iterator[tuple[Partition, os.stat_result]]:
@@ -81,27 +192,6 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             return sorted(entries, key=lambda entry: entry.name)
     except NotADirectoryError:
         return []
-
-
-def _may_differ(row: PartitionRow, file: os.stat_result) -> bool:
-    return _is_later(file, row) or (row.published and file.st_size != row.parquet_bytes)
-
-
-def _is_later(file: os.stat_result, row: PartitionRow) -> bool:
-    return file.st_mtime > row.updated_at.timestamp()
-
-
-def _judge(row: PartitionRow, file: os.stat_result, footer: Footer | None, found: Comparison) -> None:
-    is_other = footer is not None and (footer.job_id, footer.source_sha256) != (row.job_id, row.checksum)
-    if is_other and _is_later(file, row):
-        found.to_load.append(row.partition)
-    elif row.published and not _is_of(footer, row):
-        found.to_write.append(row)
-
-
-def _is_of(footer: Footer | None, row: PartitionRow) -> bool:
-    rows = row.strike_rows if format_of(row.endpoint).rows else row.snapshots
-    return footer == Footer(row.job_id, row.checksum, rows)
 
 
 def newest_imports(states: Iterable[JobState]) -> dict[Partition, JobState]:

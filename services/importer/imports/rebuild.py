@@ -13,15 +13,18 @@ import duckdb
 from gexlake.api.jobs import Status
 from services.importer.errors import DamagedPartition
 from services.importer.formats import format_of
+from services.importer.formats.classic import CLASSIC
 from services.importer.imports.command import task_of
 from services.importer.imports.recovery import place
 from services.importer.imports.replace import complete, replace_partition
 from services.importer.imports.staged_file import staged_file
 from services.importer.interruption import Interruption
-from services.importer.lake import live_partitions, partitions
+from services.importer.lake import live_partitions, live_units, partitions
 from services.importer.lake.database import Lake
+from services.importer.lake.live_merge import keep_live_rows, merge_kept_rows
+from services.importer.lake.live_partitions import NONE_LIVE
 from services.importer.lake.parquet import sha256_of
-from services.importer.lake.parquet_metadata import Footer, read_footer
+from services.importer.lake.parquet_metadata import LIVE_JOB, Footer, read_footer
 from services.importer.lake.partition_tables import PartitionContents, contents_of, load
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.quarantine import is_damage
@@ -38,6 +41,11 @@ from shared.process.disk_space import is_full
 
 def load_partition(lake: Lake, partition: Partition, interruption: Interruption) -> PartitionRow:
     """Load a partition's rows from its Parquet file and the copy of its records.
+
+    Live rows that the database has of it are merged into them.
+
+    Returns:
+        The row of the partition; with ``LIVE_JOB``, and in no table, if all that the files have is live.
 
     Raises:
         DamagedPartition: one of the files is missing or damaged, or they are of different imports.
@@ -58,13 +66,8 @@ def load_partition(lake: Lake, partition: Partition, interruption: Interruption)
                 lake.sparing_memory(connection),
                 transaction(connection),
             ):
-                load(connection, partition, records, parquet)
-                live_partitions.count_again(connection, partition)
-                found = contents_of(connection, partition)
-                if (found.snapshots, found.strike_rows) != (row.snapshots, row.strike_rows):
-                    raise DamagedPartition(partition, "its files have rows of another partition")
-                partitions.write(connection, row)
-                note_completed(connection, row)
+                _load(connection, row, records, parquet)
+                _note(connection, lake, row, footer)
         except (duckdb.FatalException, duckdb.OutOfMemoryException, duckdb.InterruptException):
             raise
         except duckdb.Error as error:
@@ -73,6 +76,29 @@ def load_partition(lake: Lake, partition: Partition, interruption: Interruption)
             raise DamagedPartition(partition, str(error).splitlines()[0]) from error
     lake.refresh_parquet_view()
     return row
+
+
+def _load(connection: duckdb.DuckDBPyConnection, row: PartitionRow, records: Path, parquet: Path) -> None:
+    partition = row.partition
+    has_live_rows = format_of(partition.endpoint) is CLASSIC
+    if has_live_rows:
+        keep_live_rows(connection, partition)
+    load(connection, partition, records, parquet)
+    live_partitions.count_again(connection, partition)
+    found = contents_of(connection, partition)
+    if (found.history_snapshots, found.history_strike_rows) != (row.snapshots, row.strike_rows):
+        raise DamagedPartition(partition, "its files have rows of another partition")
+    if has_live_rows and merge_kept_rows(connection, partition):
+        live_partitions.count_again(connection, partition)
+        live_units.mark_dirty(connection, [partition])
+
+
+def _note(connection: duckdb.DuckDBPyConnection, lake: Lake, row: PartitionRow, footer: Footer) -> None:
+    if footer.live != NONE_LIVE:
+        live_units.note_file(connection, lake.paths, row.partition)
+    if footer.job_id != LIVE_JOB:
+        partitions.write(connection, row)
+        note_completed(connection, row)
 
 
 def write_partition(lake: Lake, row: PartitionRow, *, clock: Callable[[], datetime]) -> None:
@@ -149,8 +175,8 @@ def _row(
         job_id=of_rows.job_id,
         checksum=of_rows.source_sha256,
         **_of_ledger(job, of_rows.source_sha256),
-        snapshots=of_records.rows,
-        strike_rows=of_rows.rows if format_of(partition.endpoint).rows else 0,
+        snapshots=of_records.rows - of_records.live.snapshots,
+        strike_rows=of_rows.rows - of_rows.live.strike_rows if format_of(partition.endpoint).rows else 0,
         duplicates=0,
         strays=0,
         unknown_records=0,

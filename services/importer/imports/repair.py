@@ -19,6 +19,7 @@ from gexlake.api.rpc import Refused
 from services.importer.errors import DamagedPartition, LakeDamaged, StagedFileReplaced
 from services.importer.imports.comparison import compare, is_news, newest_imports
 from services.importer.imports.rebuild import import_again, load_partition, write_partition
+from services.importer.imports.rebuild_hours import load_hours
 from services.importer.imports.refetch import fetch_again
 from services.importer.lake import partitions
 from services.importer.lake.database import Lake
@@ -70,6 +71,7 @@ class Repair:
         self._lost: dict[Partition, str] = {}
         """Those that cannot be rebuilt, each with the reason, until a job imports them."""
         self._has_compared_jobs = False
+        self._is_comparing = False
         self._lock = asyncio.Lock()
         """Held while a partition is rebuilt or the comparison made, in the background or before an import."""
 
@@ -77,6 +79,11 @@ class Repair:
     def remaining(self) -> int:
         """How many partitions are not rebuilt yet, those that cannot be among them."""
         return len(self._waiting.keys() | self._lost.keys())
+
+    @property
+    def to_load(self) -> frozenset[Partition] | None:
+        """The partitions that the database does not have all rows of; None while that is not known."""
+        return None if self._is_comparing or self._lake.is_suspect else frozenset(self._to_load)
 
     @property
     def _waiting(self) -> dict[Partition, object]:
@@ -94,9 +101,10 @@ class Repair:
     async def _compare(self) -> None:
         if not self._lake.is_suspect:
             return
-        self._lake.is_suspect = False
+        self._lake.is_suspect, self._is_comparing = False, True
         try:
             found = await self._writer.run(partial(compare, self._lake))
+            await self._writer.run(partial(load_hours, self._lake, found.hours_to_load))
             await self._writer.run(partial(salvage_ledger, self._lake))
             await self._writer.run(self._lake.refresh_parquet_view)
         except BaseException:
@@ -104,6 +112,7 @@ class Repair:
             raise
         self._has_compared_jobs = False
         self._to_load = dict.fromkeys(found.to_load)
+        self._is_comparing = False
         self._to_write = {row.partition: row for row in found.to_write}
         self._to_import.clear()
         self._lost.clear()

@@ -101,6 +101,16 @@ def note_file(connection: duckdb.DuckDBPyConnection, paths: LakePaths, unit: Liv
     connection.execute("INSERT INTO live_exports VALUES (?, ?, ?)", [relative, known.st_size, at])
 
 
+def replace_hour(connection: duckdb.DuckDBPyConnection, rows: LiveRows) -> None:
+    """Write the row of an hour of webhooks, but for a higher number that it has; within a transaction."""
+    key = list(astuple(rows.unit))
+    query = "DELETE FROM live_hours WHERE table_name = ? AND hour = ? RETURNING last_sequence"
+    found = connection.execute(query, key).fetchone()
+    last = max(rows.last, found[0]) if found else rows.last
+    exported = last if rows.exported == rows.last else rows.exported
+    connection.execute("INSERT INTO live_hours VALUES (?, ?, ?, ?, ?)", [*key, rows.rows, last, exported])
+
+
 def exported_files(connection: duckdb.DuckDBPyConnection, paths: LakePaths) -> dict[Path, ExportedFile]:
     """Return the Parquet files with live rows as they were exported, by their paths."""
     root = paths.webhooks_root.parent

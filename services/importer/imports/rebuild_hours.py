@@ -1,0 +1,58 @@
+"""Load the rows of webhooks from their Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+import structlog
+
+from services.importer.lake import live_units
+from services.importer.lake.database import Lake
+from services.importer.lake.live_units import LiveRows, hour_query
+from services.importer.lake.quarantine import is_damage
+from services.importer.lake.statements import quoted, transaction
+from services.importer.lake.stored_batch import LiveHour
+from shared.process.disk_space import is_full
+
+log = structlog.get_logger(__name__)
+
+
+def load_hours(lake: Lake, hours: Sequence[LiveHour]) -> None:
+    """Add the rows of hours that only their files have; rows that are in the table already stay.
+
+    Raises:
+        StorageTrouble: the disk is full or fails.
+    """
+    for hour in hours:
+        file = lake.paths.webhooks(hour.table, hour.hour)
+        try:
+            with lake.writing() as connection, lake.without_live_writes(), transaction(connection):
+                _load(connection, lake, hour)
+        except (duckdb.FatalException, duckdb.OutOfMemoryException):
+            raise
+        except duckdb.Error as error:
+            if is_damage(error) or is_full(error):
+                raise
+            problem = str(error).partition("\n")[0]
+            log.error("webhooks_not_loaded", file=str(file), error=problem)  # noqa: TRY400 (not ours)
+        else:
+            log.info("webhooks_loaded", file=str(file))
+
+
+def _load(connection: duckdb.DuckDBPyConnection, lake: Lake, hour: LiveHour) -> None:
+    file = quoted(str(lake.paths.webhooks(hour.table, hour.hour)))
+    held = f"(SELECT * FROM ({hour_query(hour)}))"  # noqa: S608 (quoted)
+    had = _count(connection, held)
+    connection.execute(
+        f"INSERT INTO {hour.table} BY NAME (FROM read_parquet({file}, hive_partitioning = false) "
+        f"EXCEPT ALL {held})"
+    )
+    rows = _count(connection, held)
+    live_units.replace_hour(connection, LiveRows(hour, rows, 0, last=0, exported=-1 if had else 0))
+    live_units.note_file(connection, lake.paths, hour)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, source: str) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {source}").fetchone()  # noqa: S608 (quoted)
+    return int(row[0]) if row else 0
