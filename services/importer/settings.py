@@ -60,6 +60,9 @@ class ImporterSettings(Settings):
     export_timeout_s: float = Field(600.0, gt=0, le=3600)
     """The maximum time that one export may take; the broker lets the importer respond for an hour."""
 
+    live_export_s: float = Field(60.0, gt=0)
+    """How often live rows are exported to Parquet; less often if exports take more than a quarter of it."""
+
     @property
     def memory(self) -> ImportMemory:
         """What imports may use."""

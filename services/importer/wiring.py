@@ -10,6 +10,7 @@ import structlog
 from gexlake.api.jobs import Stage
 from services.importer.backup.service import serve_snapshots
 from services.importer.errors import StorageTrouble
+from services.importer.feeds.export import Exporter
 from services.importer.feeds.service import FeedStorage
 from services.importer.imports.handler import import_file
 from services.importer.imports.recovery import finish_committed, sweep
@@ -52,7 +53,10 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
     writer = WriterThread()
     keeper = LedgerKeeper(bus, lake, writer)
     repair = Repair(bus, lake, writer, keeper, limits=settings.limits, timeout_s=settings.import_timeout_s)
+    exporter = Exporter(lake, writer, every_s=settings.live_export_s, waiting=lambda: repair.to_load)
     await _recover(bus, lake, repair)
+    # Queries read live rows from files, and the small ones of the time before were removed at start.
+    await exporter.try_to_export()
     handler = partial(
         import_file,
         bus=bus,
@@ -61,6 +65,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
         limits=settings.limits,
         timeout_s=settings.import_timeout_s,
         repair=repair,
+        after_import=exporter.after_import,
     )
     retries = Retries(settings.max_attempts, settings.retry_delay_s)
     worker = Worker(bus, Stage.IMPORT, handler, slots=1, retries=retries)
@@ -76,7 +81,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
             rebuilding=lambda: repair.remaining,
         ) as service:
             await serve_snapshots(service, lake, writer)
-            await serve_queries(service, bus.client, sql, LakeQueries(lake, settings))
+            await serve_queries(service, bus.client, sql, LakeQueries(lake, settings), exporter.export)
             await supervise(
                 bus.closed,
                 stop,
@@ -86,6 +91,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
                     keeper.write(),
                     repair.run(),
                     feed.keep_room(),
+                    exporter.run(),
                     restore_deleted_streams(bus, settings.stream_replicas),
                 ],
             )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 import duckdb
 import structlog
@@ -23,7 +23,7 @@ from services.importer.errors import StorageTrouble
 from services.importer.lake import live_units, partitions
 from services.importer.lake.database import Lake
 from services.importer.lake.live_partition_files import place_hour, place_partition
-from services.importer.lake.live_units import LiveRows
+from services.importer.lake.live_units import Check, LiveRows
 from services.importer.lake.parquet import ParquetFile
 from services.importer.lake.statements import transaction
 from services.importer.lake.stored_batch import LiveHour
@@ -33,7 +33,6 @@ from shared.process.failpoints import failpoint
 
 _MAX_SHARE: Final = 0.25
 """How much of the time exports may take: imports wait for them."""
-Check: TypeAlias = Callable[[duckdb.DuckDBPyConnection, LiveRows], None]
 log = structlog.get_logger(__name__)
 
 
@@ -80,8 +79,9 @@ def export_live(
                     live_units.note_beginning(beside, lake.paths, [rows.unit for rows in ready])
                 files = {rows: _place(connection, lake, rows) for rows in ready}
                 if check is not None:
+                    skipped = {rows.unit for rows in changed if rows not in files}
                     for rows in live_units.every(connection):
-                        check(connection, rows)
+                        check(connection, rows, rows.unit not in skipped)
             failpoint("importer.live_placed")
             _note(connection, lake, files)
             failpoint("importer.live_noted")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -48,8 +48,19 @@ async def import_file(
     limits: ImportLimits,
     timeout_s: float,
     repair: Repair | None = None,
+    after_import: Callable[[Partition], Awaitable[None]] | None = None,
 ) -> None:
     """Import a staged file and publish the outcome.
+
+    Args:
+        command: what to import.
+        bus: where the outcome is published.
+        lake: where the file is imported.
+        writer: the thread that does it.
+        limits: the rules for imports.
+        timeout_s: how long it may take.
+        repair: rebuilds the partition first, if it has to be.
+        after_import: called before the outcome is published.
 
     Raises:
         Terminal: the file is refused; nothing was changed.
@@ -67,6 +78,8 @@ async def import_file(
     newest = await bus.last_event(FileStaged, job.job_id)
     work = partial(import_staged, as_last_staged(command, newest), lake, clock=bus.clock, limits=limits)
     event = await writer.run_within(work, timeout_s)
+    if after_import is not None and isinstance(event, PartitionImported):
+        await after_import(Partition(job.ticker, job.endpoint, event.trading_day))
     await bus.publish_event(event)
     failpoint("importer.event_published")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import duckdb
 
@@ -41,6 +41,10 @@ class LiveRows:
     def is_dirty(self) -> bool:
         """Whether its Parquet file lacks rows."""
         return self.last > self.exported
+
+
+Check: TypeAlias = Callable[[duckdb.DuckDBPyConnection, LiveRows, bool], None]
+"""Compares a partition or an hour with its files; the last argument is False if they lack rows."""
 
 
 @dataclass(frozen=True)

@@ -32,12 +32,13 @@ from gexlake.api.services import (
 from services.importer.errors import QueryRefused, StorageTrouble
 from services.importer.lake.database import Lake
 from services.importer.lake.live_files import LiveView
+from services.importer.lake.live_units import Check
 from services.importer.lake.statements import quoted
 from services.importer.queries.catalog import Catalog
 from services.importer.queries.lake_query import answer
 from services.importer.queries.pool import WorkerPool
 from services.importer.queries.rows import MAX_ANSWER_BYTES, Limits, Rows
-from services.importer.queries.verify import verify
+from services.importer.queries.verify import Verification
 from services.importer.queries.worker import Format, Query
 from services.importer.settings import ImporterSettings
 
@@ -157,17 +158,31 @@ class LakeQueries:
         )
         return DaysResponse.model_validate({"days": found.objects(), "truncated": found.truncated})
 
-    def verify(self, request: VerifyRequest) -> VerifyResponse:
-        """Compare partitions in the database with their Parquet files and the copies of their records."""
-        return verify(self._lake, request)
+    def verification(self, request: VerifyRequest) -> Verification:
+        """Return the comparison of partitions in the database with their files."""
+        return Verification(self._lake, request)
 
     def _answer(self, query: str, max_rows: int) -> Rows:
         limits = Limits(min(max_rows, self._settings.sql_max_rows))
         return answer(self._lake, query, limits, self._settings.sql_timeout_s)
 
 
-async def serve_queries(service: Service, client: Client, sql: SqlQueries, own: LakeQueries) -> None:
-    """Add the endpoints to the importer's micro service."""
+async def serve_queries(
+    service: Service,
+    client: Client,
+    sql: SqlQueries,
+    own: LakeQueries,
+    export: Callable[[Check], Awaitable[object]],
+) -> None:
+    """Add the endpoints to the importer's micro service.
+
+    Args:
+        service: the micro service.
+        client: its connection.
+        sql: the queries of users.
+        own: the importer's own.
+        export: exports live rows, and has every partition and hour with such rows checked.
+    """
     # Threads of their own: queries that take long must not keep an import waiting for one.
     threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lake-query")
 
@@ -177,12 +192,17 @@ async def serve_queries(service: Service, client: Client, sql: SqlQueries, own: 
 
         return run
 
+    async def verify(request: VerifyRequest) -> VerifyResponse:
+        verification = own.verification(request)
+        await export(verification)
+        return await asyncio.get_running_loop().run_in_executor(threads, verification.compare_others)
+
     await serve(service, services.SQL, sql.sql, refusal=_refusal)
     await serve_stream(service, client, services.EXPORT, sql.export, refusal=_refusal)
     await serve(service, services.LEDGER, in_thread(own.ledger), refusal=_refusal)
     await serve(service, services.COVERAGE, in_thread(own.coverage), refusal=_refusal)
     await serve(service, services.DAYS, in_thread(own.days), refusal=_refusal)
-    await serve(service, services.VERIFY, in_thread(own.verify), refusal=_refusal)
+    await serve(service, services.VERIFY, verify, refusal=_refusal)
 
 
 def _refusal(error: Exception) -> Refused:

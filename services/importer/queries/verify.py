@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -10,62 +10,118 @@ import duckdb
 
 from gexlake.api.services import PartitionDifference, VerifyRequest, VerifyResponse
 from services.importer.formats import format_of
-from services.importer.lake import partitions
+from services.importer.lake import live_partitions, partitions
 from services.importer.lake.database import Lake
+from services.importer.lake.live_files import LiveUnit
+from services.importer.lake.live_partitions import NONE_LIVE
+from services.importer.lake.live_units import LiveRows, hour_query
 from services.importer.lake.partition_tables import export_query, records_query
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import quoted
+from services.importer.lake.stored_batch import LiveHour
+from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
 
 _MAX_DIFFERENCES: Final = 1000
 
 
-def verify(lake: Lake, request: VerifyRequest) -> VerifyResponse:
-    """Compare every row of some partitions, and return those that differ.
+class Verification:
+    """Compares every row of some partitions, and of hours of webhooks, with their files.
 
-    Raises:
-        StorageTrouble: the database cannot be read.
+    Partitions and hours with live rows are compared by an export, which calls this object for each: between
+    two exports, the tables have more rows.
+
+    Args:
+        lake: what is compared.
+        request: which partitions; hours only if it names none.
     """
-    checked = 0
-    differences: list[PartitionDifference] = []
-    with lake.reading() as connection:
-        for row in filter(_wanted(request), partitions.every(connection)):
-            checked += 1
-            differences += [
-                PartitionDifference(
-                    ticker=row.ticker, endpoint=row.endpoint, trading_day=row.trading_day, problem=problem
-                )
-                for problem in _problems(connection, lake.paths, row)
-            ]
-    return VerifyResponse(
-        checked=checked,
-        differences=tuple(differences[:_MAX_DIFFERENCES]),
-        truncated=len(differences) > _MAX_DIFFERENCES,
-    )
 
+    def __init__(self, lake: Lake, request: VerifyRequest) -> None:
+        self._lake = lake
+        self._request = request
+        self._checked: set[LiveUnit] = set()
+        self._differences: list[PartitionDifference] = []
 
-def _wanted(request: VerifyRequest) -> Callable[[PartitionRow], bool]:
-    def wanted(row: PartitionRow) -> bool:
-        return (
-            request.ticker in {None, row.ticker}
-            and request.endpoint in {None, row.endpoint}
-            and request.trading_day in {None, row.trading_day}
+    def __call__(self, connection: duckdb.DuckDBPyConnection, rows: LiveRows, is_exported: bool) -> None:  # noqa: FBT001
+        """Compare a partition or an hour that has live rows."""
+        if self._is_wanted(rows.unit):
+            if is_exported:
+                problems = _live_problems(connection, self._lake.paths, rows)
+            else:
+                problems = iter(["its live rows are not exported: it waits for an import or a repair"])
+            self._note(rows.unit, problems)
+
+    def compare_others(self) -> VerifyResponse:
+        """Compare the partitions without live rows, and return what differs of all.
+
+        Raises:
+            StorageTrouble: the database cannot be read.
+        """
+        with self._lake.reading() as connection:
+            for row in partitions.every(connection):
+                if row.partition in self._checked or not self._is_wanted(row.partition):
+                    continue
+                problems = list(_problems(connection, self._lake.paths, row))
+                if live_partitions.read(connection, row.partition) == NONE_LIVE:
+                    self._note(row.partition, problems)
+        return VerifyResponse(
+            checked=len(self._checked),
+            differences=tuple(self._differences[:_MAX_DIFFERENCES]),
+            truncated=len(self._differences) > _MAX_DIFFERENCES,
         )
 
-    return wanted
+    def _is_wanted(self, unit: LiveUnit) -> bool:
+        request = self._request
+        if isinstance(unit, LiveHour):
+            return request == VerifyRequest()
+        return (
+            request.ticker in {None, unit.ticker}
+            and request.endpoint in {None, unit.endpoint}
+            and request.trading_day in {None, unit.trading_day}
+        )
+
+    def _note(self, unit: LiveUnit, problems: Iterable[str]) -> None:
+        self._checked.add(unit)
+        if isinstance(unit, LiveHour):
+            ticker, endpoint, day = "webhooks", unit.table, unit.hour.date()
+        else:
+            ticker, endpoint, day = unit.ticker, unit.endpoint, unit.trading_day
+        self._differences += [
+            PartitionDifference(ticker=ticker, endpoint=endpoint, trading_day=day, problem=problem)
+            for problem in problems
+        ]
 
 
 def _problems(connection: duckdb.DuckDBPyConnection, paths: LakePaths, row: PartitionRow) -> Iterator[str]:
     if not row.published:
         yield "its Parquet file is not in place yet"
         return
-    form = format_of(row.endpoint)
-    records = paths.records(row.partition, form.table)
-    yield from _difference(connection, export_query(row.partition), paths.parquet(row.partition))
-    yield from _difference(connection, records_query(row.partition), records)
-    found = _count(connection, f"({records_query(row.partition)})")
-    if found != row.snapshots:
-        yield f"{form.table} has {found} records, the partition should have {row.snapshots}"
+    yield from _partition_problems(connection, paths, row.partition, row.snapshots)
+
+
+def _live_problems(connection: duckdb.DuckDBPyConnection, paths: LakePaths, rows: LiveRows) -> Iterator[str]:
+    if isinstance(rows.unit, LiveHour):
+        query = hour_query(rows.unit)
+        yield from _difference(connection, query, paths.webhooks(rows.unit.table, rows.unit.hour))
+        found = _count(connection, f"({query})")
+        if found != rows.rows:
+            yield f"{rows.unit.table} has {found} rows of {rows.unit.hour}, it should have {rows.rows}"
+        return
+    row = partitions.read(connection, rows.unit)
+    of_history = row.snapshots if row else 0
+    yield from _partition_problems(connection, paths, rows.unit, of_history + rows.rows)
+
+
+def _partition_problems(
+    connection: duckdb.DuckDBPyConnection, paths: LakePaths, partition: Partition, snapshots: int
+) -> Iterator[str]:
+    form = format_of(partition.endpoint)
+    records = paths.records(partition, form.table)
+    yield from _difference(connection, export_query(partition), paths.parquet(partition))
+    yield from _difference(connection, records_query(partition), records)
+    found = _count(connection, f"({records_query(partition)})")
+    if found != snapshots:
+        yield f"{form.table} has {found} records, the partition should have {snapshots}"
 
 
 def _difference(connection: duckdb.DuckDBPyConnection, query: str, file: Path) -> Iterator[str]:

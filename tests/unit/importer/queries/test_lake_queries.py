@@ -12,6 +12,7 @@ from gexlake.api.jobs import Stage
 from gexlake.api.services import CoverageRequest, DaysRequest, LedgerRequest, VerifyRequest
 from services.importer.ledger.keeper import record
 from services.importer.queries.service import LakeQueries
+from services.importer.queries.verify import Verification
 from shared.bus.messages import JobFailed, NoData
 from shared.job_states import JobStates
 from tests.support.importer.lake import LakeOnDisk, records
@@ -99,7 +100,7 @@ def test_days_of_a_thousand_partitions_are_complete_whatever_limit_queries_have(
 
 def test_verify_finds_nothing_in_a_whole_lake(lake: LakeOnDisk) -> None:
     lake.import_staged(lake.stage(records(3)))
-    found = LakeQueries(lake.lake, lake.settings).verify(VerifyRequest())
+    found = Verification(lake.lake, VerifyRequest()).compare_others()
     assert (found.checked, found.differences) == (1, ())
 
 
@@ -120,7 +121,7 @@ def test_verify_names_what_differs(lake: LakeOnDisk, statement: str, problem: st
     lake.import_staged(lake.stage(records(3)))
     with lake.lake.writing() as connection:
         connection.execute(statement)
-    (difference,) = LakeQueries(lake.lake, lake.settings).verify(VerifyRequest(ticker="NQ_NDX")).differences
+    (difference,) = Verification(lake.lake, VerifyRequest(ticker="NQ_NDX")).compare_others().differences
     assert problem in difference.problem
 
 
@@ -128,5 +129,7 @@ def test_verify_names_a_missing_file(lake: LakeOnDisk) -> None:
     lake.import_staged(lake.stage(records(3)))
     (parquet,) = lake.settings.paths.parquet_root.rglob("*.parquet")
     parquet.unlink()
-    (difference,) = LakeQueries(lake.lake, lake.settings).verify(VerifyRequest()).differences
+    (difference,) = (
+        LakeQueries(lake.lake, lake.settings).verification(VerifyRequest()).compare_others().differences
+    )
     assert difference.problem == f"{parquet} is missing"
