@@ -16,6 +16,7 @@ from gexlake.cli.answers import read_as, read_job
 from gexlake.cli.backfill.command import INTERRUPTED, backfill
 from gexlake.cli.backups import backup, restore
 from gexlake.cli.errors import CommandFailed
+from gexlake.cli.following.tail import tail
 from gexlake.cli.following.waiting import WaitingNotices
 from gexlake.cli.following.watch import follow, shown_on, summary
 from gexlake.cli.intake_client import Intake
@@ -114,6 +115,7 @@ def submit(
 
 app.command(short_help="Import the trading days of a range.")(backfill)
 app.command(short_help="Post a stored day again, as if it were live.")(replay_day)
+app.command(short_help="Follow live snapshots.")(tail)
 app.command(short_help="Back up the running system.")(backup)
 app.command(short_help="Restore a backup.")(restore)
 

@@ -42,6 +42,7 @@ class IntakeUnreachable(CommandFailed):
             f"intake does not answer at {url} ({why}): start the system with 'make run' or "
             "'docker compose up', or say where it is: GEXLAKE_PORT or GEXLAKE_URL"
         )
+        self.why = why
 
 
 class CertificateRefused(CommandFailed):

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
 import httpx
+from httpx_sse import ServerSentEvent, SSEError, connect_sse
 from pydantic import ValidationError
 
 import gexlake
@@ -30,6 +31,8 @@ from gexlake.cli.settings import CliSettings
 
 _TIMEOUT_S: Final = 20.0
 _EXPORT_TIMEOUT_S: Final = 900.0
+_SILENT_S: Final = 45.0
+"""After how long a stream of live snapshots is lost; it has a heartbeat each 15 s."""
 
 
 class Intake:
@@ -134,6 +137,34 @@ class Intake:
             why = str(error) or type(error).__name__
             raise (ResultIncomplete(why) if begun else IntakeUnreachable(self._url, why)) from error
 
+    def live(self, query: Mapping[str, str], last_id: str) -> Iterator[ServerSentEvent]:
+        """Yield live snapshots as they come, until intake ends the stream.
+
+        The first event has no data: it comes as soon as the stream has begun.
+
+        Args:
+            query: which snapshots.
+            last_id: the last event that is known; empty for new ones only.
+
+        Raises:
+            IntakeUnreachable: no connection, or it was lost.
+        """
+        headers = {"Last-Event-ID": last_id} if last_id else {}
+        timeout = httpx.Timeout(_TIMEOUT_S, read=_SILENT_S)
+        with (
+            self._translated(_SILENT_S),
+            connect_sse(
+                self._client, "GET", "/gex/stream", params=dict(query), headers=headers, timeout=timeout
+            ) as source,
+        ):
+            if not source.response.is_success:
+                source.response.read()
+                self._read(source.response)
+            try:
+                yield from source.iter_sse()
+            except SSEError as error:
+                raise UnexpectedAnswer(self._url, str(error)) from error
+
     def __enter__(self) -> Self:
         return self
 
@@ -143,10 +174,16 @@ class Intake:
         self._client.close()
 
     def _ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        try:
+        with self._translated(_TIMEOUT_S):
             response = self._client.request(method, path, **request)
+        return self._read(response)
+
+    @contextmanager
+    def _translated(self, timeout_s: float) -> Iterator[None]:
+        try:
+            yield
         except httpx.TimeoutException as error:
-            raise IntakeUnreachable(self._url, f"no answer within {_TIMEOUT_S:g} s") from error
+            raise IntakeUnreachable(self._url, f"no answer within {timeout_s:g} s") from error
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise UnexpectedAnswer(self._url, str(error)) from error
         except httpx.ConnectError as error:
@@ -157,7 +194,6 @@ class Intake:
             raise IntakeUnreachable(self._url, f"{error}; does it want https?") from error
         except httpx.TransportError as error:
             raise IntakeUnreachable(self._url, str(error) or type(error).__name__) from error
-        return self._read(response)
 
     def _read(self, response: httpx.Response) -> dict[str, Any]:
         try:

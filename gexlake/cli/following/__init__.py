@@ -1,1 +1,1 @@
-"""``--watch``: follow a job to its end, and say why it waits."""
+"""Follow a job to its end (``--watch``) and say why it waits; follow live snapshots (``tail``)."""

@@ -23,6 +23,8 @@ class FakeIntake:
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     authorization: str | None = None
     accept: str | None = None
+    content_type: str = "application/json"
+    last_event_ids: list[str | None] = field(default_factory=list)
     missing_bytes: int = 0
     """How many bytes are announced and not sent."""
 
@@ -43,8 +45,10 @@ def fake_intake() -> Iterator[FakeIntake]:
             fake.asked.append((self.command, self.path, json.loads(self.rfile.read(size) or "null")))
             fake.authorization = self.headers.get("Authorization")
             fake.accept = self.headers.get("Accept")
+            fake.last_event_ids.append(self.headers.get("Last-Event-ID"))
             body = fake.body_for(self.path)
             self.send_response(fake.status)
+            self.send_header("Content-Type", fake.content_type)
             self.send_header("Content-Length", str(len(body) + fake.missing_bytes))
             self.end_headers()
             self.wfile.write(body)
