@@ -59,6 +59,10 @@ class StatusView(BaseModel):
     partitions_to_rebuild: int | None = Field(
         description="that the importer has yet to rebuild; null when it is not known"
     )
+    feed_pending: int | None = Field(
+        default=None,
+        description="live payloads that are not stored in the lake yet; null when it is not known",
+    )
     jobs: dict[Status, int]
     services: dict[str, list[ServiceView]]
     sources: list[CircuitView] = Field(description="the circuit of each source: whether it is requested now")

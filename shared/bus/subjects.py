@@ -20,6 +20,9 @@ SOURCES: Final = "SOURCES"
 TURNS: Final = "TURNS"
 BODIES: Final = "BODIES"
 
+FEED_CONSUMER: Final = "importer"
+"""The durable consumer of FEED that stores messages in the lake."""
+
 ALL_COMMANDS: Final = "gex.job.>"
 ALL_EVENTS: Final = "gex.event.job.>"
 ALL_LIVE: Final = "gex.feed.>"

@@ -24,7 +24,6 @@ from shared.bus.consumer.batch import Batch, StreamFound
 from shared.bus.consumer.batches import BatchConsumer
 from shared.process.failpoints import failpoint
 
-DURABLE: Final = "importer"
 _REPORT_EVERY_S: Final = 60.0
 _MICROSECOND_NS: Final = 1000
 
@@ -52,7 +51,7 @@ class FeedStorage:
         self.consumer = BatchConsumer(
             bus,
             subjects.FEED,
-            DURABLE,
+            subjects.FEED_CONSUMER,
             position=self._find_position,
             store=self._store,
             on_acknowledged=lambda: failpoint("importer.live_acknowledged"),

@@ -118,6 +118,9 @@ class _Gauges:
             "Partitions that the importer has yet to rebuild",
             registry=registry,
         )
+        self._feed_pending = Gauge(
+            "gexlake_feed_pending", "Live payloads that are not stored in the lake yet", registry=registry
+        )
         self._broker = Gauge("gexlake_broker_up", "Whether the broker answers", registry=registry)
         self._age = Gauge(
             "gexlake_heartbeat_age_seconds",
@@ -137,6 +140,8 @@ class _Gauges:
         self._dead.set(float("nan") if unresolved is None else unresolved)
         to_rebuild = partitions_to_rebuild(projection)
         self._to_rebuild.set(float("nan") if to_rebuild is None else to_rebuild)
+        pending = broker_state.feed_pending if broker_state else None
+        self._feed_pending.set(float("nan") if pending is None else pending)
         self._age.clear()
         for beat in projection.heartbeats():
             self._age.labels(beat.service, beat.instance).set((now - beat.at).total_seconds())

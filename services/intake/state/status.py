@@ -8,6 +8,8 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
+from nats.js.errors import NotFoundError
+
 import gexlake
 from gexlake.api.jobs import Priority, Stage, Status
 from gexlake.api.system import BrokerView, ServiceView, StatusView
@@ -35,6 +37,8 @@ class BrokerState:
     dead_letters: int | None
     """Those that are unresolved; None until they are known."""
     dead_letters_stored: int
+    feed_pending: int | None = None
+    """How many live messages are not stored in the lake; None if the importer was never there."""
 
 
 async def read_broker_state(link: BrokerLink, dead_letters: DeadLetters) -> BrokerState | None:
@@ -49,11 +53,13 @@ async def read_broker_state(link: BrokerLink, dead_letters: DeadLetters) -> Brok
 
 async def _read(bus: Bus, dead_letters: DeadLetters) -> BrokerState:
     pairs = [(stage, priority) for stage in Stage for priority in Priority]
-    stored, depths = await asyncio.gather(
-        _stored_letters(bus), asyncio.gather(*(_depth(bus, stage, priority) for stage, priority in pairs))
+    stored, depths, feed_pending = await asyncio.gather(
+        _stored_letters(bus),
+        asyncio.gather(*(_depth(bus, stage, priority) for stage, priority in pairs)),
+        _feed_pending(bus),
     )
     queue = dict(zip(pairs, depths, strict=True))
-    return BrokerState(queue, dead_letters.unresolved(stored), stored.messages)
+    return BrokerState(queue, dead_letters.unresolved(stored), stored.messages, feed_pending)
 
 
 async def _stored_letters(bus: Bus) -> StoredLetters:
@@ -71,7 +77,18 @@ async def _stored_letters(bus: Bus) -> StoredLetters:
 
 
 async def _depth(bus: Bus, stage: Stage, priority: Priority) -> int:
-    info = await bus.js.consumer_info(subjects.JOBS, subjects.durable(stage, priority))
+    return await _unfinished(bus, subjects.JOBS, subjects.durable(stage, priority))
+
+
+async def _feed_pending(bus: Bus) -> int | None:
+    try:
+        return await _unfinished(bus, subjects.FEED, subjects.FEED_CONSUMER)
+    except NotFoundError:
+        return None
+
+
+async def _unfinished(bus: Bus, stream: str, consumer: str) -> int:
+    info = await bus.js.consumer_info(stream, consumer)
     return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
 
@@ -102,6 +119,7 @@ def view_status(
         dead_letters=broker_state.dead_letters if broker_state else None,
         dead_letters_stored=broker_state.dead_letters_stored if broker_state else None,
         partitions_to_rebuild=partitions_to_rebuild(projection),
+        feed_pending=broker_state.feed_pending if broker_state else None,
         jobs=jobs_by_state(projection),
         services=services,
         sources=[view_circuit(record, now) for record in sources.records],

@@ -42,7 +42,7 @@ async def test_messages_become_rows_and_are_acknowledged(bus: Bus, lake: LakeOnD
         assert lake.rows("SELECT count(*) FROM universal_webhooks") == [(1,)]
 
         async def acknowledged() -> bool:
-            found = await bus.js.consumer_info(subjects.FEED, "importer")
+            found = await bus.js.consumer_info(subjects.FEED, subjects.FEED_CONSUMER)
             return found.ack_floor is not None and found.ack_floor.stream_seq == 3
 
         assert await eventually(acknowledged)

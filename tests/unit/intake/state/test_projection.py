@@ -157,7 +157,7 @@ def test_only_what_happens_while_intake_runs_is_counted(
     projection._on_event(live(staged(), NOON + timedelta(seconds=3)))
     queue = {(stage, priority): 0 for stage in Stage for priority in Priority}
     broker_state = BrokerState(
-        queue | {(Stage.IMPORT, Priority.MEDIUM): 2}, dead_letters=1, dead_letters_stored=3
+        queue | {(Stage.IMPORT, Priority.MEDIUM): 2}, dead_letters=1, dead_letters_stored=3, feed_pending=5
     )
     found = values(metrics.expose(projection, broker_state, clock.now))
     assert found["gexlake_fetched_bytes_total[]"] == 70
@@ -165,6 +165,8 @@ def test_only_what_happens_while_intake_runs_is_counted(
     assert found["gexlake_jobs['staged']"] == 2
     assert found["gexlake_queue_depth['import', 'medium']"] == 2
     assert (found["gexlake_dead_letters[]"], found["gexlake_broker_up[]"]) == (1, 1)
+    assert found["gexlake_feed_pending[]"] == 5
+    assert view_status(projection, KnownSources(), broker_state, clock.now).feed_pending == 5
 
 
 def test_without_the_broker_the_queue_is_not_backlog(
