@@ -21,7 +21,7 @@ import structlog
 
 from shared.bus import subjects
 from shared.bus.connection import STREAM_FULL, Bus, translate_errors
-from shared.bus.live_messages import LiveMessage, encode
+from shared.bus.live_messages import EncodedMessage, LiveMessage, encoded
 from shared.errors import BrokerUnavailable, GexlakeError, StreamFull, Terminal
 
 WINDOW_S: Final = 0.01
@@ -56,8 +56,7 @@ class MessageTooLarge(Terminal):
 
 @dataclass(eq=False)
 class _Entry:
-    message: LiveMessage
-    data: bytes
+    message: EncodedMessage
     callers: list[asyncio.Future[None]] = field(default_factory=list)
     enqueued_at_s: float = field(default_factory=time.monotonic)
 
@@ -93,7 +92,7 @@ class FeedPublisher:
         self._stored_ids: dict[str, None] = {}
         """Newest last: a message with one of these ids would make the broker refuse a batch."""
 
-    async def publish(self, message: LiveMessage) -> None:
+    async def publish(self, message: LiveMessage | EncodedMessage) -> None:
         """Return once the broker has the message on disk; the same content posted at once is one message.
 
         Raises:
@@ -108,16 +107,17 @@ class FeedPublisher:
         entry.callers.append(stored)
         await stored
 
-    def _enqueue(self, message: LiveMessage) -> _Entry:
-        data = encode(message)
-        if len(data) > MAX_MESSAGE_BYTES:
-            raise MessageTooLarge(len(data))
-        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + len(data) > MAX_WAITING_BYTES:
+    def _enqueue(self, wanted: LiveMessage | EncodedMessage) -> _Entry:
+        message = wanted if isinstance(wanted, EncodedMessage) else encoded(wanted)
+        size = len(message.data)
+        if size > MAX_MESSAGE_BYTES:
+            raise MessageTooLarge(size)
+        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
             raise BrokerUnavailable(f"publish to {subjects.FEED}: too many messages wait")
-        entry = _Entry(message, data)
+        entry = _Entry(message)
         self._by_id[message.id] = entry
         self._waiting.append(entry)
-        self._waiting_bytes += len(data)
+        self._waiting_bytes += size
         if len(self._waiting) >= MAX_BATCH or self._waiting_bytes >= MAX_BATCH_BYTES:
             self._flush()
         elif len(self._waiting) == 1:
@@ -144,15 +144,15 @@ class FeedPublisher:
         size, expired_s = 0, time.monotonic() - self._answer_within_s
         while self._waiting and len(entries) < MAX_BATCH:
             entry = self._waiting[0]
-            if entries and size + len(entry.data) > MAX_BATCH_BYTES:
+            if entries and size + len(entry.message.data) > MAX_BATCH_BYTES:
                 break
             self._waiting.popleft()
-            self._waiting_bytes -= len(entry.data)
+            self._waiting_bytes -= len(entry.message.data)
             if entry.enqueued_at_s <= expired_s:
                 self._settle([entry], BrokerUnavailable(f"publish to {subjects.FEED}"))
             else:
                 entries.append(entry)
-                size += len(entry.data)
+                size += len(entry.message.data)
         return entries
 
     async def _send(self, entries: Sequence[_Entry]) -> None:
@@ -186,11 +186,11 @@ class FeedPublisher:
         headers = (_headers(entry, batch_id, number) for number, entry in numbered)
         *earlier, last = zip(entries, headers, strict=True)
         for entry, header in earlier:
-            await client.publish(entry.message.subject, entry.data, headers=header)
+            await client.publish(entry.message.subject, entry.message.data, headers=header)
         entry, header = last
         reply = await client.request(
             entry.message.subject,
-            entry.data,
+            entry.message.data,
             timeout=self._answer_within_s,
             headers={**header, "Nats-Batch-Commit": "1"},
         )
@@ -206,7 +206,7 @@ class FeedPublisher:
     async def _send_one(self, bus: Bus, entry: _Entry) -> None:
         began_s = time.monotonic()
         try:
-            await bus.publish(entry.message.subject, entry.data, subjects.FEED, entry.message.id)
+            await bus.publish(entry.message.subject, entry.message.data, subjects.FEED, entry.message.id)
         except GexlakeError as error:
             self._settle([entry], error)
         else:

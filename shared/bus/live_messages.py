@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import msgspec
 
@@ -118,6 +118,15 @@ class LiveWebhook(msgspec.Struct, frozen=True, tag_field="type", tag="gex.feed.v
 
 LiveMessage: TypeAlias = LiveSnapshot | LiveWebhook
 
+
+class EncodedMessage(NamedTuple):
+    """A message as it is published."""
+
+    id: str
+    subject: str
+    data: bytes
+
+
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final[msgspec.json.Decoder[LiveMessage]] = msgspec.json.Decoder(LiveSnapshot | LiveWebhook)
 _ID_BYTES: Final = 16
@@ -132,6 +141,18 @@ def live_webhook(webhook: Webhook, received_at: datetime) -> LiveWebhook:
     """Return the message of a webhook's payload; who sent it is no part of its id."""
     content = (webhook.topic, webhook.topic_symbol, webhook.event, webhook.payload)
     return LiveWebhook(_digest(content), received_at, webhook)
+
+
+def encoded_snapshot(snapshot: Snapshot, received_at: datetime) -> EncodedMessage:
+    """Return the message of a snapshot as bytes, for which the snapshot is encoded once."""
+    payload = _ENCODER.encode(snapshot)
+    message = LiveSnapshot(_digest_of(payload), received_at, cast(Snapshot, msgspec.Raw(payload)))
+    return EncodedMessage(message.id, subjects.live_snapshot(snapshot.ticker), _ENCODER.encode(message))
+
+
+def encoded(message: LiveMessage) -> EncodedMessage:
+    """Return a message as bytes."""
+    return EncodedMessage(message.id, message.subject, encode(message))
 
 
 def encode(message: LiveMessage) -> bytes:
@@ -154,4 +175,8 @@ def decode(subject: str, data: bytes) -> LiveMessage:
 
 
 def _digest(content: object) -> str:
-    return hashlib.blake2b(_ENCODER.encode(content), digest_size=_ID_BYTES).hexdigest()
+    return _digest_of(_ENCODER.encode(content))
+
+
+def _digest_of(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=_ID_BYTES).hexdigest()

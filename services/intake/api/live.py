@@ -16,7 +16,7 @@ from services.intake.api.json_body import read_json_bytes
 from services.intake.errors import Refused, TooLarge
 from services.intake.live.payload import LIVE_ENDPOINTS, read_snapshot
 from shared.bus.batch_publisher import MAX_MESSAGE_BYTES, MessageTooLarge
-from shared.bus.live_messages import Snapshot, SnapshotPart, live_snapshot
+from shared.bus.live_messages import Snapshot, SnapshotPart, encoded_snapshot
 from shared.errors import GexlakeError
 
 ROUTE: Final = "/gex"
@@ -102,7 +102,7 @@ async def post_snapshot(request: Request) -> Response:
 
 async def _store(context: AppContext, snapshot: Snapshot) -> None:
     try:
-        await context.feed.publish(live_snapshot(snapshot, context.clock()))
+        await context.feed.publish(encoded_snapshot(snapshot, context.clock()))
     except MessageTooLarge as error:
         raise TooLarge(MAX_MESSAGE_BYTES) from error
 

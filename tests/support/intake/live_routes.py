@@ -13,7 +13,7 @@ from services.intake.app import create_app
 from services.intake.settings import IntakeSettings
 from services.intake.wiring import wire
 from shared.bus.batch_publisher import MAX_MESSAGE_BYTES, FeedPublisher, MessageTooLarge
-from shared.bus.live_messages import LiveMessage, encode
+from shared.bus.live_messages import EncodedMessage, LiveMessage, encoded
 from shared.errors import GexlakeError
 from tests.support.values import NOON
 
@@ -26,13 +26,13 @@ class FakeFeed(FeedPublisher):
         """Subjects and encoded messages."""
         self.error: GexlakeError | None = None
 
-    async def publish(self, message: LiveMessage) -> None:
+    async def publish(self, message: LiveMessage | EncodedMessage) -> None:
         if self.error is not None:
             raise self.error
-        data = encode(message)
+        _, subject, data = message if isinstance(message, EncodedMessage) else encoded(message)
         if len(data) > MAX_MESSAGE_BYTES:
             raise MessageTooLarge(len(data))
-        self.published.append((message.subject, data))
+        self.published.append((subject, data))
 
 
 @dataclass

@@ -15,6 +15,8 @@ from shared.bus.live_messages import (
     Webhook,
     decode,
     encode,
+    encoded,
+    encoded_snapshot,
     live_snapshot,
     live_webhook,
 )
@@ -90,3 +92,9 @@ def test_another_content_has_another_id() -> None:
 def test_anything_else_is_a_malformed_message(data: bytes) -> None:
     with pytest.raises(MalformedMessage, match=r"gex\.feed\.gex\.SPX"):
         decode("gex.feed.gex.SPX", data)
+
+
+def test_a_snapshot_that_is_encoded_once_is_the_same_message() -> None:
+    message = live_snapshot(SNAPSHOT, RECEIVED)
+    assert encoded_snapshot(SNAPSHOT, RECEIVED) == encoded(message)
+    assert encoded(message) == (message.id, message.subject, encode(message))
