@@ -35,7 +35,14 @@ class BrokerGone(CannotStart):
         super().__init__("the connection to the broker was closed for good; the service must be restarted")
 
 
-def run(service: str, settings_type: type[S], serve: Serve[S], **flags: Any) -> None:
+def run(
+    service: str,
+    settings_type: type[S],
+    serve: Serve[S],
+    *,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    **flags: Any,
+) -> None:
     """Read a service's settings, configure its log, and serve until SIGTERM or Ctrl-C.
 
     Exits with status 1 and one line on standard error when the service cannot start or continue.
@@ -44,12 +51,15 @@ def run(service: str, settings_type: type[S], serve: Serve[S], **flags: Any) -> 
         service: the name in the log.
         settings_type: the class of the service's settings.
         serve: runs the service until the event that it is passed is set, drains, and returns.
+        loop_factory: makes the event loop; by default that of asyncio.
         flags: settings from the command line, by field name; None means not given.
     """
     try:
         settings = load(settings_type, **flags)
         logs.configure(service, settings.log_level, settings.log_dir)
-        asyncio.run(_until_stopped(partial(serve, settings), settings.drain_timeout_s + EXIT_AFTER_DRAIN_S))
+        exit_within_s = settings.drain_timeout_s + EXIT_AFTER_DRAIN_S
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(_until_stopped(partial(serve, settings), exit_within_s))
     except CannotStart as error:
         fail(error)
 
