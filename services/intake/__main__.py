@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import uvloop
 
 from services.intake.settings import IntakeSettings
 from services.intake.wiring import serve
 from shared.process.runtime import run
-
-_COLLECT_AFTER: Final = 20_000
-"""Objects. A snapshot is made of hundreds of lists without cycles: with the default of 700, a fifth of the
-time of a live payload is spent on looking for cycles."""
 
 
 def flags() -> dict[str, Any]:
@@ -33,7 +28,6 @@ def flags() -> dict[str, Any]:
 
 def main() -> None:
     """Run until SIGTERM or Ctrl-C; exit 1 with one line when intake cannot start."""
-    gc.set_threshold(_COLLECT_AFTER, 10, 10)
     run("intake", IntakeSettings, serve, loop_factory=uvloop.new_event_loop, **flags())
 
 
