@@ -15,6 +15,14 @@ class SnapshotAccepted(BaseModel):
     ticker: str
 
 
+class SnapshotStreamed(BaseModel):
+    """A snapshot that went to readers of replays only; it is not stored."""
+
+    status: Literal["success"] = "success"
+    ticker: str
+    readers: int = Field(description="how many follow replays at this moment")
+
+
 StrikeView: TypeAlias = (
     tuple[float, float | None, float | None] | tuple[float, float | None, float | None, list[float | None]]
 )

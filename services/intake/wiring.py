@@ -21,6 +21,7 @@ from services.intake.lake_queries import LakeQueries
 from services.intake.live.feed_hub import FeedHub
 from services.intake.live.latest import LatestSnapshots
 from services.intake.live.reader_metrics import ReaderMetrics
+from services.intake.live.replay_feed import ReplayFeed
 from services.intake.server_uvicorn import listen, serve_http
 from services.intake.settings import IntakeSettings
 from services.intake.state.broker_link import BrokerLink
@@ -44,6 +45,7 @@ DESCRIPTION = "Takes requests over HTTP, queues and replays jobs, reports their 
 def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> AppContext:
     """Return the parts of an intake that is not connected yet."""
     link, metrics, latest = BrokerLink(), Metrics(), LatestSnapshots()
+    readers = ReaderMetrics(metrics.registry)
     projection, sources = Projection(clock, metrics), KnownSources()
     metrics.registry.register(SourceMetrics(sources, clock))
     commands = JobCommands(link, projection, clock, settings.url_cipher)
@@ -62,10 +64,11 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
             link,
             settings.stream_buffer_mb * 1024 * 1024,
             settings.max_stream_readers,
-            ReaderMetrics(metrics.registry),
+            readers,
             latest,
         ),
         latest=latest,
+        replays=ReplayFeed(settings.max_stream_readers, readers),
         metrics=metrics,
         feed=FeedPublisher(link.require, metrics.live.published),
         history_limit=RateLimit(settings.rate_limit_history),
@@ -117,6 +120,7 @@ async def _end_readers(context: AppContext, stop: asyncio.Event) -> None:
     """End the readers of live snapshots at once: they connect again, and the drain does not wait for them."""
     await stop.wait()
     context.hub.stop()
+    context.replays.stop()
 
 
 async def _keep_to_broker(context: AppContext) -> None:

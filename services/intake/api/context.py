@@ -16,6 +16,7 @@ from services.intake.history.commands import JobCommands
 from services.intake.lake_queries import LakeQueries
 from services.intake.live.feed_hub import FeedHub
 from services.intake.live.latest import LatestSnapshots
+from services.intake.live.replay_feed import ReplayFeed
 from services.intake.settings import IntakeSettings
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.dead_letters import DeadLetters
@@ -43,6 +44,7 @@ class AppContext:
     lake: LakeQueries
     hub: FeedHub
     latest: LatestSnapshots
+    replays: ReplayFeed
     metrics: Metrics
     feed: FeedPublisher
     history_limit: RateLimit

@@ -7,13 +7,13 @@ from typing import Any, Final
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
-from gexlake.api.live import SnapshotAccepted
+from gexlake.api.live import SnapshotAccepted, SnapshotStreamed
 from services.intake.api.auth import client_of, require_key
 from services.intake.api.context import AppContext, context_of
 from services.intake.api.direct_route import DirectRoute
 from services.intake.api.error_responses import documented
 from services.intake.api.json_body import read_json_bytes
-from services.intake.errors import Refused, TooLarge
+from services.intake.errors import Refused, TooLarge, Unprocessable
 from services.intake.live.payload import LIVE_ENDPOINTS, read_snapshot
 from shared.bus.batch_publisher import MAX_MESSAGE_BYTES, MessageTooLarge
 from shared.bus.live_messages import Snapshot, SnapshotPart, encoded_snapshot
@@ -70,19 +70,28 @@ _REQUEST_BODY: Final = {
     "content": {kind: {"schema": _BODY} for kind in ("application/json", "text/plain")},
 }
 
+_FLAGS: Final = {"true": True, "1": True, "false": False, "0": False, "": False}
+_STREAM_ONLY: Final = {
+    "name": "stream_only",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "boolean", "default": False},
+    "description": "only for readers of `/gex/stream?replay=true`: a replay that is not stored",
+}
+
 
 @router.post(
     ROUTE,
     summary="Post a live snapshot, or a part of one",
-    response_model=SnapshotAccepted,
+    response_model=SnapshotAccepted | SnapshotStreamed,
     responses=documented(400, 401, 413, 415, 422, 429, 503),
-    openapi_extra={"requestBody": _REQUEST_BODY},
+    openapi_extra={"requestBody": _REQUEST_BODY, "parameters": [_STREAM_ONLY]},
 )
 async def post_snapshot(request: Request) -> Response:
     """Store a snapshot of a ticker and endpoint; the answer comes after the broker has it on disk.
 
     The same content is stored once. `majors` and `maxchange` update the snapshot of the same ticker, endpoint
-    and timestamp.
+    and timestamp. With `stream_only`, it is stored nowhere: only readers of replays get it, now.
     """
     context, kind, outcome = context_of(request), "unknown", "interrupted"
     try:
@@ -90,6 +99,9 @@ async def post_snapshot(request: Request) -> Response:
         body = await read_json_bytes(request, context.settings.max_live_bytes)
         snapshot = read_snapshot(body, context.clock())
         kind = str(snapshot.part)
+        if request.scope["query_string"] and _is_stream_only(request):
+            outcome = "streamed"
+            return _streamed(context, snapshot)
         await _store(context, snapshot)
         outcome = "accepted"
     except GexlakeError as error:
@@ -105,6 +117,20 @@ async def _store(context: AppContext, snapshot: Snapshot) -> None:
         await context.feed.publish(encoded_snapshot(snapshot, context.clock()))
     except MessageTooLarge as error:
         raise TooLarge(MAX_MESSAGE_BYTES) from error
+
+
+def _is_stream_only(request: Request) -> bool:
+    text = request.query_params.get("stream_only", "false").lower()
+    if text not in _FLAGS:
+        raise Unprocessable("stream_only", "boolean", "stream_only: it must be true or false")
+    return _FLAGS[text]
+
+
+def _streamed(context: AppContext, snapshot: Snapshot) -> Response:
+    context.replays.publish(snapshot, context.clock())
+    readers = context.replays.readers
+    body = msgspec.json.encode({"status": "success", "ticker": snapshot.ticker, "readers": readers})
+    return Response(body, media_type="application/json")  # as SnapshotStreamed
 
 
 def _accepted(ticker: str) -> Response:

@@ -41,6 +41,8 @@ Tickers = Annotated[str, Query(description=f"tickers: {_NAMES}", examples=["SPX"
 Endpoints = Annotated[str, Query(description=f"endpoints: {_NAMES}", examples=["gex_zero"])]
 _AFTER: Final = "the id of the last event that the client has: the stream goes on after it"
 
+_REPLAY: Final = "only snapshots that are replayed for stream readers: events `replay`, without ids"
+
 
 @router.get(
     "/gex/stream",
@@ -52,6 +54,7 @@ async def get_stream(
     context: Context,
     ticker: Tickers = "",
     endpoint: Endpoints = "",
+    replay: Annotated[bool, Query(description=_REPLAY)] = False,  # noqa: FBT002 (a parameter of HTTP)
     last_event_id: Annotated[str, Query(description=_AFTER)] = "",
     last_event_id_header: Annotated[str, Header(alias="Last-Event-ID", description=_AFTER)] = "",
 ) -> SnapshotStream:
@@ -61,11 +64,15 @@ async def get_stream(
     The same events come over the WebSocket `/gex/ws`, with the same parameters, one JSON message each.
     """
     wanted = EventFilter.parse(ticker, endpoint)
+    send_timeout_s = context.settings.stream_send_timeout_s
+    if replay:
+        context.replays.require()
+        return SnapshotStream(context.replays, wanted, context.replays.place, None, send_timeout_s)
     last_id = _event_id(last_event_id_header or last_event_id)
     hub = context.hub
     hub.require()
     after, gap = await hub.start_of(last_id)
-    return SnapshotStream(hub, wanted, after, gap, context.settings.stream_send_timeout_s)
+    return SnapshotStream(hub, wanted, after, gap, send_timeout_s)
 
 
 @router.get(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import msgspec
 
@@ -23,6 +23,11 @@ class _Head(msgspec.Struct):
     id: int
     event: SnapshotPart
     received_at: datetime
+
+
+class _ReplayHead(msgspec.Struct):
+    received_at: datetime
+    event: Literal["replay"] = "replay"
 
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -64,13 +69,40 @@ class LiveEvent:
         """How much memory it takes, about."""
         return len(self.json) + _OVERHEAD_BYTES
 
+    @property
+    def sse(self) -> bytes:
+        """The event as a server-sent event."""
+        return b"id: %d\nevent: %s\ndata: %s\n\n" % (self.sequence, self.event.encode(), self.json)
+
+
+class ReplayEvent(LiveEvent):
+    """A replayed snapshot as readers of replays get it: marked, and without an id.
+
+    Args:
+        number: counts the replayed events of this process.
+        snapshot: a snapshot, or a part of one; its JSON says which if it is a part.
+        received_at: when it was posted (UTC).
+    """
+
+    __slots__ = ()
+
+    def __init__(self, number: int, snapshot: Snapshot, received_at: datetime) -> None:
+        self.sequence = number
+        self.ticker = snapshot.ticker
+        self.endpoint = snapshot.endpoint
+        self.event = snapshot.part
+        head, columns = _ENCODER.encode(_ReplayHead(received_at)), _ENCODER.encode(snapshot)
+        self.json = b"".join((head[:-1], b",", columns[1:]))
+
+    @property
+    def sse(self) -> bytes:
+        """The event as a server-sent event."""
+        return b"event: replay\ndata: %s\n\n" % self.json
+
 
 def as_sse(events: Iterable[LiveEvent]) -> bytes:
     """Return events as server-sent events."""
-    return b"".join(
-        b"id: %d\nevent: %s\ndata: %s\n\n" % (event.sequence, event.event.encode(), event.json)
-        for event in events
-    )
+    return b"".join(event.sse for event in events)
 
 
 @dataclass(frozen=True)

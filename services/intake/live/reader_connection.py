@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope
 
 from services.intake.live.feed_hub import FeedHub
 from services.intake.live.feed_ring import CutOffReason
+from services.intake.live.replay_feed import ReplayFeed
 
 HEARTBEAT_S: Final = 15.0
 ABORT: Final = "gexlake.abort"
@@ -32,7 +33,7 @@ class ReaderConnection:
         scope: the connection's, by ASGI.
     """
 
-    def __init__(self, hub: FeedHub, scope: Scope) -> None:
+    def __init__(self, hub: FeedHub | ReplayFeed, scope: Scope) -> None:
         self._hub = hub
         self._scope = scope
         self._limit = asyncio.timeout(None)

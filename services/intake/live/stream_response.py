@@ -15,6 +15,7 @@ from services.intake.live.events import EventFilter, as_sse
 from services.intake.live.feed_hub import FeedHub, Gap
 from services.intake.live.feed_ring import Closed, CutOff
 from services.intake.live.reader_connection import HEARTBEAT_S, ReaderConnection, Stalled
+from services.intake.live.replay_feed import ReplayFeed
 
 _RETRY_MS: Final = 1000
 """After how long a client connects again."""
@@ -24,7 +25,7 @@ class SnapshotStream(EventSourceResponse):
     """A response that goes on until the client hangs up.
 
     Args:
-        hub: where the events come from.
+        feed: where the events come from; those of replays have no ids.
         wanted: which of them.
         after: they begin after this place of FEED.
         gap: what is missing before them.
@@ -34,7 +35,12 @@ class SnapshotStream(EventSourceResponse):
     media_type = "text/event-stream"
 
     def __init__(
-        self, hub: FeedHub, wanted: EventFilter, after: int, gap: Gap | None, send_timeout_s: float
+        self,
+        feed: FeedHub | ReplayFeed,
+        wanted: EventFilter,
+        after: int,
+        gap: Gap | None,
+        send_timeout_s: float,
     ) -> None:
         super().__init__(
             self._chunks(),
@@ -44,14 +50,14 @@ class SnapshotStream(EventSourceResponse):
             send_timeout=send_timeout_s,
             media_type=self.media_type,
         )
-        self._hub = hub
+        self._feed = feed
         self._wanted = wanted
         self._after = after
         self._gap = gap
         self._connection: ReaderConnection | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._connection = ReaderConnection(self._hub, scope)
+        self._connection = ReaderConnection(self._feed, scope)
 
         async def serve() -> None:
             try:
@@ -62,12 +68,15 @@ class SnapshotStream(EventSourceResponse):
         await self._connection.run(serve, receive)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        # With the id, a client that has seen no event yet comes back to the same place.
-        yield b"retry: %d\nid: %d\n\n" % (_RETRY_MS, self._after)
+        if isinstance(self._feed, ReplayFeed):
+            yield b"retry: %d\n\n" % _RETRY_MS
+        else:
+            # With the id, a client that has seen no event yet comes back to the same place.
+            yield b"retry: %d\nid: %d\n\n" % (_RETRY_MS, self._after)
         if self._gap is not None:
             yield b"event: gap\ndata: %s\n\n" % gap_json(self._gap)
         try:
-            async with aclosing(self._hub.events(self._wanted, self._after)) as batches:
+            async with aclosing(self._feed.events(self._wanted, self._after)) as batches:
                 async for events in batches:
                     yield as_sse(events)
         except CutOff as error:
