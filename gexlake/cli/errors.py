@@ -13,6 +13,7 @@
     ├── AmbiguousId          the ids of several jobs do
     ├── NoSnapshots          the lake has none of the day that is to be replayed
     ├── HistoryWins          the gexlake that a day is posted to has it from history
+    ├── StoresReplays        the gexlake that a day is posted to has no replays for stream readers alone
     └── ResultIncomplete     the result of an export ended before its end
 
 ``gexlake.cli.__main__`` prints the message and exits with status 1.
@@ -192,6 +193,17 @@ class HistoryWins(CommandFailed):
             f"the lake of {url} has history of {part}, which live snapshots never replace: give another "
             "gexlake by --to, or --stream-only for its stream readers alone"
         )
+
+
+class StoresReplays(CommandFailed):
+    """The gexlake that a day is to be posted to would store it.
+
+    Args:
+        url: its address.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"the gexlake at {url} does not know stream_only and would store the day: update it")
 
 
 class ResultIncomplete(CommandFailed):

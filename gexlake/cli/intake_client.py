@@ -103,6 +103,12 @@ class Intake:
             raise UnexpectedAnswer(self._url, "it sent no snapshots")
         return page
 
+    def has_stream_only(self) -> bool:
+        """Return whether snapshots can be posted for stream readers alone."""
+        paths = self._ask("GET", "/openapi.json").get("paths", {})
+        parameters = paths.get("/gex", {}).get("post", {}).get("parameters", [])
+        return any(parameter.get("name") == "stream_only" for parameter in parameters)
+
     def query(self, statement: str, max_rows: int, timeout_s: float) -> SqlResponse:
         """Return the rows of a query, as far as the limits allow."""
         body = SqlRequest(query=statement, max_rows=max_rows, timeout_s=timeout_s).model_dump()

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from gexlake.cli.backfill.command import INTERRUPTED
-from gexlake.cli.errors import CommandFailed, HistoryWins, RequestRefused, UnexpectedAnswer
+from gexlake.cli.errors import CommandFailed, HistoryWins, RequestRefused, StoresReplays, UnexpectedAnswer
 from gexlake.cli.intake_client import Intake, async_client
 from gexlake.cli.output.tables import console
 from gexlake.cli.replay_day.faults import FaultPlan, Faults
@@ -86,13 +86,11 @@ def replay_day(
     with Intake(settings.of_source(from_url)) as source:
         overview = Overview.of(part, source.query(part.overview_query(), 1, _QUERY_TIMEOUT_S))
         screen.print(plan_line(part, overview, pace))
-        if not stream_only:
-            _check_history(target, part)
+        _check_target(target, part, stream_only=stream_only)
         if dry_run:
             screen.print(planned_faults(overview, FaultPlan(faults)))
             return
-        path = "/gex?stream_only=true" if stream_only else "/gex"
-        replay = Replay(part, FaultPlan(faults), Pace(pace), Poster(async_client(target), path))
+        replay = Replay(part, FaultPlan(faults), Pace(pace), Poster(async_client(target), stream_only))
         try:
             _run(replay, source, overview, screen)
         except KeyboardInterrupt:
@@ -118,12 +116,21 @@ def _run(replay: Replay, source: Intake, overview: Overview, screen: Console) ->
     asyncio.run(run())
 
 
-def _check_history(target: CliSettings, part: DayPart) -> None:
-    """Check that the day is not there from history, as far as the other side can say.
+def _check_target(target: CliSettings, part: DayPart, *, stream_only: bool) -> None:
+    """Check that a replay has its effect there, and no other.
 
     Raises:
-        HistoryWins: it is.
+        HistoryWins: the day is there from history, as far as the other side can say.
+        StoresReplays: it would store what is meant for stream readers alone.
     """
+    with Intake(target, key_setting="GEXLAKE_TO_API_KEY or GEXLAKE_API_KEY") as intake:
+        if not stream_only:
+            _check_history(intake, target.intake_url, part)
+        elif not intake.has_stream_only():
+            raise StoresReplays(target.intake_url)
+
+
+def _check_history(intake: Intake, url: str, part: DayPart) -> None:
     asked = {
         "ticker": part.ticker,
         "endpoint": part.endpoint,
@@ -133,8 +140,7 @@ def _check_history(target: CliSettings, part: DayPart) -> None:
         "limit": 1,
     }
     try:
-        with Intake(target, key_setting="GEXLAKE_TO_API_KEY or GEXLAKE_API_KEY") as intake:
-            page = intake.snapshots(asked)
+        page = intake.snapshots(asked)
     except UnexpectedAnswer:  # something else than gexlake may take snapshots, too
         return
     except RequestRefused as error:
@@ -142,7 +148,7 @@ def _check_history(target: CliSettings, part: DayPart) -> None:
             raise
         return
     if page["snapshots"]:
-        raise HistoryWins(target.intake_url, str(replace(part, start=time.min, end=None)))
+        raise HistoryWins(url, str(replace(part, start=time.min, end=None)))
 
 
 def _print_summary(replay: Replay, overview: Overview, *, as_json: bool) -> None:

@@ -31,12 +31,14 @@ class PostCounts:
         refused: how many were refused for good.
         refusal: why the first one was.
         retries: how often a record was sent again.
+        readers: how many readers of replays there were at most.
     """
 
     posted: int = 0
     refused: int = 0
     refusal: str = ""
     retries: int = 0
+    readers: int = 0
 
 
 @dataclass
@@ -45,14 +47,14 @@ class Poster:
 
     Args:
         client: of the gexlake that gets them.
-        path: where to, with its query.
+        stream_only: whether records go to readers of replays alone.
         clock: seconds that only grow.
         pause: waits so many seconds.
         in_flight: how many at a time.
     """
 
     client: httpx.AsyncClient
-    path: str = "/gex"
+    stream_only: bool = False
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], Any] = asyncio.sleep
     in_flight: int = IN_FLIGHT
@@ -106,7 +108,9 @@ class Poster:
         pause_s = _PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]
         try:
             response = await self.client.post(
-                self.path, content=body, headers={"Content-Type": "application/json"}
+                "/gex?stream_only=true" if self.stream_only else "/gex",
+                content=body,
+                headers={"Content-Type": "application/json"},
             )
         except httpx.TransportError as error:
             if self._is_out_of_patience():
@@ -116,6 +120,8 @@ class Poster:
         if response.is_success:
             self._accepted_at = self.clock()
             self.counts.posted += 1
+            if self.stream_only:
+                self.counts.readers = max(self.counts.readers, _readers(response))
             return None
         status, why = response.status_code, _why(response)
         if status in _OF_ONE_RECORD:
@@ -129,6 +135,13 @@ class Poster:
 
     def _is_out_of_patience(self) -> bool:
         return self.clock() - self._accepted_at > PATIENCE_S
+
+
+def _readers(response: httpx.Response) -> int:
+    try:
+        return int(response.json()["readers"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 def _why(response: httpx.Response) -> str:

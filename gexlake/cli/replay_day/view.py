@@ -16,6 +16,7 @@ from gexlake.cli.replay_day.stored_day import DayPart, Overview
 
 LINE_EVERY_S: Final = 10.0
 """How often a line is printed where there is no terminal."""
+_NO_READER: Final = "no reader got it: 'curl -N URL/gex/stream?replay=true' follows replays"
 _BEHIND_S: Final = 1.0
 """A replay that is less behind is in time."""
 
@@ -46,6 +47,8 @@ def summary_lines(replay: Replay, snapshots: int) -> Iterator[str]:
         f"in {_duration(took_s)}{rate}"
     )
     yield _faults(replay.plan.counts)
+    if replay.poster.stream_only:
+        yield f"{counts.readers:,} readers of /gex/stream?replay=true" if counts.readers else _NO_READER
     if replay.pace.most_behind_s >= _BEHIND_S:
         yield (
             f"behind its pace by up to {_duration(replay.pace.most_behind_s)}, "
@@ -67,6 +70,7 @@ def summary_object(replay: Replay, snapshots: int) -> dict[str, Any]:
         "refused": counts.refused,
         "refusal": counts.refusal or None,
         "retries": counts.retries,
+        **({"readers": counts.readers} if replay.poster.stream_only else {}),
         "gaps": faults.gaps,
         "duplicates": faults.duplicates,
         "reordered": faults.reordered,

@@ -53,7 +53,8 @@ def source(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIntake]:
 def target() -> Iterator[FakeIntake]:
     with fake_intake() as fake:
         fake.body = {"status": "success"}
-        fake.bodies = {"/gex/snapshots": [page()]}
+        described = {"/gex": {"post": {"parameters": [{"name": "stream_only"}]}}}
+        fake.bodies = {"/gex/snapshots": [page()], "/openapi.json": [{"paths": described}]}
         yield fake
 
 
@@ -106,6 +107,32 @@ def test_a_day_that_the_target_has_from_history_is_not_posted(target: FakeIntake
     assert {path for _, path, body in target.asked if body} == {"/gex?stream_only=true"}
 
 
+@pytest.mark.usefixtures("source")
+def test_a_replay_for_stream_readers_is_not_posted_where_it_would_be_stored(
+    target: FakeIntake, say: Say
+) -> None:
+    target.bodies["/openapi.json"] = [{"paths": {"/gex": {"post": {}}}}]
+    status, _, err = say(*DAY, "--to", target.url, "--stream-only")
+    assert (status, posted(target)) == (1, [])
+    assert "does not know stream_only and would store the day" in err
+
+
+@pytest.mark.usefixtures("source")
+@pytest.mark.parametrize(
+    ("readers", "line"),
+    [
+        (2, "2 readers of /gex/stream?replay=true"),
+        (0, "no reader got it: 'curl -N URL/gex/stream?replay=true'"),
+    ],
+)
+def test_a_replay_for_stream_readers_says_how_many_there_were(
+    target: FakeIntake, say: Say, readers: int, line: str
+) -> None:
+    target.body = {"status": "success", "readers": readers}
+    status, out, _ = say(*DAY, "--to", target.url, "--speed", "max", "--stream-only")
+    assert (status, line in out) == (0, True)
+
+
 def test_a_part_of_a_day_is_asked_for_in_new_yorks_time(
     source: FakeIntake, target: FakeIntake, say: Say
 ) -> None:
@@ -127,10 +154,13 @@ def test_a_dry_run_says_what_would_be_posted(source: FakeIntake, target: FakeInt
 
 
 @pytest.mark.usefixtures("source")
-def test_a_record_that_is_refused_shows_in_the_exit_status(target: FakeIntake, say: Say) -> None:
+def test_a_record_that_is_refused_shows_in_the_exit_status(
+    target: FakeIntake, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_check_target", lambda *_, **__: None)
     target.status = 422
     target.body = {"error": {"message": "zero_gamma: it is missing"}}
-    status, out, _ = say(*DAY, "--to", target.url, "--speed", "max", "--stream-only", "--json")
+    status, out, _ = say(*DAY, "--to", target.url, "--speed", "max", "--json")
     summary = json.loads(out)
     assert (status, summary["refused"], summary["refusal"]) == (1, 3, "zero_gamma: it is missing")
     assert summary["posted"] == 0
