@@ -46,7 +46,7 @@ test: $(VENV)/.ready ## Run the quick tests, without containers, on all cores [W
 test-slow: $(VENV)/.ready ## Run the tests with large files, random kills and full disks [WORKERS=2]
 	$(BIN)/pytest $(PARALLEL) -m slow
 
-test-integration: $(VENV)/.ready ## Run the container tests: the main job, replay and the loss tests on compose.yaml
+test-integration: $(VENV)/.ready ## Run the container tests on compose.yaml, and Schemathesis against OpenAPI
 	$(BIN)/pytest tests/e2e
 
 coverage: $(VENV)/.ready ## Run the quick and the slow tests, and print which lines and branches they cover [WORKERS=2]

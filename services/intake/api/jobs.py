@@ -47,7 +47,7 @@ _HISTORY_BODY: Final[dict[str, Any]] = {
         "force": {"type": "boolean", "description": "replace good data by worse data; needs a reason"},
         "reason": {"type": "string", "maxLength": MAX_REASON_LENGTH},
     },
-    "example": {"url": f"{EXAMPLE_URL}?sig=…", "ticker": "NQ_NDX", "endpoint": "gex_zero"},
+    "example": {"url": f"{EXAMPLE_URL}?sig=signature", "ticker": "NQ_NDX", "endpoint": "gex_zero"},
 }
 _REPLAY_BODY: Final[dict[str, Any]] = {
     "type": "object",
