@@ -113,7 +113,7 @@ def test_what_another_transaction_has_changed_is_no_fault_of_the_batch(
     batch = feed.batch(a_snapshot(1))
     with lake.lake.writing() as connection:
         connection.begin()
-        connection.execute("DELETE FROM live_partitions")
+        connection.execute("DELETE FROM feed_position")
         with pytest.raises(StorageTrouble):
             feed.store(batch)
         connection.rollback()
