@@ -25,6 +25,7 @@ from tests.support.repository import GOLDEN, ROOT
 from tests.support.system.running import System, connection_to, running_system
 
 EXAMPLE = GOLDEN / "vendor" / "classic_gex_zero_snapshot.json"
+TRADE = GOLDEN / "vendor" / "uw_option_trade_frame.json"
 SECRET = "sig=must-not-leak"
 
 
@@ -64,6 +65,27 @@ async def test_the_vendors_example_snapshot_goes_through_the_whole_stack_value_f
         assert [[*strike[:3], json.loads(strike[3])] for strike in strikes] == record["strikes"]
     parquet = system.stack.data_dir / "parquet" / "gexbot" / "SPX" / "gex_zero" / "20260429.strikes.parquet"
     assert parquet.is_file()
+
+
+async def test_a_real_option_trade_is_posted_and_asked_for_by_sql(system: System) -> None:
+    """Posted twice, it is stored once; a heartbeat is not stored."""
+    heartbeat = b'[null, "7", "phoenix", "phx_reply", {"status": "ok", "response": {}}]'
+    async with httpx.AsyncClient(base_url=system.stack.url, trust_env=False, timeout=10) as client:
+        for body in (heartbeat, TRADE.read_bytes(), TRADE.read_bytes()):
+            (
+                await client.post("/uw", content=body, headers={"Content-Type": "text/plain"})
+            ).raise_for_status()
+    query = (
+        "SELECT ticker, type, strike, expiry, price, size, delta, gamma, theta, vega, rho, "
+        "json_extract_string(raw, '$.sector') FROM option_trades_events"
+    )
+    await eventually(lambda: system.sql(query), what="the trade")
+    assert await system.sql(query) == [
+        ["ARM", "call", 118.0, "2026-01-16", 2.8, 500, 0.422, 0.041, -0.207, 0.071, 0.011, "Technology"]
+    ]
+    assert await system.sql("SELECT topic, event FROM universal_webhooks") == [
+        ["option_trades_super_algo", "new_msg"]
+    ]
 
 
 async def test_a_file_that_is_posted_inline_and_encoded_twice_goes_through_the_whole_stack(
