@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final
 
 from shared.unusual_whales.occ import OptionSymbol, parse_option_symbol
@@ -40,12 +41,12 @@ class Recognized:
     kind: WebhookKind
     record: Mapping[str, Any]
 
-    @property
+    @cached_property
     def chain_id(self) -> str | None:
         """The OCC symbol of a trade, as it was sent."""
         return _first_text(self.record, CHAIN_ID)
 
-    @property
+    @cached_property
     def symbol(self) -> OptionSymbol | None:
         """The OCC symbol of a trade, taken apart; None if it cannot be read."""
         try:
@@ -53,7 +54,7 @@ class Recognized:
         except ValueError:
             return None
 
-    @property
+    @cached_property
     def ticker(self) -> str | None:
         """The root of a trade's OCC symbol; if that cannot be read, the ticker that the sender gives."""
         symbol = self.symbol
