@@ -52,7 +52,8 @@ def take_snapshot(lake: Lake) -> SnapshotResponse:
             for source in (lake.paths.database, log_of(lake.paths.database)):
                 if source.exists():
                     _copy(source, folder / source.name)
-            _link(lake.paths.parquet_root, folder / "parquet" / lake.paths.parquet_root.name)
+            for tree in (lake.paths.parquet_root, lake.paths.webhooks_root):
+                _link(tree, folder / "parquet" / tree.name)
             _link(lake.paths.records_root, folder / "records" / lake.paths.records_root.name)
         with duckdb.connect(str(copy), read_only=True, config=_VERIFY) as connection:
             found = _counts(connection)

@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import duckdb
+
 from gexlake.api.jobs import Status
 from services.importer.formats import format_of
 from services.importer.lake import live_units, partitions
@@ -19,7 +21,7 @@ from services.importer.lake.database import Lake
 from services.importer.lake.live_files import LiveUnit
 from services.importer.lake.live_partitions import NONE_LIVE, LiveCounts
 from services.importer.lake.live_units import ExportedFile, LiveRows
-from services.importer.lake.parquet_metadata import Footer, read_footers
+from services.importer.lake.parquet_metadata import LIVE_JOB, Footer, read_footers
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import transaction
 from services.importer.lake.stored_batch import LiveHour
@@ -100,7 +102,7 @@ def compare(lake: Lake) -> Comparison:
         for key, known in suspect.items():
             _judge(known, key, files[key], footers[lake.paths.parquet(key)], found)
         _find_missing(rows, live, files, found)
-        _compare_hours(lake.paths, live, exports, found)
+        _compare_hours(connection, lake.paths, live, exports, found)
         with lake.without_live_writes(), transaction(connection):
             for partition in found.to_load:
                 partitions.remove(connection, partition)
@@ -111,27 +113,31 @@ def compare(lake: Lake) -> Comparison:
 def _judge(
     known: _Known, partition: Partition, file: os.stat_result, footer: Footer | None, found: Comparison
 ) -> None:
-    row, live = known.row, known.live
+    row = known.row
+    if footer == _expected(partition, known):
+        return
     if footer is not None and known.is_later(file):
         is_other = row is None or (footer.job_id, footer.source_sha256) != (row.job_id, row.checksum)
         if is_other or footer.live != NONE_LIVE:
             found.to_load.append(partition)
             return
-    if row is not None and (not row.published or _is_of(footer, row, live)):
+    if row is not None and not row.published:
         return
-    if live is not None:
+    if known.live is not None:
         found.to_export.append(partition)
     elif row is not None:
         found.to_write.append(row)
 
 
-def _is_of(footer: Footer | None, row: PartitionRow, live: LiveRows | None) -> bool:
+def _expected(partition: Partition, known: _Known) -> Footer:
+    """Return the footer of a file with the content that the database has."""
+    row, live = known.row, known.live
     of_live = LiveCounts(live.rows, live.strike_rows) if live else NONE_LIVE
-    if format_of(row.endpoint).rows:
-        rows = row.strike_rows + of_live.strike_rows
-    else:
-        rows = row.snapshots + of_live.snapshots
-    return footer == Footer(row.job_id, row.checksum, rows, of_live)
+    snapshots = of_live.snapshots + (row.snapshots if row else 0)
+    strike_rows = of_live.strike_rows + (row.strike_rows if row else 0)
+    rows = strike_rows if format_of(partition.endpoint).rows else snapshots
+    source = (row.job_id, row.checksum) if row else (LIVE_JOB, "")
+    return Footer(*source, rows, of_live)
 
 
 def _find_missing(
@@ -149,18 +155,24 @@ def _find_missing(
 
 
 def _compare_hours(
+    connection: duckdb.DuckDBPyConnection,
     paths: LakePaths,
     live: Mapping[LiveUnit, LiveRows],
     exports: Mapping[Path, ExportedFile],
     found: Comparison,
 ) -> None:
     files = dict(_hours(paths))
+    suspect: dict[LiveHour, _Known] = {}
     for hour, file in files.items():
-        rows = live.get(hour)
-        known = _Known(None, rows, exports.get(paths.webhooks(hour.table, hour.hour)))
-        if known.is_being_exported or not known.may_differ(file):
+        known = _Known(None, live.get(hour), exports.get(paths.webhooks(hour.table, hour.hour)))
+        if known.may_differ(file) and not known.is_being_exported:
+            suspect[hour] = known
+    footers = read_footers(connection, [paths.webhooks(hour.table, hour.hour) for hour in suspect])
+    for hour, known in suspect.items():
+        footer = footers[paths.webhooks(hour.table, hour.hour)]
+        if footer is not None and known.live is not None and footer.rows == known.live.rows:
             continue
-        if rows is None or known.is_later(file):
+        if known.live is None or (footer is not None and known.is_later(files[hour])):
             found.hours_to_load.append(hour)
         else:
             found.to_export.append(hour)

@@ -11,8 +11,10 @@ import pytest
 from gexlake.api.services import LakeCounts
 from services.importer.backup.snapshot import take_snapshot
 from services.importer.errors import StorageTrouble
+from services.importer.feeds.export import export_live
 from tests.support.importer.lake import LakeOnDisk, records
-from tests.support.values import a_job
+from tests.support.importer.live import LiveFeed, LiveSnapshot
+from tests.support.values import NOON, a_job
 
 
 def test_a_snapshot_holds_what_was_imported_before_it_and_nothing_later(lake: LakeOnDisk) -> None:
@@ -28,6 +30,22 @@ def test_a_snapshot_holds_what_was_imported_before_it_and_nothing_later(lake: La
         assert copy.execute("SELECT count(*) FROM gex_snapshots").fetchall() == [(20,)]
     assert len(list(folder.glob("records/gexbot/NQ_NDX/gex_zero/*.parquet"))) == 1
     assert not list(folder.glob("*.wal"))
+
+
+def test_a_snapshot_has_the_files_of_live_rows(lake: LakeOnDisk) -> None:
+    feed = LiveFeed(lake)
+    feed.store([LiveSnapshot(0)], [("a", NOON)])
+    export_live(lake.lake)
+    folder = lake.settings.paths.data_dir / take_snapshot(lake.lake).folder
+    feed.store([LiveSnapshot(1)], [("b", NOON)])
+    export_live(lake.lake)
+    files = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*.parquet"))]
+    assert files == [
+        "parquet/gexbot/NQ_NDX/gex_zero/20251114.strikes.parquet",
+        f"parquet/webhooks/{NOON:%Y%m%d}/{NOON:%H}.universal_webhooks.parquet",
+        "records/gexbot/NQ_NDX/gex_zero/20251114.gex_snapshots.parquet",
+    ]
+    assert duckdb.read_parquet(str(folder / files[1])).count("*").fetchall() == [(1,)]
 
 
 def test_the_database_stays_locked_after_a_snapshot(lake: LakeOnDisk) -> None:
