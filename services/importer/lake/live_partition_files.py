@@ -30,15 +30,15 @@ def place_partition(
     row = partitions.read(connection, partition)
     source = (row.job_id, row.checksum) if row else (LIVE_JOB, "")
     metadata = metadata_of(partition, *source, live_partitions.read(connection, partition))
-    with hidden_parquet(
-        connection, export_query(partition), paths.parquet(partition), _OWNER, metadata
-    ) as rows:
-        rename_durably(rows.path, paths.parquet(partition))
-    failpoint("importer.live_renamed")
+    parquet = paths.parquet(partition)
     records = paths.records(partition, format_of(partition.endpoint).table)
     with hidden_parquet(connection, records_query(partition), records, _OWNER, metadata) as file:
         rename_durably(file.path, records)
-    return rows
+    # The Parquet file is the last: where there is one, the views of queries expect records too.
+    failpoint("importer.live_renamed")
+    with hidden_parquet(connection, export_query(partition), parquet, _OWNER, metadata) as file:
+        rename_durably(file.path, parquet)
+    return file
 
 
 def place_hour(connection: duckdb.DuckDBPyConnection, paths: LakePaths, hour: LiveHour) -> ParquetFile:
