@@ -48,7 +48,7 @@ def summary_lines(replay: Replay, snapshots: int) -> Iterator[str]:
     )
     yield _faults(replay.plan.counts)
     if replay.poster.stream_only:
-        yield f"{counts.readers:,} readers of /gex/stream?replay=true" if counts.readers else _NO_READER
+        yield f"readers of /gex/stream?replay=true: {counts.readers:,}" if counts.readers else _NO_READER
     if replay.pace.most_behind_s >= _BEHIND_S:
         yield (
             f"behind its pace by up to {_duration(replay.pace.most_behind_s)}, "

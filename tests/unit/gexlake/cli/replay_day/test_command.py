@@ -121,7 +121,7 @@ def test_a_replay_for_stream_readers_is_not_posted_where_it_would_be_stored(
 @pytest.mark.parametrize(
     ("readers", "line"),
     [
-        (2, "2 readers of /gex/stream?replay=true"),
+        (2, "readers of /gex/stream?replay=true: 2"),
         (0, "no reader got it: 'curl -N URL/gex/stream?replay=true'"),
     ],
 )
