@@ -46,7 +46,7 @@ async def read(bus: Bus, *rows: int) -> None:
     """Wait until a query reads so many live snapshots, strikes and webhooks."""
 
     async def look() -> bool:
-        return (await ask(bus, "sql", query=ROWS)).get("rows") == [list(rows)]
+        return bool((await ask(bus, "sql", query=ROWS)).get("rows") == [list(rows)])
 
     assert await eventually(look)
 
