@@ -116,12 +116,16 @@ async def read_snapshots(
         CommandFailed: a page cannot be read.
     """
     coming: asyncio.Task[Any] | None = asyncio.create_task(asyncio.to_thread(first))
-    while coming is not None:
-        page = await coming
-        path = page.get("next")
-        coming = asyncio.create_task(asyncio.to_thread(following, path)) if path else None
-        for snapshot in page["snapshots"]:
-            yield snapshot
+    try:
+        while coming is not None:
+            page = await coming
+            path = page.get("next")
+            coming = asyncio.create_task(asyncio.to_thread(following, path)) if path else None
+            for snapshot in page["snapshots"]:
+                yield snapshot
+    finally:
+        if coming is not None:
+            coming.cancel()
 
 
 def _quoted(text: str) -> str:
