@@ -41,8 +41,9 @@ class LiveMetrics:
         Args:
             route: the route's path.
             kind: what it holds, of a small set; ``unknown`` if it could not be read.
-            outcome: ``accepted``; ``streamed``, to readers of replays only; ``ignored``; ``interrupted``, when the client left; ``unavailable``, when
-                the broker gave no ack; or the rule by which it was refused.
+            outcome: ``accepted``; ``streamed``, to readers of replays only; ``ignored``; ``interrupted``,
+                when the client left; ``unavailable``, when the broker gave no ack; or the rule by which it
+                was refused.
         """
         self._payloads.labels(route, kind, outcome).inc()
 
