@@ -102,8 +102,10 @@ def _parse(text: bytes) -> Any:
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:  # msgspec's errors, and text that is not UTF-8
-        reason = "it is not UTF-8 text" if isinstance(error, UnicodeError) else str(error)
-        raise BadRequest("body", "json", f"the body is not JSON: {reason[:200]}") from None
+        reason = str(error).removeprefix("JSON is malformed: ")[:200]
+        if isinstance(error, UnicodeError):
+            reason = "it is not UTF-8 text"
+        raise BadRequest("body", "json", f"the body is not JSON: {reason}") from None
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _is_deep(value):
         raise _too_deep()
     return value
