@@ -10,6 +10,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from services.intake.errors import Unprocessable
 from services.intake.history.json_object import read_object
 from services.intake.live.record import CHANGES, LiveRecord, Pair, convert_record, decode_record
@@ -20,6 +22,7 @@ from shared.gexbot.partition import PACKAGES, category_named, normalize_ticker
 DEFAULT_ENDPOINT: Final = "gex_zero"
 LIVE_ENDPOINTS: Final = PACKAGES["classic"]
 """The endpoints whose snapshots are stored."""
+_DECODER: Final = msgspec.json.Decoder()
 _PARTS: Final = {part.value: part for part in SnapshotPart} | {"max_change": SnapshotPart.MAXCHANGE}
 
 
@@ -34,7 +37,7 @@ def read_snapshot(body: bytes, now: datetime) -> Snapshot:
         BadRequest: it is no JSON object.
         Unprocessable: a required field is missing, or a field is unusable; the error names it.
     """
-    record = decode_record(body) or convert_record(read_object(body))
+    record = decode_record(body) or convert_record(_decode_object(body))
     data = record if record.data is None else record.data
     part = _read_part(_first(record.kind, data.kind))
     ticker = _read_ticker(_first(record.ticker, data.ticker))
@@ -70,6 +73,15 @@ def read_snapshot(body: bytes, now: datetime) -> Snapshot:
         put_wall_candidate2_pct=data.put_wall_candidate2_pct,
         strikes=data.strikes,
     )
+
+
+def _decode_object(body: bytes) -> dict[str, Any]:
+    try:
+        value = _DECODER.decode(body)
+    except (ValueError, RecursionError):
+        value = None
+    # What msgspec refuses, and what is encoded twice, is read with errors that name the place.
+    return value if isinstance(value, dict) else read_object(body)
 
 
 def _first(one: Any, other: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from services.intake.errors import Unprocessable
 from shared.bus.live_messages import Number
@@ -14,6 +14,8 @@ _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,400}")
 _NUMBER: Final = re.compile(r"[+-]?([0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})([eE][+-]?[0-9]{1,5})?")
 MIN_INT32: Final = -(2**31)
 MAX_INT32: Final = 2**31 - 1
+_NUMBERS: Final = frozenset({int, float})
+_LARGE: Final = 1e300
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _EARLIEST_MS: Final = 946_684_800_000
@@ -36,6 +38,8 @@ def read_number(field: str, value: Any) -> Number | None:
     Raises:
         Unprocessable: it is no finite number.
     """
+    if type(value) in _NUMBERS and -_LARGE < value < _LARGE:  # most are such numbers
+        return cast(Number, value)
     if value is None or value == "":
         return None
     if isinstance(value, str):
