@@ -20,7 +20,7 @@ from services.intake.history.replay_service import serve_replay
 from services.intake.lake_queries import LakeQueries
 from services.intake.live.feed_hub import FeedHub
 from services.intake.live.latest import LatestSnapshots
-from services.intake.live.reader_metrics import ReaderMetrics
+from services.intake.live.readers import Readers
 from services.intake.live.replay_feed import ReplayFeed
 from services.intake.server_uvicorn import listen, serve_http
 from services.intake.settings import IntakeSettings
@@ -45,7 +45,7 @@ DESCRIPTION = "Takes requests over HTTP, queues and replays jobs, reports their 
 def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> AppContext:
     """Return the parts of an intake that is not connected yet."""
     link, metrics, latest = BrokerLink(), Metrics(), LatestSnapshots()
-    readers = ReaderMetrics(metrics.registry)
+    readers = Readers(settings.max_stream_readers, metrics.registry)
     projection, sources = Projection(clock, metrics), KnownSources()
     metrics.registry.register(SourceMetrics(sources, clock))
     commands = JobCommands(link, projection, clock, settings.url_cipher)
@@ -60,15 +60,9 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
         commands=commands,
         backfills=Backfills(link, projection, commands, settings.api, clock),
         lake=LakeQueries(link),
-        hub=FeedHub(
-            link,
-            settings.stream_buffer_mb * 1024 * 1024,
-            settings.max_stream_readers,
-            readers,
-            latest,
-        ),
+        hub=FeedHub(link, settings.stream_buffer_mb * 1024 * 1024, readers, latest),
         latest=latest,
-        replays=ReplayFeed(settings.max_stream_readers, readers),
+        replays=ReplayFeed(readers),
         metrics=metrics,
         feed=FeedPublisher(link.require, metrics.live.published),
         history_limit=RateLimit(settings.rate_limit_history),

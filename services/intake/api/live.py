@@ -128,7 +128,7 @@ def _is_stream_only(request: Request) -> bool:
 
 def _streamed(context: AppContext, snapshot: Snapshot) -> Response:
     context.replays.publish(snapshot, context.clock())
-    readers = context.replays.readers
+    readers = context.replays.count
     body = msgspec.json.encode({"status": "success", "ticker": snapshot.ticker, "readers": readers})
     return Response(body, media_type="application/json")  # as SnapshotStreamed
 

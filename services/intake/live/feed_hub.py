@@ -13,7 +13,7 @@ from services.intake.errors import NotReady
 from services.intake.live.events import EventFilter, LiveEvent
 from services.intake.live.feed_ring import Closed, Cursor, FeedRing
 from services.intake.live.latest import LatestSnapshots
-from services.intake.live.reader_metrics import ReaderMetrics
+from services.intake.live.readers import Readers
 from services.intake.state.broker_link import BrokerLink
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
@@ -46,8 +46,8 @@ class Gap:
     def message(self) -> str:
         """What happened, in words."""
         return (
-            f"the events after {self.after} are not all there any more: FEED is kept for 48 hours, or was "
-            f"created again; the events begin at {self.first}"
+            f"the events after {self.after} are not all there any more: FEED is kept for 48 hours, less when "
+            f"it is full, or was created again; the events begin at {self.first}"
         )
 
 
@@ -57,27 +57,17 @@ class FeedHub:
     Args:
         link: the broker, if it is there.
         max_bytes: of the events in memory.
-        max_readers: at the same time.
-        metrics: counts readers.
+        readers: counts those of all streams.
         latest: gets every snapshot.
     """
 
-    def __init__(
-        self,
-        link: BrokerLink,
-        max_bytes: int,
-        max_readers: int,
-        metrics: ReaderMetrics,
-        latest: LatestSnapshots,
-    ) -> None:
+    def __init__(self, link: BrokerLink, max_bytes: int, readers: Readers, latest: LatestSnapshots) -> None:
         self._link = link
         self._max_bytes = max_bytes
-        self._max_readers = max_readers
         self._latest = latest
         self._pages = asyncio.Semaphore(_PAGES_AT_ONCE)
-        self._readers = 0
         self._has_logged = False
-        self.metrics: Final = metrics
+        self.readers: Final = readers
         self.ring = FeedRing(max_bytes)
         self.is_caught_up = False
         """Whether what FEED held at the start has been read."""
@@ -112,12 +102,7 @@ class FeedHub:
             raise NotReady("stopping", "intake stops: connect again")
         if not self.is_caught_up:
             raise NotReady("feed", "the stream of live snapshots is not read yet; try again", 1)
-        if self._readers >= self._max_readers:
-            raise NotReady(
-                "readers",
-                f"{self._max_readers} readers follow live snapshots already (GEXLAKE_MAX_STREAM_READERS); "
-                "try again later",
-            )
+        self.readers.require_room()
 
     async def start_of(self, last_event_id: int | None) -> tuple[int, Gap | None]:
         """Return after which place of FEED a reader's events begin, and what it misses.
@@ -146,10 +131,8 @@ class FeedHub:
             CutOff: the reader does not keep up.
             Closed: the service stops, or FEED was created again.
         """
-        self._readers += 1
-        self.metrics.readers.inc()
-        try:
-            ring = self.ring
+        ring = self.ring
+        with self.readers.one_more():
             while (position := ring.position_after(after)) is None:
                 if ring.is_closed:
                     raise Closed
@@ -165,9 +148,6 @@ class FeedHub:
             cursor = Cursor(ring, wanted, position, after)
             while True:
                 yield await cursor.next_events()
-        finally:
-            self._readers -= 1
-            self.metrics.readers.dec()
 
     async def _read_page(self, wanted: EventFilter, start: int) -> Page:
         while True:

@@ -62,7 +62,7 @@ class ReaderConnection:
         """Note that the reader is cut off; the connection has a second to end."""
         client = self._scope.get("client")
         log.warning("stream_reader_cut_off", reason=reason, client=client[0] if client else None)
-        self._hub.metrics.count_cut_off(reason)
+        self._hub.readers.count_cut_off(reason)
         self._end_soon()
 
     async def _end_with_hub(self) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
 from services.intake.errors import NotReady
 from services.intake.live.events import EventFilter, LiveEvent, ReplayEvent
 from services.intake.live.feed_ring import Cursor, CutOff, CutOffReason, FeedRing
-from services.intake.live.reader_metrics import ReaderMetrics
+from services.intake.live.readers import Readers
 from shared.bus.live_messages import Snapshot
 
 MAX_BYTES: Final = 8 * 1024 * 1024
@@ -21,16 +22,15 @@ class ReplayFeed:
     """What was posted for stream readers alone.
 
     Args:
-        max_readers: at the same time.
-        metrics: counts readers.
+        readers: counts those of all streams.
     """
 
-    def __init__(self, max_readers: int, metrics: ReaderMetrics) -> None:
-        self._max_readers = max_readers
+    def __init__(self, readers: Readers) -> None:
         self._ring = FeedRing(MAX_BYTES)
         self._ring.cover(1)
-        self.metrics: Final = metrics
-        self.readers = 0
+        self.readers: Final = readers
+        self.count = 0
+        """How many readers follow replays."""
         self.stopping: Final = asyncio.Event()
         """Set when the service stops: readers end."""
 
@@ -51,10 +51,7 @@ class ReplayFeed:
         """
         if self.stopping.is_set():
             raise NotReady("stopping", "intake stops: connect again")
-        if self.readers >= self._max_readers:
-            raise NotReady(
-                "readers", f"{self._max_readers} readers follow replays already (GEXLAKE_MAX_STREAM_READERS)"
-            )
+        self.readers.require_room()
 
     async def events(self, wanted: EventFilter, after: int) -> AsyncGenerator[list[LiveEvent], None]:
         """Yield the events after a place in order, several at a time, without end.
@@ -63,20 +60,23 @@ class ReplayFeed:
             CutOff: the reader does not keep up.
             Closed: the service stops.
         """
-        self.readers += 1
-        self.metrics.readers.inc()
-        try:
+        with self.readers.one_more(), self._counted():
             position = self._ring.position_after(after)
             if position is None:
                 raise CutOff(CutOffReason.BEHIND)
             cursor = Cursor(self._ring, wanted, position, after)
             while True:
                 yield await cursor.next_events()
-        finally:
-            self.readers -= 1
-            self.metrics.readers.dec()
 
     def stop(self) -> None:
         """End all readers, and take no more."""
         self.stopping.set()
         self._ring.close()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.count += 1
+        try:
+            yield
+        finally:
+            self.count -= 1

@@ -70,7 +70,7 @@ async def test_a_replay_without_readers_is_accepted_and_says_so(bus: Bus, intake
     async with stream_of(intake.http, "replay=1") as replays:
         await replay(intake, spot=2)
         assert (await next_event(replays)).json()["spot_price"] == 2.0
-    await eventually(lambda: intake.context.replays.readers == 0)
+    await eventually(lambda: intake.context.replays.count == 0)
     assert await messages_in(bus, subjects.FEED) == 0
 
 
@@ -95,5 +95,5 @@ async def test_a_replay_is_checked_as_a_live_snapshot_is(intake: RunningIntake) 
 async def test_only_so_many_readers_follow_replays(nats_url: str) -> None:
     settings = IntakeSettings(nats_url=nats_url, ack_wait_s=5, max_stream_readers=1)
     async with running_intake(settings) as intake, stream_of(intake.http, "replay=true"):
-        await eventually(lambda: intake.context.replays.readers == 1)
+        await eventually(lambda: intake.context.replays.count == 1)
         assert (await intake.http.get("/gex/stream?replay=true")).status_code == 503

@@ -15,7 +15,7 @@ from services.intake.live.events import EventFilter, LiveEvent
 from services.intake.live.feed_hub import FeedHub, Gap
 from services.intake.live.latest import LatestSnapshots
 from services.intake.live.reader_connection import ABORT
-from services.intake.live.reader_metrics import ReaderMetrics
+from services.intake.live.readers import Readers
 from services.intake.live.stream_response import SnapshotStream
 from services.intake.state.broker_link import BrokerLink
 from tests.support.intake.live import a_message
@@ -30,6 +30,7 @@ class Client:
     """A connection by ASGI, whose client reads only while ``reads`` is set."""
 
     hub: FeedHub
+    registry: CollectorRegistry
     reads: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     text: str = ""
@@ -53,17 +54,13 @@ class Client:
     def cut_off(self, reason: str) -> float | None:
         return self.registry.get_sample_value("gexlake_stream_readers_cut_off_total", {"reason": reason})
 
-    @property
-    def registry(self) -> CollectorRegistry:
-        return self.hub.metrics.registry
-
 
 @pytest.fixture
 async def client() -> Client:
-    metrics = ReaderMetrics(CollectorRegistry())
-    hub = FeedHub(BrokerLink(), ROOM * EVENT_BYTES, 10, metrics, LatestSnapshots())
+    registry = CollectorRegistry()
+    hub = FeedHub(BrokerLink(), ROOM * EVENT_BYTES, Readers(10, registry), LatestSnapshots())
     hub.ring.cover(1)
-    client = Client(hub)
+    client = Client(hub, registry)
     client.reads.set()
     return client
 
