@@ -34,7 +34,7 @@ def registered(
         connection: the one that gets it.
         name: of the view.
         types: the columns' types, in DuckDB's words, by their names.
-        rows: the values of each column, in the order of ``types``; None is NULL.
+        rows: the values of each column, in the order of ``types``; None is NULL, a text may be UTF-8.
 
     Raises:
         TypeError: a value has another type than its column.
@@ -65,7 +65,7 @@ def _fixed(typecode: str, schema: Any, convert: Callable[[Any], Any] | None = No
 
 
 def _text(values: Sequence[Any]) -> CArray:
-    texts = [b"" if value is None else value.encode() for value in values]
+    texts = [b"" if value is None else value if type(value) is bytes else value.encode() for value in values]
     offsets = array("i", accumulate(map(len, texts), initial=0))
     return na.c_array_from_buffers(na.string(), len(texts), [_validity(values), offsets, b"".join(texts)])
 
