@@ -13,15 +13,16 @@ from typing import Final
 import httpx
 
 from bench.live.payloads import STRIKES, strikes_of_snapshots
+from bench.measure.processes import BenchFailed
 from gexlake.api import services
-from gexlake.api.rpc import call
+from gexlake.api.rpc import CallFailed, call
 from gexlake.api.services import PartitionDifference, VerifyRequest
 from shared.bus.connection import Bus
 from shared.process.settings import Settings
 
 _DRAINED_WITHIN_S: Final = 60.0
 _POLL_S: Final = 0.5
-_VERIFY_WITHIN_S: Final = 120.0
+_VERIFY_WITHIN_S: Final = 300.0
 _SNAPSHOTS: Final = """
 SELECT concat_ws(' ', ticker, endpoint, timestamp), count(*) FROM gex_snapshots
 WHERE source = 'live' GROUP BY ticker, endpoint, timestamp"""
@@ -120,10 +121,16 @@ class Lake:
 
 
 async def differences(nats_url: str) -> Sequence[PartitionDifference]:
-    """Return the partitions whose table and Parquet file differ."""
+    """Return the partitions whose table and Parquet file differ.
+
+    Raises:
+        BenchFailed: the importer does not answer.
+    """
     bus = await Bus.connect(Settings(nats_url=nats_url), "bench")
     try:
         return (await call(bus.client, services.VERIFY, VerifyRequest(), _VERIFY_WITHIN_S)).differences
+    except CallFailed as error:
+        raise BenchFailed(str(error)) from error
     finally:
         await bus.close()
 

@@ -16,6 +16,8 @@ _MIN_ACHIEVED: Final = 0.97
 """Of what the clients would send; a system that takes less does not hold the rate."""
 _NARROWING: Final = 3
 """The interval is halved so often: to an eighth of the last rate that was held."""
+MIN_RATE: Final = _FIRST / 2**_NARROWING
+"""The lowest rate that is tried."""
 _ATTEMPTS: Final = 2
 """A step that fails is repeated: other work on the machine may have been the cause."""
 
