@@ -49,7 +49,6 @@ class Loaded:
     errors: Sequence[str]
     answered: Mapping[str, Sequence[str]]
     """Keys of the payloads answered with success, by kind: snapshots, trades, aggregates."""
-    failed: Mapping[str, Sequence[str]]
 
     @property
     def total(self) -> Route:
@@ -157,8 +156,7 @@ class Running:
             found["cpu_s"],
             {name: Route.parse(figures) for name, figures in found["routes"].items()},
             found["errors"],
-            found["keys"]["answered"],
-            found["keys"]["failed"],
+            found["answered"],
         )
 
     def _tail(self) -> str:

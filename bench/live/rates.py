@@ -12,7 +12,7 @@ LIMIT_MS: Final = 100.0
 """Of p95."""
 _FIRST: Final = 200.0
 _MAX: Final = 6400.0
-_MIN_ACHIEVED: Final = 0.97
+_MIN_ACHIEVED: Final = 0.95
 """Of what the clients would send; a system that takes less does not hold the rate."""
 _NARROWING: Final = 3
 """The interval is halved so often: to an eighth of the last rate that was held."""

@@ -8,7 +8,7 @@ from bench.live.rates import best, highest
 
 def loaded(rate: float, p95: float, failures: int = 0) -> Loaded:
     requests = round(rate * 10) + failures
-    return Loaded(10.0, 1.0, {ALL_ROUTES: Route(requests, failures, 1.0, p95, p95, p95)}, (), {}, {})
+    return Loaded(10.0, 1.0, {ALL_ROUTES: Route(requests, failures, 1.0, p95, p95, p95)}, (), {})
 
 
 def test_the_highest_rate_is_within_an_eighth_of_the_last_one_that_was_held_while_doubling() -> None:
