@@ -28,6 +28,7 @@ from shared.bus.consumer.worker import Worker
 from shared.bus.presence import announce_service
 from shared.bus.restoration import restore_deleted_streams
 from shared.errors import BrokerUnavailable
+from shared.process.garbage import collect_less_garbage
 from shared.process.runtime import supervise
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,7 @@ async def serve(settings: ImporterSettings, stop: asyncio.Event) -> None:
         CannotStart: the compiled reader is missing, another importer holds the lake, or it cannot be opened.
     """
     library.check()
+    collect_less_garbage()
     lake = await asyncio.to_thread(Lake.open, settings)
     try:
         async with connected(settings, "importer", stop) as bus:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import Final
 
 from services.intake.api.context import AppContext
 from services.intake.api.rate_limits import RateLimit
@@ -35,10 +33,9 @@ from shared.bus.batch_publisher import FeedPublisher
 from shared.bus.connection import connected, utc_now
 from shared.bus.presence import announce_service
 from shared.bus.restoration import restore_deleted_streams
+from shared.process.garbage import collect_less_garbage
 from shared.process.runtime import supervise
 
-_GARBAGE_THRESHOLD: Final = 20_000
-"""New objects, less those that are gone, between two collections; Python's own is 700."""
 DESCRIPTION = "Takes requests over HTTP, queues and replays jobs, reports their state"
 
 
@@ -83,17 +80,6 @@ async def serve(settings: IntakeSettings, stop: asyncio.Event) -> None:
     context = wire(settings)
     collect_less_garbage()
     await serve_app(context, listen(settings.host, settings.port), stop)
-
-
-def collect_less_garbage() -> None:
-    """Exempt what is there for good from garbage collection, and look for cycles less often.
-
-    Otherwise a quarter of the processor time of a live payload, whose strikes are hundreds of lists, is spent
-    on looking through modules and models.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GARBAGE_THRESHOLD)
 
 
 async def serve_app(context: AppContext, listener: socket.socket, stop: asyncio.Event) -> None:
