@@ -17,11 +17,12 @@ from nats.js.errors import NotFoundError
 
 from shared.bus.connection import Bus, raise_if_cancelled, translate_errors
 from shared.bus.consumer.batch import Batch, BatchLimits, OrderLost, StreamFound
-from shared.bus.consumer.batch_execution import BatchExecution, StoreBatch, delay_after
+from shared.bus.consumer.batch_execution import BatchExecution, StoreBatch
 from shared.bus.consumer.batch_reader import BatchReader, batch_reader
 from shared.errors import BrokerUnavailable, StoppedEarly, Transient
 
 DEFAULT_LIMITS: Final = BatchLimits()
+_RETRY_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
 FindPosition = Callable[[StreamFound], Awaitable[int]]
@@ -39,6 +40,7 @@ class BatchConsumer:
         store: stores a batch, all of it or nothing; it returns once the effect is durable.
         limits: when a batch is complete.
         on_acknowledged: called after the ack of a batch.
+        retry_s: how long to wait before the stream is looked for again.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class BatchConsumer:
         store: StoreBatch,
         limits: BatchLimits = DEFAULT_LIMITS,
         on_acknowledged: Callable[[], None] = lambda: None,
+        retry_s: float = _RETRY_S,
     ) -> None:
         self._bus = bus
         self._stream = stream
@@ -59,6 +62,7 @@ class BatchConsumer:
         self._store = store
         self._limits = limits
         self._on_acknowledged = on_acknowledged
+        self._retry_s = retry_s
         self._reader: BatchReader | None = None
         self._is_storing = False
 
@@ -77,23 +81,23 @@ class BatchConsumer:
         execution = BatchExecution(self._bus, self._store, stop)
         stopping = asyncio.create_task(stop.wait())
         stopping.add_done_callback(lambda _: self._reader.on_stop() if self._reader else None)
-        failures = 0
+        problem = ""
         try:
             while not stop.is_set():
                 try:
                     with translate_errors(f"consume {self._stream}"):
                         await self._consume(execution, stop)
-                    failures = 0
                 except OrderLost as error:
-                    failures = 0
+                    problem = ""
                     log.info("consumer_created_again", stream=self._stream, reason=str(error))
                 except (Transient, NotFoundError) as error:
                     raise_if_cancelled()
-                    failures += 1
-                    level = log.debug if isinstance(error, BrokerUnavailable) else log.warning
-                    level("consumer_interrupted", stream=self._stream, error=str(error))
+                    is_known = isinstance(error, BrokerUnavailable) or str(error) == problem
+                    problem = str(error)
+                    level = log.debug if is_known else log.warning
+                    level("consumer_interrupted", stream=self._stream, error=problem)
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(delay_after(failures)):
+                        async with asyncio.timeout(self._retry_s):
                             await stop.wait()
                 except StoppedEarly:
                     return

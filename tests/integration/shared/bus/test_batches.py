@@ -32,11 +32,15 @@ class Database:
     created_at: object = None
     asked: int = 0
     failures: int = 0
+    unavailable: int = 0
     hold: asyncio.Event | None = None
     began: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def find(self, stream: StreamFound) -> int:
         self.asked += 1
+        if self.unavailable:
+            self.unavailable -= 1
+            raise BrokerUnavailable("no position")
         if self.created_at not in {None, stream.created_at}:
             self.position = 0
         self.created_at = stream.created_at
@@ -61,7 +65,13 @@ async def consuming(
 ) -> AsyncIterator[BatchConsumer]:
     stop = asyncio.Event()
     consumer = BatchConsumer(
-        bus, subjects.FEED, DURABLE, position=database.find, store=database.store, limits=limits
+        bus,
+        subjects.FEED,
+        DURABLE,
+        position=database.find,
+        store=database.store,
+        limits=limits,
+        retry_s=0.01,
     )
     running = asyncio.create_task(consumer.run(stop))
     try:
@@ -127,6 +137,13 @@ async def test_a_batch_that_fails_is_handed_over_again_before_any_other(bus: Bus
     await publish(bus, *range(7))
     async with consuming(bus, database := Database(failures=2)):
         await stored(database, *range(7))
+
+
+async def test_the_pause_before_a_position_is_asked_for_again_does_not_grow(bus: Bus) -> None:
+    """However long the broker was away, what it has is read soon after it is back."""
+    await publish(bus, 0)
+    async with consuming(bus, database := Database(unavailable=20)):
+        await stored(database, 0)
 
 
 async def test_a_stop_waits_for_the_batch_in_hand(bus: Bus) -> None:
