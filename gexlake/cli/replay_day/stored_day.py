@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from gexlake.api.lake import SqlResponse
+from gexlake.api.lake import SqlResponse, text_literal
 from gexlake.cli.errors import NoSnapshots, UnexpectedAnswer
 
 Snapshot = dict[str, Any]
@@ -40,7 +40,7 @@ class DayPart:
         return (
             "SELECT count(*), min(timestamp), max(timestamp), "  # noqa: S608 (quoted)
             "epoch_ms(new_york_time(min(timestamp))) - min(timestamp) FROM gex_snapshots "
-            f"WHERE ticker = {_quoted(self.ticker)} AND endpoint = {_quoted(self.endpoint)} "
+            f"WHERE ticker = {text_literal(self.ticker)} AND endpoint = {text_literal(self.endpoint)} "
             f"AND timestamp >= new_york_ms('{start}') AND timestamp < new_york_ms('{end}')"
         )
 
@@ -126,8 +126,3 @@ async def read_snapshots(
     finally:
         if coming is not None:
             coming.cancel()
-
-
-def _quoted(text: str) -> str:
-    doubled = text.replace("'", "''")
-    return f"'{doubled}'"

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gexlake.api.lake import SqlRequest
+from gexlake.api.lake import SqlRequest, text_literal
 from services.intake.lake_queries import LakeQueries
 from services.intake.live.events import encode_snapshot
 from shared.bus.live_messages import LiveSnapshot, Snapshot, SnapshotPart
@@ -108,7 +108,7 @@ async def newest_in(lake: LakeQueries, ticker: str, endpoint: str) -> dict[str, 
         Refused: the importer does not answer, or refuses.
         BrokerUnavailable: the connection was lost.
     """
-    names = {"ticker": _literal(ticker), "endpoint": _literal(endpoint)}
+    names = {"ticker": text_literal(ticker), "endpoint": text_literal(endpoint)}
     found = await _rows(lake, _NEWEST.format(**names), 1)
     if not found:
         return None
@@ -127,7 +127,3 @@ async def _rows(lake: LakeQueries, query: str, max_rows: int) -> list[dict[str, 
 
 def _value(name: str, value: Any) -> Any:
     return json.loads(value) if name in _JSON_COLUMNS and isinstance(value, str) else value
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, cast
 
+from services.intake.epochs import EPOCH, MILLISECOND, epoch_ms, iso_ms
 from services.intake.errors import Unprocessable
 from shared.bus.live_messages import Number
 
@@ -16,15 +17,10 @@ MIN_INT32: Final = -(2**31)
 MAX_INT32: Final = 2**31 - 1
 _NUMBERS: Final = frozenset({int, float})
 _LARGE: Final = 1e300
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
 _EARLIEST_MS: Final = 946_684_800_000
 """2000-01-01."""
 _AHEAD_MS: Final = 86_400_000
 """How far a client's clock may be ahead."""
-_UNITS: Final = ((1e11, 1000, 1), (1e14, 1, 1), (1e17, 1, 1000), (math.inf, 1, 1_000_000))
-"""Below which magnitude a time is in seconds, milliseconds, microseconds or nanoseconds, and its factor and
-divisor to milliseconds. A time since 2000 falls into one of them until the year 5138."""
 
 
 def missing(field: str) -> Unprocessable:
@@ -88,8 +84,8 @@ def read_time_ms(field: str, value: Any, now: datetime) -> int | None:
         number = read_number(field, value)
         if number is None:
             return None
-        time_ms = _scaled_ms(number)
-    if not _EARLIEST_MS <= time_ms <= (now - _EPOCH) // _MILLISECOND + _AHEAD_MS:
+        time_ms = epoch_ms(number)
+    if not _EARLIEST_MS <= time_ms <= (now - EPOCH) // MILLISECOND + _AHEAD_MS:
         message = f"{field}: {value!r:.40} is before 2000 or more than a day in the future"
         raise Unprocessable(field, "range", message)
     return time_ms
@@ -108,15 +104,9 @@ def _is_finite(number: Number) -> bool:
         return False
 
 
-def _scaled_ms(number: Number) -> int:
-    factor, divisor = next((factor, divisor) for below, factor, divisor in _UNITS if abs(number) < below)
-    return number * factor // divisor if isinstance(number, int) else round(number * factor / divisor)
-
-
 def _iso_ms(field: str, text: str) -> int:
     try:
-        time = datetime.fromisoformat(text)
-        return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
+        return iso_ms(text)
     except (ValueError, OverflowError):
         message = f"{field}: {text!r:.40} is no time: send epoch seconds, milliseconds or an ISO 8601 time"
         raise Unprocessable(field, "time", message) from None

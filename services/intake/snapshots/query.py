@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from gexlake.api.lake import text_literal
 from services.intake.snapshots.request import SnapshotsRequest
 
 COLUMNS: Final = (
@@ -74,7 +75,7 @@ def starts_query(asked: SnapshotsRequest) -> str:
 
 
 def _snapshots(asked: SnapshotsRequest) -> str:
-    source = f" AND source = {_quoted(asked.source)}" if asked.source else ""
+    source = f" AND source = {text_literal(asked.source)}" if asked.source else ""
     return f"SELECT {', '.join(COLUMNS)} FROM gex_snapshots WHERE {_range(asked)}{source}"  # noqa: S608 (quoted)
 
 
@@ -89,11 +90,6 @@ def _with_strikes(snapshots: str, asked: SnapshotsRequest, aggregate: str) -> st
 
 def _range(asked: SnapshotsRequest) -> str:
     return (
-        f"ticker = {_quoted(asked.ticker)} AND endpoint = {_quoted(asked.endpoint)} "
+        f"ticker = {text_literal(asked.ticker)} AND endpoint = {text_literal(asked.endpoint)} "
         f"AND timestamp >= {asked.first_ms} AND timestamp < {asked.end_ms}"
     )
-
-
-def _quoted(text: str) -> str:
-    doubled = text.replace("'", "''")
-    return f"'{doubled}'"

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
+from services.intake.epochs import EPOCH, MILLISECOND, epoch_ms, iso_ms
 from shared.gexbot.trading_day import bounds_ms
 
 MAX_MS: Final = 253_402_300_799_999
 """The last millisecond of the year 9999."""
-_EPOCH: Final = re.compile(r"\d{1,19}(\.\d{1,9})?")
+_NUMBER: Final = re.compile(r"\d{1,19}(\.\d{1,9})?")
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
-_UNIX: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MIN_MS: Final = 10**11
-"""As seconds, so many are past the year 5000; as milliseconds, they are in 1973."""
-_MIN_US: Final = 10**14
-_MIN_NS: Final = 10**17
 _FORMS: Final = "2025-11-14, 2025-11-14T15:30:00Z (a + of its zone written as %2B), or an epoch in s or ms"
 
 
@@ -43,7 +39,7 @@ def read_end(text: str) -> int:
 
 def iso_of(timestamp_ms: int) -> str:
     """Return a UTC epoch in milliseconds as an ISO time."""
-    moment = _UNIX + timedelta(milliseconds=timestamp_ms)
+    moment = EPOCH + timestamp_ms * MILLISECOND
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -64,14 +60,4 @@ def _day_ms(text: str, *, is_end: bool) -> int:
 
 
 def _time_ms(text: str) -> int:
-    if _EPOCH.fullmatch(text):
-        number = Decimal(text)
-        return int(number * 1000 if number < _MIN_MS else number / _per_ms(number))
-    moment = datetime.fromisoformat(text)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (moment - _UNIX) // timedelta(milliseconds=1)
-
-
-def _per_ms(number: Decimal) -> int:
-    """Return how many of its units are a millisecond, for an epoch that is not in seconds."""
-    return 1 if number < _MIN_US else 1000 if number < _MIN_NS else 1_000_000
+    return epoch_ms(Decimal(text)) if _NUMBER.fullmatch(text) else iso_ms(text)
