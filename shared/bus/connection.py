@@ -34,6 +34,8 @@ STREAM_FULL: Final = 10077
 
 _WRITE_AFTER_LOSS: Final = TypeError
 """What asyncio of Python 3.12 and 3.13 raises when nats-py writes to a connection that was just lost."""
+_CLOSED_IN_UVLOOP: Final = "unable to perform operation on"
+"""How the RuntimeError begins that uvloop raises then."""
 
 _REFUSALS: Final = ("authorization", "permissions violation")
 _REFUSAL_HINT: Final = (
@@ -189,12 +191,12 @@ class Bus:
     async def close(self) -> None:
         """Flush and disconnect; an unreachable broker is no error."""
         self._closing = True
-        with contextlib.suppress(NatsError, OSError):
+        with contextlib.suppress(BrokerUnavailable), translate_errors("flush"):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 if self.is_connected:
                     # Not drain(): it also waits for subscriptions that are no longer read.
                     await self.client.flush()
-        with contextlib.suppress(NatsError, OSError, _WRITE_AFTER_LOSS):
+        with contextlib.suppress(BrokerUnavailable), translate_errors("close the connection"):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 if not self.client.is_closed:
                     await self.client.close()
@@ -285,6 +287,10 @@ def translate_errors(doing: str, stream: str = "") -> Iterator[None]:
             raise StreamFull(stream) from error
         raise BrokerUnavailable(f"{doing}: {error.description}") from error
     except (TimeoutError, NatsError, JetStreamError, OSError, _WRITE_AFTER_LOSS) as error:
+        raise BrokerUnavailable(doing) from error
+    except RuntimeError as error:
+        if not str(error).startswith(_CLOSED_IN_UVLOOP):
+            raise
         raise BrokerUnavailable(doing) from error
 
 

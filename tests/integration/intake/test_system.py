@@ -51,7 +51,11 @@ async def test_a_deleted_stream_makes_intake_unready_until_it_is_restored(
 
         await eventually(is_ready, within_s=10)
         assert (await bus.js.stream_info(subjects.JOBS)).config == before
-        assert len(await bus.js.consumers_info(subjects.JOBS)) == len(Stage) * len(Priority)
+
+        async def has_consumers() -> bool:
+            return len(await bus.js.consumers_info(subjects.JOBS)) == len(Stage) * len(Priority)
+
+        await eventually(has_consumers)
         assert (await intake.queue(url=SIGNED_URL))["generation"] == 1
 
 

@@ -205,6 +205,16 @@ def test_every_error_of_the_client_becomes_one_of_ours(error: Exception) -> None
     assert problem.value.__cause__ is error
 
 
+def test_a_write_to_a_connection_that_uvloop_has_closed_is_translated() -> None:
+    with pytest.raises(BrokerUnavailable), translate_errors("write"):
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+
+def test_another_runtime_error_is_not_translated() -> None:
+    with pytest.raises(RuntimeError, match="ours"), translate_errors("write"):
+        raise RuntimeError("ours")
+
+
 def test_what_is_not_found_is_published_as_such() -> None:
     with pytest.raises(NotFoundError), translate_errors("look"):
         raise NotFoundError(code=404)
