@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from typing import Final
 
@@ -18,4 +19,6 @@ def collect_less_garbage() -> None:
     """
     gc.collect()
     gc.freeze()
+    # Or DuckDB reports its own modules as leaks on standard error when the process ends.
+    atexit.register(gc.unfreeze)
     gc.set_threshold(_THRESHOLD)
