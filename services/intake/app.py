@@ -12,7 +12,6 @@ from starlette.types import ASGIApp
 import gexlake
 from services.intake.api import (
     backfill,
-    error_responses,
     jobs,
     live,
     methods,
@@ -23,9 +22,10 @@ from services.intake.api import (
     system,
     webhooks,
 )
-from services.intake.api.browser_guard import BrowserGuard
-from services.intake.api.context import AppContext
-from services.intake.api.direct_route import DirectRoutes
+from services.intake.http import error_responses
+from services.intake.http.browser_guard import BrowserGuard
+from services.intake.http.context import AppContext
+from services.intake.http.direct_route import DirectRoutes
 from services.intake.state.metrics import RequestCounter
 
 _GROUPS: Final = (jobs, live, webhooks, methods, streams, snapshots, backfill, sql, sources, system)

@@ -18,8 +18,8 @@ import structlog
 from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from services.intake.api.error_responses import refusal
 from services.intake.errors import NotReady, Refused, TooSlow
+from services.intake.http.error_responses import refusal
 from services.intake.live.reader_connection import ABORT
 
 _LOG_EVERY_S: Final = 60.0

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
-from services.intake.api.context import AppContext
-from services.intake.api.rate_limits import RateLimit
 from services.intake.app import create_app
 from services.intake.backfill.service import Backfills
 from services.intake.exposure import check_exposure
 from services.intake.history.commands import JobCommands
 from services.intake.history.replay_service import serve_replay
+from services.intake.http.context import AppContext
+from services.intake.http.rate_limits import RateLimit
 from services.intake.lake_queries import LakeQueries
 from services.intake.live.feed_hub import FeedHub
 from services.intake.live.latest import LatestSnapshots

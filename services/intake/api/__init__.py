@@ -1,1 +1,1 @@
-"""The HTTP routes of intake, and what they share."""
+"""The HTTP routes of intake, one module a group."""

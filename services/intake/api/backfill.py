@@ -10,13 +10,13 @@ from fastapi import APIRouter, Depends, Request
 
 from gexlake.api.backfill import BackfillView, DayView, NamedDayView, Standing
 from gexlake.api.jobs import Priority
-from services.intake.api.auth import ClientName, require_key
-from services.intake.api.context import Context
-from services.intake.api.error_responses import documented
-from services.intake.api.json_body import read_json_object
 from services.intake.backfill.plan import PlannedDay, warnings, without_key
 from services.intake.backfill.request import MAX_JOBS, BackfillRequest, NamedDay, read_backfill_request
 from services.intake.history.body_fields import MAX_REASON_LENGTH
+from services.intake.http.auth import ClientName, require_key
+from services.intake.http.context import Context
+from services.intake.http.error_responses import documented
+from services.intake.http.json_body import read_json_object
 from shared.gexbot.partition import ENDPOINTS
 from shared.gexbot.trading_day import NEW_YORK
 

@@ -9,10 +9,6 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 
 from gexlake.api.jobs import EXAMPLE_URL, JobsPage, JobView, Priority, Queued, Stage
 from gexlake.api.services import ReplayQueued
-from services.intake.api.auth import ClientName, require_key
-from services.intake.api.context import Context
-from services.intake.api.error_responses import documented
-from services.intake.api.json_body import read_json_object
 from services.intake.history.body_fields import MAX_REASON_LENGTH
 from services.intake.history.replay import (
     KnownJob,
@@ -21,6 +17,10 @@ from services.intake.history.replay import (
     unknown_job,
 )
 from services.intake.history.request import read_history_request
+from services.intake.http.auth import ClientName, require_key
+from services.intake.http.context import Context
+from services.intake.http.error_responses import documented
+from services.intake.http.json_body import read_json_object
 from services.intake.state.jobs_view import JobFilter, list_jobs, view_job
 from shared.gexbot.partition import ENDPOINTS
 

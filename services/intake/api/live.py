@@ -8,12 +8,12 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from gexlake.api.live import SnapshotAccepted, SnapshotStreamed
-from services.intake.api.auth import client_of, require_key
-from services.intake.api.context import AppContext, context_of
-from services.intake.api.direct_route import DirectRoute
-from services.intake.api.error_responses import documented
-from services.intake.api.json_body import read_json_bytes
 from services.intake.errors import Refused, TooLarge, Unprocessable
+from services.intake.http.auth import client_of, require_key
+from services.intake.http.context import AppContext, context_of
+from services.intake.http.direct_route import DirectRoute
+from services.intake.http.error_responses import documented
+from services.intake.http.json_body import read_json_bytes
 from services.intake.live.payload import LIVE_ENDPOINTS, read_snapshot
 from shared.bus.batch_publisher import MAX_MESSAGE_BYTES, MessageTooLarge
 from shared.bus.live_messages import Snapshot, SnapshotPart, encoded_snapshot

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends
 
 from gexlake.api.sources import DataSource
-from services.intake.api.auth import require_key
-from services.intake.api.context import Context
-from services.intake.api.error_responses import documented
+from services.intake.http.auth import require_key
+from services.intake.http.context import Context
+from services.intake.http.error_responses import documented
 from services.intake.state.sources_view import view_source
 
 router = APIRouter(prefix="/api/v1", tags=["sources"], dependencies=[Depends(require_key)])

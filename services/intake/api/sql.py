@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import ValidationError
 
 from gexlake.api.lake import ExportRequest, SqlRequest, SqlResponse
-from services.intake.api.auth import require_key
-from services.intake.api.context import Context
-from services.intake.api.error_responses import documented
-from services.intake.api.exports import CONTENT, stream_result, wanted_form
-from services.intake.api.json_body import read_json_object
 from services.intake.errors import Unprocessable
+from services.intake.http.auth import require_key
+from services.intake.http.context import Context
+from services.intake.http.error_responses import documented
+from services.intake.http.exports import CONTENT, stream_result, wanted_form
+from services.intake.http.json_body import read_json_object
 
 router = APIRouter(tags=["lake"], dependencies=[Depends(require_key)])
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Header, Query, Response, WebSocket
 
 from gexlake.api.live import LiveSnapshotView
-from services.intake.api.auth import client_of, require_key
-from services.intake.api.context import Context
-from services.intake.api.error_responses import documented, refusal
 from services.intake.errors import NotFound, NotReady, Refused, Unprocessable
+from services.intake.http.auth import client_of, require_key
+from services.intake.http.context import Context
+from services.intake.http.error_responses import documented, refusal
 from services.intake.live.events import EventFilter, parse_endpoint, parse_ticker
 from services.intake.live.latest import newest_in
 from services.intake.live.stream_response import SnapshotStream

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Response
 
 from gexlake.api.system import Health, Readiness, StatusView
-from services.intake.api.auth import require_key
-from services.intake.api.context import Context
-from services.intake.api.error_responses import documented
+from services.intake.http.auth import require_key
+from services.intake.http.context import Context
+from services.intake.http.error_responses import documented
 from services.intake.state.metrics import CONTENT_TYPE
 from services.intake.state.status import read_broker_state, view_status, why_not_ready
 

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
 from gexlake.api.live import WebhookIgnored, WebhookReceived
-from services.intake.api.auth import client_of, require_key
-from services.intake.api.context import AppContext, context_of
-from services.intake.api.direct_route import DirectRoute
-from services.intake.api.error_responses import documented
-from services.intake.api.json_body import read_json_bytes
 from services.intake.errors import Refused, TooLarge
+from services.intake.http.auth import client_of, require_key
+from services.intake.http.context import AppContext, context_of
+from services.intake.http.direct_route import DirectRoute
+from services.intake.http.error_responses import documented
+from services.intake.http.json_body import read_json_bytes
 from services.intake.webhooks.frames import Frame, read_frame, split_topic, why_ignored
 from shared.bus.batch_publisher import MAX_MESSAGE_BYTES, MessageTooLarge
 from shared.bus.live_messages import Webhook, live_webhook

@@ -11,8 +11,8 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.requests import HTTPConnection
 
-from services.intake.api.context import AppContext, Context, context_of
 from services.intake.errors import Unauthorized
+from services.intake.http.context import AppContext, Context, context_of
 
 _BEARER = HTTPBearer(auto_error=False, description="one of GEXLAKE_API_KEYS, when that is set")
 _X_API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="the same, as a header of its own")

@@ -10,9 +10,9 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from services.intake.api.rate_limits import RateLimit
 from services.intake.backfill.service import Backfills
 from services.intake.history.commands import JobCommands
+from services.intake.http.rate_limits import RateLimit
 from services.intake.lake_queries import LakeQueries
 from services.intake.live.feed_hub import FeedHub
 from services.intake.live.latest import LatestSnapshots

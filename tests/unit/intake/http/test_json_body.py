@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from services.intake.api.json_body import check_content_type, read_json_object, read_limited
 from services.intake.errors import BadRequest, TooLarge, UnsupportedMediaType
 from services.intake.history.json_object import read_object
+from services.intake.http.json_body import check_content_type, read_json_object, read_limited
 
 
 @pytest.mark.parametrize(

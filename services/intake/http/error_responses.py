@@ -9,9 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match, Route
 
 from gexlake.api.errors import ErrorAnswer, Problem
-from services.intake.api.methods import allowed_methods
 from services.intake.errors import NotReady, Refused, Unprocessable
 from shared.errors import BrokerUnavailable, StreamFull
 from shared.process.redaction import redact
@@ -52,6 +52,16 @@ def register(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(ClientDisconnect)(_hung_up)
     app.exception_handler(Exception)(_unexpected)
+
+
+def allowed_methods(request: Request) -> str:
+    """Return the methods that the path of a request takes, in all of its routes."""
+    routes = (*request.app.routes, *request.app.state.routes)
+    methods: set[str] = set()
+    for route in routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods))
 
 
 def _answer(status: int, field: str | None, rule: str, message: str, headers: Any = None) -> JSONResponse:

@@ -14,9 +14,9 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.intake.api.error_responses import refusal
-from services.intake.api.json_body import is_json_type
 from services.intake.errors import CrossOrigin, ForeignHost, Refused
+from services.intake.http.error_responses import refusal
+from services.intake.http.json_body import is_json_type
 
 _ANY: Final = "*"
 _WITHOUT_EFFECT: Final = frozenset({"GET", "HEAD"})

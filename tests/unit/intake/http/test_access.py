@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from services.intake.__main__ import flags
-from services.intake.api import rate_limits
-from services.intake.api.auth import client_name, valid_key
-from services.intake.api.rate_limits import RateLimit
 from services.intake.errors import TooManyRequests
+from services.intake.http import rate_limits
+from services.intake.http.auth import client_name, valid_key
+from services.intake.http.rate_limits import RateLimit
 from services.intake.settings import IntakeSettings, fit_rate
 from shared.errors import CannotStart
 from shared.process.settings import load

@@ -1,0 +1,1 @@
+"""What the routes of intake share: keys, limits, bodies, errors, and the guard against web pages."""
