@@ -19,13 +19,15 @@ KEPT: Final = 4
 """How many seconds of a ticker and endpoint are kept: parts of the last ones may still come."""
 MAX_KEYS: Final = 500
 """Of how many tickers and endpoints; the one that was silent longest goes first."""
+MAX_STRIKES: Final = 300_000
+"""Of all of them together: some 100 MiB."""
 _KEY: Final = frozenset({"ticker", "endpoint", "timestamp", "part"})
 _COLUMNS: Final = tuple(name for name in Snapshot.__struct_fields__ if name not in _KEY)
 
 _JSON_COLUMNS: Final = ("max_priors", "priors")
 _LEFT_OUT: Final = frozenset({"source", "job_id"})
 _STRIKE: Final = ("strike", "gamma", "oi_gamma", "priors")
-_MAX_STRIKES: Final = 100_000
+_MAX_ROWS: Final = 100_000
 _TIMEOUT_S: Final = 10.0
 _NEWEST: Final = """
 SELECT * FROM gex_snapshots WHERE ticker = {ticker} AND endpoint = {endpoint}
@@ -63,9 +65,15 @@ class Latest:
 
 
 class LatestSnapshots:
-    """The newest snapshots, in memory."""
+    """The newest snapshots, in memory.
 
-    def __init__(self) -> None:
+    Args:
+        max_strikes: how many strikes they may have together.
+    """
+
+    def __init__(self, max_strikes: int = MAX_STRIKES) -> None:
+        self._max_strikes: Final = max_strikes
+        self._strikes = 0
         self._by_key: OrderedDict[tuple[str, str], dict[int, Latest]] = OrderedDict()
 
     def add(self, sequence: int, message: LiveSnapshot) -> None:
@@ -77,10 +85,12 @@ class LatestSnapshots:
         known = seconds.get(new.timestamp)
         snapshot = merge(known.snapshot, new) if known else new
         seconds[new.timestamp] = Latest(sequence, message.occurred_at, snapshot)
+        self._strikes += _strikes_of(snapshot) - (_strikes_of(known.snapshot) if known else 0)
         if len(seconds) > KEPT:
-            del seconds[min(seconds)]
-        if len(self._by_key) > MAX_KEYS:
-            self._by_key.popitem(last=False)
+            self._strikes -= _strikes_of(seconds.pop(min(seconds)).snapshot)
+        while len(self._by_key) > MAX_KEYS or (self._strikes > self._max_strikes and len(self._by_key) > 1):
+            _, silent = self._by_key.popitem(last=False)
+            self._strikes -= sum(_strikes_of(latest.snapshot) for latest in silent.values())
 
     def get(self, ticker: str, endpoint: str) -> Latest | None:
         """Return the newest snapshot that has a spot price, or the newest parts if there is none."""
@@ -88,6 +98,10 @@ class LatestSnapshots:
         return max(
             seconds.values(), key=lambda latest: (latest.is_whole, latest.snapshot.timestamp), default=None
         )
+
+
+def _strikes_of(snapshot: Snapshot) -> int:
+    return len(snapshot.strikes or ())
 
 
 def merge(old: Snapshot, new: Snapshot) -> Snapshot:
@@ -113,7 +127,7 @@ async def newest_in(lake: LakeQueries, ticker: str, endpoint: str) -> dict[str, 
     if not found:
         return None
     snapshot = {name: value for name, value in found[0].items() if name not in _LEFT_OUT}
-    strikes = await _rows(lake, _STRIKES.format(**names, timestamp=snapshot["timestamp"]), _MAX_STRIKES)
+    strikes = await _rows(lake, _STRIKES.format(**names, timestamp=snapshot["timestamp"]), _MAX_ROWS)
     return snapshot | {"strikes": [[row[name] for name in _STRIKE] for row in strikes]}
 
 

@@ -63,3 +63,20 @@ def test_only_the_last_seconds_and_tickers_are_kept() -> None:
     assert latest.get("SPX", "gex_zero") is None
     assert latest.get("T0", "gex_zero") is not None
     assert latest.get("T0", "gex_one") is None
+
+
+def test_the_tickers_that_were_silent_longest_go_when_strikes_take_too_much() -> None:
+    latest = LatestSnapshots(max_strikes=100)
+    strikes = [Strike(float(number)) for number in range(30)]
+    for second in range(10 * KEPT):
+        latest.add(second, a_message(second, "OLD", strikes=strikes[:10]))
+    for ticker in ("MID", "NEW"):
+        latest.add(1, a_message(0, ticker, strikes=strikes))
+    assert latest.get("OLD", "gex_zero") is not None
+    for second in (0, 0, 1):
+        latest.add(2, a_message(second, "NEW", strikes=strikes))
+    assert [latest.get(ticker, "gex_zero") is None for ticker in ("OLD", "MID", "NEW")] == [
+        True,
+        False,
+        False,
+    ]
