@@ -5,9 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from ipaddress import ip_address
 from json import JSONDecodeError
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
@@ -16,7 +14,6 @@ import httpx
 from httpx_sse import ServerSentEvent, SSEError, connect_sse
 from pydantic import ValidationError
 
-import gexlake
 from gexlake.api.lake import SqlRequest, SqlResponse
 from gexlake.cli.errors import (
     CertificateRefused,
@@ -25,11 +22,10 @@ from gexlake.cli.errors import (
     RequestRefused,
     ResultIncomplete,
     UnexpectedAnswer,
-    UnusableCertificates,
 )
+from gexlake.cli.http_client import TIMEOUT_S, client_options, usable
 from gexlake.cli.settings import CliSettings
 
-_TIMEOUT_S: Final = 20.0
 _EXPORT_TIMEOUT_S: Final = 900.0
 _SILENT_S: Final = 45.0
 """After how long a stream of live snapshots is lost; it has a heartbeat each 15 s."""
@@ -53,8 +49,8 @@ class Intake:
         self._url = settings.intake_url
         self._key_setting = key_setting
         self._has_key = settings.api_key is not None
-        with _usable(self._url):
-            self._client = httpx.Client(**_options(settings), transport=transport)
+        with usable(self._url):
+            self._client = httpx.Client(**client_options(settings), transport=transport)
 
     def submit(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Post a history URL; return the answer, with the job's ``id``.
@@ -112,7 +108,7 @@ class Intake:
     def query(self, statement: str, max_rows: int, timeout_s: float) -> SqlResponse:
         """Return the rows of a query, as far as the limits allow."""
         body = SqlRequest(query=statement, max_rows=max_rows, timeout_s=timeout_s).model_dump()
-        answer = self._ask("POST", "/api/v1/sql", json=body, timeout=timeout_s + _TIMEOUT_S)
+        answer = self._ask("POST", "/api/v1/sql", json=body, timeout=timeout_s + TIMEOUT_S)
         try:
             return SqlResponse.model_validate(answer)
         except ValidationError as error:
@@ -127,7 +123,7 @@ class Intake:
             ResultIncomplete: it ended before its end.
         """
         body = {"query": statement, **({"timeout_s": timeout_s} if timeout_s else {})}
-        timeout = httpx.Timeout(_TIMEOUT_S, read=timeout_s or _EXPORT_TIMEOUT_S)
+        timeout = httpx.Timeout(TIMEOUT_S, read=timeout_s or _EXPORT_TIMEOUT_S)
         begun = False
         try:
             with self._client.stream(
@@ -156,7 +152,7 @@ class Intake:
             IntakeUnreachable: no connection, or it was lost.
         """
         headers = {"Last-Event-ID": last_id} if last_id else {}
-        timeout = httpx.Timeout(_TIMEOUT_S, read=_SILENT_S)
+        timeout = httpx.Timeout(TIMEOUT_S, read=_SILENT_S)
         with (
             self._translated(_SILENT_S),
             connect_sse(
@@ -180,7 +176,7 @@ class Intake:
         self._client.close()
 
     def _ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        with self._translated(_TIMEOUT_S):
+        with self._translated(TIMEOUT_S):
             response = self._client.request(method, path, **request)
         return self._read(response)
 
@@ -224,69 +220,7 @@ class Intake:
         return f"intake at {self._url} wants an API key: set {self._key_setting}"
 
 
-def async_client(settings: CliSettings) -> httpx.AsyncClient:
-    """Return a client for many requests at a time.
-
-    Raises:
-        CommandFailed: the address or the certificates are not usable.
-    """
-    with _usable(settings.intake_url):
-        return httpx.AsyncClient(**_options(settings))
-
-
-def _options(settings: CliSettings) -> dict[str, Any]:
-    """Return what a client of intake needs.
-
-    Raises:
-        httpx.InvalidURL: the address is none.
-        UnusableCertificates: the file has no certificates.
-    """
-    key = settings.api_key.get_secret_value() if settings.api_key else ""
-    return {
-        "base_url": settings.intake_url,
-        "headers": {
-            "User-Agent": f"gexlake/{gexlake.__version__}",
-            **({"Authorization": f"Bearer {key}"} if key else {}),
-        },
-        "timeout": _TIMEOUT_S,
-        # A proxy of the environment is not meant for this machine's own services.
-        "trust_env": not _is_loopback(httpx.URL(settings.intake_url).host),
-        "verify": trusted_by(settings.ca_file),
-    }
-
-
-@contextmanager
-def _usable(url: str) -> Iterator[None]:
-    try:
-        yield
-    except (httpx.InvalidURL, ValueError) as error:
-        raise UnexpectedAnswer(url, str(error)) from error
-
-
-def trusted_by(ca_file: Path | None) -> ssl.SSLContext:
-    """Return a context that trusts the usual authorities (SSL_CERT_FILE, SSL_CERT_DIR) and those of a file.
-
-    Raises:
-        UnusableCertificates: the file has no certificates.
-    """
-    context = httpx.create_ssl_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise UnusableCertificates(ca_file, error) from error
-    return context
-
-
 def _root_of(error: BaseException) -> BaseException:
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error
-
-
-def _is_loopback(host: str) -> bool:
-    """Return whether a host name or address is this machine's own."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -16,7 +16,8 @@ from rich.console import Console
 
 from gexlake.cli.backfill.command import INTERRUPTED
 from gexlake.cli.errors import CommandFailed, HistoryWins, RequestRefused, StoresReplays, UnexpectedAnswer
-from gexlake.cli.intake_client import Intake, async_client
+from gexlake.cli.http_client import async_client
+from gexlake.cli.intake_client import Intake
 from gexlake.cli.output.tables import console
 from gexlake.cli.replay_day.faults import FaultPlan, Faults
 from gexlake.cli.replay_day.pace import Pace
