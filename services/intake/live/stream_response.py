@@ -88,7 +88,7 @@ class SnapshotStream(EventSourceResponse):
 
 
 def gap_json(gap: Gap) -> bytes:
-    """Return what a reader is told of events that are missing."""
+    """Return the data of the event ``gap``."""
     return msgspec.json.encode(
         {"event": "gap", "after": gap.after, "first": gap.first, "message": gap.message}
     )

@@ -20,7 +20,7 @@ _FORMS: Final = "2025-11-14, 2025-11-14T15:30:00Z (a + of its zone written as %2
 def read_start(text: str) -> int:
     """Return the first millisecond of a range, as a UTC epoch.
 
-    A day is one of New York; a time without a zone is UTC. Epochs are told apart by their magnitude.
+    A day is one of New York; a time without a zone is UTC. The unit of an epoch is known by its magnitude.
 
     Raises:
         ValueError: it is not a time.
