@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from nats.js.errors import NotFoundError
 
 from shared.bus import live_messages, subjects
 from shared.bus.connection import Bus
@@ -72,7 +73,10 @@ async def test_an_importer_killed_in_a_batch_stores_every_message_once(
                 await bus.publish(message.subject, live_messages.encode(message), subjects.FEED, message.id)
 
     async def acknowledged() -> bool:
-        found = await bus.js.consumer_info(subjects.FEED, "importer")
+        try:
+            found = await bus.js.consumer_info(subjects.FEED, "importer")
+        except NotFoundError:  # it is being created again
+            return False
         return found.ack_floor is not None and found.ack_floor.stream_seq == 2 * MESSAGES
 
     await post(0)
