@@ -61,6 +61,7 @@ def importers(settings: Settings, tmp_path: Path) -> Iterator[Importers]:
     importers.end(signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "failpoint", ["importer.live_written", "importer.live_committed", "importer.live_acknowledged"]
 )

@@ -51,6 +51,7 @@ async def read(bus: Bus, *rows: int) -> None:
     assert await eventually(look)
 
 
+@pytest.mark.slow
 async def test_live_rows_are_read_before_and_after_an_importer_starts_again(
     bus: Bus, lake: LakeOnDisk
 ) -> None:
@@ -66,6 +67,7 @@ async def test_live_rows_are_read_before_and_after_an_importer_starts_again(
         assert len(list(lake.settings.paths.parquet_root.parent.rglob("*.parquet"))) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lake", [0.05], indirect=True)
 async def test_live_rows_are_exported_on_a_cadence(bus: Bus, lake: LakeOnDisk) -> None:
     async with importing(bus, lake):

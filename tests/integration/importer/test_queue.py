@@ -114,6 +114,7 @@ def in_order_of_work(commands: list[ImportFile]) -> list[ImportFile]:
     ]
 
 
+@pytest.mark.slow
 async def test_a_queue_is_imported_once_each_by_priority_and_in_order(bus: Bus, lake: LakeOnDisk) -> None:
     commands = a_queue(lake, days=8)
     for command in commands:
@@ -139,6 +140,7 @@ async def test_a_queue_is_imported_once_each_by_priority_and_in_order(bus: Bus, 
         assert lake.differences() == 0
 
 
+@pytest.mark.slow
 async def test_queries_see_whole_partitions_while_the_queue_goes_on(bus: Bus, lake: LakeOnDisk) -> None:
     commands = a_queue(lake, days=6)
     last = in_order_of_work(commands)[-1]

@@ -131,6 +131,7 @@ async def test_a_stream_that_was_created_again_is_read_from_its_first_message(
         assert (gap["event"], gap["after"], first["id"]) == ("gap", 6, 1)
 
 
+@pytest.mark.slow
 async def test_readers_go_on_after_nats_server_was_killed(bus: Bus, nats_server: NatsServer) -> None:
     async with intake_with(nats_server.url) as intake, stream_of(intake.http) as events:
         await publish_live(bus, a_message(0))

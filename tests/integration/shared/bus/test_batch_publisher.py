@@ -195,6 +195,7 @@ async def test_a_caller_that_leaves_takes_no_other_with_it(bus: Bus, publisher: 
     assert await stored(bus) == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, MANY])
 async def test_a_broker_that_hangs_or_dies_fails_every_caller_in_time(
     nats_server: NatsServer, bus: Bus, publisher: FeedPublisher, count: int

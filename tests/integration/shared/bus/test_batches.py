@@ -188,6 +188,7 @@ async def test_a_stream_that_was_created_again_is_read_from_its_first_message(bu
         await stored(database, 0, 1, 2, 3, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill", [True, False], ids=["killed", "stopped"])
 async def test_a_broker_that_ends_is_read_on_at_the_position(
     nats_server: NatsServer, bus: Bus, kill: bool

@@ -30,6 +30,7 @@ def ask(lake: LakeOnDisk, query: str) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in response_to(lake, query).rows]
 
 
+@pytest.mark.slow
 def test_an_export_puts_files_in_place_of_the_live_rows(lake: LakeOnDisk, feed: LiveFeed) -> None:
     feed.store([LiveSnapshot(0, 1.0), LiveSnapshot(1, 1.0)], [("a", AT)])
     feed.store([LiveSnapshot(1, 2.0, strikes=(1.0,))], [("b", AT)])

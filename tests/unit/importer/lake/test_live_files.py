@@ -50,6 +50,7 @@ def test_the_newest_version_of_a_snapshot_and_of_its_strikes_is_read(
     ]
 
 
+@pytest.mark.slow
 def test_live_rows_stand_beside_the_history_of_their_partition(lake: LakeOnDisk, feed: LiveFeed) -> None:
     lake.import_staged(lake.stage(records(3)))
     feed.store([LiveSnapshot(7)])
@@ -68,6 +69,7 @@ def test_live_webhooks_are_read_at_once(lake: LakeOnDisk, feed: LiveFeed) -> Non
     assert ask(lake, "SELECT count(*) FROM option_trades_events") == [[0]]
 
 
+@pytest.mark.slow
 def test_many_batches_are_few_files_with_the_same_rows(lake: LakeOnDisk, feed: LiveFeed) -> None:
     for second in range(MERGED_AT_ONCE**2 + 3):
         feed.store([LiveSnapshot(second % 50, float(second), strikes=(1.0,) if second % 3 else None)])
