@@ -165,6 +165,7 @@ async def test_two_fetchers_side_by_side_do_each_job_once(
     assert left_over(paths) == []
 
 
+@pytest.mark.slow
 async def test_a_fetcher_killed_at_every_step_loses_nothing_and_does_nothing_twice(
     bus: Bus, fetchers: Fetchers, vendor: Vendor, paths: LakePaths
 ) -> None:

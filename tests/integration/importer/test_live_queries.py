@@ -82,6 +82,7 @@ async def test_live_rows_are_exported_on_a_cadence(bus: Bus, lake: LakeOnDisk) -
         assert await ask(bus, "verify") == {"checked": 2, "differences": [], "truncated": False}
 
 
+@pytest.mark.slow
 async def test_an_import_takes_the_place_of_live_rows_before_it_is_announced(
     bus: Bus, lake: LakeOnDisk
 ) -> None:

@@ -8,9 +8,9 @@ failpoint would take longer than the tests. ``test_chaos.py`` kills at random.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -39,17 +39,12 @@ FAILPOINTS: Final = (
 )
 QUICK_WITH_SERVICE: Final = {
     "intake.command_published",
-    "fetcher.file_staged",
     "importer.committed",
-    "importer.parquet_renamed",
 }
-"""Intake and fetcher are killed at every point by quicker tests, each without the other services."""
-QUICK_WITH_BROKER: Final = {"importer.committed"}
-
-
-def failpoints(quick: Collection[str]) -> list[Any]:
-    """Return all failpoints as parameters, those outside of ``quick`` marked as slow."""
-    return [pytest.param(point, marks=() if point in quick else pytest.mark.slow) for point in FAILPOINTS]
+"""Intake and fetcher are killed at every point by tests of their own, without the other services."""
+_SERVICE_POINTS: Final = [
+    pytest.param(point, marks=() if point in QUICK_WITH_SERVICE else pytest.mark.slow) for point in FAILPOINTS
+]
 
 
 def allowed_ends(victim: str) -> set[str]:
@@ -67,7 +62,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         yield system
 
 
-@pytest.mark.parametrize("failpoint", failpoints(QUICK_WITH_SERVICE))
+@pytest.mark.parametrize("failpoint", _SERVICE_POINTS)
 async def test_a_service_killed_between_durable_steps_loses_and_repeats_nothing(
     system: System, failpoint: str
 ) -> None:
@@ -84,7 +79,8 @@ async def test_a_service_killed_between_durable_steps_loses_and_repeats_nothing(
     await system.assert_whole(day)
 
 
-@pytest.mark.parametrize("failpoint", failpoints(QUICK_WITH_BROKER))
+@pytest.mark.slow
+@pytest.mark.parametrize("failpoint", FAILPOINTS)
 async def test_the_broker_killed_between_durable_steps_loses_and_repeats_nothing(
     system: System, failpoint: str, tmp_path: Path
 ) -> None:

@@ -156,6 +156,7 @@ def test_a_file_is_imported_into_the_lake_of_the_settings(tmp_path: Path, bench:
     assert (row.trading_day, row.checksum, row.source_bytes) == (day.day, summary.sha256, summary.bytes)
 
 
+@pytest.mark.slow
 def test_the_program_prints_its_sections_and_leaves_nothing_but_the_input(tmp_path: Path) -> None:
     words = ["--only", "import", "queries", "--runs", "1", "--snapshots", str(SNAPSHOTS)]
     finished = bench_program(tmp_path, *words)

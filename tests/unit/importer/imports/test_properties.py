@@ -32,6 +32,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trials]:
     trials.close()
 
 
+@pytest.mark.slow
 @as_profiled
 @given(file=good_files())
 def test_a_good_file_lands_value_for_value(trials: Trials, file: HistoryFile) -> None:
@@ -44,6 +45,7 @@ def test_a_record_that_breaks_a_rule_is_named_and_nothing_changes(trials: Trials
     trials.verdict(file)
 
 
+@pytest.mark.slow
 @as_profiled
 @given(file=damaged_files())
 def test_a_damaged_file_is_refused_or_read_as_it_stands(trials: Trials, file: HistoryFile) -> None:
