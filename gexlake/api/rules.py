@@ -79,6 +79,7 @@ class RuleView(PriorityRule):
     problem: str | None = Field(
         None, description="why this version cannot evaluate the condition; the rule then matches nothing"
     )
+    failures: int = Field(0, description="how often this revision failed since this intake was started")
 
 
 class RulesList(BaseModel):

@@ -12,6 +12,7 @@ import typer
 
 import gexlake
 from gexlake.api.jobs import JobsPage, JobView, Priority, Stage, Status
+from gexlake.cli import rules
 from gexlake.cli.answers import read_as, read_job
 from gexlake.cli.backfill.command import INTERRUPTED, backfill
 from gexlake.cli.backups import backup, restore
@@ -118,6 +119,7 @@ app.command(short_help="Post a stored day again, as if it were live.")(replay_da
 app.command(short_help="Follow live snapshots.")(tail)
 app.command(short_help="Back up the running system.")(backup)
 app.command(short_help="Restore a backup.")(restore)
+app.add_typer(rules.app, name="rules")
 
 
 @app.command()

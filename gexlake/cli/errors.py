@@ -11,6 +11,7 @@
     ├── NotAnId              a text that cannot name a job
     ├── UnknownId            no job's id starts with it
     ├── AmbiguousId          the ids of several jobs do
+    ├── UnknownRule          no rule, or several, have this name or start of an id
     ├── NoSnapshots          the lake has none of the day that is to be replayed
     ├── HistoryWins          the gexlake that a day is posted to has it from history
     ├── StoresReplays        the gexlake that a day is posted to has no replays for stream readers alone
@@ -167,6 +168,19 @@ class AmbiguousId(CommandFailed):
         more = [f"and {total - len(jobs)} more"] if total > len(jobs) else []
         lines = "".join(f"\n  {line}" for line in [*jobs, *more])
         super().__init__(f"{total} jobs have an id that starts with {start}; give more of it:{lines}")
+
+
+class UnknownRule(CommandFailed):
+    """No rule has this name or id, or several do.
+
+    Args:
+        text: what was given.
+        count: how many do.
+    """
+
+    def __init__(self, text: str, count: int) -> None:
+        found = f"{count} rules are" if count else "no rule is"
+        super().__init__(f"{found} called {text[:80]!r}: 'gexlake rules list' shows names and ids")
 
 
 class NoSnapshots(CommandFailed):

@@ -105,6 +105,22 @@ class Intake:
         parameters = paths.get("/gex", {}).get("post", {}).get("parameters", [])
         return any(parameter.get("name") == "stream_only" for parameter in parameters)
 
+    def rules(self) -> dict[str, Any]:
+        """Return all priority rules."""
+        return self._ask("GET", "/api/v1/rules")
+
+    def add_rule(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a priority rule and return it."""
+        return self._ask("POST", "/api/v1/rules", json=dict(body))
+
+    def change_rule(self, rule_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Change fields of a priority rule and return it."""
+        return self._ask("PATCH", f"/api/v1/rules/{quote(rule_id, safe='')}", json=dict(body))
+
+    def evaluate(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the rules decide of a request that is not queued."""
+        return self._ask("POST", "/api/v1/rules/evaluate", json=dict(body))
+
     def query(self, statement: str, max_rows: int, timeout_s: float) -> SqlResponse:
         """Return the rows of a query, as far as the limits allow."""
         body = SqlRequest(query=statement, max_rows=max_rows, timeout_s=timeout_s).model_dump()

@@ -15,6 +15,7 @@ from services.intake.api import (
     jobs,
     live,
     methods,
+    rules,
     snapshots,
     sources,
     sql,
@@ -28,7 +29,7 @@ from services.intake.http.context import AppContext
 from services.intake.http.direct_route import DirectRoutes
 from services.intake.state.metrics import RequestCounter
 
-_GROUPS: Final = (jobs, live, webhooks, methods, streams, snapshots, backfill, sql, sources, system)
+_GROUPS: Final = (jobs, live, webhooks, methods, streams, snapshots, backfill, rules, sql, sources, system)
 _DESCRIPTION = """
 Brings days of options gamma-exposure history from a posted URL into DuckDB and Parquet.
 
@@ -46,9 +47,9 @@ def create_app(context: AppContext) -> ASGIApp:
     with_cors = CORSMiddleware(
         DirectRoutes(app, app.state.routes),
         allow_origins=settings.cors_origins,
-        allow_methods=("GET", "POST"),
-        allow_headers=("Authorization", "Content-Type", "Last-Event-ID", "X-API-Key"),
-        expose_headers=("Retry-After", "WWW-Authenticate"),
+        allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+        allow_headers=("Authorization", "Content-Type", "If-Match", "Last-Event-ID", "X-API-Key"),
+        expose_headers=("ETag", "Location", "Retry-After", "WWW-Authenticate"),
     )
     guarded = BrowserGuard(with_cors, settings.hosts, settings.cors_origins)
     return RequestCounter(guarded, context.metrics)
@@ -64,6 +65,7 @@ def new_api() -> FastAPI:
         openapi_tags=[
             {"name": "jobs", "description": "Queue files, follow jobs, replay them"},
             {"name": "live", "description": "Post and follow live data, and read snapshots by time"},
+            {"name": "rules", "description": "Decide how urgent a request is"},
             {"name": "lake", "description": "Query what was imported"},
             {"name": "sources", "description": "Where files come from, and how reliable that was"},
             {"name": "system", "description": "Health, status and metrics"},

@@ -8,10 +8,12 @@
         ├── NotFound              404     no such job, message or route
         ├── TooSlow               408     the request did not arrive in time
         ├── Conflict              409     the system is not set up for it
+        ├── PreconditionFailed    412     what is to be changed has another revision
         ├── TooLarge              413     the body is over the limit
         ├── UnsupportedMediaType  415     the body's content type is not taken
         ├── ForeignHost           421     it is addressed to a host name that is not this service's
         ├── Unprocessable         422     a field is missing or breaks a rule
+        ├── PreconditionRequired  428     the revision that is to be replaced is missing
         ├── TooManyRequests       429     the rate limit
         ├── QueryFailed           4xx 5xx the importer refused a query, or could not carry it out
         └── NotReady              503     nothing is stored now; the same request may be sent again
@@ -137,9 +139,33 @@ class TooSlow(Refused):
 
 
 class Conflict(Refused):
-    """The system is not set up for what is asked; nothing is stored."""
+    """The system is not set up for what is asked, or holds something else under the same id."""
 
     status = 409
+
+
+class PreconditionFailed(Refused):
+    """What is to be changed has another revision than the client names.
+
+    Args:
+        message: which it has, and what to do.
+    """
+
+    status = 412
+
+    def __init__(self, message: str) -> None:
+        super().__init__("if-match", "revision", f"if-match: {message}")
+
+
+class PreconditionRequired(Refused):
+    """The request replaces something as a whole, and does not name the revision that it replaces."""
+
+    status = 428
+
+    def __init__(self) -> None:
+        super().__init__(
+            "if-match", "missing", "if-match: send the ETag of the rule that you read; PATCH needs none"
+        )
 
 
 class TooLarge(Refused):

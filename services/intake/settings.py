@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 from limits import parse_many
-from pydantic import AfterValidator, BeforeValidator, Field, FilePath
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, model_validator
 
 from gexlake.environment import CommaList, aliases
 from shared.sources.settings import SourceSettings
@@ -98,6 +98,12 @@ class IntakeSettings(SourceSettings):
     """Of each client on ``POST /uw``."""
     max_live_bytes: int = Field(512 * 1024, ge=1024, le=768 * 1024)
     """Largest body of ``POST /gex`` and ``POST /uw``; the message must fit the broker's ``max_payload``."""
+    priority_critical: float = Field(0.9, ge=0, le=1)
+    """The score from which a request is CRITICAL."""
+    priority_high: float = Field(0.7, ge=0, le=1)
+    """The score from which a request is HIGH."""
+    priority_medium: float = Field(0.4, ge=0, le=1)
+    """The score from which a request is MEDIUM; below it is LOW."""
     timeout_keep_alive: int = Field(5, ge=0)
     """Seconds after which an idle connection is closed."""
     header_timeout_s: float = Field(10.0, gt=0)
@@ -118,6 +124,14 @@ class IntakeSettings(SourceSettings):
     """Serve HTTPS with this certificate."""
     ssl_keyfile: FilePath | None = None
     """Its private key, unless the certificate's file holds it."""
+
+    @model_validator(mode="after")
+    def _thresholds_descend(self) -> Self:
+        if not self.priority_critical >= self.priority_high >= self.priority_medium:
+            raise ValueError(
+                "GEXLAKE_PRIORITY_CRITICAL, GEXLAKE_PRIORITY_HIGH and GEXLAKE_PRIORITY_MEDIUM must descend"
+            )
+        return self
 
     @property
     def hosts(self) -> tuple[str, ...]:

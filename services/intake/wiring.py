@@ -20,6 +20,9 @@ from services.intake.live.feed_hub import FeedHub
 from services.intake.live.latest import LatestSnapshots
 from services.intake.live.readers import Readers
 from services.intake.live.replay_feed import ReplayFeed
+from services.intake.priorities.rule_store import RuleStore
+from services.intake.priorities.rules import KnownRules
+from services.intake.priorities.scoring import Thresholds
 from services.intake.server_uvicorn import listen, serve_http
 from services.intake.settings import IntakeSettings
 from services.intake.state.broker_link import BrokerLink
@@ -43,7 +46,7 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
     """Return the parts of an intake that is not connected yet."""
     link, metrics, latest = BrokerLink(), Metrics(), LatestSnapshots()
     readers = Readers(settings.max_stream_readers, metrics.registry)
-    projection, sources = Projection(clock, metrics), KnownSources()
+    projection, sources, rules = Projection(clock, metrics), KnownSources(), KnownRules()
     metrics.registry.register(SourceMetrics(sources, clock))
     commands = JobCommands(link, projection, clock, settings.url_cipher)
     return AppContext(
@@ -54,6 +57,9 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
         projection=projection,
         dead_letters=DeadLetters(projection, clock),
         sources=sources,
+        rules=rules,
+        rule_store=RuleStore(link, rules, clock),
+        thresholds=Thresholds(settings.priority_critical, settings.priority_high, settings.priority_medium),
         commands=commands,
         backfills=Backfills(link, projection, commands, settings.api, clock),
         lake=LakeQueries(link),
@@ -113,6 +119,7 @@ async def _keep_to_broker(context: AppContext) -> None:
             background = (
                 context.projection.follow(bus),
                 context.sources.follow(bus),
+                context.rule_store.keep(bus),
                 context.dead_letters.follow(bus),
                 context.hub.follow(bus),
                 restore_deleted_streams(bus, context.settings.stream_replicas),

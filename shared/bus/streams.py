@@ -53,6 +53,7 @@ class Stream:
     name: str
     subjects: tuple[str, ...]
     max_age_s: float
+    """0 for no limit."""
     max_bytes: int
     duplicate_window_s: float
     refuses_when_full: bool = False
@@ -65,6 +66,8 @@ class Stream:
     """Whether several messages may be published as one batch, which is stored as a whole or not at all."""
     is_compressed: bool = False
     """Whether its files are compressed."""
+    is_bucket: bool = False
+    """Whether it is a key-value bucket, as the clients of NATS define them."""
     takes_probes: bool = False
     """Whether intake proves by messages, which expire after a second, that the stream can be written."""
 
@@ -81,7 +84,9 @@ class Stream:
             max_bytes=self.max_bytes,
             max_msgs_per_subject=self.max_per_subject,
             discard_new_per_subject=self.holds_leases,
-            allow_msg_ttl=self.holds_leases or self.takes_probes,
+            allow_msg_ttl=self.holds_leases or self.takes_probes or self.is_bucket,
+            allow_rollup_hdrs=self.is_bucket,
+            deny_delete=self.is_bucket,
             duplicate_window=self.duplicate_window_s,
             num_replicas=replicas,
             allow_direct=True,
@@ -131,6 +136,16 @@ STREAMS: Final = (
         refuses_when_full=True,
         max_per_subject=1,
         holds_leases=True,
+    ),
+    Stream(
+        subjects.bucket_stream(subjects.RULES),
+        (subjects.ALL_RULES,),
+        0.0,
+        8 * _MIB,
+        120.0,
+        refuses_when_full=True,
+        max_per_subject=10,
+        is_bucket=True,
     ),
 )
 
@@ -193,6 +208,7 @@ _COMPARED: Final = (
     "max_msgs_per_subject",
     "discard_new_per_subject",
     "allow_msg_ttl",
+    "allow_rollup_hdrs",
     "duplicate_window",
     "num_replicas",
     "allow_direct",

@@ -19,6 +19,8 @@ DEAD: Final = "DEAD"
 SOURCES: Final = "SOURCES"
 TURNS: Final = "TURNS"
 BODIES: Final = "BODIES"
+RULES: Final = "RULES"
+"""A key-value bucket: its stream is ``KV_RULES``."""
 
 FEED_CONSUMER: Final = "importer"
 """The durable consumer of FEED that stores messages in the lake."""
@@ -31,6 +33,7 @@ ALL_DEAD_LETTERS: Final = "gex.dead.>"
 ALL_SOURCES: Final = "gex.source.>"
 ALL_TURNS: Final = "gex.turn.>"
 ALL_BODIES: Final = "gex.body.>"
+ALL_RULES: Final = "$KV.RULES.>"
 ALL_HEARTBEATS: Final = "gex.heartbeat.>"
 ALL_PROGRESS: Final = "gex.progress.>"
 STREAM_NAMES: Final = "$JS.API.STREAM.NAMES"
@@ -118,6 +121,16 @@ def dead(subject: str) -> str:
 def source(base_url: str) -> str:
     """Return the subject of a source's health record."""
     return f"gex.source.{encode_token(base_url)}"
+
+
+def bucket_stream(bucket: str) -> str:
+    """Return the name of the stream below a key-value bucket."""
+    return f"KV_{bucket}"
+
+
+def bucket_prefix(bucket: str) -> str:
+    """Return what the subjects of a key-value bucket begin with; the key follows."""
+    return f"$KV.{bucket}."
 
 
 def vendor_lease(ticker: str, endpoint: str) -> str:

@@ -17,6 +17,9 @@ from services.intake.lake_queries import LakeQueries
 from services.intake.live.feed_hub import FeedHub
 from services.intake.live.latest import LatestSnapshots
 from services.intake.live.replay_feed import ReplayFeed
+from services.intake.priorities.rule_store import RuleStore
+from services.intake.priorities.rules import KnownRules
+from services.intake.priorities.scoring import Thresholds
 from services.intake.settings import IntakeSettings
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.dead_letters import DeadLetters
@@ -39,6 +42,9 @@ class AppContext:
     projection: Projection
     dead_letters: DeadLetters
     sources: KnownSources
+    rules: KnownRules
+    rule_store: RuleStore
+    thresholds: Thresholds
     commands: JobCommands
     backfills: Backfills
     lake: LakeQueries

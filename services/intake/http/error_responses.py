@@ -34,9 +34,11 @@ _MEANINGS = {
     408: "The query took too long and was stopped",
     404: "There is no such job, message or snapshot",
     409: "The system is not set up for it; the answer says which setting is missing",
+    412: "It was changed since it was read; the answer names its revision",
     413: "The body is over the limit of the route",
     415: "The content type is not taken",
     422: "A field is missing or breaks a rule; the answer names both",
+    428: "The header If-Match is missing",
     429: "Over the rate limit; Retry-After says when to come again",
     503: "The broker did not acknowledge in time: nothing is known to be stored, send the same again",
 }

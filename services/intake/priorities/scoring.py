@@ -50,6 +50,8 @@ class ReadyRule:
         self.rule = rule
         self.revision = revision
         self.problem: str | None = None
+        self.failures = 0
+        """How often this revision failed since intake was started."""
         self._condition: Condition | None = None
         try:
             self._condition = Condition(rule.condition, FACTS)
@@ -62,7 +64,7 @@ class ReadyRule:
             return Outcome(self.rule, OutcomeType.INACTIVE, "the rule is not active")
         if self._condition is None:
             return Outcome(self.rule, OutcomeType.FAILED, self.problem or "")
-        return evaluate(self.rule, self._condition, facts)
+        return Outcome(self.rule, *evaluate(self._condition, facts))
 
 
 @dataclass(frozen=True)
@@ -108,18 +110,16 @@ def score(rules: Iterable[ReadyRule], facts: Mapping[str, Any]) -> Scored:
     return Scored(max(scores, default=DEFAULT_SCORE), outcomes)
 
 
-def evaluate(rule: PriorityRule, condition: Condition, facts: Mapping[str, Any]) -> Outcome:
-    """Return what comes of a condition, whether or not its rule is active."""
+def evaluate(condition: Condition, facts: Mapping[str, Any]) -> tuple[OutcomeType, str]:
+    """Return what comes of a condition, and why."""
     try:
         matches = condition.matches(facts)
     except ConditionFailed as error:
         unknown = [name for name in condition.names if facts.get(name) is None]
         if error.is_missing or unknown:
-            reason = f"not known: {', '.join(unknown)}" if unknown else str(error)
-            return Outcome(rule, OutcomeType.MISSING, reason)
-        return Outcome(rule, OutcomeType.FAILED, str(error))
-    found = OutcomeType.MATCHED if matches else OutcomeType.NOT_MATCHED
-    return Outcome(rule, found, _explain(condition, facts))
+            return OutcomeType.MISSING, f"not known: {', '.join(unknown)}" if unknown else str(error)
+        return OutcomeType.FAILED, str(error)
+    return OutcomeType.MATCHED if matches else OutcomeType.NOT_MATCHED, _explain(condition, facts)
 
 
 def _explain(condition: Condition, facts: Mapping[str, Any]) -> str:

@@ -54,6 +54,7 @@ def fake_intake() -> Iterator[FakeIntake]:
             self.wfile.write(body)
 
         do_POST = do_GET  # noqa: N815 (the base class names it)
+        do_PATCH = do_GET  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it)
             pass

@@ -26,6 +26,7 @@ LIMITS = {
     "BODIES": (14 * DAY_S, DAY_S, "new"),
     "SOURCES": (90 * DAY_S, 120, "old"),
     "TURNS": (60, 60, "new"),
+    "KV_RULES": (0, 120, "new"),
 }
 
 

@@ -14,6 +14,7 @@ from services.intake.priorities.default_rules import default_rules
 from services.intake.priorities.facts import FACTS, Surroundings, facts_of
 from services.intake.priorities.scoring import ReadyRule, Scored, Thresholds, score
 from shared.sources.record import SourceRecord
+from tests.support.repository import ROOT
 from tests.support.values import BASE_URL, NOON
 
 TODAY = Surroundings(NOON)
@@ -200,3 +201,10 @@ def test_the_clock_the_day_and_the_name_are_facts() -> None:
     assert (found["ny_hour"], found["ny_minute"], found["ny_weekday"]) == (12, 0, 0)
     assert (found["day_age"], found["ticker"], found["endpoint"]) == (3, "NQ_NDX", "gex_zero")
     assert found["queue_depth"] == 7
+
+
+def test_the_documents_list_every_fact_and_every_rule() -> None:
+    text = (ROOT / "docs/priorities.md").read_text()
+    assert [name for name, meaning in FACTS.items() if f"| `{name}` | {meaning} |" not in text] == []
+    rows = [f"| {r.name} | `{r.condition}` | {r.priority_score} |" for r in default_rules(NOON)]
+    assert [row for row in rows if row not in text] == []

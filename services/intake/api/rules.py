@@ -1,0 +1,221 @@
+"""The routes about priority rules: list, change, and explain what they decide."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from pydantic import BaseModel, ValidationError
+
+from gexlake.api.rules import (
+    EvaluateBody,
+    Evaluation,
+    NewRule,
+    RuleChanges,
+    RuleOutcome,
+    RulesList,
+    RuleToCreate,
+    RuleView,
+)
+from services.intake.api.auth import require_key
+from services.intake.api.context import AppContext, Context
+from services.intake.api.error_responses import documented
+from services.intake.api.json_body import read_json_object
+from services.intake.backfill.market_days import early_close, why_closed
+from services.intake.errors import PreconditionRequired, Unprocessable
+from services.intake.priorities.conditions import Condition
+from services.intake.priorities.facts import Surroundings, facts_of
+from services.intake.priorities.rule_checks import check_condition
+from services.intake.priorities.rule_store import no_rule
+from services.intake.priorities.scoring import Outcome, ReadyRule, Scored, evaluate, score
+from shared.gexbot.trading_day import NEW_YORK
+from shared.sources.record import origin_of
+
+router = APIRouter(prefix="/api/v1/rules", tags=["rules"], dependencies=[Depends(require_key)])
+
+_ETAG: Final = re.compile(r'(?:W/)?"?(\d{1,18})"?')
+IfMatch = Annotated[str | None, Header(description="the ETag of the rule that is changed, or *")]
+
+
+def _body(model: type[BaseModel]) -> dict[str, Any]:
+    """Describe a body that the route reads itself, so that its size and errors are those of all routes."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+@router.get("", summary="Which rules are there?", responses=documented(401, 503))
+async def get_rules(context: Context, active_only: bool = False) -> RulesList:  # noqa: FBT001, FBT002 (of the query)
+    """List the rules, the highest score first."""
+    context.rules.require_read()
+    rules = [_view(ready) for ready in context.rules.all if ready.rule.is_active or not active_only]
+    return RulesList(rules=rules, total_count=len(rules))
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Create a rule",
+    responses=documented(400, 401, 409, 413, 415, 422, 503),
+    openapi_extra=_body(RuleToCreate),
+)
+async def post_rule(request: Request, response: Response, context: Context) -> RuleView:
+    """Create a rule; every intake applies it within a second.
+
+    With a `rule_id` of the client, the same request again creates no second rule.
+    """
+    new = _read(RuleToCreate, await read_json_object(request))
+    created = await context.rule_store.create(new)
+    response.headers["Location"] = f"/api/v1/rules/{created.rule.rule_id}"
+    return _tagged(response, created)
+
+
+@router.post(
+    "/evaluate",
+    summary="What would the rules decide?",
+    responses=documented(400, 401, 413, 415, 422, 503),
+    openapi_extra=_body(EvaluateBody),
+)
+async def post_evaluation(request: Request, context: Context) -> Evaluation:
+    """Score a request that is not queued, and explain the outcome of each rule."""
+    context.rules.require_read()
+    asked = _read(EvaluateBody, await read_json_object(request))
+    condition = check_condition(asked.condition) if asked.condition is not None else None
+    facts = facts_of(asked, _surroundings(context, asked.source_url))
+    scored = score(context.rules.all, facts)
+    outcomes = [_outcome(outcome, scored) for outcome in scored.outcomes]
+    if condition is not None:
+        outcomes.insert(0, _trial(condition, facts))
+    return Evaluation(
+        priority_score=scored.score,
+        priority_level=context.thresholds.level(scored.score),
+        decided_by=[rule.name for rule in scored.deciding],
+        rules=outcomes,
+        facts={name: value for name, value in facts.items() if name != "metadata"},
+        evaluated_at=context.clock(),
+    )
+
+
+@router.get("/{rule_id}", summary="Show a rule", responses=documented(401, 404, 422, 503))
+async def get_rule(rule_id: UUID, response: Response, context: Context) -> RuleView:
+    """Show a rule; its ETag is its revision."""
+    context.rules.require_read()
+    ready = context.rules.get(rule_id)
+    if ready is None:
+        raise no_rule(rule_id)
+    return _tagged(response, ready)
+
+
+@router.put(
+    "/{rule_id}",
+    summary="Replace a rule",
+    responses=documented(400, 401, 404, 412, 413, 415, 422, 428, 503),
+    openapi_extra=_body(NewRule),
+)
+async def put_rule(
+    rule_id: UUID, request: Request, response: Response, context: Context, if_match: IfMatch = None
+) -> RuleView:
+    """Replace all fields of a rule. `If-Match` names the revision that is replaced."""
+    if if_match is None:
+        raise PreconditionRequired
+    new = _read(NewRule, await read_json_object(request))
+    changed = await context.rule_store.change(rule_id, new.model_dump(), _revision(if_match))
+    return _tagged(response, changed)
+
+
+@router.patch(
+    "/{rule_id}",
+    summary="Change a rule",
+    responses=documented(400, 401, 404, 412, 413, 415, 422, 503),
+    openapi_extra=_body(RuleChanges),
+)
+async def patch_rule(
+    rule_id: UUID, request: Request, response: Response, context: Context, if_match: IfMatch = None
+) -> RuleView:
+    """Change some fields of a rule; those that are left out, or null, stay as they are."""
+    body = await read_json_object(request)
+    changes = _read(RuleChanges, body).model_dump(exclude_none=True)
+    changed = await context.rule_store.change(rule_id, changes, _revision(if_match))
+    return _tagged(response, changed)
+
+
+@router.delete(
+    "/{rule_id}", status_code=204, summary="Delete a rule", responses=documented(401, 404, 412, 422, 503)
+)
+async def delete_rule(rule_id: UUID, context: Context, if_match: IfMatch = None) -> None:
+    """Delete a rule; to keep it and switch it off, change `is_active`."""
+    await context.rule_store.delete(rule_id, _revision(if_match))
+
+
+def _read(model: Any, body: Mapping[str, Any]) -> Any:
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise Unprocessable.first_of(error.errors()) from error
+
+
+def _revision(if_match: str | None) -> int | None:
+    """Return the revision in an ``If-Match``.
+
+    Raises:
+        Unprocessable: it is no ETag of a rule.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return None
+    match = _ETAG.fullmatch(if_match.strip())
+    if match is None:
+        raise Unprocessable("if-match", "etag", 'if-match: send the ETag of the rule, such as "7"')
+    return int(match[1])
+
+
+def _surroundings(context: AppContext, url: str) -> Surroundings:
+    now, origin = context.clock(), origin_of(url)
+    today = now.astimezone(NEW_YORK).date()
+    records = (record for record in context.sources.records if record.base_url == origin)
+    return Surroundings(
+        now=now,
+        source=next(records, None),
+        is_trading_day=why_closed(today) is None,
+        closes_early=early_close(today) is not None,
+        queue_depth=sum(not state.is_finished for state in context.projection.jobs),
+    )
+
+
+def _tagged(response: Response, ready: ReadyRule) -> RuleView:
+    response.headers["ETag"] = f'"{ready.revision}"'
+    return _view(ready)
+
+
+def _view(ready: ReadyRule) -> RuleView:
+    return RuleView(
+        **ready.rule.model_dump(), revision=ready.revision, problem=ready.problem, failures=ready.failures
+    )
+
+
+def _outcome(outcome: Outcome, scored: Scored) -> RuleOutcome:
+    rule = outcome.rule
+    return RuleOutcome(
+        rule_id=rule.rule_id,
+        name=rule.name,
+        condition=rule.condition,
+        priority_score=rule.priority_score,
+        outcome=outcome.type,
+        explanation=outcome.explanation,
+        decided=scored.is_by(outcome),
+    )
+
+
+def _trial(condition: Condition, facts: Mapping[str, Any]) -> RuleOutcome:
+    outcome, explanation = evaluate(condition, facts)
+    return RuleOutcome(
+        rule_id=None,
+        name="(not saved)",
+        condition=condition.text,
+        priority_score=None,
+        outcome=outcome,
+        explanation=explanation,
+        decided=False,
+    )
