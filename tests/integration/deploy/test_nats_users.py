@@ -86,6 +86,7 @@ async def client_of(server: NatsServer, secrets: Path, user: str, errors: list[s
         ("importer", "$JS.API.STREAM.PURGE.JOBS"),
         ("intake", "$JS.API.STREAM.DELETE.EVENTS"),
         ("fetcher", "gex.heartbeat.importer"),
+        ("fetcher", "$KV.RULES.0"),
     ],
 )
 async def test_a_service_cannot_publish_what_is_not_its_own(

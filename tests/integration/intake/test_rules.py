@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from services.intake.priorities.default_rules import default_rules
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from tests.support.intake.running import RunningIntake, running_intake
+from simulator.nats_server import NatsServer
+from tests.support.intake.running import RunningIntake, intake_process, running_intake
 from tests.support.poll import eventually
 from tests.support.values import NOON
 
@@ -242,3 +246,26 @@ async def test_a_rule_of_another_version_is_shown_with_its_problem(
             return (await listed(intake))["Desk"]["problem"]
 
         assert "there is no 'sentiment' to read" in await eventually(problem)
+
+
+async def test_a_change_that_was_answered_outlives_the_broker_and_intake(
+    nats_server: NatsServer, tmp_path: Path
+) -> None:
+    with intake_process(tmp_path, GEXLAKE_NATS_URL=nats_server.url) as intake:
+        async with httpx.AsyncClient(base_url=intake.url, timeout=20) as http:
+
+            async def post() -> Any:
+                try:
+                    answer = await http.post(RULES, json=NEW)
+                except httpx.TransportError:
+                    return None
+                return answer.json() if answer.status_code == 201 else None
+
+            rule = await eventually(post)
+            patched = await http.patch(f"{RULES}/{rule['rule_id']}", json={"priority_score": 0.25})
+            nats_server.kill()
+            intake.end(signal.SIGKILL)
+    nats_server.start()
+    async with running_intake(IntakeSettings(nats_url=nats_server.url)) as later:
+        kept = (await listed(later))["Desk"]
+    assert kept == patched.json()

@@ -1,0 +1,1 @@
+"""Jobs in virtual time: ``consumer`` delivers as JetStream does, ``simulation`` runs both stages."""
