@@ -92,9 +92,9 @@ def choose(
     if _is_turn_of_low(waiting, passed_over):
         return Turn(Priority.LOW, 0)
     first = min(waiting, key=lambda priority: _rank(priority, deadlines[priority], now_s))
-    if first is Priority.LOW or Priority.LOW not in deadlines:
-        return Turn(first, 0)
-    return Turn(first, passed_over + (Priority.LOW in waiting))
+    if Priority.LOW not in may_take:  # no turn that LOW could have had
+        return Turn(first, passed_over)
+    return Turn(first, passed_over + 1 if Priority.LOW in waiting and first is not Priority.LOW else 0)
 
 
 def by_deadline(window: Iterable[T], deadline_of: Callable[[T], float]) -> list[T]:
