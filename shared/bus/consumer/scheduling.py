@@ -1,8 +1,4 @@
-"""Which priorities a worker pulls from, and in which order; and the order by deadline.
-
-``order`` and ``allowed`` are for workers that pull one message at a time. ``choose`` and ``by_deadline`` are
-for workers that compare a window of messages: docs/priorities.md.
-"""
+"""Which message a worker takes next: by level, by deadline, and with a turn for LOW work."""
 
 from __future__ import annotations
 
@@ -14,17 +10,6 @@ from typing import Final, TypeVar
 from gexlake.api.jobs import Priority
 
 URGENT_FIRST: Final = tuple(Priority)
-_PROMOTE_EVERY: Final = 5
-"""Every fifth message is looked for in a less urgent priority first, so that none starves."""
-
-
-def order(pulled: int) -> tuple[Priority, ...]:
-    """Return the priorities in the order to pull from, after ``pulled`` messages."""
-    if pulled % _PROMOTE_EVERY != _PROMOTE_EVERY - 1:
-        return URGENT_FIRST
-    less_urgent = URGENT_FIRST[1:]
-    promoted = less_urgent[pulled // _PROMOTE_EVERY % len(less_urgent)]
-    return (promoted, *(priority for priority in URGENT_FIRST if priority is not promoted))
 
 
 def allowed(free_slots: int, slots: int) -> frozenset[Priority]:

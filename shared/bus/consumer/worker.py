@@ -1,34 +1,29 @@
-"""The consumer loop: pull a stage's commands by priority and run several at a time.
+"""The consumer loop: take a stage's commands by priority and deadline, and run several at a time.
 
 Pulls are immediate (``no_wait``) and never linger. Between pulls the worker waits for its wake-up
 subscription, which receives every command when it is published, or for a poll, which finds redeliveries. So a
-lost connection leaves no pull to wait out, and a worker holds no more messages than it has slots. The outcome
-of a message is decided in ``shared.bus.consumer.execution``.
+lost connection leaves no pull to wait out. Which message is next is decided in
+``shared.bus.consumer.windows``, and its outcome in ``shared.bus.consumer.execution``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import suppress
 from typing import Final
 
 import structlog
 from nats.aio.msg import Msg
-from nats.errors import NoRespondersError
-from nats.js.errors import NotFoundError
 
-from gexlake.api.jobs import Priority, Stage
+from gexlake.api.jobs import Stage
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
-from shared.bus.consumer import scheduling
 from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.execution import Execution, Handler
-from shared.bus.streams import job_consumer
+from shared.bus.consumer.windows import Windows
 from shared.errors import BrokerUnavailable
 
 POLL_S: Final = 1.0
-PULL_TIMEOUT_S: Final = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +46,7 @@ class Worker:
         self._execution = Execution(bus, stage, handle, retries)
         self._running: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self._pulled = 0
+        self._windows = Windows(bus, stage, slots)
 
     @property
     def busy(self) -> int:
@@ -86,7 +81,7 @@ class Worker:
 
     async def _pull_available(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            message = await self._next_message()
+            message = await self._windows.take(self._slots - len(self._running))
             if message is None:
                 return
             task = asyncio.create_task(self._execution.run(message))
@@ -96,43 +91,6 @@ class Worker:
     def _on_finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._wake.set()
-
-    async def _next_message(self) -> Msg | None:
-        allowed = scheduling.allowed(self._slots - len(self._running), self._slots)
-        for priority in scheduling.order(self._pulled):
-            if priority in allowed and (message := await self._pull(priority)) is not None:
-                self._pulled += 1
-                return message
-        return None
-
-    async def _pull(self, priority: Priority) -> Msg | None:
-        durable = subjects.durable(self._stage, priority)
-        request = json.dumps({"batch": 1, "no_wait": True}).encode()
-        try:
-            with translate_errors(f"pull from {durable}"):
-                # A pulled message keeps its own subject, by which the new style cannot match a reply.
-                message = await self._bus.client.request(
-                    subjects.next_command(self._stage, priority),
-                    request,
-                    timeout=PULL_TIMEOUT_S,
-                    old_style=True,
-                )
-        except BrokerUnavailable as error:
-            if isinstance(error.__cause__, NoRespondersError) and self._bus.is_connected:
-                await self._restore_consumer(priority)
-            return None
-        return None if (message.headers or {}).get("Status") else message
-
-    async def _restore_consumer(self, priority: Priority) -> None:
-        log.warning("consumer_missing", consumer=subjects.durable(self._stage, priority))
-        try:
-            with translate_errors("restore a consumer"):
-                await self._bus.js.add_consumer(
-                    subjects.JOBS, job_consumer(self._stage, priority, self._bus.ack_wait_s)
-                )
-        except (BrokerUnavailable, NotFoundError) as error:
-            # NotFoundError: JOBS is missing too; shared.bus.restoration creates it with its consumers.
-            log.warning("consumer_not_restored", error=str(error))
 
     async def _drain(self, timeout_s: float) -> None:
         if not self._running:

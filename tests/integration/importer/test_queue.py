@@ -6,6 +6,7 @@ How long the pauses are and how fast the answers come is measured by ``bench.que
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import Counter, deque
 from datetime import date, timedelta
 from pathlib import Path
@@ -108,10 +109,17 @@ def in_order_of_work(commands: list[ImportFile]) -> list[ImportFile]:
     waiting = {priority: deque[ImportFile]() for priority in Priority}
     for command in commands:
         waiting[command.job.priority].append(command)
-    return [
-        next(waiting[priority].popleft() for priority in scheduling.order(turn) if waiting[priority])
-        for turn in range(len(commands))
-    ]
+    ordered, passed_over = [], 0
+    while heads := {priority: deadline_of(queue[0]) for priority, queue in waiting.items() if queue}:
+        turn = scheduling.choose(heads, time.time(), free_slots=1, slots=1, passed_over=passed_over)
+        assert turn is not None
+        passed_over = turn.passed_over
+        ordered.append(waiting[turn.priority].popleft())
+    return ordered
+
+
+def deadline_of(command: ImportFile) -> float:
+    return scheduling.deadline_s(command.job.priority, command.job.requested_at.timestamp())
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -311,6 +312,40 @@ async def test_urgent_work_goes_first_and_the_last_slot_is_reserved_for_critical
         assert worker.busy == 2
         release.set()
         await eventually(lambda: order == ["HIGH", "CRITICAL", "MEDIUM", "LOW"])
+
+
+async def test_the_earliest_deadline_goes_first_whatever_the_order_of_the_stream(bus: Bus) -> None:
+    seen: list[str] = []
+
+    async def handle(command: FetchFile) -> None:
+        seen.append(command.job.ticker)
+
+    for minute in (3, 5, 1, 4, 2):
+        requested_at = bus.clock() + timedelta(minutes=minute)
+        await bus.publish_command(a_fetch(a_job(ticker=f"T{minute}", requested_at=requested_at)))
+    async with working(bus, handle):
+        await eventually(lambda: len(seen) == 5)
+    assert seen == ["T1", "T2", "T3", "T4", "T5"]
+
+
+async def test_low_work_gets_the_ninth_turn_and_windows_lose_nothing(bus: Bus) -> None:
+    seen: list[str] = []
+
+    async def handle(command: FetchFile) -> None:
+        seen.append(command.job.ticker)
+
+    requested_at = bus.clock()
+    for number in range(20):
+        for priority in (Priority.LOW, Priority.MEDIUM):
+            job = a_job(ticker=f"{priority}{number}", priority=priority, requested_at=requested_at)
+            await bus.publish_command(a_fetch(job))
+    async with working(bus, handle):
+        await eventually(lambda: len(seen) == 40)
+    turns = "".join(ticker[0] for ticker in seen)
+    assert turns == "mmmmmmmml" * 2 + "mmmm" + "l" * 18
+    for priority in (Priority.LOW, Priority.MEDIUM):
+        of_priority = [ticker for ticker in seen if ticker.startswith(priority)]
+        assert of_priority == [f"{priority}{number}" for number in range(20)]
 
 
 async def test_work_continues_after_the_broker_was_killed(bus: Bus, nats_server: NatsServer) -> None:
