@@ -1,6 +1,6 @@
-"""How urgent a request is: rules, the facts that their conditions read, and the score that comes of it.
+"""How urgent a request is, by rules.
 
-``grammar`` says which expressions are taken, ``conditions`` evaluates them, ``facts`` lists what they may
-read, ``scoring`` lets the rules decide, ``default_rules`` has those of a new deployment, and ``rule_store``
-keeps them in the bucket RULES.
+``grammar`` says which conditions are taken, ``conditions`` evaluates them, ``facts`` lists what they may read,
+``scoring`` lets the rules decide, and ``default_rules`` has those of a new deployment. ``rules`` follows the
+bucket RULES, and ``rule_store`` writes it.
 """
