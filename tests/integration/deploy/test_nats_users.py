@@ -14,11 +14,14 @@ import nats
 import pytest
 import trustme
 from nats.aio.client import Client
+from pydantic import SecretStr
 
+from services.intake.settings import IntakeSettings
 from shared.bus.connection import Bus
 from shared.bus.credentials import password_file
 from shared.process.settings import Settings
 from simulator.nats_server import NatsServer
+from tests.support.intake.running import running_intake
 from tests.support.poll import eventually
 
 USERS: Final = ("intake", "fetcher", "importer", "janitor", "operator")
@@ -167,3 +170,23 @@ async def test_connections_are_encrypted_with_a_certificate(
             await nats.connect(server.operator_url, allow_reconnect=False, max_reconnect_attempts=0)
     finally:
         server.kill()
+
+
+async def test_intake_may_keep_rules(server: NatsServer, secrets: Path) -> None:
+    settings = IntakeSettings(
+        nats_url=server.url,
+        nats_user="intake",
+        nats_password=SecretStr(password_file(secrets, "intake").read_text().strip()),
+    )
+    new = {"name": "Desk", "condition": "True", "priority_score": 0.9}
+
+    async with running_intake(settings) as intake:
+
+        async def count() -> bool:
+            answer = await intake.http.get("/api/v1/rules")
+            return answer.status_code == 200 and answer.json()["total_count"] > 0
+
+        await eventually(count)
+        created = await intake.http.post("/api/v1/rules", json=new)
+        deleted = await intake.http.delete(f"/api/v1/rules/{created.json()['rule_id']}")
+    assert (created.status_code, deleted.status_code) == (201, 204)
