@@ -7,6 +7,7 @@ When the result differs from the generated day, it prints the ends of the logs a
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import sys
@@ -181,20 +182,43 @@ def main() -> None:
         day = Day(snapshots=options.snapshots, strikes=options.strikes)
     except ValueError as error:
         parser.error(str(error))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
+    for number in (signal.SIGTERM, signal.SIGINT):  # background jobs of a shell ignore SIGINT
+        signal.signal(number, _interrupt)
+    try:
+        _run_and_clean_up(day, keep=options.keep)
+    except Interrupted as error:
+        # The shell, or make, is to see which signal ended the demo.
+        signal.signal(error.number, signal.SIG_DFL)
+        os.kill(os.getpid(), error.number)
+
+
+def _run_and_clean_up(day: Day, *, keep: bool) -> None:
     folder = Path(tempfile.mkdtemp(prefix="gexlake-demo-"))
     try:
         run(day, folder, console(sys.stdout))
     except (DemoFailed, StackError, CommandFailed, OSError) as error:
         sys.exit(f"demo: {str(error).splitlines()[0]}")
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
     finally:
-        if options.keep:
+        if keep:
             print(f"kept: {folder}")
         else:
             shutil.rmtree(folder)
+
+
+class Interrupted(BaseException):
+    """A signal asked the demo to end.
+
+    Not KeyboardInterrupt: Python notes one that is raised where it runs source text, such as that of a
+    dataclass, and then ends the process by SIGINT at its exit, although it was handled.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def _interrupt(number: int, _: object) -> None:
+    raise Interrupted(number)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ async def test_an_interrupt_ends_all_processes_and_removes_the_folder(
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 128 + number
+    assert process.returncode == -number
     assert "Traceback" not in err
     assert list(folder.iterdir()) == []
     assert processes_in(folder) == []
