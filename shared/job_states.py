@@ -17,6 +17,7 @@ from shared.bus.messages import (
     Event,
     FileStaged,
     Job,
+    JobCancelled,
     JobFailed,
     JobReplayed,
     JobRequested,
@@ -26,6 +27,7 @@ from shared.bus.messages import (
     PartitionImported,
     RequestEvent,
 )
+from shared.bus.requests import PriorityRequest
 
 KEPT_FOR: Final = timedelta(days=30)
 """As long as EVENTS keeps its messages."""
@@ -82,6 +84,10 @@ class JobState:
     reason: str | None = None
     no_data: str | None = None
     """Why the job was skipped without a file: where it is known from that its day has no data."""
+    request: PriorityRequest | None = None
+    """The request that the newest generation belongs to; None if an older version queued it."""
+    is_running: bool = False
+    """Whether a worker has the job, as far as events say: an attempt was started and has not ended."""
     skipped: bool = False
     """Whether this generation had nothing to import; the job may be completed by an earlier one."""
 
@@ -134,6 +140,7 @@ RANK: Final = {
     Status.FAILED: 4,
     Status.COMPLETED: 5,
     Status.SKIPPED: 5,
+    Status.CANCELLED: 5,
 }
 """The order of statuses; a job never goes back. A failed import may still become completed, when the importer
 finishes at its next start what it had committed."""
@@ -180,7 +187,7 @@ def _started(event: JobStarted, state: JobState, at: datetime) -> JobState:
     state = _in_stage(state, event.stage)
     if _is_past(state, event.stage) or event.start <= state.attempts:
         return state
-    state = replace(state, attempts=event.start, updated_at=at)
+    state = replace(state, attempts=event.start, updated_at=at, is_running=True)
     return _moved(state, Status.STARTED, at) if event.stage is Stage.FETCH else state
 
 
@@ -227,8 +234,14 @@ def _failed(event: JobFailed, state: JobState, at: datetime) -> JobState:
         error_field=event.field,
         dead_letter_seq=event.dead_letter_seq,
         updated_at=at,
+        is_running=False,
     )
     return _moved(state, Status.FAILED, at) if event.final else state
+
+
+@_apply.register
+def _cancelled(_event: JobCancelled, state: JobState, at: datetime) -> JobState:
+    return _moved(state, Status.CANCELLED, at, error=None, error_field=None)
 
 
 def _ended(
@@ -275,11 +288,17 @@ def _next_generation(state: JobState, job: Job, at: datetime) -> JobState:
         staged_path=state.staged_path,
         size_bytes=state.size_bytes,
         sha256=state.sha256,
+        request=state.request if state.job.request_id == job.request_id else None,
     )
 
 
 def _request(event: RequestEvent, state: JobState) -> JobState:
-    return replace(_with_fresh_command(state, Stage.FETCH), force=event.force, reason=event.reason)
+    return replace(
+        _with_fresh_command(state, Stage.FETCH),
+        force=event.force,
+        reason=event.reason,
+        request=event.request or state.request,
+    )
 
 
 def _with_fresh_command(state: JobState, stage: Stage) -> JobState:
@@ -290,7 +309,7 @@ def _in_stage(state: JobState, stage: Stage) -> JobState:
     """Return the state in the import stage, with counts reset; the fetch stage is never re-entered."""
     if state.is_finished or stage is Stage.FETCH or state.stage is Stage.IMPORT:
         return state
-    return replace(state, stage=stage, attempts=0, failures=0, waits=0)
+    return replace(state, stage=stage, attempts=0, failures=0, waits=0, is_running=False)
 
 
 def _is_past(state: JobState, stage: Stage) -> bool:
@@ -300,5 +319,7 @@ def _is_past(state: JobState, stage: Stage) -> bool:
 def _moved(state: JobState, status: Status, at: datetime, **changes: Any) -> JobState:
     if RANK[status] <= RANK[state.status]:
         return state
+    if status in FINISHED:
+        changes["is_running"] = False
     transitions = (*state.transitions, Transition(status, at))
     return replace(state, status=status, updated_at=at, transitions=transitions, **changes)

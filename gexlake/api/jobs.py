@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final, Literal
 from uuid import UUID
@@ -29,6 +29,20 @@ class Priority(StrEnum):
     LOW = "low"
 
 
+PROMISES: Final = {
+    Priority.CRITICAL: timedelta(seconds=30),
+    Priority.HIGH: timedelta(minutes=5),
+    Priority.MEDIUM: timedelta(minutes=30),
+}
+"""The time from a request to its rows in the lake; LOW has no promise."""
+
+
+def deadline_after(priority: Priority, requested_at: datetime) -> datetime | None:
+    """Return when a request is due; None if its priority has no promise."""
+    promise = PROMISES.get(priority)
+    return None if promise is None else requested_at + promise
+
+
 class Status(StrEnum):
     """The state of a job."""
 
@@ -40,9 +54,11 @@ class Status(StrEnum):
     COMPLETED = "completed"
     SKIPPED = "skipped"
     FAILED = "failed"
+    CANCELLED = "cancelled"
+    """A client cancelled it before it was begun."""
 
 
-FINISHED: Final = frozenset({Status.COMPLETED, Status.SKIPPED, Status.FAILED})
+FINISHED: Final = frozenset({Status.COMPLETED, Status.SKIPPED, Status.FAILED, Status.CANCELLED})
 """The states that a job ends in."""
 
 

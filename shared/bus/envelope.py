@@ -9,12 +9,13 @@ from uuid import UUID, uuid4
 from pydantic import AwareDatetime, ValidationError
 
 from gexlake.api.jobs import Stage
+from shared.bus.frozen import Frozen
 from shared.bus.messages import (
     Event,
     FetchFile,
     FileStaged,
-    Frozen,
     ImportFile,
+    JobCancelled,
     JobFailed,
     JobReplayed,
     JobRequested,
@@ -43,6 +44,7 @@ PAYLOADS: Final[dict[str, type[Payload]]] = {
         NoData,
         JobFailed,
         JobReplayed,
+        JobCancelled,
     )
 }
 

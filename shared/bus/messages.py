@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date, timedelta
-from operator import not_
+from functools import partial
+from operator import is_, not_
 from typing import Annotated, ClassVar, Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
+from pydantic import AwareDatetime, Field, PlainSerializer, SecretStr
 
 from gexlake.api.jobs import Priority, Stage, Status
+from shared.bus.frozen import Frozen
+from shared.bus.requests import PriorityRequest
 from shared.bus.subjects import EventType, command, event
 
 SignedUrl = Annotated[SecretStr, PlainSerializer(lambda url: url.get_secret_value(), when_used="json")]
@@ -25,10 +28,7 @@ _MAX_CLOCK_SKEW: Final = timedelta(days=1)
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class Frozen(BaseModel):
-    """Base of all values on the bus: immutable, unknown fields ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+_is_none: Final = partial(is_, None)
 
 
 class Job(Frozen):
@@ -45,6 +45,11 @@ class Job(Frozen):
     priority: Priority = Priority.MEDIUM
     requested_at: AwareDatetime
     """When this generation was requested (UTC)."""
+    request_id: UUID | None = Field(default=None, exclude_if=_is_none)
+    """The client's request; None in messages of older versions."""
+    priority_score: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_none)
+    deadline: AwareDatetime | None = Field(default=None, exclude_if=_is_none)
+    """When it is due (UTC); None for LOW, and in messages of older versions."""
 
     def is_older_than(self, other: Job) -> bool:
         """Return whether ``other`` is a later request for the same file.
@@ -118,6 +123,8 @@ class FetchFile(Command):
     """Sequence in BODIES of the file itself, which the client posted: it is not fetched from the URL."""
     body_sha256: Sha256 | None = Field(default=None, exclude_if=not_)
     """Checksum of that file."""
+    request: PriorityRequest | None = Field(default=None, exclude_if=_is_none)
+    """Who asked for it and why it has its priority; None in a replay, and in messages of older versions."""
 
     @property
     def url_digest(self) -> str:
@@ -169,6 +176,8 @@ class RequestEvent(Event):
     force: bool = Field(default=False, exclude_if=not_)
     """Replace the partition even with worse data."""
     reason: str | None = Field(default=None, exclude_if=not_)
+    request: PriorityRequest | None = Field(default=None, exclude_if=_is_none)
+    """The request as it is now; None in messages of older versions, and if it stays as it was."""
 
 
 class JobRequested(RequestEvent):
@@ -287,3 +296,13 @@ class JobReplayed(RequestEvent):
     """What was replayed: ``job``, ``JOBS:<seq>`` or ``DEAD:<seq>``."""
     command_seq: int
     url_sha256: Sha256 | None = None
+
+
+class JobCancelled(Event):
+    """A client cancelled the job while no worker had it: its command is not executed any more."""
+
+    TYPE = "gex.event.v1.cancelled"
+    EVENT_TYPE = EventType.CANCELLED
+    reason: str | None = None
+    by: str | None = None
+    """Which client, without its key."""

@@ -21,7 +21,7 @@ from pydantic import AwareDatetime
 import gexlake
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
-from shared.bus.messages import Frozen
+from shared.bus.frozen import Frozen
 from shared.errors import BrokerUnavailable
 
 HEARTBEAT_INTERVAL_S: Final = 5.0

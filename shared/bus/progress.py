@@ -10,7 +10,8 @@ from uuid import UUID
 from gexlake.api.jobs import Stage
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
-from shared.bus.messages import Frozen, Job
+from shared.bus.frozen import Frozen
+from shared.bus.messages import Job
 from shared.errors import BrokerUnavailable
 
 INTERVAL_S: Final = 0.2

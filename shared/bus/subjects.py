@@ -56,6 +56,7 @@ class EventType(StrEnum):
     NO_DATA = "no_data"
     FAILED = "failed"
     REPLAYED = "replayed"
+    CANCELLED = "cancelled"
 
 
 def command(stage: Stage, priority: Priority, ticker: str) -> str:

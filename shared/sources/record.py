@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from pydantic import AwareDatetime, Field
 
 from gexlake.api.sources import Circuit
-from shared.bus.messages import Frozen
+from shared.bus.frozen import Frozen
 
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 

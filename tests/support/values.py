@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from pydantic import SecretStr
 
 from gexlake.api.jobs import Priority
+from gexlake.api.rules import DataType
 from shared.bus.messages import Command, FetchFile, ImportFile, Job, JobSkipped, job_id_of
+from shared.bus.requests import Channel, PriorityRequest
 from shared.sources.settings import SourceSettings
 
 NOON = datetime(2025, 11, 14, 17, 0, tzinfo=UTC)
@@ -38,6 +41,30 @@ def a_job(**changes: Any) -> Job:
     }
     identity = job_id_of(values["ticker"], values["endpoint"], values["base_url"])
     return Job(**{"job_id": identity, **values})
+
+
+REQUEST_ID = UUID("0f1f6c58-5d0c-4f0e-9a3b-7d1c2b3a4d5e")
+
+
+def a_request(**changes: Any) -> PriorityRequest:
+    """Return a request for that day, with ``changes``."""
+    values: dict[str, Any] = {
+        "request_id": REQUEST_ID,
+        "channel": Channel.PRIORITY,
+        "submitted_at": NOON,
+        "requested_at": NOON,
+        "source_url": BASE_URL,
+        "data_type": DataType.HISTORICAL,
+        "market_symbol": "NDX",
+        "priority_score": 0.75,
+        "priority_level": Priority.HIGH,
+        "decided_by": ("Desk",),
+        "deadline": NOON + timedelta(minutes=5),
+        "estimated_s": 12.5,
+        "queue_position": 3,
+        **changes,
+    }
+    return PriorityRequest(**values)
 
 
 def a_fetch(job: Job | None = None, **changes: Any) -> FetchFile:

@@ -5,7 +5,7 @@ It is kept in memory only, and rebuilt from EVENTS at every start.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID
@@ -20,7 +20,7 @@ from shared.bus.follower import FollowedEvent, follow_events
 from shared.bus.messages import Event
 from shared.bus.presence import Heartbeat
 from shared.bus.progress import Progress
-from shared.job_states import JobState, JobStates
+from shared.job_states import KEPT_FOR, JobState, JobStates
 
 HEARTBEATS_KEPT_FOR: Final = timedelta(hours=1)
 _SWEEP_EVERY: Final = timedelta(hours=1)
@@ -33,18 +33,27 @@ class EventWatcher(Protocol):
         """Take note of an event; ``live`` is False for those read while the projection is rebuilt."""
 
 
+OnChange = Callable[[JobState | None, JobState], None]
+"""Takes in a job's state before an event, None if the job was unknown, and after it."""
+
+
 class Projection:
-    """Jobs, progress and heartbeats.
+    """Jobs, requests, progress and heartbeats.
 
     Args:
         clock: the present moment.
         watcher: gets every event of EVENTS once, in order.
+        on_change: called in turn after every change of a job's state.
     """
 
-    def __init__(self, clock: Callable[[], datetime], watcher: EventWatcher) -> None:
+    def __init__(
+        self, clock: Callable[[], datetime], watcher: EventWatcher, on_change: Sequence[OnChange] = ()
+    ) -> None:
         self._clock = clock
         self._watcher = watcher
+        self._on_change = tuple(on_change)
         self._jobs = JobStates()
+        self._requests: dict[UUID, JobState] = {}
         self._progress: dict[UUID, Progress] = {}
         self._heartbeats: dict[tuple[str, str], Heartbeat] = {}
         self._swept_at = clock()
@@ -59,6 +68,15 @@ class Projection:
     def job(self, job_id: UUID) -> JobState | None:
         """Return one job."""
         return self._jobs.by_id.get(job_id)
+
+    @property
+    def requests(self) -> tuple[JobState, ...]:
+        """The last state of the job of each request, in no order; a job may have had several requests."""
+        return tuple(self._requests.values())
+
+    def request(self, request_id: UUID) -> JobState | None:
+        """Return the last state that the job of a request had as long as it was the request's."""
+        return self._requests.get(request_id)
 
     def progress(self, state: JobState) -> Progress | None:
         """Return how far the job's present stage has come, as far as it was reported."""
@@ -85,8 +103,15 @@ class Projection:
 
     def apply(self, event: Event, at: datetime) -> None:
         """Apply an event; applying it twice changes nothing."""
-        self._jobs.apply(event, at)
-        self._forget_progress_of_finished(event.job.job_id)
+        job_id = event.job.job_id
+        before = self.job(job_id)
+        after = self._jobs.apply(event, at)
+        if after != before:
+            if after.request is not None:
+                self._requests[after.request.request_id] = after
+            for on_change in self._on_change:
+                on_change(before, after)
+        self._forget_progress_of_finished(job_id)
 
     async def listen(self, bus: Bus) -> None:
         """Take in progress and heartbeats as they come; the subscriptions outlive a lost connection."""
@@ -112,6 +137,11 @@ class Projection:
             return
         self._swept_at = now
         self._progress = {job_id: progress for job_id, progress in self._progress.items() if self.job(job_id)}
+        self._requests = {
+            request_id: state
+            for request_id, state in self._requests.items()
+            if state.updated_at >= now - KEPT_FOR
+        }
         self._heartbeats = {
             key: beat for key, beat in self._heartbeats.items() if beat.at >= now - HEARTBEATS_KEPT_FOR
         }

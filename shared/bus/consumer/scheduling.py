@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from gexlake.api.jobs import Priority
+from gexlake.api.jobs import PROMISES, Priority
 
 URGENT_FIRST: Final = tuple(Priority)
 
@@ -24,7 +24,7 @@ def allowed(free_slots: int, slots: int) -> frozenset[Priority]:
     return frozenset(Priority)
 
 
-PROMISE_S: Final = {Priority.CRITICAL: 30.0, Priority.HIGH: 300.0, Priority.MEDIUM: 1800.0}
+PROMISE_S: Final = {priority: promise.total_seconds() for priority, promise in PROMISES.items()}
 """Time from the request to the import; LOW has no promise."""
 WINDOW: Final = 8
 """How many messages of a priority are compared by deadline."""

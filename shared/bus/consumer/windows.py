@@ -140,6 +140,8 @@ class Windows:
             return -math.inf
         if not isinstance(command, Command):
             return -math.inf
+        if command.job.deadline is not None:
+            return command.job.deadline.timestamp()
         return scheduling.deadline_s(priority, command.job.requested_at.timestamp())
 
     async def _restore_consumer(self, priority: Priority) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from shared.bus.messages import (
     Event,
     FileStaged,
     Job,
+    JobCancelled,
     JobFailed,
     JobReplayed,
     JobRequested,
@@ -23,7 +25,7 @@ from shared.bus.messages import (
     PartitionImported,
 )
 from shared.job_states import JobState, advance
-from tests.support.values import a_job, a_skip
+from tests.support.values import REQUEST_ID, a_job, a_request, a_skip
 
 START = datetime(2025, 11, 14, 21, 0, tzinfo=UTC)
 OLD, NEW = "a" * 64, "b" * 64
@@ -232,6 +234,37 @@ def test_the_last_failure_ends_the_job_with_its_dead_letter(name: str, stage: St
     state = state_after(in_order(*STORIES[name]))
     assert (state.status, state.stage, state.failures, state.dead_letter_seq) == ("failed", stage, 3, 7)
     assert (state.error, state.error_field) == ("no", "timestamp")
+
+
+def test_a_worker_has_the_job_from_the_start_of_an_attempt_to_its_end() -> None:
+    fetching = in_order(requested(ONE), started(ONE, Stage.FETCH))
+    assert state_after(fetching).is_running
+    assert not state_after(
+        in_order(requested(ONE), started(ONE, Stage.FETCH), failed(ONE, Stage.FETCH, 1))
+    ).is_running
+    assert not state_after(in_order(*STORIES["staged"])).is_running
+    assert state_after(in_order(*STORIES["staged"], started(ONE, Stage.IMPORT))).is_running
+    assert not state_after(in_order(*MAIN)).is_running
+
+
+def test_a_cancelled_job_has_ended_until_it_is_requested_again() -> None:
+    cancelled = JobCancelled(job=ONE)
+    state = state_after(in_order(*STORIES["waiting"], cancelled))
+    assert (state.status, state.is_finished) == ("cancelled", True)
+    assert state_after(in_order(*STORIES["waiting"], cancelled, requested(TWO, 5))).status == "pending"
+
+
+def test_a_request_stays_that_of_its_generations() -> None:
+    first, again = a_request(), a_request(request_id=UUID(int=7))
+    job = ONE.model_copy(update={"request_id": REQUEST_ID})
+    next_job = TWO.model_copy(update={"request_id": again.request_id})
+    asked = requested(job).model_copy(update={"request": first})
+    assert state_after(in_order(asked, started(job, Stage.FETCH))).request == first
+    replay = replayed(job.model_copy(update={"generation": 2}), Stage.FETCH, 5)
+    assert state_after(in_order(asked, replay)).request == first
+    newer = requested(next_job, 5).model_copy(update={"request": again})
+    assert state_after(in_order(asked, newer)).request == again
+    assert state_after(in_order(asked, started(next_job, Stage.FETCH))).request is None  # its event is late
 
 
 def test_success_clears_earlier_errors() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from prometheus_client.parser import text_string_to_metric_families
 
-from gexlake.api.jobs import Priority, Stage
+from gexlake.api.jobs import Priority, Stage, Status
 from services.intake.errors import NotReady
 from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
@@ -21,7 +22,7 @@ from shared.bus.follower import FollowedEvent
 from shared.bus.messages import Event, FileStaged, JobRequested, JobStarted
 from shared.bus.presence import Heartbeat
 from shared.bus.progress import Progress
-from tests.support.values import NOON, a_job
+from tests.support.values import NOON, a_job, a_request
 
 SHA = "a" * 64
 
@@ -90,6 +91,29 @@ def test_jobs_are_refused_until_events_have_been_read_to_their_end(projection: P
     projection._on_event(CAUGHT_UP)
     projection.require_rebuilt()
     assert projection.job(a_job().job_id) is not None
+
+
+def test_a_request_is_found_after_its_job_has_another_one(projection: Projection) -> None:
+    first, second = (a_request(request_id=UUID(int=number)) for number in (1, 2))
+    for generation, request in ((1, first), (2, second)):
+        event = requested(generation=generation, request_id=request.request_id)
+        projection.apply(event.model_copy(update={"request": request}), NOON)
+    found = [projection.request(request.request_id) for request in (first, second)]
+    assert [state.job.generation for state in found if state] == [1, 2]
+    assert len(projection.requests) == 2
+    assert projection.request(UUID(int=3)) is None
+
+
+def test_every_change_of_a_job_is_passed_on_once(clock: Clock) -> None:
+    changes: list[tuple[Status | None, Status]] = []
+    projection = Projection(
+        clock,
+        Metrics(),
+        [lambda before, after: changes.append((before.status if before else None, after.status))],
+    )
+    for event in (requested(), requested(), staged()):
+        projection.apply(event, NOON)
+    assert changes == [(None, "pending"), ("pending", "staged")]
 
 
 async def test_progress_is_that_of_the_present_generation_and_stage(projection: Projection) -> None:

@@ -19,6 +19,7 @@ from shared.bus.messages import (
     FetchFile,
     FileStaged,
     ImportFile,
+    JobCancelled,
     JobFailed,
     JobReplayed,
     JobRequested,
@@ -29,10 +30,11 @@ from shared.bus.messages import (
     digest_of,
     job_id_of,
 )
+from shared.bus.requests import Override
 from shared.bus.subjects import EventType
 from shared.errors import MalformedMessage
 from tests.support.repository import GOLDEN
-from tests.support.values import BASE_URL, a_fetch, a_job, a_skip, an_import
+from tests.support.values import BASE_URL, NOON, REQUEST_ID, a_fetch, a_job, a_request, a_skip, an_import
 
 MESSAGES = GOLDEN / "v1"
 SECRET = "sp=r&sig=s1gnature%2F"
@@ -45,6 +47,21 @@ ENCRYPTED = (
 MESSAGE_ID = UUID("6f1c6a5e-3f0e-4c39-9d5c-0f6f0f3b1f10")
 OCCURRED = datetime(2025, 11, 14, 21, 5, 6, 789000, tzinfo=UTC)
 JOB = a_job(generation=3, priority=Priority.HIGH)
+REQUEST = a_request(
+    metadata={"volume": 61_000, "desk": "vol"},
+    overrides=(
+        Override(
+            priority_level=Priority.HIGH,
+            priority_score=0.75,
+            reason="the desk waits",
+            by="address:::1",
+            at=NOON,
+        ),
+    ),
+)
+REQUESTED = JOB.model_copy(
+    update={"request_id": REQUEST_ID, "priority_score": 0.75, "deadline": NOON + timedelta(minutes=5)}
+)
 OLD, NEW, URL_HASH = "a" * 64, "b" * 64, "c" * 64
 STAGED = "NQ_NDX/gex_zero/2025-11-14_NQ_NDX_classic_gex_zero.json"
 
@@ -61,12 +78,17 @@ VALUES: dict[str, Payload] = {
         url_sha256=digest_of(f"{BASE_URL}?{SECRET}"),
     ),
     "gex.job.v1.fetch.posted": FetchFile(job=JOB, url=SecretStr(BASE_URL), body_seq=7, body_sha256=NEW),
+    "gex.job.v1.fetch.requested": FetchFile(job=REQUESTED, url=SecretStr(BASE_URL), request=REQUEST),
     "gex.job.v1.import": ImportFile(
         job=JOB, staged_path=STAGED, size_bytes=147_000_001, sha256=NEW, modified_ns=1_763_154_306_789_000_123
     ),
     "gex.event.v1.requested": JobRequested(
         job=a_job(generation=3, trading_day=None), command_seq=41, url_sha256=URL_HASH
     ),
+    "gex.event.v1.requested.priority": JobRequested(
+        job=REQUESTED, command_seq=41, url_sha256=URL_HASH, request=REQUEST
+    ),
+    "gex.event.v1.cancelled": JobCancelled(job=REQUESTED, reason="a wrong day", by="address:127.0.0.1"),
     "gex.event.v1.started": JobStarted(job=JOB, stage=Stage.FETCH, start=2),
     "gex.event.v1.staged": FileStaged(
         job=JOB, staged_path=STAGED, size_bytes=147_000_001, sha256=NEW, command_seq=42
@@ -231,7 +253,7 @@ def test_the_subject_is_that_of_the_message(kind: str) -> None:
     wanted = {
         "gex.job.v1.fetch": "gex.job.fetch.high.NQ_NDX",
         "gex.job.v1.import": "gex.job.import.high.NQ_NDX",
-    }.get(type_of(kind), f"gex.event.job.{kind.rpartition('.')[2]}.{payload.job.job_id}")
+    }.get(type_of(kind), f"gex.event.job.{type_of(kind).rpartition('.')[2]}.{payload.job.job_id}")
     assert payload.subject == wanted
 
 
