@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Iterable
 from typing import Annotated
@@ -68,6 +69,16 @@ def valid_key(shown: Iterable[str | None], keys: tuple[str, ...]) -> str | None:
 def client_name(key: str | None, address: str | None) -> str:
     """Return by which name a client's requests are counted: its key if it has one, else its address."""
     return f"key:{key}" if key else f"address:{address or 'unknown'}"
+
+
+def public_name(client: str) -> str:
+    """Return a client's name as it may be stored and shown: of an API key, only a part of its hash.
+
+    Args:
+        client: as ``client_name`` returns it.
+    """
+    key = client.removeprefix("key:")
+    return client if key == client else f"key:{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def _same(one: str, other: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from services.intake.__main__ import flags
 from services.intake.errors import TooManyRequests
 from services.intake.http import rate_limits
-from services.intake.http.auth import client_name, valid_key
+from services.intake.http.auth import client_name, public_name, valid_key
 from services.intake.http.rate_limits import RateLimit
 from services.intake.settings import IntakeSettings, fit_rate
 from shared.errors import CannotStart
@@ -146,3 +146,8 @@ def test_an_unusable_flag_stops_the_start(
     monkeypatch.setattr(sys, "argv", ["intake", *argv])
     with pytest.raises(CannotStart, match=setting):
         load(IntakeSettings, **flags())
+
+
+def test_a_client_is_shown_without_its_key() -> None:
+    assert public_name(client_name("abc", "10.0.0.1")) == "key:ba7816bf"
+    assert public_name(client_name(None, "10.0.0.1")) == "address:10.0.0.1"
