@@ -6,6 +6,7 @@ here are not touched. Nothing else creates a stream.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass, replace
 from typing import Final
@@ -170,13 +171,13 @@ async def apply(
     js: JetStreamContext, *, replicas: int, ack_wait_s: float, feed_max_mb: int = DEFAULT_FEED_MAX_MB
 ) -> None:
     """Create or update the streams and durable consumers that are defined here."""
-    for stream in STREAMS:
-        is_feed = stream.name == subjects.FEED
-        defined = replace(stream, max_bytes=feed_max_mb * _MIB) if is_feed else stream
-        await _apply_stream(js, defined.config(replicas))
-    for stage in Stage:
-        for priority in Priority:
-            await js.add_consumer(subjects.JOBS, job_consumer(stage, priority, ack_wait_s))
+    defined = (
+        replace(stream, max_bytes=feed_max_mb * _MIB) if stream.name == subjects.FEED else stream
+        for stream in STREAMS
+    )
+    await asyncio.gather(*(_apply_stream(js, stream.config(replicas)) for stream in defined))
+    consumers = (job_consumer(stage, priority, ack_wait_s) for stage in Stage for priority in Priority)
+    await asyncio.gather(*(js.add_consumer(subjects.JOBS, consumer) for consumer in consumers))
 
 
 async def missing(client: Client, timeout_s: float) -> tuple[str, ...]:
