@@ -12,6 +12,7 @@ from services.intake.app import create_app
 from services.intake.backfill.service import Backfills
 from services.intake.exposure import check_exposure
 from services.intake.history.commands import JobCommands
+from services.intake.history.publisher import JobPublisher
 from services.intake.history.replay_service import serve_replay
 from services.intake.http.context import AppContext
 from services.intake.http.rate_limits import RateLimit
@@ -48,7 +49,8 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
     readers = Readers(settings.max_stream_readers, metrics.registry)
     projection, sources, rules = Projection(clock, metrics), KnownSources(), KnownRules()
     metrics.registry.register(SourceMetrics(sources, clock))
-    commands = JobCommands(link, projection, clock, settings.url_cipher)
+    publisher = JobPublisher(link, projection, clock, settings.url_cipher)
+    commands = JobCommands(publisher, projection, clock)
     return AppContext(
         settings=settings,
         gate=settings.gate,
@@ -60,6 +62,7 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
         rules=rules,
         rule_store=RuleStore(link, rules, clock),
         thresholds=Thresholds(settings.priority_critical, settings.priority_high, settings.priority_medium),
+        publisher=publisher,
         commands=commands,
         backfills=Backfills(link, projection, commands, settings.api, clock),
         lake=LakeQueries(link),
@@ -112,7 +115,7 @@ async def _end_readers(context: AppContext, stop: asyncio.Event) -> None:
 async def _keep_to_broker(context: AppContext) -> None:
     async with connected(context.settings, "intake") as bus:
         await context.projection.listen(bus)
-        async with announce_service(bus, "intake", DESCRIPTION, context.commands) as service:
+        async with announce_service(bus, "intake", DESCRIPTION, context.publisher) as service:
             await serve_replay(service, context.commands)
             context.link.bus = bus
             # It goes on while HTTP drains: ``serve_app`` cancels it when that is done.

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import datetime
-from typing import Final
-from uuid import UUID
-from weakref import WeakValueDictionary
 
 import structlog
 
 from gexlake.api.services import ReplayQueued
-from services.intake.history.decisions import AlreadyQueued, decide, digest_of_command, is_same_work
+from services.intake.history.decisions import AlreadyQueued, decide, digest_of_command
+from services.intake.history.publisher import JobPublisher
 from services.intake.history.replay import (
     KnownJob,
     Replay,
@@ -22,18 +18,12 @@ from services.intake.history.replay import (
     next_generation,
 )
 from services.intake.history.request import HistoryRequest
-from services.intake.history.stored_commands import read_command, read_command_of
-from services.intake.state.broker_link import BrokerLink
+from services.intake.history.stored_commands import read_command_of
 from services.intake.state.projection import Projection
-from shared.bus import posted_files, subjects
-from shared.bus.connection import Bus, translate_errors
-from shared.bus.messages import Command, Event, FetchFile, Job, JobReplayed, JobRequested
+from shared.bus import posted_files
+from shared.bus.connection import Bus
+from shared.bus.messages import Command, Job, JobReplayed, JobRequested
 from shared.job_states import JobState
-from shared.process.failpoints import failpoint
-from shared.sources.url_encryption import UrlCipher
-
-ANSWER_WITHIN_S: Final = 4.5
-"""Limit on all acks and locks that a request waits for: clients get a response within 5 s."""
 
 log = structlog.get_logger(__name__)
 
@@ -42,32 +32,17 @@ class JobCommands:
     """Publishes the commands that clients ask for; one request at a time for each job.
 
     Args:
-        link: the broker, if it is there.
+        publisher: publishes.
         projection: what is known of jobs.
         clock: the present moment.
-        url_cipher: encrypts the URLs of what is published.
-        answer_within_s: when to give up waiting for acks.
     """
 
     def __init__(
-        self,
-        link: BrokerLink,
-        projection: Projection,
-        clock: Callable[[], datetime],
-        url_cipher: UrlCipher,
-        answer_within_s: float = ANSWER_WITHIN_S,
+        self, publisher: JobPublisher, projection: Projection, clock: Callable[[], datetime]
     ) -> None:
-        self._link = link
+        self._publisher = publisher
         self._projection = projection
         self._clock = clock
-        self._url_cipher = url_cipher
-        self._answer_within_s = answer_within_s
-        self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
-
-    @property
-    def busy(self) -> int:
-        """How many jobs have a request in hand."""
-        return len(self._locks)
 
     async def accept(self, asked: HistoryRequest) -> Job:
         """Queue a file, unless the same request is under way already.
@@ -78,7 +53,7 @@ class JobCommands:
             UrlKeysUnusable: the keys that encrypt URLs cannot be read.
             NotReady: intake does not know yet which jobs there are.
         """
-        async with self._in_time() as bus, self._alone(asked.job_id):
+        async with self._publisher.in_time() as bus, self._publisher.alone(asked.job_id):
             state = self._projection.job(asked.job_id)
             decision = decide(asked, state, await _standing(bus, state), self._clock())
             if isinstance(decision, AlreadyQueued):
@@ -91,7 +66,7 @@ class JobCommands:
                     bus, asked.job_id, asked.posted.packed, asked.posted.sha256
                 )
                 wanted = wanted.model_copy(update={"body_seq": body_seq})
-            command, sequence = await self._publish(bus, wanted)
+            command, sequence = await self._publisher.publish(bus, wanted)
             event = JobRequested(
                 job=command.job,
                 command_seq=sequence,
@@ -99,7 +74,7 @@ class JobCommands:
                 force=command.force,
                 reason=command.reason,
             )
-            await self._announce(bus, event)
+            await self._publisher.announce(bus, event)
             log.info("job_queued", **_named(command.job))
             return command.job
 
@@ -115,20 +90,20 @@ class JobCommands:
             Unprocessable: what was found is no command, or force has no reason.
         """
         target, options = asked.target, asked.options
-        async with self._in_time() as bus:
+        async with self._publisher.in_time() as bus:
             if isinstance(target, KnownJob):
                 found, job_id = None, target.job_id
             else:
                 found = await find_command(bus, target, options.stage)
                 job_id = found.job.job_id
-            async with self._alone(job_id):
+            async with self._publisher.alone(job_id):
                 state = self._projection.job(job_id)
                 found = found or await find_command_of_job(bus, job_id, state, options.stage)
                 again = next_generation(found, state, options, self._clock())
                 return await self._replay(bus, again, target.replay_of)
 
     async def _replay(self, bus: Bus, again: Command, replay_of: str) -> ReplayQueued:
-        command, sequence = await self._publish(bus, again, replay_of)
+        command, sequence = await self._publisher.publish(bus, again, replay_of)
         event = JobReplayed(
             job=command.job,
             stage=command.STAGE,
@@ -138,7 +113,7 @@ class JobCommands:
             force=command.force,
             reason=command.reason,
         )
-        await self._announce(bus, event)
+        await self._publisher.announce(bus, event)
         log.info("job_replayed", stage=command.STAGE, replay_of=replay_of, **_named(command.job))
         return ReplayQueued(
             id=command.job.job_id,
@@ -147,48 +122,6 @@ class JobCommands:
             replay_of=replay_of,
             command_seq=sequence,
         )
-
-    async def _publish(self, bus: Bus, command: Command, replay_of: str | None = None) -> tuple[Command, int]:
-        """Publish a command; return the one that stands in JOBS now, and where.
-
-        The broker drops a command whose generation it has seen. When what it has seen asks for something
-        else (a request that never got its answer), the command becomes the next generation.
-        """
-        if isinstance(command, FetchFile):
-            command = self._url_cipher.encrypt(command)
-        failpoint("intake.accepted")
-        while True:
-            ack = await bus.publish_command(command, replay_of)
-            if not ack.duplicate:
-                break
-            standing = await read_command(bus, subjects.JOBS, ack.seq)
-            if standing is not None and is_same_work(standing, command):
-                command = standing
-                break
-            job = command.job.model_copy(update={"generation": command.job.generation + 1})
-            command = command.model_copy(update={"job": job})
-        failpoint("intake.command_published")
-        return command, ack.seq
-
-    async def _announce(self, bus: Bus, event: Event) -> None:
-        at = self._clock()
-        await bus.publish_event(event, at)
-        failpoint("intake.event_published")
-        self._projection.apply(event, at)
-
-    @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[Bus]:
-        with translate_errors("store the request"):
-            async with asyncio.timeout(self._answer_within_s):
-                bus = self._link.require()
-                self._projection.require_rebuilt()
-                yield bus
-
-    @asynccontextmanager
-    async def _alone(self, job_id: UUID) -> AsyncIterator[None]:
-        lock = self._locks.setdefault(job_id, asyncio.Lock())
-        async with lock:
-            yield
 
 
 async def _standing(bus: Bus, state: JobState | None) -> Command | None:

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 
 from services.intake.backfill.service import Backfills
 from services.intake.history.commands import JobCommands
+from services.intake.history.publisher import JobPublisher
 from services.intake.http.rate_limits import RateLimit
 from services.intake.lake_queries import LakeQueries
 from services.intake.live.feed_hub import FeedHub
@@ -45,6 +46,7 @@ class AppContext:
     rules: KnownRules
     rule_store: RuleStore
     thresholds: Thresholds
+    publisher: JobPublisher
     commands: JobCommands
     backfills: Backfills
     lake: LakeQueries
