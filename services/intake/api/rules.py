@@ -20,12 +20,12 @@ from gexlake.api.rules import (
     RuleToCreate,
     RuleView,
 )
-from services.intake.backfill.market_days import early_close, why_closed
 from services.intake.errors import PreconditionRequired, Unprocessable
 from services.intake.http.auth import require_key
 from services.intake.http.context import AppContext, Context
 from services.intake.http.error_responses import documented
 from services.intake.http.json_body import read_json_object
+from services.intake.market_days import early_close, why_closed
 from services.intake.priorities.conditions import Condition
 from services.intake.priorities.facts import Surroundings, facts_of
 from services.intake.priorities.rule_checks import check_condition

@@ -18,9 +18,9 @@ from pydantic import (
 )
 
 from gexlake.api.jobs import Priority
-from services.intake.backfill.market_days import days_between, early_close, is_weekend, why_closed
 from services.intake.errors import Unprocessable
 from services.intake.history.body_fields import check_reason
+from services.intake.market_days import days_between, early_close, is_weekend, why_closed
 from shared.gexbot.partition import Partition, normalize_endpoint, normalize_ticker
 
 MAX_JOBS: Final = 1000

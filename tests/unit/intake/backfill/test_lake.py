@@ -6,9 +6,9 @@ from datetime import date
 
 from gexlake.api.services import DaysRequest, KnownDay
 from services.importer.queries.service import LakeQueries
-from services.intake.backfill.market_days import days_between
 from services.intake.backfill.request import MAX_JOBS
 from services.intake.backfill.service import partition_of
+from services.intake.market_days import days_between
 from shared.gexbot.partition import Partition
 from tests.support.importer.lake import LakeOnDisk, records
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gexlake.api.jobs import Priority
-from services.intake.backfill.market_days import why_closed
 from services.intake.backfill.request import MAX_JOBS, BackfillRequest, NamedDay, read_backfill_request
 from services.intake.errors import Unprocessable
+from services.intake.market_days import why_closed
 from shared.gexbot.partition import Partition
 
 TODAY = date(2026, 11, 20)

@@ -8,7 +8,7 @@ from functools import cache
 import exchange_calendars
 import pytest
 
-from services.intake.backfill.market_days import days_between, early_close, is_weekend, why_closed
+from services.intake.market_days import days_between, early_close, is_weekend, why_closed
 
 YEARS = range(2000, 2028)
 
