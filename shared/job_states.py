@@ -5,7 +5,7 @@ Statuses are the ledger's: ``pending``, ``started``, ``staged``, ``completed``, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import singledispatch
@@ -114,22 +114,28 @@ class JobStates:
     """Every job in EVENTS; one is dropped 30 days after its last event, as EVENTS does."""
 
     by_id: dict[UUID, JobState] = field(default_factory=dict)
+    on_drop: Callable[[JobState], None] | None = None
+    """Called for each job that is dropped."""
     _swept_at: datetime | None = None
 
     def apply(self, event: Event, at: datetime) -> JobState:
         """Apply an event and return the job's state; a repeated or late event changes nothing."""
-        state = advance(self.by_id.get(event.job.job_id), event, at)
-        self.by_id[event.job.job_id] = state
         if self._swept_at is None or at - self._swept_at > _SWEEP_EVERY:
             self._drop_before(at - KEPT_FOR)
             self._swept_at = at
+        state = advance(self.by_id.get(event.job.job_id), event, at)
+        self.by_id[event.job.job_id] = state
         return state
 
     def __iter__(self) -> Iterator[JobState]:
         return iter(self.by_id.values())
 
     def _drop_before(self, moment: datetime) -> None:
-        self.by_id = {job_id: state for job_id, state in self.by_id.items() if state.updated_at >= moment}
+        dropped = [state for state in self if state.updated_at < moment]
+        for state in dropped:
+            del self.by_id[state.job.job_id]
+            if self.on_drop is not None:
+                self.on_drop(state)
 
 
 RANK: Final = {

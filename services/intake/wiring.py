@@ -24,6 +24,8 @@ from services.intake.live.replay_feed import ReplayFeed
 from services.intake.priorities.rule_store import RuleStore
 from services.intake.priorities.rules import KnownRules
 from services.intake.priorities.scoring import Thresholds
+from services.intake.queue.estimates import Estimates
+from services.intake.queue.work_queue import WorkQueue
 from services.intake.server_uvicorn import listen, serve_http
 from services.intake.settings import IntakeSettings
 from services.intake.state.broker_link import BrokerLink
@@ -47,7 +49,10 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
     """Return the parts of an intake that is not connected yet."""
     link, metrics, latest = BrokerLink(), Metrics(), LatestSnapshots()
     readers = Readers(settings.max_stream_readers, metrics.registry)
-    projection, sources, rules = Projection(clock, metrics), KnownSources(), KnownRules()
+    queue = WorkQueue()
+    estimates = Estimates(queue, clock)
+    projection = Projection(clock, metrics, (queue.changed, estimates.changed), queue.forget)
+    sources, rules = KnownSources(), KnownRules()
     metrics.registry.register(SourceMetrics(sources, clock))
     publisher = JobPublisher(link, projection, clock, settings.url_cipher)
     commands = JobCommands(publisher, projection, clock)
@@ -57,6 +62,8 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
         link=link,
         write_probe=WriteProbe(link),
         projection=projection,
+        queue=queue,
+        estimates=estimates,
         dead_letters=DeadLetters(projection, clock),
         sources=sources,
         rules=rules,

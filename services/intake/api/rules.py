@@ -180,7 +180,7 @@ def _surroundings(context: AppContext, url: str) -> Surroundings:
         source=next(records, None),
         is_trading_day=why_closed(today) is None,
         closes_early=early_close(today) is not None,
-        queue_depth=sum(not state.is_finished for state in context.projection.jobs),
+        queue_depth=context.queue.depth,
     )
 
 

@@ -21,6 +21,8 @@ from services.intake.live.replay_feed import ReplayFeed
 from services.intake.priorities.rule_store import RuleStore
 from services.intake.priorities.rules import KnownRules
 from services.intake.priorities.scoring import Thresholds
+from services.intake.queue.estimates import Estimates
+from services.intake.queue.work_queue import WorkQueue
 from services.intake.settings import IntakeSettings
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.dead_letters import DeadLetters
@@ -41,6 +43,8 @@ class AppContext:
     link: BrokerLink
     write_probe: WriteProbe
     projection: Projection
+    queue: WorkQueue
+    estimates: Estimates
     dead_letters: DeadLetters
     sources: KnownSources
     rules: KnownRules

@@ -44,15 +44,20 @@ class Projection:
         clock: the present moment.
         watcher: gets every event of EVENTS once, in order.
         on_change: called in turn after every change of a job's state.
+        on_drop: called for each job that is dropped, 30 days after its last event.
     """
 
     def __init__(
-        self, clock: Callable[[], datetime], watcher: EventWatcher, on_change: Sequence[OnChange] = ()
+        self,
+        clock: Callable[[], datetime],
+        watcher: EventWatcher,
+        on_change: Sequence[OnChange] = (),
+        on_drop: Callable[[JobState], None] | None = None,
     ) -> None:
         self._clock = clock
         self._watcher = watcher
         self._on_change = tuple(on_change)
-        self._jobs = JobStates()
+        self._jobs = JobStates(on_drop=on_drop)
         self._requests: dict[UUID, JobState] = {}
         self._progress: dict[UUID, Progress] = {}
         self._heartbeats: dict[tuple[str, str], Heartbeat] = {}

@@ -1,0 +1,1 @@
+"""The queue as clients see it: positions, estimates, promises, and views of jobs."""

@@ -1,0 +1,196 @@
+"""When the rows of a request will be in the lake, from the work ahead and what earlier work has shown."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from gexlake.api.jobs import Priority, Stage, Status
+from services.intake.queue.fitted_line import FittedLine
+from services.intake.queue.rates import ArrivalRate, CompletionRate
+from services.intake.queue.work_queue import URGENT_FIRST, WorkQueue
+from shared.job_states import JobState
+from shared.sources.record import origin_of
+
+TYPICAL_BYTES: Final = 150_000_000
+"""Size of a history file until one of its endpoint is known."""
+_BYTES_PER_ROW: Final = 60.0
+"""Of a file, for each strike row or snapshot in it."""
+_FETCH_S, _FETCH_BYTES_PER_S = 0.2, 20e6
+_IMPORT_S, _IMPORT_ROWS_PER_S = 0.2, 500e3
+_FETCH_SLOTS: Final = 3
+"""Those of one fetcher with default settings that are not kept for CRITICAL."""
+_NEW_SHARE: Final = 0.2
+"""Weight of the newest value in an exponential mean."""
+_LOW_SHARE: Final = 0.1
+"""Of the turns of a stage, while LOW work waits."""
+_REMEMBERED: Final = 10_000
+"""Names for which means are kept, at most."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is to be expected of a request that is made now."""
+
+    seconds: float
+    """Until its rows are in the lake."""
+    queue_position: int
+    """Its place in the queue, from 1."""
+
+
+class _Means:
+    """Exponential means by name; those that were not used for longest are dropped."""
+
+    def __init__(self) -> None:
+        self._by_name: OrderedDict[tuple[str, ...], float] = OrderedDict()
+
+    def observe(self, name: tuple[str, ...], value: float) -> None:
+        before = self._by_name.pop(name, value)
+        self._by_name[name] = before + _NEW_SHARE * (value - before)
+        if len(self._by_name) > _REMEMBERED:
+            self._by_name.popitem(last=False)
+
+    def get(self, *names: tuple[str, ...]) -> float | None:
+        """Return the mean of the first name that is known."""
+        return next((self._by_name[name] for name in names if name in self._by_name), None)
+
+
+class Estimates:
+    """Learns from every event, and estimates.
+
+    Args:
+        queue: the unfinished jobs; it takes in each event before this does.
+        clock: the present moment.
+    """
+
+    def __init__(self, queue: WorkQueue, clock: Callable[[], datetime]) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._sizes, self._rows_per_byte = _Means(), _Means()
+        self._fetches: OrderedDict[str | None, FittedLine] = OrderedDict()
+        self._imports = FittedLine(_IMPORT_S, 1 / _IMPORT_ROWS_PER_S, TYPICAL_BYTES / _BYTES_PER_ROW)
+        self._completions = {stage: CompletionRate() for stage in Stage}
+        self._arrivals = {priority: ArrivalRate() for priority in Priority}
+        self._had_backlog = dict.fromkeys(Stage, False)
+
+    def changed(self, before: JobState | None, after: JobState) -> None:
+        """Learn from an event; the times are those of events, so a restart learns the same again."""
+        now_s = after.updated_at.timestamp()
+        is_new = before is None or before.job.request_id != after.job.request_id or before.is_finished
+        if is_new and not after.is_finished:
+            self._arrivals[after.job.priority].arrived(now_s)
+        for stage in Stage:
+            self._completions[stage].advance(now_s, has_backlog=self._had_backlog[stage])
+        if before is not None and before.job.generation == after.job.generation:
+            self._learn(before, after)
+        for stage in Stage:
+            self._had_backlog[stage] = self._queue.waiting(stage) > 0
+
+    def of(
+        self, ticker: str, endpoint: str, source_url: str, priority: Priority, deadline: datetime | None
+    ) -> Estimate:
+        """Estimate a request that is made now.
+
+        Args:
+            ticker: of the file.
+            endpoint: of the file.
+            source_url: of the file; its source counts.
+            priority: of the request.
+            deadline: of the request; None for LOW.
+        """
+        size = self._size_of(ticker, endpoint)
+        fetch_s = self._line_of(source_url).seconds(size)
+        import_s = self._import_s(ticker, endpoint, size)
+        fetched_s = self._wait_s(Stage.FETCH, priority, deadline, fetch_s) + fetch_s
+        free_s = self._wait_s(Stage.IMPORT, priority, deadline, import_s)
+        seconds = max(fetched_s, free_s) + import_s
+        return Estimate(seconds, self._queue.position(priority, deadline))
+
+    def _wait_s(self, stage: Stage, priority: Priority, deadline: datetime | None, own_s: float) -> float:
+        """Return how long it takes until a stage has begun all jobs ahead."""
+        ahead = self._queue.ahead(stage, priority, deadline)
+        if stage is Stage.IMPORT:  # those that wait to be fetched have to be imported first, too
+            ahead += self._queue.ahead(Stage.FETCH, priority, deadline)
+        residual_s = self._running_import_s() if stage is Stage.IMPORT else 0.0
+        if stage is Stage.FETCH and priority is not Priority.CRITICAL and self._queue.waiting(stage):
+            ahead += 1  # no slot is free
+        return residual_s + (ahead / self._turns_per_s(stage, priority, own_s) if ahead else 0.0)
+
+    def _turns_per_s(self, stage: Stage, priority: Priority, own_s: float) -> float:
+        """Return how many jobs ahead a stage completes a second.
+
+        More urgent jobs that are still to come go first, and LOW has its turns; one turn in ten is left.
+        """
+        per_s = self._completions[stage].per_s
+        if per_s is None:
+            per_s = (_FETCH_SLOTS if stage is Stage.FETCH else 1) / max(own_s, 0.001)
+        now_s = self._clock().timestamp()
+        above = URGENT_FIRST[: URGENT_FIRST.index(priority)]
+        taken = sum(self._arrivals[level].per_s(now_s) for level in above)
+        if priority is not Priority.LOW and self._queue.level(Priority.LOW).waiting:
+            taken += _LOW_SHARE * per_s
+        return max(per_s - taken, _LOW_SHARE * per_s)
+
+    def _running_import_s(self) -> float:
+        """Return how long the import that ends first goes on."""
+        now = self._clock()
+        left = [
+            self._import_s(state.job.ticker, state.job.endpoint, state.size_bytes)
+            - (now - state.updated_at).total_seconds()
+            for state in self._queue.running(Stage.IMPORT)
+        ]
+        return max(0.0, min(left, default=0.0))
+
+    def _import_s(self, ticker: str, endpoint: str, size: float | None) -> float:
+        per_byte = self._rows_per_byte.get((ticker, endpoint), (endpoint,)) or 1 / _BYTES_PER_ROW
+        return self._imports.seconds((size or self._size_of(ticker, endpoint)) * per_byte)
+
+    def _size_of(self, ticker: str, endpoint: str) -> float:
+        return self._sizes.get((ticker, endpoint), (endpoint,)) or TYPICAL_BYTES
+
+    def _line_of(self, url: str) -> FittedLine:
+        return self._fetches.get(origin_of(url)) or FittedLine(
+            _FETCH_S, 1 / _FETCH_BYTES_PER_S, TYPICAL_BYTES
+        )
+
+    def _learn(self, before: JobState, after: JobState) -> None:
+        has_left = before.stage is not after.stage or (after.is_finished and not before.is_finished)
+        if not has_left or after.status is Status.CANCELLED:
+            return
+        if self._had_backlog[before.stage]:
+            self._completions[before.stage].completed()
+        if not before.is_running:
+            return
+        seconds = max(0.0, (after.updated_at - before.updated_at).total_seconds())
+        if before.stage is Stage.FETCH and after.status is Status.STAGED:
+            self._learn_fetch(after, seconds)
+        elif before.stage is Stage.IMPORT and after.status is Status.COMPLETED:
+            self._learn_import(after, seconds)
+
+    def _learn_fetch(self, state: JobState, seconds: float) -> None:
+        if not state.size_bytes:
+            return
+        for name in _names_of(state):
+            self._sizes.observe(name, state.size_bytes)
+        origin = origin_of(state.job.base_url)
+        line = self._line_of(state.job.base_url)
+        line.observe(state.size_bytes, seconds)
+        self._fetches[origin] = line
+        self._fetches.move_to_end(origin)
+        if len(self._fetches) > _REMEMBERED:
+            self._fetches.popitem(last=False)
+
+    def _learn_import(self, state: JobState, seconds: float) -> None:
+        rows = (state.snapshots or 0) + (state.strike_rows or 0)
+        if rows and not state.skipped:
+            self._imports.observe(rows, seconds)
+        if rows and state.size_bytes:
+            for name in _names_of(state):
+                self._rows_per_byte.observe(name, rows / state.size_bytes)
+
+
+def _names_of(state: JobState) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return (state.job.ticker, state.job.endpoint), (state.job.endpoint,)
