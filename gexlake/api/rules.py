@@ -70,6 +70,12 @@ class PriorityRule(NewRule):
     rule_id: UUID
     created_at: AwareDatetime
     updated_at: AwareDatetime = Field(description="when it was last changed; never before created_at")
+    changed_by: str | None = Field(
+        None,
+        description="who changed it last: a part of the hash of an API key, an address, or gexlake for a "
+        "rule of a new deployment; null for a change by the nats command",
+        examples=["key:ba7816bf", "address:10.0.0.7"],
+    )
 
 
 class RuleView(PriorityRule):
@@ -86,6 +92,35 @@ class RulesList(BaseModel):
     """All rules, the highest score first."""
 
     rules: list[RuleView]
+    total_count: int
+
+
+class RuleOperation(StrEnum):
+    """What a change did to a rule."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    DELETED = "deleted"
+
+
+class RuleChange(BaseModel):
+    """One change of a rule."""
+
+    revision: int = Field(description="of the bucket RULES")
+    changed_at: AwareDatetime | None = Field(description="when the bucket took it")
+    changed_by: str | None = Field(description="who made it, as in the rule; null for the nats command")
+    operation: RuleOperation
+    old: PriorityRule | None = Field(
+        description="the rule before; null if there was none, or if the bucket does not have it any more"
+    )
+    new: PriorityRule | None = Field(description="the rule after it; null if it was deleted")
+
+
+class RuleHistory(BaseModel):
+    """The changes of a rule that the bucket has, the newest first."""
+
+    rule_id: UUID
+    changes: list[RuleChange]
     total_count: int
 
 

@@ -21,6 +21,7 @@ from services.intake.live.feed_hub import FeedHub
 from services.intake.live.latest import LatestSnapshots
 from services.intake.live.readers import Readers
 from services.intake.live.replay_feed import ReplayFeed
+from services.intake.priorities.rule_metrics import RuleMetrics
 from services.intake.priorities.rule_store import RuleStore
 from services.intake.priorities.rules import KnownRules
 from services.intake.priorities.scoring import Thresholds
@@ -52,7 +53,7 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
     queue = WorkQueue()
     estimates = Estimates(queue, clock)
     projection = Projection(clock, metrics, (queue.changed, estimates.changed), queue.forget)
-    sources, rules = KnownSources(), KnownRules()
+    sources, rules = KnownSources(), KnownRules(RuleMetrics(metrics.registry))
     metrics.registry.register(SourceMetrics(sources, clock))
     publisher = JobPublisher(link, projection, clock, settings.url_cipher)
     commands = JobCommands(publisher, projection, clock)

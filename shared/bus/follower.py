@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -38,6 +38,7 @@ class Followed:
     data: bytes | None
     at: datetime | None = None
     """When the message was stored (UTC)."""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,13 @@ async def follow(bus: Bus, stream: str, subject: str, newest: int | None = None)
                         # Never more than are pending: a larger pull returns only when its time is up.
                         async for message in reader.pull(min(pending, _BATCH) or _BATCH):
                             at = message.metadata
-                            yield Followed(at.sequence.stream, message.subject, message.data, at.timestamp)
+                            yield Followed(
+                                at.sequence.stream,
+                                message.subject,
+                                message.data,
+                                at.timestamp,
+                                message.headers or {},
+                            )
                             next_sequence, pending = at.sequence.stream + 1, at.num_pending
         except (BrokerUnavailable, NotFoundError) as error:
             raise_if_cancelled()

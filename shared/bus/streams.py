@@ -46,6 +46,9 @@ A job that waits for days for a source publishes an event for each deferral. Att
 last event alone; the others are for people. 10,000 such jobs stay well below the byte cap of EVENTS.
 """
 
+REVISIONS_KEPT: Final = 64
+"""How many revisions of a key the bucket RULES keeps: JetStream's clients allow no more."""
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -142,10 +145,10 @@ STREAMS: Final = (
         subjects.bucket_stream(subjects.RULES),
         (subjects.ALL_RULES,),
         0.0,
-        8 * _MIB,
+        32 * _MIB,
         120.0,
         refuses_when_full=True,
-        max_per_subject=10,
+        max_per_subject=REVISIONS_KEPT,
         is_bucket=True,
     ),
 )

@@ -15,13 +15,14 @@ from gexlake.api.rules import (
     Evaluation,
     NewRule,
     RuleChanges,
+    RuleHistory,
     RuleOutcome,
     RulesList,
     RuleToCreate,
     RuleView,
 )
 from services.intake.errors import PreconditionRequired, Unprocessable
-from services.intake.http.auth import require_key
+from services.intake.http.auth import ClientName, public_name, require_key
 from services.intake.http.context import AppContext, Context
 from services.intake.http.error_responses import documented
 from services.intake.http.json_body import read_json_object
@@ -62,13 +63,13 @@ async def get_rules(context: Context, active_only: bool = False) -> RulesList:  
     responses=documented(400, 401, 409, 413, 415, 422, 503),
     openapi_extra=_body(RuleToCreate),
 )
-async def post_rule(request: Request, response: Response, context: Context) -> RuleView:
+async def post_rule(request: Request, response: Response, context: Context, client: ClientName) -> RuleView:
     """Create a rule; every intake applies it within a second.
 
     With a `rule_id` of the client, the same request again creates no second rule.
     """
     new = _read(RuleToCreate, await read_json_object(request))
-    created = await context.rule_store.create(new)
+    created = await context.rule_store.create(new, public_name(client))
     response.headers["Location"] = f"/api/v1/rules/{created.rule.rule_id}"
     return _tagged(response, created)
 
@@ -109,6 +110,16 @@ async def get_rule(rule_id: UUID, response: Response, context: Context) -> RuleV
     return _tagged(response, ready)
 
 
+@router.get("/{rule_id}/history", summary="Who changed a rule?", responses=documented(401, 404, 422, 503))
+async def get_rule_history(rule_id: UUID, context: Context) -> RuleHistory:
+    """List the changes of a rule, also of a deleted one: the last 64; the lake has all of them."""
+    context.rules.require_read()
+    changes = context.rules.changes(rule_id)
+    if not changes:
+        raise no_rule(rule_id)
+    return RuleHistory(rule_id=rule_id, changes=changes[::-1], total_count=len(changes))
+
+
 @router.put(
     "/{rule_id}",
     summary="Replace a rule",
@@ -116,13 +127,20 @@ async def get_rule(rule_id: UUID, response: Response, context: Context) -> RuleV
     openapi_extra=_body(NewRule),
 )
 async def put_rule(
-    rule_id: UUID, request: Request, response: Response, context: Context, if_match: IfMatch = None
+    rule_id: UUID,
+    request: Request,
+    response: Response,
+    context: Context,
+    client: ClientName,
+    if_match: IfMatch = None,
 ) -> RuleView:
     """Replace all fields of a rule. `If-Match` names the revision that is replaced."""
     if if_match is None:
         raise PreconditionRequired
     new = _read(NewRule, await read_json_object(request))
-    changed = await context.rule_store.change(rule_id, new.model_dump(), _revision(if_match))
+    changed = await context.rule_store.change(
+        rule_id, new.model_dump(), _revision(if_match), public_name(client)
+    )
     return _tagged(response, changed)
 
 
@@ -133,21 +151,26 @@ async def put_rule(
     openapi_extra=_body(RuleChanges),
 )
 async def patch_rule(
-    rule_id: UUID, request: Request, response: Response, context: Context, if_match: IfMatch = None
+    rule_id: UUID,
+    request: Request,
+    response: Response,
+    context: Context,
+    client: ClientName,
+    if_match: IfMatch = None,
 ) -> RuleView:
     """Change some fields of a rule; those that are left out, or null, stay as they are."""
     body = await read_json_object(request)
     changes = _read(RuleChanges, body).model_dump(exclude_none=True)
-    changed = await context.rule_store.change(rule_id, changes, _revision(if_match))
+    changed = await context.rule_store.change(rule_id, changes, _revision(if_match), public_name(client))
     return _tagged(response, changed)
 
 
 @router.delete(
     "/{rule_id}", status_code=204, summary="Delete a rule", responses=documented(401, 404, 412, 422, 503)
 )
-async def delete_rule(rule_id: UUID, context: Context, if_match: IfMatch = None) -> None:
+async def delete_rule(rule_id: UUID, context: Context, client: ClientName, if_match: IfMatch = None) -> None:
     """Delete a rule; to keep it and switch it off, change `is_active`."""
-    await context.rule_store.delete(rule_id, _revision(if_match))
+    await context.rule_store.delete(rule_id, _revision(if_match), public_name(client))
 
 
 def _read(model: Any, body: Mapping[str, Any]) -> Any:

@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 
 from gexlake.api.rules import NewRule, PriorityRule
 
+_CREATED_BY: Final = "gexlake"
 _NAMESPACE: Final = UUID("0d9b3f0e-6a0b-5d1f-9a52-3f6f2c8c7a11")
 
 _RULES: Final = {
@@ -77,6 +78,12 @@ _RULES: Final = {
 def default_rules(now: datetime) -> tuple[PriorityRule, ...]:
     """Return the rules of a new deployment, as created at ``now``."""
     return tuple(
-        PriorityRule(**rule.model_dump(), rule_id=uuid5(_NAMESPACE, key), created_at=now, updated_at=now)
+        PriorityRule(
+            **rule.model_dump(),
+            rule_id=uuid5(_NAMESPACE, key),
+            created_at=now,
+            updated_at=now,
+            changed_by=_CREATED_BY,
+        )
         for key, rule in _RULES.items()
     )

@@ -9,8 +9,9 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 import structlog
+from nats.js.api import Header
 from nats.js.errors import APIError, KeyDeletedError, KeyNotFoundError, KeyWrongLastSequenceError
-from nats.js.kv import KeyValue
+from nats.js.kv import KV_DEL, KV_OP, KeyValue
 from pydantic import ValidationError
 
 from gexlake.api.rules import NewRule, PriorityRule, RuleToCreate
@@ -23,6 +24,8 @@ from services.intake.state.broker_link import BrokerLink
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
 from shared.errors import BrokerUnavailable
+from shared.process.failpoints import failpoint
+from shared.rule_revisions import CHANGED_BY, RuleRevision
 
 _TRIES: Final = 20
 """At each conflict another writer succeeded, so this many concurrent writers all succeed."""
@@ -48,8 +51,12 @@ class RuleStore:
         self._known = known
         self._clock = clock
 
-    async def create(self, new: RuleToCreate) -> ReadyRule:
+    async def create(self, new: RuleToCreate, by: str) -> ReadyRule:
         """Create a rule; the same one with the same id again changes nothing.
+
+        Args:
+            new: the rule.
+            by: who creates it.
 
         Raises:
             Unprocessable: its condition is not allowed.
@@ -59,22 +66,26 @@ class RuleStore:
         check_condition(new.condition)
         fields, now = new.model_dump(exclude={"rule_id"}), self._clock()
         rule_id = new.rule_id or uuid4()
-        rule = PriorityRule(**fields, rule_id=rule_id, created_at=now, updated_at=now)
+        rule = PriorityRule(**fields, rule_id=rule_id, created_at=now, updated_at=now, changed_by=by)
         revision = await self._write(_bucket(self._link.require()), rule, 0)
         if revision is not None:
+            failpoint("intake.rule_written")
             return self._keep(rule, revision)
         found, revision = await self._read(rule_id)
         if found is None or found.model_dump(include=set(fields)) != fields:
             raise Conflict("rule_id", "exists", f"rule_id: another rule has or had the id {rule_id}")
         return self._keep(found, revision)
 
-    async def change(self, rule_id: UUID, changes: dict[str, Any], expected: int | None) -> ReadyRule:
+    async def change(
+        self, rule_id: UUID, changes: dict[str, Any], expected: int | None, by: str
+    ) -> ReadyRule:
         """Change fields of a rule.
 
         Args:
             rule_id: which.
             changes: the new values by field.
             expected: the revision that is changed; None for whichever is the newest.
+            by: who changes it.
 
         Raises:
             NotFound: there is no such rule.
@@ -89,14 +100,20 @@ class RuleStore:
             if all(getattr(rule, name) == value for name, value in changes.items()):
                 return self._keep(rule, revision)
             at = max(self._clock(), rule.created_at)
-            changed = rule.model_copy(update={**changes, "updated_at": at})
+            changed = rule.model_copy(update={**changes, "updated_at": at, "changed_by": by})
             written = await self._write(_bucket(self._link.require()), changed, revision)
             if written is not None:
+                failpoint("intake.rule_written")
                 return self._keep(changed, written)
         raise PreconditionFailed("the rule is changed by others all the time; try again")
 
-    async def delete(self, rule_id: UUID, expected: int | None) -> None:
+    async def delete(self, rule_id: UUID, expected: int | None, by: str) -> None:
         """Delete a rule.
+
+        Args:
+            rule_id: which.
+            expected: the revision that is deleted; None for whichever is the newest.
+            by: who deletes it.
 
         Raises:
             NotFound: there is no such rule.
@@ -105,8 +122,10 @@ class RuleStore:
         """
         for _ in range(_TRIES):
             _, revision = await self._read_expected(rule_id, expected)
-            if await self._delete(rule_id, revision):
-                self._known.put(rule_id, None, revision + 1)  # the marker's revision, or one before it
+            marker = await self._delete(rule_id, revision, by)
+            if marker is not None:
+                failpoint("intake.rule_written")
+                self._known.put(RuleRevision(marker, rule_id, None, self._clock(), by))
                 return
         raise PreconditionFailed("the rule is changed by others all the time; try again")
 
@@ -154,7 +173,7 @@ class RuleStore:
 
     async def _write(self, bucket: KeyValue, rule: PriorityRule, revision: int) -> int | None:
         """Write a rule and return its revision; None if it was written after ``revision``."""
-        stored = NewRule.model_fields.keys() | {"rule_id", "created_at", "updated_at"}
+        stored = NewRule.model_fields.keys() | {"rule_id", "created_at", "updated_at", "changed_by"}
         value = rule.model_dump_json(include=set(stored)).encode()
         with translate_errors(f"write {subjects.RULES}", subjects.RULES):
             try:
@@ -162,18 +181,27 @@ class RuleStore:
             except KeyWrongLastSequenceError:
                 return None
 
-    async def _delete(self, rule_id: UUID, revision: int) -> bool:
-        """Delete a rule; False if it was written after ``revision``."""
+    async def _delete(self, rule_id: UUID, revision: int, by: str) -> int | None:
+        """Delete a rule and return its marker's revision; None if it was written after ``revision``.
+
+        nats-py's own ``delete`` takes no headers.
+        """
+        subject = subjects.bucket_prefix(subjects.RULES) + str(rule_id)
+        headers = {
+            KV_OP: KV_DEL,
+            str(Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value): str(revision),
+            CHANGED_BY: by,
+        }
         with translate_errors(f"write {subjects.RULES}", subjects.RULES):
             try:
-                return await _bucket(self._link.require()).delete(str(rule_id), last=revision)
-            except APIError as error:  # nats-py translates it in update alone
+                return int((await self._link.require().js.publish(subject, headers=headers)).seq)
+            except APIError as error:
                 if error.err_code not in _WRONG_REVISION:
                     raise
-                return False
+                return None
 
     def _keep(self, rule: PriorityRule, revision: int) -> ReadyRule:
-        self._known.put(rule.rule_id, rule, revision)
+        self._known.put(RuleRevision(revision, rule.rule_id, rule, rule.updated_at, rule.changed_by))
         return ReadyRule(rule, revision)
 
 

@@ -7,24 +7,31 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from pydantic import ValidationError
 
-from gexlake.api.rules import PriorityRule
+from gexlake.api.rules import RuleChange
 from services.intake.errors import NotReady
+from services.intake.priorities.rule_metrics import RuleMetrics
 from services.intake.priorities.scoring import ReadyRule, Scored, score
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.follower import Followed, follow
+from shared.errors import MalformedMessage
+from shared.rule_revisions import RuleRevision, RuleRevisions
 
 log = structlog.get_logger(__name__)
 
 
 class KnownRules:
-    """The newest revision of every rule; kept in memory only."""
+    """The newest revision of every rule, and those before it; kept in memory only.
 
-    def __init__(self) -> None:
+    Args:
+        metrics: counts what comes of the rules.
+    """
+
+    def __init__(self, metrics: RuleMetrics | None = None) -> None:
+        self._metrics = metrics
         self._rules: dict[UUID, ReadyRule] = {}
-        self._revisions: dict[UUID, int] = {}
+        self._revisions = RuleRevisions()
         self._sorted: tuple[ReadyRule, ...] | None = None
         self._position = 0
         self._is_read = False
@@ -43,6 +50,10 @@ class KnownRules:
         """Return one rule."""
         return self._rules.get(rule_id)
 
+    def changes(self, rule_id: UUID) -> list[RuleChange]:
+        """Return the changes of one rule that the bucket has, the oldest first."""
+        return self._revisions.changes(rule_id)
+
     def require_read(self) -> None:
         """Refuse while rules may be missing.
 
@@ -55,6 +66,8 @@ class KnownRules:
     def score(self, facts: Mapping[str, Any]) -> Scored:
         """Let the rules decide; the first failure of each revision is logged."""
         scored = score(self.all, facts)
+        if self._metrics:
+            self._metrics.count(scored)
         for failure in scored.failures:
             ready = self._rules[failure.rule.rule_id]
             ready.failures += 1
@@ -78,29 +91,20 @@ class KnownRules:
             self._sorted = None
         self._position = message.sequence
         try:
-            rule_id = UUID(message.subject.removeprefix(subjects.bucket_prefix(subjects.RULES)))
-            rule = PriorityRule.model_validate_json(message.data) if message.data else None
-        except ValueError as error:
-            count = error.error_count() if isinstance(error, ValidationError) else 1
-            log.warning("rule_unreadable", subject=message.subject, problems=count)
-            return
-        self.put(rule_id, rule, message.sequence)
+            self.put(RuleRevision.of(message))
+        except MalformedMessage as error:
+            log.warning("rule_unreadable", subject=message.subject, error=str(error))
 
-    def put(self, rule_id: UUID, rule: PriorityRule | None, revision: int) -> None:
-        """Take in a revision of a rule; one that is older than the known is ignored.
-
-        Args:
-            rule_id: which.
-            rule: None if it is deleted.
-            revision: of the bucket.
-        """
-        if revision <= self._revisions.get(rule_id, 0):
+    def put(self, revision: RuleRevision) -> None:
+        """Take in a revision of a rule; one that is older than the known changes only the history."""
+        newest = self._revisions.newest(revision.rule_id)
+        self._revisions.add(revision)
+        if newest is not None and revision.revision <= newest.revision:
             return
-        self._revisions[rule_id] = revision
         self._sorted = None
-        if rule is None:
-            self._rules.pop(rule_id, None)
+        if revision.rule is None:
+            self._rules.pop(revision.rule_id, None)
             return
-        self._rules[rule_id] = ready = ReadyRule(rule, revision)
+        self._rules[revision.rule_id] = ready = ReadyRule(revision.rule, revision.revision)
         if ready.problem:
-            log.warning("rule_not_usable", rule=rule.name, error=ready.problem)
+            log.warning("rule_not_usable", rule=revision.rule.name, error=ready.problem)

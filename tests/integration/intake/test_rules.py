@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 from pathlib import Path
@@ -12,6 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from gexlake.api.rules import RuleToCreate
 from services.intake.priorities.default_rules import default_rules
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
@@ -98,7 +100,7 @@ async def test_the_rules_are_a_bucket_for_the_clients_of_nats(settings: IntakeSe
         stored = json.loads(entry.value or b"")
         assert entry.revision == rule["revision"]
         assert {name: stored[name] for name in NEW} == NEW
-        assert set(stored) == {*NEW, "description", "is_active", "rule_id", "created_at", "updated_at"}
+        assert set(stored) == {*RuleToCreate.model_fields, "created_at", "updated_at", "changed_by"}
         await bucket.put(rule["rule_id"], json.dumps({**stored, "name": "By hand"}).encode())
         await eventually(lambda: _has(intake, "By hand"))
 
@@ -122,6 +124,35 @@ async def test_a_change_is_read_back_at_once_and_keeps_the_other_fields(settings
         }
         await intake.http.delete(path)
         await intake.get(path, status=404)
+
+
+async def test_who_changed_a_rule_is_kept_also_of_a_deleted_one(nats_url: str) -> None:
+    settings = IntakeSettings(nats_url=nats_url, api_keys=("abc", "xyz"))
+    abc, xyz = {"X-API-Key": "abc"}, {"X-API-Key": "xyz"}
+    async with running_intake(settings) as one, running_intake(settings) as other:
+        answer = await one.http.post(RULES, json=NEW, headers=abc)
+        rule, path = answer.json(), answer.headers["location"]
+        changed = await one.http.patch(path, json={"priority_score": 0.2}, headers=xyz)
+        await one.http.patch(path, json={"priority_score": 0.2}, headers=abc)  # changes nothing
+        await one.http.delete(path, headers=abc)
+
+        async def history() -> Any:
+            answer = await other.http.get(f"{path}/history", headers=abc)
+            found = answer.json() if answer.status_code == 200 else {"total_count": 0}
+            return found if found["total_count"] == 3 else None
+
+        found = await eventually(history)
+    assert (rule["changed_by"], changed.json()["changed_by"]) == ("key:ba7816bf", "key:3608bca1")
+    shown = [(c["operation"], c["changed_by"], c["old"], c["new"]) for c in found["changes"]]
+    first, second = (
+        {name: value for name, value in each.items() if name in shown[1][2]}
+        for each in (rule, changed.json())
+    )
+    assert shown == [
+        ("deleted", "key:ba7816bf", second, None),
+        ("changed", "key:3608bca1", first, second),
+        ("created", "key:ba7816bf", None, first),
+    ]
 
 
 async def test_an_update_of_an_older_revision_is_refused(settings: IntakeSettings) -> None:
@@ -246,6 +277,32 @@ async def test_a_rule_of_another_version_is_shown_with_its_problem(
             return (await listed(intake))["Desk"]["problem"]
 
         assert "there is no 'sentiment' to read" in await eventually(problem)
+
+
+@pytest.mark.slow
+async def test_a_change_is_whole_when_intake_is_killed_before_it_answers(
+    nats_url: str, bus: Bus, tmp_path: Path
+) -> None:
+    async with running_intake(IntakeSettings(nats_url=nats_url)) as intake:
+        rule = (await listed(intake))["Guideline: low"]
+    path, change = f"{RULES}/{rule['rule_id']}", {"priority_score": 0.25}
+    environment = {"GEXLAKE_NATS_URL": nats_url, "GEXLAKE_FAILPOINT": "intake.rule_written"}
+    with intake_process(tmp_path, **environment) as killed:
+        async with httpx.AsyncClient(base_url=killed.url, timeout=20) as http:
+
+            async def patch() -> bool:
+                with contextlib.suppress(httpx.TransportError):
+                    await http.patch(path, json=change)
+                return killed.process.poll() is not None
+
+            await eventually(patch)
+    bucket = await bus.js.key_value(subjects.RULES)
+    revision = (await bucket.get(rule["rule_id"])).revision
+    async with running_intake(IntakeSettings(nats_url=nats_url)) as later:
+        retried = await later.http.patch(path, json=change)
+        changes = (await later.get(f"{path}/history"))["changes"]
+    assert retried.json() == {**rule, **retried.json(), **change, "revision": revision}
+    assert [each["operation"] for each in changes] == ["changed", "created"]
 
 
 async def test_a_change_that_was_answered_outlives_the_broker_and_intake(

@@ -205,6 +205,7 @@ async def test_the_api_describes_itself_with_its_errors(intake_settings: IntakeS
         "/api/v1/rules",
         "/api/v1/rules/evaluate",
         "/api/v1/rules/{rule_id}",
+        "/api/v1/rules/{rule_id}/history",
         "/api/v1/sources",
         "/api/v1/sql",
         "/gex/snapshots",
