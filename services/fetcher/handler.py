@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -102,6 +103,7 @@ async def _stage(
     found = locations.named(url) if posted else await locations.find(url)
     final = _staged_path(paths, command.job, found.name)
     progress = ProgressReporter(bus, command.job, Stage.FETCH)
+    limits = replace(limits, priority=command.job.priority)
     async with partial_of(final, command.job, limits.max_bytes) as partial:
 
         async def receive(opened: Source, where: str) -> None:

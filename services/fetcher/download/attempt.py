@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from gexlake.api.jobs import Priority
 from services.fetcher.download.bandwidth import Bandwidth
 from services.fetcher.download.block_writer import BlockWriter, block_writer_for, blocking
 from services.fetcher.download.partial_files import PartialFile
@@ -47,6 +48,8 @@ class Limits:
     min_speed: MinimumSpeed = field(default=MinimumSpeed(0, 1))
     bandwidth: Bandwidth = field(default_factory=Bandwidth)
     """Shared by all fetches of the process."""
+    priority: Priority = Priority.MEDIUM
+    """Of the job, for its share of the bandwidth."""
 
 
 @asynccontextmanager
@@ -87,9 +90,10 @@ async def download(
         Transient: a retry may succeed.
     """
     try:
-        async with asyncio.timeout(limits.timeout_s) as deadline:
-            await _download_with_resumes(source, url, partial, on_progress, limits)
-            await blocking(partial.final, partial.seal)
+        with limits.bandwidth.fetching(limits.priority):
+            async with asyncio.timeout(limits.timeout_s) as deadline:
+                await _download_with_resumes(source, url, partial, on_progress, limits)
+                await blocking(partial.final, partial.seal)
     except TimeoutError as error:
         if not deadline.expired():
             raise
@@ -135,7 +139,7 @@ async def _receive(body: Body, writer: BlockWriter, on_progress: OnProgress, lim
             received += len(chunk)
             _check_size(body, received, limits.max_bytes)
             await writer.add(chunk)
-            await limits.bandwidth.take(len(chunk))
+            await limits.bandwidth.take(len(chunk), limits.priority)
             await on_progress(received, body.total_bytes)
     return received
 
