@@ -86,6 +86,8 @@ class JobState:
     """Why the job was skipped without a file: where it is known from that its day has no data."""
     request: PriorityRequest | None = None
     """The request that the newest generation belongs to; None if an older version queued it."""
+    started_at: datetime | None = None
+    """When the newest generation was started for the first time, in whichever stage."""
     is_running: bool = False
     """Whether a worker has the job, as far as events say: an attempt was started and has not ended."""
     skipped: bool = False
@@ -114,7 +116,7 @@ class JobStates:
     """Every job in EVENTS; one is dropped 30 days after its last event, as EVENTS does."""
 
     by_id: dict[UUID, JobState] = field(default_factory=dict)
-    on_drop: Callable[[JobState], None] | None = None
+    on_drop: tuple[Callable[[JobState], None], ...] = ()
     """Called for each job that is dropped."""
     _swept_at: datetime | None = None
 
@@ -134,8 +136,8 @@ class JobStates:
         dropped = [state for state in self if state.updated_at < moment]
         for state in dropped:
             del self.by_id[state.job.job_id]
-            if self.on_drop is not None:
-                self.on_drop(state)
+            for on_drop in self.on_drop:
+                on_drop(state)
 
 
 RANK: Final = {
@@ -193,7 +195,9 @@ def _started(event: JobStarted, state: JobState, at: datetime) -> JobState:
     state = _in_stage(state, event.stage)
     if _is_past(state, event.stage) or event.start <= state.attempts:
         return state
-    state = replace(state, attempts=event.start, updated_at=at, is_running=True)
+    state = replace(
+        state, attempts=event.start, updated_at=at, is_running=True, started_at=state.started_at or at
+    )
     return _moved(state, Status.STARTED, at) if event.stage is Stage.FETCH else state
 
 

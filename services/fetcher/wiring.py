@@ -133,7 +133,9 @@ async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
     ):
         worker = new_worker(bus, settings, source, found)
         has_key = settings.gexbot_api_key is not None
-        async with announce_service(bus, "fetcher", DESCRIPTION, worker, has_vendor_key=has_key):
+        async with announce_service(
+            bus, "fetcher", DESCRIPTION, worker, slots=settings.fetch_slots, has_vendor_key=has_key
+        ):
             await supervise(
                 bus.closed,
                 stop,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from typing import Final
 
 import structlog
 
@@ -30,6 +31,9 @@ from shared.bus.restoration import restore_deleted_streams
 from shared.errors import BrokerUnavailable
 from shared.process.garbage import collect_less_garbage
 from shared.process.runtime import supervise
+
+_SLOTS: Final = 1
+"""Imports at the same time: DuckDB has one writer."""
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +74,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
         after_import=exporter.after_import,
     )
     retries = Retries(settings.max_attempts, settings.retry_delay_s)
-    worker = Worker(bus, Stage.IMPORT, handler, slots=1, retries=retries)
+    worker = Worker(bus, Stage.IMPORT, handler, slots=_SLOTS, retries=retries)
     feed = FeedStorage(bus, lake, lake.live_files.append)
     sql = SqlQueries(lake, settings)
     await sql.start()
@@ -80,6 +84,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
             "importer",
             "Imports staged files and answers queries on the lake",
             worker,
+            slots=_SLOTS,
             rebuilding=lambda: repair.remaining,
         ) as service:
             await serve_snapshots(service, lake, writer)

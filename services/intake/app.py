@@ -15,6 +15,8 @@ from services.intake.api import (
     jobs,
     live,
     methods,
+    processing_jobs,
+    queue,
     rules,
     snapshots,
     sources,
@@ -29,7 +31,21 @@ from services.intake.http.context import AppContext
 from services.intake.http.direct_route import DirectRoutes
 from services.intake.state.metrics import RequestCounter
 
-_GROUPS: Final = (jobs, live, webhooks, methods, streams, snapshots, backfill, rules, sql, sources, system)
+_GROUPS: Final = (
+    jobs,
+    live,
+    webhooks,
+    methods,
+    streams,
+    snapshots,
+    backfill,
+    rules,
+    queue,
+    processing_jobs,
+    sql,
+    sources,
+    system,
+)
 _DESCRIPTION = """
 Brings days of options gamma-exposure history from a posted URL into DuckDB and Parquet.
 
@@ -65,6 +81,7 @@ def new_api() -> FastAPI:
         openapi_tags=[
             {"name": "jobs", "description": "Queue files, follow jobs, replay them"},
             {"name": "live", "description": "Post and follow live data, and read snapshots by time"},
+            {"name": "priorities", "description": "The queue, its order, and the promises kept"},
             {"name": "rules", "description": "Decide how urgent a request is"},
             {"name": "lake", "description": "Query what was imported"},
             {"name": "sources", "description": "Where files come from, and how reliable that was"},

@@ -26,6 +26,8 @@ from services.intake.priorities.rule_store import RuleStore
 from services.intake.priorities.rules import KnownRules
 from services.intake.priorities.scoring import Thresholds
 from services.intake.queue.estimates import Estimates
+from services.intake.queue.metrics import QueueMetrics, RequestMetrics
+from services.intake.queue.promises import Promises
 from services.intake.queue.work_queue import WorkQueue
 from services.intake.server_uvicorn import listen, serve_http
 from services.intake.settings import IntakeSettings
@@ -50,9 +52,12 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
     """Return the parts of an intake that is not connected yet."""
     link, metrics, latest = BrokerLink(), Metrics(), LatestSnapshots()
     readers = Readers(settings.max_stream_readers, metrics.registry)
-    queue = WorkQueue()
+    queue, promises = WorkQueue(), Promises()
     estimates = Estimates(queue, clock)
-    projection = Projection(clock, metrics, (queue.changed, estimates.changed), queue.forget)
+    requests = RequestMetrics(metrics.registry, promises, lambda: projection.is_rebuilt)
+    on_change = (queue.changed, estimates.changed, promises.changed, requests.changed)
+    projection = Projection(clock, metrics, on_change, (queue.forget, promises.forget))
+    metrics.registry.register(QueueMetrics(queue, clock))
     sources, rules = KnownSources(), KnownRules(RuleMetrics(metrics.registry))
     metrics.registry.register(SourceMetrics(sources, clock))
     publisher = JobPublisher(link, projection, clock, settings.url_cipher)
@@ -65,6 +70,7 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
         projection=projection,
         queue=queue,
         estimates=estimates,
+        promises=promises,
         dead_letters=DeadLetters(projection, clock),
         sources=sources,
         rules=rules,

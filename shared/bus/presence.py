@@ -42,6 +42,8 @@ class Heartbeat(Frozen):
     at: AwareDatetime
     busy: int = 0
     """How many messages or duties the service is working on."""
+    slots: int | None = None
+    """How many commands a worker executes at the same time; None for other services."""
     has_vendor_key: bool | None = None
     """Whether a fetcher has a key for the vendor's API; None for other services."""
     rebuilding: int | None = None
@@ -64,6 +66,7 @@ async def announce_service(
     description: str,
     workload: Workload | None = None,
     *,
+    slots: int | None = None,
     has_vendor_key: bool | None = None,
     rebuilding: Callable[[], int] | None = None,
 ) -> AsyncIterator[Service]:
@@ -87,6 +90,7 @@ async def announce_service(
         version=gexlake.__version__,
         started_at=(now := bus.clock()),
         at=now,
+        slots=slots,
         has_vendor_key=has_vendor_key,
     )
     beating = asyncio.create_task(_send_heartbeats(bus, first, workload, rebuilding))

@@ -22,6 +22,7 @@ from services.intake.priorities.rule_store import RuleStore
 from services.intake.priorities.rules import KnownRules
 from services.intake.priorities.scoring import Thresholds
 from services.intake.queue.estimates import Estimates
+from services.intake.queue.promises import Promises
 from services.intake.queue.work_queue import WorkQueue
 from services.intake.settings import IntakeSettings
 from services.intake.state.broker_link import BrokerLink
@@ -45,6 +46,7 @@ class AppContext:
     projection: Projection
     queue: WorkQueue
     estimates: Estimates
+    promises: Promises
     dead_letters: DeadLetters
     sources: KnownSources
     rules: KnownRules

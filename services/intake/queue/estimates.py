@@ -17,10 +17,10 @@ from shared.sources.record import origin_of
 
 TYPICAL_BYTES: Final = 150_000_000
 """Size of a history file until one of its endpoint is known."""
-_BYTES_PER_ROW: Final = 60.0
+_BYTES_PER_ROW: Final = 64.0
 """Of a file, for each strike row or snapshot in it."""
 _FETCH_S, _FETCH_BYTES_PER_S = 0.2, 20e6
-_IMPORT_S, _IMPORT_ROWS_PER_S = 0.2, 500e3
+_IMPORT_S, _IMPORT_ROWS_PER_S = 0.1, 1.2e6
 _FETCH_SLOTS: Final = 3
 """Those of one fetcher with default settings that are not kept for CRITICAL."""
 _NEW_SHARE: Final = 0.2
@@ -157,27 +157,26 @@ class Estimates:
         )
 
     def _learn(self, before: JobState, after: JobState) -> None:
+        if Stage.IMPORT in before.stale_commands - after.stale_commands:
+            self._learn_fetch(before, after)
         has_left = before.stage is not after.stage or (after.is_finished and not before.is_finished)
         if not has_left or after.status is Status.CANCELLED:
             return
         if self._had_backlog[before.stage]:
             self._completions[before.stage].completed()
-        if not before.is_running:
-            return
-        seconds = max(0.0, (after.updated_at - before.updated_at).total_seconds())
-        if before.stage is Stage.FETCH and after.status is Status.STAGED:
-            self._learn_fetch(after, seconds)
-        elif before.stage is Stage.IMPORT and after.status is Status.COMPLETED:
-            self._learn_import(after, seconds)
+        if before.is_running and before.stage is Stage.IMPORT and after.status is Status.COMPLETED:
+            self._learn_import(after, _seconds(before.updated_at, after.updated_at))
 
-    def _learn_fetch(self, state: JobState, seconds: float) -> None:
-        if not state.size_bytes:
+    def _learn_fetch(self, before: JobState, state: JobState) -> None:
+        """Learn from the event that a file is staged; that its import has begun may be known before."""
+        started_at = before.updated_at if before.stage is Stage.FETCH else before.started_at
+        if not state.size_bytes or started_at is None or before.attempts == 0:
             return
         for name in _names_of(state):
             self._sizes.observe(name, state.size_bytes)
         origin = origin_of(state.job.base_url)
         line = self._line_of(state.job.base_url)
-        line.observe(state.size_bytes, seconds)
+        line.observe(state.size_bytes, _seconds(started_at, state.transitions[-1].at))
         self._fetches[origin] = line
         self._fetches.move_to_end(origin)
         if len(self._fetches) > _REMEMBERED:
@@ -194,3 +193,7 @@ class Estimates:
 
 def _names_of(state: JobState) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (state.job.ticker, state.job.endpoint), (state.job.endpoint,)
+
+
+def _seconds(start: datetime, end: datetime) -> float:
+    return max(0.0, (end - start).total_seconds())

@@ -52,12 +52,12 @@ class Projection:
         clock: Callable[[], datetime],
         watcher: EventWatcher,
         on_change: Sequence[OnChange] = (),
-        on_drop: Callable[[JobState], None] | None = None,
+        on_drop: Sequence[Callable[[JobState], None]] = (),
     ) -> None:
         self._clock = clock
         self._watcher = watcher
         self._on_change = tuple(on_change)
-        self._jobs = JobStates(on_drop=on_drop)
+        self._jobs = JobStates(on_drop=tuple(on_drop))
         self._requests: dict[UUID, JobState] = {}
         self._progress: dict[UUID, Progress] = {}
         self._heartbeats: dict[tuple[str, str], Heartbeat] = {}

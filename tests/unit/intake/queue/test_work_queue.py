@@ -13,35 +13,17 @@ from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
 from shared.bus.envelope import TimedEvent
 from shared.bus.follower import FollowedEvent
-from shared.bus.messages import Event, FileStaged, Job, JobCancelled, JobFailed, JobRequested, JobStarted
+from shared.bus.messages import Event, Job, JobCancelled
 from shared.job_states import JobState
-from tests.support.values import NOON, a_job, a_request
+from tests.support.intake.events import failed, numbered, requested, staged, started
+from tests.support.values import NOON, a_request
 
 CRITICAL, HIGH, MEDIUM, LOW = Priority
-SHA = "a" * 64
 PROMISED = timedelta(minutes=5)
 
 
-def numbered(number: int, priority: Priority, asked_s: float = 0, **changes: object) -> Job:
-    at = NOON + timedelta(seconds=asked_s)
-    given = {"priority": priority, "requested_at": at, "deadline": deadline_after(priority, at), **changes}
-    return a_job(base_url=f"https://hist.gex.bot/{number}.json", **given)
-
-
-def requested(job: Job) -> JobRequested:
-    return JobRequested(job=job, command_seq=1, url_sha256=SHA)
-
-
-def staged(job: Job) -> FileStaged:
-    return FileStaged(job=job, staged_path="p", size_bytes=1, sha256=SHA, command_seq=2)
-
-
-def started(job: Job, stage: Stage = Stage.FETCH) -> JobStarted:
-    return JobStarted(job=job, stage=stage, start=1)
-
-
 def projection_of(queue: WorkQueue) -> Projection:
-    return Projection(lambda: NOON, Metrics(), (queue.changed,), queue.forget)
+    return Projection(lambda: NOON, Metrics(), (queue.changed,), (queue.forget,))
 
 
 def queue_after(*events: Event) -> WorkQueue:
@@ -97,16 +79,15 @@ def test_a_job_that_a_worker_has_does_not_wait_until_it_is_staged() -> None:
 
 def test_jobs_that_ended_leave_the_queue() -> None:
     jobs = [numbered(number, HIGH) for number in range(3)]
-    failed = JobFailed(job=jobs[0], stage=Stage.FETCH, failures=3, final=True, error="refused")
-    queue = queue_after(*map(requested, jobs), started(jobs[0]), failed, JobCancelled(job=jobs[1]))
+    ends = (started(jobs[0]), failed(jobs[0], final=True), JobCancelled(job=jobs[1]))
+    queue = queue_after(*map(requested, jobs), *ends)
     assert jobs_of(queue.level(HIGH).next) == [jobs[2]]
     assert queue.depth == 1
 
 
 def test_an_attempt_that_failed_waits_again() -> None:
     job = numbered(1, HIGH)
-    failed = JobFailed(job=job, stage=Stage.FETCH, failures=1, final=False, error="timeout")
-    queue = queue_after(requested(job), started(job), failed)
+    queue = queue_after(requested(job), started(job), failed(job))
     assert jobs_of(queue.level(HIGH).next) == [job]
 
 
@@ -119,8 +100,7 @@ def test_a_job_moves_to_the_level_of_its_newest_generation() -> None:
 def test_the_oldest_request_counts_from_its_submission_not_from_its_override() -> None:
     submitted = NOON - timedelta(hours=1)
     raised = numbered(1, HIGH, 60, request_id=a_request().request_id)
-    event = requested(raised).model_copy(update={"request": a_request(submitted_at=submitted)})
-    queue = queue_after(event, requested(numbered(2, HIGH, 0)))
+    queue = queue_after(requested(raised, a_request(submitted_at=submitted)), requested(numbered(2, HIGH, 0)))
     assert queue.level(HIGH).oldest == submitted
     assert jobs_of(queue.level(HIGH).next)[1] == raised
 
