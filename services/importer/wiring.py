@@ -20,6 +20,9 @@ from services.importer.lake.database import Lake
 from services.importer.lake.records import place_missing_records
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import LedgerKeeper
+from services.importer.mirrors.mirror import Mirror
+from services.importer.mirrors.rules import RuleTables
+from services.importer.mirrors.sources import SourceTable
 from services.importer.queries.service import LakeQueries, SqlQueries, serve_queries
 from services.importer.reader import library
 from services.importer.settings import ImporterSettings
@@ -58,7 +61,9 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
     """Import and answer queries over an open bus and lake."""
     writer = WriterThread()
     keeper = LedgerKeeper(bus, lake, writer)
+    mirrors = [Mirror(bus, lake, writer, table) for table in (RuleTables(), SourceTable())]
     repair = Repair(bus, lake, writer, keeper, limits=settings.limits, timeout_s=settings.import_timeout_s)
+    repair.on_reopened = [mirror.write_again for mirror in mirrors]
     exporter = Exporter(lake, writer, every_s=settings.live_export_s, waiting=lambda: repair.to_load)
     await _recover(bus, lake, repair)
     # Queries read live rows from files, and the small ones of the time before were removed at start.
@@ -96,6 +101,8 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
                 background=[
                     keeper.follow(),
                     keeper.write(),
+                    *(mirror.follow() for mirror in mirrors),
+                    *(mirror.write() for mirror in mirrors),
                     repair.run(),
                     feed.keep_room(),
                     exporter.run(),

@@ -40,6 +40,12 @@ class SourceRecord(Frozen):
     """When the circuit becomes half-open; None while it is closed."""
     probe_until: AwareDatetime | None = None
     """When the running probe times out; None if there is none."""
+    given_name: str | None = None
+    """The name that a client has given it."""
+    deactivated_at: AwareDatetime | None = None
+    """When a client deactivated it (UTC); None while it is active."""
+    deactivated_by: str | None = None
+    """Who deactivated it."""
 
     @property
     def source_id(self) -> UUID:
@@ -48,8 +54,13 @@ class SourceRecord(Frozen):
 
     @property
     def name(self) -> str:
-        """The display name: the host."""
-        return self.base_url.partition("://")[2]
+        """The display name: the one that it was given, or its host."""
+        return self.given_name or self.base_url.partition("://")[2]
+
+    @property
+    def is_changed_by_client(self) -> bool:
+        """Whether the record has what only a client can say, so that it must not expire."""
+        return self.given_name is not None or self.deactivated_at is not None
 
     @property
     def reliability(self) -> float | None:

@@ -9,12 +9,27 @@ CREATE TABLE market_agg_state(received_at TIMESTAMP WITH TIME ZONE NOT NULL, dat
 CREATE TABLE option_trades_events(received_at TIMESTAMP WITH TIME ZONE NOT NULL, topic VARCHAR, topic_symbol VARCHAR, ticker VARCHAR, option_chain_id VARCHAR, "type" VARCHAR, strike DOUBLE, expiry DATE, dte INTEGER, price DOUBLE, size BIGINT, premium DOUBLE, volume BIGINT, open_interest BIGINT, underlying_price DOUBLE, implied_volatility DOUBLE, delta DOUBLE, gamma DOUBLE, theta DOUBLE, vega DOUBLE, rho DOUBLE, tags VARCHAR, executed_at TIMESTAMP WITH TIME ZONE, trade_id VARCHAR, is_index_option BOOLEAN, raw VARCHAR); -- One row an option trade that a webhook reported
 CREATE TABLE orderflow("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE NOT NULL, z_mlgamma DOUBLE, z_msgamma DOUBLE, o_mlgamma DOUBLE, o_msgamma DOUBLE, zero_mcall DOUBLE, zero_mput DOUBLE, one_mcall DOUBLE, one_mput DOUBLE, zcvr DOUBLE, ocvr DOUBLE, zgr DOUBLE, ogr DOUBLE, zvanna DOUBLE, ovanna DOUBLE, zcharm DOUBLE, ocharm DOUBLE, agg_dex DOUBLE, one_agg_dex DOUBLE, agg_call_dex DOUBLE, one_agg_call_dex DOUBLE, agg_put_dex DOUBLE, one_agg_put_dex DOUBLE, net_dex DOUBLE, one_net_dex DOUBLE, net_call_dex DOUBLE, one_net_call_dex DOUBLE, net_put_dex DOUBLE, one_net_put_dex DOUBLE, dexoflow DOUBLE, gexoflow DOUBLE, cvroflow DOUBLE, one_dexoflow DOUBLE, one_gexoflow DOUBLE, one_cvroflow DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, zero_gamma DOUBLE, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, "source" VARCHAR NOT NULL, job_id VARCHAR); -- The orderflow package: one row a second of a ticker; the Parquet files have the same figures
 CREATE TABLE partitions(ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, trading_day DATE NOT NULL, job_id VARCHAR NOT NULL, generation INTEGER NOT NULL, checksum VARCHAR NOT NULL, replaced_checksum VARCHAR, source_bytes BIGINT NOT NULL, snapshots BIGINT NOT NULL, strike_rows BIGINT NOT NULL, first_timestamp BIGINT NOT NULL, last_timestamp BIGINT NOT NULL, parquet_path VARCHAR NOT NULL, parquet_bytes BIGINT NOT NULL, parquet_checksum VARCHAR NOT NULL, published BOOLEAN NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL, duplicates BIGINT DEFAULT(0), strays BIGINT DEFAULT(0), unknown_records BIGINT DEFAULT(0), unknown_fields VARCHAR); -- One row a ticker, endpoint and trading day: what the lake holds of it, and from which file
+CREATE TABLE priority_rule_changes(rule_id VARCHAR NOT NULL, revision BIGINT NOT NULL, changed_at TIMESTAMP WITH TIME ZONE NOT NULL, changed_by VARCHAR, operation VARCHAR NOT NULL, old_rule VARCHAR, new_rule VARCHAR); -- One row a change of a priority rule; rows stay when the rule, its revisions or the bucket are gone
+CREATE TABLE priority_rules(rule_id VARCHAR NOT NULL, "name" VARCHAR NOT NULL, description VARCHAR NOT NULL, condition VARCHAR NOT NULL, priority_score DOUBLE NOT NULL, is_active BOOLEAN NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL, changed_by VARCHAR, revision BIGINT NOT NULL); -- One row a priority rule, as it is now in the bucket RULES
 CREATE TABLE schema_migrations("name" VARCHAR NOT NULL, applied_at TIMESTAMP WITH TIME ZONE); -- The migrations that this file has seen
+CREATE TABLE source_records(source_id VARCHAR NOT NULL, base_url VARCHAR NOT NULL, "name" VARCHAR NOT NULL, last_successful_fetch TIMESTAMP WITH TIME ZONE, total_requests BIGINT NOT NULL, successful_requests BIGINT NOT NULL, mean_response_s DOUBLE, circuit_open_until TIMESTAMP WITH TIME ZONE, deactivated_at TIMESTAMP WITH TIME ZONE, deactivated_by VARCHAR, updated_at TIMESTAMP WITH TIME ZONE NOT NULL); -- One row a source of files, as its newest record in SOURCES; read data_sources
 CREATE TABLE state_contracts("timestamp" BIGINT USING COMPRESSION RLE NOT NULL, ticker VARCHAR USING COMPRESSION DICT_FSST NOT NULL, endpoint VARCHAR USING COMPRESSION DICT_FSST NOT NULL, strike DOUBLE USING COMPRESSION ALP NOT NULL, call_ivol DOUBLE USING COMPRESSION ALP, put_ivol DOUBLE USING COMPRESSION ALP, greek DOUBLE USING COMPRESSION ALP, priors VARCHAR USING COMPRESSION ZSTD, put_cvolume DOUBLE, put_cvolume_priors VARCHAR); -- Greeks of the state package: one row a strike of a record; the Parquet files have the same rows
 CREATE TABLE state_greeks("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE NOT NULL, min_dte INTEGER, sec_min_dte INTEGER, major_positive DOUBLE, major_negative DOUBLE, major_long_gamma DOUBLE, major_short_gamma DOUBLE, "source" VARCHAR NOT NULL, job_id VARCHAR); -- Greeks of the state package: one row a second of a ticker and endpoint, without its strikes
 CREATE TABLE state_snapshots("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE NOT NULL, zero_gamma DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, call_wall_candidate1_pct DOUBLE, call_wall_candidate2_pct DOUBLE, put_wall_candidate1_pct DOUBLE, put_wall_candidate2_pct DOUBLE, max_priors VARCHAR, "source" VARCHAR NOT NULL, job_id VARCHAR); -- GEX of the state package: one row a second of a ticker and endpoint, without its strikes
 CREATE TABLE state_strikes("timestamp" BIGINT USING COMPRESSION RLE NOT NULL, ticker VARCHAR USING COMPRESSION DICT_FSST NOT NULL, endpoint VARCHAR USING COMPRESSION DICT_FSST NOT NULL, strike DOUBLE USING COMPRESSION ALP NOT NULL, gamma DOUBLE USING COMPRESSION ALP, oi_gamma DOUBLE USING COMPRESSION ALP, priors VARCHAR USING COMPRESSION ZSTD); -- GEX of the state package: one row a strike of a snapshot; the Parquet files have the same rows
 CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH TIME ZONE NOT NULL, topic VARCHAR, "event" VARCHAR, payload_json VARCHAR NOT NULL, source_ip VARCHAR, user_agent VARCHAR); -- Every webhook as it came
+-- data_sources | source_id | VARCHAR | true | no default | UUIDv5 of base_url
+-- data_sources | base_url | VARCHAR | true | no default | no comment
+-- data_sources | name | VARCHAR | true | no default | Its host, or the name that a client has given it
+-- data_sources | reliability_score | DOUBLE | true | no default | successful_requests / total_requests; NULL without requests
+-- data_sources | last_successful_fetch | TIMESTAMP WITH TIME ZONE | true | no default | no comment
+-- data_sources | total_requests | BIGINT | true | no default | no comment
+-- data_sources | successful_requests | BIGINT | true | no default | Answers, also such as 404: the source was working
+-- data_sources | average_response_time | INTERVAL | true | no default | Exponential mean of the time until it answered
+-- data_sources | is_active | BOOLEAN | true | no default | False while it is deactivated, and while its circuit is open
+-- data_sources | deactivated_at | TIMESTAMP WITH TIME ZONE | true | no default | When a client deactivated it; NULL if none did
+-- data_sources | deactivated_by | VARCHAR | true | no default | Who deactivated it: a part of the hash of an API key, or an address
+-- data_sources | updated_at | TIMESTAMP WITH TIME ZONE | true | no default | When its record was last changed
 -- feed_position | stream | VARCHAR | false | no default | Name of the stream: FEED
 -- feed_position | created_at | TIMESTAMP WITH TIME ZONE | false | no default | When the stream was created; another time is another stream
 -- feed_position | sequence | BIGINT | false | no default | Sequence number of the last message that is stored
@@ -346,8 +361,36 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- partitions | strays | BIGINT | true | 0 | records dropped because they are outside the trading day
 -- partitions | unknown_records | BIGINT | true | 0 | records with fields that the format does not know
 -- partitions | unknown_fields | VARCHAR | true | no default | the names of those fields, sorted
+-- priority_rule_changes | rule_id | VARCHAR | false | no default | no comment
+-- priority_rule_changes | revision | BIGINT | false | no default | The revision in the bucket; a bucket that is created again counts from 1
+-- priority_rule_changes | changed_at | TIMESTAMP WITH TIME ZONE | false | no default | When the bucket took the change
+-- priority_rule_changes | changed_by | VARCHAR | true | no default | Who made it, as in priority_rules
+-- priority_rule_changes | operation | VARCHAR | false | no default | created, changed or deleted
+-- priority_rule_changes | old_rule | VARCHAR | true | no default | JSON text: the rule before; NULL if there was none, or if the bucket did not have it any more
+-- priority_rule_changes | new_rule | VARCHAR | true | no default | JSON text: the rule after it; NULL if it was deleted
+-- priority_rules | rule_id | VARCHAR | false | no default | no comment
+-- priority_rules | name | VARCHAR | false | no default | no comment
+-- priority_rules | description | VARCHAR | false | no default | no comment
+-- priority_rules | condition | VARCHAR | false | no default | Python expression over the facts of a request: docs/priorities.md
+-- priority_rules | priority_score | DOUBLE | false | no default | Score of the requests that the condition holds for, 0 to 1
+-- priority_rules | is_active | BOOLEAN | false | no default | Whether the rule is applied
+-- priority_rules | created_at | TIMESTAMP WITH TIME ZONE | false | no default | no comment
+-- priority_rules | updated_at | TIMESTAMP WITH TIME ZONE | false | no default | When the rule was last changed; never before created_at
+-- priority_rules | changed_by | VARCHAR | true | no default | Who changed it last: a part of the hash of an API key, an address, or gexlake; NULL for the nats command
+-- priority_rules | revision | BIGINT | false | no default | Its revision in the bucket
 -- schema_migrations | name | VARCHAR | false | no default | File name of the migration
 -- schema_migrations | applied_at | TIMESTAMP WITH TIME ZONE | true | no default | When it was applied
+-- source_records | source_id | VARCHAR | false | no default | no comment
+-- source_records | base_url | VARCHAR | false | no default | no comment
+-- source_records | name | VARCHAR | false | no default | no comment
+-- source_records | last_successful_fetch | TIMESTAMP WITH TIME ZONE | true | no default | no comment
+-- source_records | total_requests | BIGINT | false | no default | no comment
+-- source_records | successful_requests | BIGINT | false | no default | no comment
+-- source_records | mean_response_s | DOUBLE | true | no default | Exponential mean of the time until it answered, seconds
+-- source_records | circuit_open_until | TIMESTAMP WITH TIME ZONE | true | no default | Until when its circuit is open; NULL while it is closed
+-- source_records | deactivated_at | TIMESTAMP WITH TIME ZONE | true | no default | no comment
+-- source_records | deactivated_by | VARCHAR | true | no default | no comment
+-- source_records | updated_at | TIMESTAMP WITH TIME ZONE | false | no default | no comment
 -- state_contracts | timestamp | BIGINT | false | no default | UTC epoch milliseconds
 -- state_contracts | ticker | VARCHAR | false | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
 -- state_contracts | endpoint | VARCHAR | false | no default | The package, the Greek and the expirations counted: state_delta_zero, state_vanna_one
@@ -424,6 +467,7 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- universal_webhooks | payload_json | VARCHAR | false | no default | JSON text: the payload as it came, of a frame without join_ref and ref
 -- universal_webhooks | source_ip | VARCHAR | true | no default | Address that sent it
 -- universal_webhooks | user_agent | VARCHAR | true | no default | User-Agent that sent it
+CREATE VIEW data_sources AS SELECT source_id, base_url, "name", (successful_requests / "nullif"(total_requests, 0)) AS reliability_score, last_successful_fetch, total_requests, successful_requests, to_microseconds(CAST((mean_response_s * CAST(1000000.0 AS DOUBLE)) AS BIGINT)) AS average_response_time, ((deactivated_at IS NULL) AND COALESCE((circuit_open_until <= now()), true)) AS is_active, deactivated_at, deactivated_by, updated_at FROM source_records; -- One row a source of files, also those that SOURCES has dropped after 90 days
 CREATE VIEW gex_history AS SELECT CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE) AS trading_day, "timestamp" AS "timestamp", parse_path(filename)[-3] AS ticker, parse_path(filename)[-2] AS endpoint, strike AS strike, gamma AS gamma, oi_gamma AS oi_gamma, priors AS priors FROM (SELECT *, '' AS filename FROM gex_strikes WHERE false); -- The Parquet files of all partitions, with ticker, endpoint and trading day from the path: a filter on these opens no other file
 CREATE VIEW gex_profiles AS SELECT "snapshot"."timestamp", "snapshot".ticker, "snapshot".endpoint, "snapshot".spot_price, "snapshot".zero_gamma, strike.strike, strike.gamma, strike.oi_gamma, strike.priors FROM (gex_snapshots AS "snapshot" INNER JOIN gex_strikes AS strike ON (((strike."timestamp" = "snapshot"."timestamp") AND (strike.ticker = "snapshot".ticker) AND (strike.endpoint = "snapshot".endpoint)))); -- One row a strike with its snapshot's spot and zero gamma: gex_snapshots joined with gex_strikes
 CREATE VIEW import_jobs AS SELECT id, url, checksum, ticker, status, records_processed, last_error, created_at, updated_at FROM gex_history_queue; -- The ledger in the columns of the first system

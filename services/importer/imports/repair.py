@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -72,6 +73,8 @@ class Repair:
         """Those that cannot be rebuilt, each with the reason, until a job imports them."""
         self._has_compared_jobs = False
         self._is_comparing = False
+        self.on_reopened: Sequence[Callable[[], object]] = ()
+        """Called when the database was opened: rows of other tables may be lost."""
         self._lock = asyncio.Lock()
         """Held while a partition is rebuilt or the comparison made, in the background or before an import."""
 
@@ -118,6 +121,8 @@ class Repair:
         self._lost.clear()
         self._unread = found.held
         self._keeper.write_again()
+        for write_again in self.on_reopened:
+            write_again()
         if found:
             log.warning(
                 "partitions_differ",

@@ -17,8 +17,10 @@ from nats.aio.client import Client
 from pydantic import SecretStr
 
 from services.intake.settings import IntakeSettings
-from shared.bus.connection import Bus
+from shared.bus import subjects
+from shared.bus.connection import Bus, connected
 from shared.bus.credentials import password_file
+from shared.bus.follower import follow
 from shared.process.settings import Settings
 from simulator.nats_server import NatsServer
 from tests.support.intake.running import running_intake
@@ -170,6 +172,25 @@ async def test_connections_are_encrypted_with_a_certificate(
             await nats.connect(server.operator_url, allow_reconnect=False, max_reconnect_attempts=0)
     finally:
         server.kill()
+
+
+@pytest.mark.parametrize("stream", [subjects.bucket_stream(subjects.RULES), subjects.SOURCES])
+async def test_the_importer_may_follow_rules_and_sources(
+    server: NatsServer, secrets: Path, tmp_path: Path, stream: str
+) -> None:
+    settings = Settings(nats_url=server.url, data_dir=tmp_path / "data", secrets_dir=secrets)
+    async with connected(settings, "importer") as bus, asyncio.timeout(10):
+        filters = {subjects.SOURCES: subjects.ALL_SOURCES}
+        async for message in follow(bus, stream, filters.get(stream, subjects.ALL_RULES)):
+            if message.data is None:
+                password = password_file(secrets, "operator").read_text().strip()
+                operator = await nats.connect(server.url, user="operator", password=password)
+                prefix = "gex.source" if stream == subjects.SOURCES else "$KV.RULES"
+                await operator.jetstream().publish(f"{prefix}.x", b"{}")
+                await operator.close()
+            else:
+                assert message.data == b"{}"
+                break
 
 
 async def test_intake_may_keep_rules(server: NatsServer, secrets: Path) -> None:

@@ -1,0 +1,1 @@
+"""Tables that follow what the broker holds of rules and sources."""
