@@ -68,7 +68,6 @@ async def restored(settings: BackupSettings, folder: Path, *, replace: bool = Fa
 async def test_a_backup_has_the_snapshot_the_staged_files_the_keys_and_all_streams(
     bus: Bus, backup_settings: BackupSettings, tmp_path: Path
 ) -> None:
-    await bus.js.create_key_value(bucket="RULES")
     manifest = await backed_up(backup_settings, tmp_path / "backup")
     assert verify(tmp_path / "backup") == manifest
     assert manifest.database == COUNTS
@@ -84,7 +83,7 @@ async def test_a_backup_has_the_snapshot_the_staged_files_the_keys_and_all_strea
 async def test_streams_come_back_with_their_sequences_consumers_and_buckets(
     bus: Bus, backup_settings: BackupSettings, tmp_path: Path
 ) -> None:
-    rules = await bus.js.create_key_value(bucket="RULES")
+    rules = await bus.js.key_value("RULES")
     await rules.put("one", b"1")
     for number in range(5):
         await bus.js.publish("gex.dead.x", str(number).encode() * 300_000)
