@@ -19,11 +19,11 @@ CREATE TABLE state_snapshots("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NUL
 CREATE TABLE state_strikes("timestamp" BIGINT USING COMPRESSION RLE NOT NULL, ticker VARCHAR USING COMPRESSION DICT_FSST NOT NULL, endpoint VARCHAR USING COMPRESSION DICT_FSST NOT NULL, strike DOUBLE USING COMPRESSION ALP NOT NULL, gamma DOUBLE USING COMPRESSION ALP, oi_gamma DOUBLE USING COMPRESSION ALP, priors VARCHAR USING COMPRESSION ZSTD); -- GEX of the state package: one row a strike of a snapshot; the Parquet files have the same rows
 CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH TIME ZONE NOT NULL, topic VARCHAR, "event" VARCHAR, payload_json VARCHAR NOT NULL, source_ip VARCHAR, user_agent VARCHAR); -- Every webhook as it came
 -- data_sources | source_id | VARCHAR | true | no default | UUIDv5 of base_url
--- data_sources | base_url | VARCHAR | true | no default | no comment
+-- data_sources | base_url | VARCHAR | true | no default | Scheme, host, and the port unless it is the default
 -- data_sources | name | VARCHAR | true | no default | Its host, or the name that a client has given it
 -- data_sources | reliability_score | DOUBLE | true | no default | successful_requests / total_requests; NULL without requests
--- data_sources | last_successful_fetch | TIMESTAMP WITH TIME ZONE | true | no default | no comment
--- data_sources | total_requests | BIGINT | true | no default | no comment
+-- data_sources | last_successful_fetch | TIMESTAMP WITH TIME ZONE | true | no default | When it last delivered a file or a signed URL
+-- data_sources | total_requests | BIGINT | true | no default | Requests to it; a resumed download counts once
 -- data_sources | successful_requests | BIGINT | true | no default | Answers, also such as 404: the source was working
 -- data_sources | average_response_time | INTERVAL | true | no default | Exponential mean of the time until it answered
 -- data_sources | is_active | BOOLEAN | true | no default | False while it is deactivated, and while its circuit is open
@@ -361,36 +361,36 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- partitions | strays | BIGINT | true | 0 | records dropped because they are outside the trading day
 -- partitions | unknown_records | BIGINT | true | 0 | records with fields that the format does not know
 -- partitions | unknown_fields | VARCHAR | true | no default | the names of those fields, sorted
--- priority_rule_changes | rule_id | VARCHAR | false | no default | no comment
+-- priority_rule_changes | rule_id | VARCHAR | false | no default | UUID of the rule
 -- priority_rule_changes | revision | BIGINT | false | no default | The revision in the bucket; a bucket that is created again counts from 1
 -- priority_rule_changes | changed_at | TIMESTAMP WITH TIME ZONE | false | no default | When the bucket took the change
 -- priority_rule_changes | changed_by | VARCHAR | true | no default | Who made it, as in priority_rules
 -- priority_rule_changes | operation | VARCHAR | false | no default | created, changed or deleted
 -- priority_rule_changes | old_rule | VARCHAR | true | no default | JSON text: the rule before; NULL if there was none, or if the bucket did not have it any more
 -- priority_rule_changes | new_rule | VARCHAR | true | no default | JSON text: the rule after it; NULL if it was deleted
--- priority_rules | rule_id | VARCHAR | false | no default | no comment
--- priority_rules | name | VARCHAR | false | no default | no comment
--- priority_rules | description | VARCHAR | false | no default | no comment
+-- priority_rules | rule_id | VARCHAR | false | no default | UUID of the rule: its key in the bucket
+-- priority_rules | name | VARCHAR | false | no default | What people call it
+-- priority_rules | description | VARCHAR | false | no default | Why there is such a rule
 -- priority_rules | condition | VARCHAR | false | no default | Python expression over the facts of a request: docs/priorities.md
 -- priority_rules | priority_score | DOUBLE | false | no default | Score of the requests that the condition holds for, 0 to 1
 -- priority_rules | is_active | BOOLEAN | false | no default | Whether the rule is applied
--- priority_rules | created_at | TIMESTAMP WITH TIME ZONE | false | no default | no comment
+-- priority_rules | created_at | TIMESTAMP WITH TIME ZONE | false | no default | When it was created
 -- priority_rules | updated_at | TIMESTAMP WITH TIME ZONE | false | no default | When the rule was last changed; never before created_at
 -- priority_rules | changed_by | VARCHAR | true | no default | Who changed it last: a part of the hash of an API key, an address, or gexlake; NULL for the nats command
 -- priority_rules | revision | BIGINT | false | no default | Its revision in the bucket
 -- schema_migrations | name | VARCHAR | false | no default | File name of the migration
 -- schema_migrations | applied_at | TIMESTAMP WITH TIME ZONE | true | no default | When it was applied
--- source_records | source_id | VARCHAR | false | no default | no comment
--- source_records | base_url | VARCHAR | false | no default | no comment
--- source_records | name | VARCHAR | false | no default | no comment
--- source_records | last_successful_fetch | TIMESTAMP WITH TIME ZONE | true | no default | no comment
--- source_records | total_requests | BIGINT | false | no default | no comment
--- source_records | successful_requests | BIGINT | false | no default | no comment
+-- source_records | source_id | VARCHAR | false | no default | UUIDv5 of base_url
+-- source_records | base_url | VARCHAR | false | no default | Scheme, host, and the port unless it is the default
+-- source_records | name | VARCHAR | false | no default | Its host, or the name that a client has given it
+-- source_records | last_successful_fetch | TIMESTAMP WITH TIME ZONE | true | no default | When it last delivered a file or a signed URL
+-- source_records | total_requests | BIGINT | false | no default | Requests to it; a resumed download counts once
+-- source_records | successful_requests | BIGINT | false | no default | Answers, also such as 404: the source was working
 -- source_records | mean_response_s | DOUBLE | true | no default | Exponential mean of the time until it answered, seconds
 -- source_records | circuit_open_until | TIMESTAMP WITH TIME ZONE | true | no default | Until when its circuit is open; NULL while it is closed
--- source_records | deactivated_at | TIMESTAMP WITH TIME ZONE | true | no default | no comment
--- source_records | deactivated_by | VARCHAR | true | no default | no comment
--- source_records | updated_at | TIMESTAMP WITH TIME ZONE | false | no default | no comment
+-- source_records | deactivated_at | TIMESTAMP WITH TIME ZONE | true | no default | When a client deactivated it; NULL if none did
+-- source_records | deactivated_by | VARCHAR | true | no default | Who deactivated it: a part of the hash of an API key, or an address
+-- source_records | updated_at | TIMESTAMP WITH TIME ZONE | false | no default | When its record was last changed
 -- state_contracts | timestamp | BIGINT | false | no default | UTC epoch milliseconds
 -- state_contracts | ticker | VARCHAR | false | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX
 -- state_contracts | endpoint | VARCHAR | false | no default | The package, the Greek and the expirations counted: state_delta_zero, state_vanna_one
