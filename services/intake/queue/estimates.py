@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Final
 
 from gexlake.api.jobs import Priority, Stage, Status
-from services.intake.queue.fitted_line import FittedLine
 from services.intake.queue.rates import ArrivalRate, CompletionRate
 from services.intake.queue.work_queue import URGENT_FIRST, WorkQueue
+from services.intake.queue.work_times import NEW_SHARE, WorkTimes
+from services.intake.state.sources_view import KnownSources
 from shared.job_states import JobState
 from shared.sources.record import origin_of
 
@@ -23,8 +24,6 @@ _FETCH_S, _FETCH_BYTES_PER_S = 0.2, 20e6
 _IMPORT_S, _IMPORT_ROWS_PER_S = 0.1, 1.2e6
 _FETCH_SLOTS: Final = 3
 """Those of one fetcher with default settings that are not kept for CRITICAL."""
-_NEW_SHARE: Final = 0.2
-"""Weight of the newest value in an exponential mean."""
 _LOW_SHARE: Final = 0.1
 """Of the turns of a stage, while LOW work waits."""
 _REMEMBERED: Final = 10_000
@@ -49,7 +48,7 @@ class _Means:
 
     def observe(self, name: tuple[str, ...], value: float) -> None:
         before = self._by_name.pop(name, value)
-        self._by_name[name] = before + _NEW_SHARE * (value - before)
+        self._by_name[name] = before + NEW_SHARE * (value - before)
         if len(self._by_name) > _REMEMBERED:
             self._by_name.popitem(last=False)
 
@@ -63,15 +62,18 @@ class Estimates:
 
     Args:
         queue: the unfinished jobs; it takes in each event before this does.
+        sources: whose circuits may be open.
         clock: the present moment.
     """
 
-    def __init__(self, queue: WorkQueue, clock: Callable[[], datetime]) -> None:
+    def __init__(self, queue: WorkQueue, sources: KnownSources, clock: Callable[[], datetime]) -> None:
         self._queue = queue
+        self._sources = sources
         self._clock = clock
         self._sizes, self._rows_per_byte = _Means(), _Means()
-        self._fetches: OrderedDict[str | None, FittedLine] = OrderedDict()
-        self._imports = FittedLine(_IMPORT_S, 1 / _IMPORT_ROWS_PER_S, TYPICAL_BYTES / _BYTES_PER_ROW)
+        self._fetches: OrderedDict[str | None, WorkTimes] = OrderedDict()
+        self._imports = WorkTimes(_IMPORT_S, 1 / _IMPORT_ROWS_PER_S, TYPICAL_BYTES / _BYTES_PER_ROW)
+        self._mean_rows = 0.0
         self._completions = {stage: CompletionRate() for stage in Stage}
         self._arrivals = {priority: ArrivalRate() for priority in Priority}
         self._had_backlog = dict.fromkeys(Stage, False)
@@ -104,7 +106,12 @@ class Estimates:
         size = self._size_of(ticker, endpoint)
         fetch_s = self._line_of(source_url).seconds(size)
         import_s = self._import_s(ticker, endpoint, size)
-        fetched_s = self._wait_s(Stage.FETCH, priority, deadline, fetch_s) + fetch_s
+        wait_s = max(self._wait_s(Stage.FETCH, priority, deadline, fetch_s), self._pause_s(source_url))
+        fetched_s = wait_s + fetch_s
+        if self._queue.waiting(
+            Stage.IMPORT
+        ):  # some import runs whenever it is staged: on average, half is left
+            fetched_s += self._imports.seconds(self._mean_rows) / 2
         free_s = self._wait_s(Stage.IMPORT, priority, deadline, import_s)
         seconds = max(fetched_s, free_s) + import_s
         return Estimate(seconds, self._queue.position(priority, deadline))
@@ -119,6 +126,12 @@ class Estimates:
             ahead += 1  # no slot is free
         return residual_s + (ahead / self._turns_per_s(stage, priority, own_s) if ahead else 0.0)
 
+    def _pause_s(self, url: str) -> float:
+        """Return how long the circuit of a source stays open."""
+        origin = origin_of(url)
+        until = next((each.open_until for each in self._sources.records if each.base_url == origin), None)
+        return max(0.0, (until - self._clock()).total_seconds()) if until is not None else 0.0
+
     def _turns_per_s(self, stage: Stage, priority: Priority, own_s: float) -> float:
         """Return how many jobs ahead a stage completes a second.
 
@@ -130,19 +143,24 @@ class Estimates:
         now_s = self._clock().timestamp()
         above = URGENT_FIRST[: URGENT_FIRST.index(priority)]
         taken = sum(self._arrivals[level].per_s(now_s) for level in above)
-        if priority is not Priority.LOW and self._queue.level(Priority.LOW).waiting:
+        if priority is not Priority.LOW and self._queue.has_waiting(Priority.LOW):
             taken += _LOW_SHARE * per_s
         return max(per_s - taken, _LOW_SHARE * per_s)
 
     def _running_import_s(self) -> float:
-        """Return how long the import that ends first goes on."""
+        """Return how long the import that ends first goes on: a late one as long again as it is late."""
         now = self._clock()
-        left = [
-            self._import_s(state.job.ticker, state.job.endpoint, state.size_bytes)
-            - (now - state.updated_at).total_seconds()
-            for state in self._queue.running(Stage.IMPORT)
-        ]
-        return max(0.0, min(left, default=0.0))
+        return min(
+            (
+                abs(
+                    self._import_s(job.ticker, job.endpoint, state.size_bytes)
+                    - _seconds(state.updated_at, now)
+                )
+                for state in self._queue.running(Stage.IMPORT)
+                for job in (state.job,)
+            ),
+            default=0.0,
+        )
 
     def _import_s(self, ticker: str, endpoint: str, size: float | None) -> float:
         per_byte = self._rows_per_byte.get((ticker, endpoint), (endpoint,)) or 1 / _BYTES_PER_ROW
@@ -151,10 +169,8 @@ class Estimates:
     def _size_of(self, ticker: str, endpoint: str) -> float:
         return self._sizes.get((ticker, endpoint), (endpoint,)) or TYPICAL_BYTES
 
-    def _line_of(self, url: str) -> FittedLine:
-        return self._fetches.get(origin_of(url)) or FittedLine(
-            _FETCH_S, 1 / _FETCH_BYTES_PER_S, TYPICAL_BYTES
-        )
+    def _line_of(self, url: str) -> WorkTimes:
+        return self._fetches.get(origin_of(url)) or WorkTimes(_FETCH_S, 1 / _FETCH_BYTES_PER_S, TYPICAL_BYTES)
 
     def _learn(self, before: JobState, after: JobState) -> None:
         if Stage.IMPORT in before.stale_commands - after.stale_commands:
@@ -186,6 +202,7 @@ class Estimates:
         rows = (state.snapshots or 0) + (state.strike_rows or 0)
         if rows and not state.skipped:
             self._imports.observe(rows, seconds)
+            self._mean_rows += NEW_SHARE * (rows - self._mean_rows)
         if rows and state.size_bytes:
             for name in _names_of(state):
                 self._rows_per_byte.observe(name, rows / state.size_bytes)

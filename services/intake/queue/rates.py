@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from itertools import pairwise
+from math import ceil
 from typing import Final
 
 _WINDOW_S: Final = 60.0
 _FEWEST: Final = 20
 _MOST: Final = 1000
+_USUAL_SHARE, _UNUSUAL = 0.9, 10
+"""A gap counts for at most ten times the mean of the shortest nine tenths."""
 _KNOWN_FROM: Final = 5
 _ARRIVALS_OVER_S: Final = 120.0
 _SHORTEST_S: Final = 30.0
@@ -18,6 +22,7 @@ class CompletionRate:
     """Completions a second of a stage, while jobs waited for it.
 
     It is the mean of the last minute with a backlog, or of the last twenty completions if those took longer.
+    A rare gap that is much longer than the others, such as the import of a large file, counts in part.
     """
 
     def __init__(self) -> None:
@@ -42,8 +47,11 @@ class CompletionRate:
         """Completions a second; None until there were some."""
         if len(self._completed) < _KNOWN_FROM:
             return None
-        seconds = self._completed[-1] - self._completed[0]
-        return (len(self._completed) - 1) / seconds if seconds > 0 else None
+        gaps = sorted(later - earlier for earlier, later in pairwise(self._completed))
+        usual = gaps[: ceil(len(gaps) * _USUAL_SHARE)]
+        longest_s = _UNUSUAL * sum(usual) / len(usual)
+        seconds = sum(min(gap, longest_s) for gap in gaps)
+        return len(gaps) / seconds if seconds > 0 else None
 
 
 class ArrivalRate:

@@ -93,6 +93,10 @@ class WorkQueue:
         """Return how many jobs wait before a stage."""
         return sum(len(self._waiting[stage, priority]) for priority in Priority)
 
+    def has_waiting(self, priority: Priority) -> bool:
+        """Return whether a job of a level waits before either stage."""
+        return any(self._waiting[stage, priority] for stage in Stage)
+
     def running(self, stage: Stage) -> tuple[JobState, ...]:
         """Return the jobs that workers of a stage have."""
         return tuple(self._running[stage].values())

@@ -6,6 +6,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from itertools import count
 from random import Random
 from typing import Any
@@ -90,6 +91,17 @@ class Stage:
                     self.inversions[job.number] += 1
 
 
+class Step(Enum):
+    """What happens to a job."""
+
+    REQUESTED = auto()
+    """Just before it is queued."""
+    FETCH_STARTED = auto()
+    FETCHED = auto()
+    IMPORT_STARTED = auto()
+    IMPORTED = auto()
+
+
 class Simulation:
     """Runs jobs through a fetch and an import stage, until all are imported.
 
@@ -99,6 +111,7 @@ class Simulation:
         importers: slots of the import stage.
         incidents: what goes wrong.
         seed: of the failures.
+        observe: called at each step of each job; a fetch that fails has no FETCHED.
     """
 
     def __init__(
@@ -109,8 +122,10 @@ class Simulation:
         importers: int,
         incidents: Incidents | None = None,
         seed: int = 0,
+        observe: Callable[[Step, SimulatedJob], None] | None = None,
     ) -> None:
         self.jobs = jobs
+        self._observe = observe or (lambda _step, _job: None)
         self.fetch, self.imports = Stage(fetchers), Stage(importers)
         self._incidents = incidents or Incidents()
         self._random = Random(seed)
@@ -132,13 +147,20 @@ class Simulation:
     def _at(self, at_s: float, act: Callable[..., None], *arguments: Any) -> None:
         heapq.heappush(self._events, (at_s, next(self._numbers), act, arguments))
 
+    @property
+    def now_s(self) -> float:
+        """The present moment."""
+        return self._now_s
+
     def _request(self, job: SimulatedJob) -> None:
+        self._observe(Step.REQUESTED, job)
         self.fetch.waiting[job.priority].publish(job)
         self._fill_fetchers()
 
     def _fill_fetchers(self) -> None:
         while (job := self.fetch.take(self._now_s)) is not None:
             self.fetch.running[job.number] = job
+            self._observe(Step.FETCH_STARTED, job)
             if self._incidents.is_down(job.source, self._now_s):
                 self._at(self._now_s + _LOOK_S, self._fetch_ended, job, self._life, _DEFERRAL_S)
             elif self._random.random() < self._incidents.failing:
@@ -153,6 +175,7 @@ class Simulation:
         del self.fetch.running[job.number]
         if again_after_s is None:
             job.fetched_s = self._now_s
+            self._observe(Step.FETCHED, job)
             self.imports.waiting[job.priority].publish(job)
             self._fill_importers()
         else:
@@ -163,6 +186,7 @@ class Simulation:
     def _fill_importers(self) -> None:
         while (job := self.imports.take(self._now_s)) is not None:
             self.imports.running[job.number] = job
+            self._observe(Step.IMPORT_STARTED, job)
             self._at(self._now_s + job.import_s, self._import_ended, job, self._life)
 
     def _import_ended(self, job: SimulatedJob, life: int) -> None:
@@ -171,6 +195,7 @@ class Simulation:
         del self.imports.running[job.number]
         job.imported_s = self._now_s
         job.imports += 1
+        self._observe(Step.IMPORTED, job)
         self._fill_importers()
 
     def _restart(self) -> None:
