@@ -12,7 +12,6 @@ import typer
 
 import gexlake
 from gexlake.api.jobs import JobsPage, JobView, Priority, Stage, Status
-from gexlake.cli import rules
 from gexlake.cli.answers import read_as, read_job
 from gexlake.cli.backfill.command import INTERRUPTED, backfill
 from gexlake.cli.backups import backup, restore
@@ -24,6 +23,8 @@ from gexlake.cli.intake_client import Intake
 from gexlake.cli.job_ids import whole_id
 from gexlake.cli.output.rows import Rows
 from gexlake.cli.output.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
+from gexlake.cli.priorities import rules
+from gexlake.cli.priorities.queue import queue, sla
 from gexlake.cli.replay_day.command import replay_day
 from gexlake.cli.settings import CliSettings
 from gexlake.cli.source_urls import url_of
@@ -119,6 +120,8 @@ app.command(short_help="Post a stored day again, as if it were live.")(replay_da
 app.command(short_help="Follow live snapshots.")(tail)
 app.command(short_help="Back up the running system.")(backup)
 app.command(short_help="Restore a backup.")(restore)
+app.command(short_help="Show what waits, and what is next.")(queue)
+app.command(short_help="Show which promises were kept.")(sla)
 app.add_typer(rules.app, name="rules")
 
 

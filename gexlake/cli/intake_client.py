@@ -105,6 +105,14 @@ class Intake:
         parameters = paths.get("/gex", {}).get("post", {}).get("parameters", [])
         return any(parameter.get("name") == "stream_only" for parameter in parameters)
 
+    def queue(self) -> dict[str, Any]:
+        """Return what waits, by level."""
+        return self._ask("GET", "/api/v1/ingest/priority/queue")
+
+    def sla(self, window: str) -> dict[str, Any]:
+        """Return which promises were kept in a window."""
+        return self._ask("GET", "/api/v1/sla", params={"window": window})
+
     def rules(self) -> dict[str, Any]:
         """Return all priority rules."""
         return self._ask("GET", "/api/v1/rules")

@@ -1,0 +1,1 @@
+"""Commands about priorities: rules, the queue, the promises kept."""
