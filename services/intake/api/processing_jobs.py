@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 from uuid import UUID
 
@@ -29,8 +30,8 @@ async def get_processing_jobs(
     """List the jobs of the last 30 days, the newest request first, in pages."""
     projection = context.projection
     projection.require_rebuilt()
-    if wanted.request_id is None:
-        return list_processing_jobs(projection.jobs, wanted)
+    if wanted.request_id is None:  # many jobs take a while, in which others are to be answered
+        return await asyncio.to_thread(list_processing_jobs, projection.jobs, wanted)
     state = projection.request(wanted.request_id)
     return list_processing_jobs([state] if state else [], wanted)
 

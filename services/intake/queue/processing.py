@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from heapq import nlargest
 from typing import Annotated, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -90,10 +91,11 @@ def view_processing_job(state: JobState) -> ProcessingJob:
 
 def list_processing_jobs(states: Iterable[JobState], wanted: ProcessingJobFilter) -> ProcessingJobsPage:
     """Return one page of the jobs that fit the filter, the newest request first."""
-    fitting = sorted((state for state in states if wanted.allows(state)), key=_newest_first, reverse=True)
+    fitting = [state for state in states if wanted.allows(state)]
     end = wanted.offset + wanted.limit
+    newest = nlargest(end, fitting, key=_newest_first)
     return ProcessingJobsPage(
-        jobs=[view_processing_job(state) for state in fitting[wanted.offset : end]],
+        jobs=[view_processing_job(state) for state in newest[wanted.offset :]],
         total_count=len(fitting),
         limit=wanted.limit,
         offset=wanted.offset,

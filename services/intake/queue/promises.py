@@ -18,7 +18,7 @@ from shared.job_states import JobState
 
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _LONGEST: Final = timedelta(days=30)
-_WINDOW: Final = re.compile(r"([1-9]\d{0,4})([mhd])")
+_WINDOW: Final = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 _DONE: Final = frozenset({Status.COMPLETED, Status.SKIPPED})
 
 

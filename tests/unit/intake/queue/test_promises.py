@@ -137,7 +137,7 @@ def test_windows(text: str, days: int) -> None:
     assert window_of(text) == timedelta(days=days)
 
 
-@pytest.mark.parametrize("text", ["", "0h", "24", "31d", "-1h", "1h30m", "999999h", "1s", "\u0661h"])
+@pytest.mark.parametrize("text", ["", "0h", "24", "31d", "-1h", "1h30m", "999999h", "1s", "1\u0661h"])
 def test_what_is_no_window_is_refused(text: str) -> None:
     with pytest.raises(Unprocessable, match="such as 24h"):
         window_of(text)
