@@ -73,6 +73,9 @@ class Queued(BaseModel):
     trading_day: date | None = Field(description="null if the file's name does not contain it")
     priority: Priority
     generation: int = Field(description="grows when the job is asked for again or its URL is refreshed")
+    request_id: UUID | None = Field(None, description="for `/api/v1/ingest/priority/{request_id}`")
+    priority_score: float | None = Field(None, description="from 0 to 1")
+    deadline: datetime | None = Field(None, description="null if the priority is low")
 
 
 class TransitionView(BaseModel):

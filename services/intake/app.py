@@ -17,6 +17,7 @@ from services.intake.api import (
     methods,
     processing_jobs,
     queue,
+    requests,
     rules,
     snapshots,
     sources,
@@ -42,6 +43,7 @@ _GROUPS: Final = (
     rules,
     queue,
     processing_jobs,
+    requests,  # after the queue, whose path would be a request's
     sql,
     sources,
     system,
@@ -81,7 +83,7 @@ def new_api() -> FastAPI:
         openapi_tags=[
             {"name": "jobs", "description": "Queue files, follow jobs, replay them"},
             {"name": "live", "description": "Post and follow live data, and read snapshots by time"},
-            {"name": "priorities", "description": "The queue, its order, and the promises kept"},
+            {"name": "priorities", "description": "Requests, the queue, its order, and the promises kept"},
             {"name": "rules", "description": "Decide how urgent a request is"},
             {"name": "lake", "description": "Query what was imported"},
             {"name": "sources", "description": "Where files come from, and how reliable that was"},

@@ -9,6 +9,8 @@ from limits import parse_many
 from pydantic import AfterValidator, BeforeValidator, Field, FilePath, model_validator
 
 from gexlake.environment import CommaList, aliases
+from shared.gexbot.partition import normalize_ticker
+from shared.gexbot.symbols import OPTIONABLE
 from shared.sources.settings import SourceSettings
 
 ANY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 (read, not listened on)
@@ -67,6 +69,15 @@ def _fit_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
     return bare
 
 
+def _fit_symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    """Return symbols as tickers are written.
+
+    Raises:
+        ValueError: one has a character that no ticker has.
+    """
+    return tuple(symbol if symbol == _ANY else normalize_ticker(symbol) for symbol in symbols)
+
+
 class IntakeSettings(SourceSettings):
     """What intake needs to know."""
 
@@ -104,6 +115,8 @@ class IntakeSettings(SourceSettings):
     """The score from which a request is HIGH."""
     priority_medium: float = Field(0.4, ge=0, le=1)
     """The score from which a request is MEDIUM; below it is LOW."""
+    optionable_symbols: Annotated[CommaList, AfterValidator(_fit_symbols)] = ()
+    """Symbols of priority requests in addition to the vendor's; ``*`` for any."""
     timeout_keep_alive: int = Field(5, ge=0)
     """Seconds after which an idle connection is closed."""
     header_timeout_s: float = Field(10.0, gt=0)
@@ -132,6 +145,10 @@ class IntakeSettings(SourceSettings):
                 "GEXLAKE_PRIORITY_CRITICAL, GEXLAKE_PRIORITY_HIGH and GEXLAKE_PRIORITY_MEDIUM must descend"
             )
         return self
+
+    def is_optionable(self, symbol: str) -> bool:
+        """Return whether a priority request may be about a symbol."""
+        return symbol in OPTIONABLE or symbol in self.optionable_symbols or _ANY in self.optionable_symbols
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from services.intake.app import create_app
 from services.intake.backfill.service import Backfills
 from services.intake.exposure import check_exposure
 from services.intake.history.commands import JobCommands
+from services.intake.history.priority_change import PriorityChanges
 from services.intake.history.publisher import JobPublisher
 from services.intake.history.replay_service import serve_replay
 from services.intake.http.context import AppContext
@@ -21,6 +22,7 @@ from services.intake.live.feed_hub import FeedHub
 from services.intake.live.latest import LatestSnapshots
 from services.intake.live.readers import Readers
 from services.intake.live.replay_feed import ReplayFeed
+from services.intake.priorities.prioritizer import Prioritizer
 from services.intake.priorities.rule_metrics import RuleMetrics
 from services.intake.priorities.rule_store import RuleStore
 from services.intake.priorities.rules import KnownRules
@@ -61,7 +63,9 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
     metrics.registry.register(QueueMetrics(queue, clock))
     metrics.registry.register(SourceMetrics(sources, clock))
     publisher = JobPublisher(link, projection, clock, settings.url_cipher)
-    commands = JobCommands(publisher, projection, clock)
+    thresholds = Thresholds(settings.priority_critical, settings.priority_high, settings.priority_medium)
+    prioritizer = Prioritizer(rules, thresholds, sources, queue, estimates, clock)
+    commands = JobCommands(publisher, projection, prioritizer, clock)
     return AppContext(
         settings=settings,
         gate=settings.gate,
@@ -75,9 +79,11 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
         sources=sources,
         rules=rules,
         rule_store=RuleStore(link, rules, clock),
-        thresholds=Thresholds(settings.priority_critical, settings.priority_high, settings.priority_medium),
+        thresholds=thresholds,
+        prioritizer=prioritizer,
         publisher=publisher,
         commands=commands,
+        priority_changes=PriorityChanges(publisher, projection, prioritizer, clock),
         backfills=Backfills(link, projection, commands, settings.api, clock),
         lake=LakeQueries(link),
         hub=FeedHub(link, settings.stream_buffer_mb * 1024 * 1024, readers, latest),

@@ -124,7 +124,7 @@ class FetchFile(Command):
     body_sha256: Sha256 | None = Field(default=None, exclude_if=not_)
     """Checksum of that file."""
     request: PriorityRequest | None = Field(default=None, exclude_if=_is_none)
-    """Who asked for it and why it has its priority; None in a replay, and in messages of older versions."""
+    """Who asked for it and why it has its priority; None in messages of older versions."""
 
     @property
     def url_digest(self) -> str:

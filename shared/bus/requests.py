@@ -5,24 +5,17 @@ Every generation of a job belongs to one request, which its command and its even
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
 from gexlake.api.jobs import Priority
+from gexlake.api.requests import Channel
 from gexlake.api.rules import DataType
 from shared.bus.frozen import Frozen
 
-
-class Channel(StrEnum):
-    """How a request came."""
-
-    PRIORITY = "priority"
-    """``POST /api/v1/ingest/priority``"""
-    HISTORY_URL = "history_url"
-    BACKFILL = "backfill"
+__all__ = ["Channel", "Override", "PriorityRequest"]
 
 
 class Override(Frozen):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 HIDDEN: Final = "[redacted]"
 
@@ -23,6 +23,23 @@ def redact(text: str) -> str:
     text = _KEYS.sub(rf"\1{HIDDEN}", text)
     text = _KEY_HEADERS.sub(rf"\1{HIDDEN}", text)
     return _QUERY_SECRETS.sub(rf"\1={HIDDEN}", text)
+
+
+def redact_json(value: Any) -> Any:
+    """Return a JSON value with the secrets in its texts, and whole secret fields, replaced."""
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {redact(key): _redact_field(key, each) for key, each in value.items()}
+        case list():
+            return [redact_json(each) for each in value]
+        case _:
+            return value
+
+
+def _redact_field(key: str, value: Any) -> Any:
+    return HIDDEN if key.lower() in SECRET_FIELDS else redact_json(value)
 
 
 def _hide_query(match: re.Match[str]) -> str:

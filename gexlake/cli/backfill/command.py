@@ -32,7 +32,9 @@ def backfill(
         bool, typer.Option("--force", help="Leave no day out, and replace by worse data.")
     ] = False,
     reason: Annotated[str | None, typer.Option(help="Why; needed with --force.")] = None,
-    priority: Annotated[Priority, typer.Option(help="How urgent it is.")] = Priority.LOW,
+    priority: Annotated[
+        Priority | None, typer.Option(help="How urgent it is; by default, rules decide.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; queue nothing.")] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Queue the days; do not follow them.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
@@ -49,8 +51,8 @@ def backfill(
         "endpoints": _split(endpoints),
         "start": start,
         "end": end,
-        "priority": priority,
         "dry_run": dry_run,
+        **({"priority": priority} if priority else {}),
         **({"force": True, "reason": reason} if force else {}),
     }
     with Intake(load(CliSettings)) as intake:

@@ -13,7 +13,7 @@ from gexlake.api.jobs import Priority
 from services.intake.backfill.plan import PlannedDay, warnings, without_key
 from services.intake.backfill.request import MAX_JOBS, BackfillRequest, NamedDay, read_backfill_request
 from services.intake.history.body_fields import MAX_REASON_LENGTH
-from services.intake.http.auth import ClientName, require_key
+from services.intake.http.auth import ClientName, public_name, require_key
 from services.intake.http.context import Context
 from services.intake.http.error_responses import documented
 from services.intake.http.json_body import read_json_object
@@ -37,7 +37,10 @@ _BODY: Final[dict[str, Any]] = {
         "start": {**_DAY, "description": "the first day; New York dates"},
         "end": {**_DAY, "description": "the last day"},
         "days": {"type": "array", "items": _DAY, "description": "instead of start and end"},
-        "priority": {"enum": [str(priority) for priority in Priority], "default": "low"},
+        "priority": {
+            "enum": [str(priority) for priority in Priority],
+            "description": "by default, what the rules decide",
+        },
         "force": {"type": "boolean", "description": "also what the lake holds or the vendor had no data for"},
         "reason": {"type": "string", "maxLength": MAX_REASON_LENGTH, "description": "needed with force"},
         "dry_run": {"type": "boolean", "description": "return the plan, queue nothing"},
@@ -62,7 +65,7 @@ async def post_backfill(request: Request, context: Context, client: ClientName) 
     """
     context.history_limit.count(client)
     today = context.clock().astimezone(NEW_YORK).date()
-    asked = read_backfill_request(await read_json_object(request), today)
+    asked = read_backfill_request(await read_json_object(request), today, public_name(client))
     days = await context.backfills.run(asked)
     lacking = without_key(days, context.projection.heartbeats(), context.clock())
     return _view(asked, days, [*warnings(asked, today), *lacking])

@@ -17,7 +17,7 @@ from services.intake.history.replay import (
     unknown_job,
 )
 from services.intake.history.request import read_history_request
-from services.intake.http.auth import ClientName, require_key
+from services.intake.http.auth import ClientName, public_name, require_key
 from services.intake.http.context import Context
 from services.intake.http.error_responses import documented
 from services.intake.http.json_body import read_json_object
@@ -43,7 +43,11 @@ _HISTORY_BODY: Final[dict[str, Any]] = {
             "type": "string",
             "description": "the file itself; it is staged as the file of the URL, which is not fetched",
         },
-        "priority": {"enum": [str(priority) for priority in Priority], "default": "medium"},
+        "priority": {
+            "enum": [str(priority) for priority in Priority],
+            "description": "by default, what the rules decide",
+        },
+        "metadata": {"type": "object", "description": "the rules may read it, up to 16 KiB"},
         "force": {"type": "boolean", "description": "replace good data by worse data; needs a reason"},
         "reason": {"type": "string", "maxLength": MAX_REASON_LENGTH},
     },
@@ -83,8 +87,9 @@ async def post_history_url(request: Request, context: Context, client: ClientNam
     after the broker has the job on disk.
     """
     context.history_limit.count(client)
-    asked = read_history_request(await read_json_object(request), context.gate)
-    job = await context.commands.accept(asked)
+    asked = read_history_request(await read_json_object(request), context.gate, public_name(client))
+    accepted = await context.commands.accept(asked)
+    job = accepted.job
     return Queued(
         id=job.job_id,
         url=job.base_url,
@@ -93,6 +98,9 @@ async def post_history_url(request: Request, context: Context, client: ClientNam
         trading_day=job.trading_day,
         priority=job.priority,
         generation=job.generation,
+        request_id=accepted.request.request_id,
+        priority_score=job.priority_score,
+        deadline=job.deadline,
     )
 
 

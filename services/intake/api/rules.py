@@ -23,17 +23,14 @@ from gexlake.api.rules import (
 )
 from services.intake.errors import PreconditionRequired, Unprocessable
 from services.intake.http.auth import ClientName, public_name, require_key
-from services.intake.http.context import AppContext, Context
+from services.intake.http.context import Context
 from services.intake.http.error_responses import documented
 from services.intake.http.json_body import read_json_object
-from services.intake.market_days import early_close, why_closed
 from services.intake.priorities.conditions import Condition
-from services.intake.priorities.facts import Surroundings, facts_of
+from services.intake.priorities.facts import facts_of
 from services.intake.priorities.rule_checks import check_condition
 from services.intake.priorities.rule_store import no_rule
 from services.intake.priorities.scoring import Outcome, ReadyRule, Scored, evaluate, score
-from shared.gexbot.trading_day import NEW_YORK
-from shared.sources.record import origin_of
 
 router = APIRouter(prefix="/api/v1/rules", tags=["rules"], dependencies=[Depends(require_key)])
 
@@ -85,7 +82,7 @@ async def post_evaluation(request: Request, context: Context) -> Evaluation:
     context.rules.require_read()
     asked = _read(EvaluateBody, await read_json_object(request))
     condition = check_condition(asked.condition) if asked.condition is not None else None
-    facts = facts_of(asked, _surroundings(context, asked.source_url))
+    facts = facts_of(asked, context.prioritizer.surroundings(asked.source_url))
     scored = score(context.rules.all, facts)
     outcomes = [_outcome(outcome, scored) for outcome in scored.outcomes]
     if condition is not None:
@@ -192,19 +189,6 @@ def _revision(if_match: str | None) -> int | None:
     if match is None:
         raise Unprocessable("if-match", "etag", 'if-match: send the ETag of the rule, such as "7"')
     return int(match[1])
-
-
-def _surroundings(context: AppContext, url: str) -> Surroundings:
-    now, origin = context.clock(), origin_of(url)
-    today = now.astimezone(NEW_YORK).date()
-    records = (record for record in context.sources.records if record.base_url == origin)
-    return Surroundings(
-        now=now,
-        source=next(records, None),
-        is_trading_day=why_closed(today) is None,
-        closes_early=early_close(today) is not None,
-        queue_depth=context.queue.depth,
-    )
 
 
 def _tagged(response: Response, ready: ReadyRule) -> RuleView:

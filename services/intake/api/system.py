@@ -30,6 +30,8 @@ async def get_ready(context: Context, response: Response) -> Readiness:
     reasons = await why_not_ready(context.link, context.projection, context.write_probe)
     if not context.settings.url_cipher.is_usable:
         reasons.append("the keys of signed URLs are unusable (GEXLAKE_URL_KEYS)")
+    if not context.rules.is_read:
+        reasons.append("intake has not yet read from the broker which rules there are")
     response.status_code = 503 if reasons else 200
     return Readiness(ready=not reasons, reasons=reasons)
 

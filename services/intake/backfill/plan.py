@@ -11,7 +11,9 @@ from uuid import UUID
 from gexlake.api.backfill import Standing
 from services.intake.backfill.request import BackfillRequest
 from services.intake.history.request import HistoryRequest
+from services.intake.priorities.facts import Origin
 from shared.bus.presence import HEARTBEAT_INTERVAL_S, Heartbeat
+from shared.bus.requests import Channel
 from shared.gexbot.partition import Partition
 from shared.gexbot.trading_day import NEW_YORK
 from shared.gexbot.vendor_api import HISTORY_DAYS, VendorApi
@@ -76,6 +78,7 @@ def request_of(partition: Partition, asked: BackfillRequest, api: VendorApi) -> 
         priority=asked.priority,
         force=asked.force,
         reason=asked.reason,
+        origin=Origin(Channel.BACKFILL, client=asked.client),
     )
 
 

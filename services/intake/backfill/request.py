@@ -47,7 +47,10 @@ class BackfillRequest:
     """In order, without the days on which there is no trading."""
     closed: tuple[NamedDay, ...] = ()
     """Those days; of a range, its weekends are not among them."""
-    priority: Priority = Priority.LOW
+    priority: Priority | None = None
+    """None when the client did not say: the rules decide."""
+    client: str | None = None
+    """Which, without its key."""
     force: bool = False
     """Ask for what the lake holds, and for what the vendor had no data for, too."""
     reason: str | None = None
@@ -69,12 +72,13 @@ class BackfillRequest:
         return tuple(NamedDay(day, why) for day in self.trading_days if (why := early_close(day)))
 
 
-def read_backfill_request(body: dict[str, Any], today: date) -> BackfillRequest:
+def read_backfill_request(body: dict[str, Any], today: date, client: str | None = None) -> BackfillRequest:
     """Read a body.
 
     Args:
         body: the object that was posted.
         today: the date in New York.
+        client: which client posted it, without its key.
 
     Raises:
         Unprocessable: a field is missing or breaks a rule; the error names it.
@@ -94,6 +98,7 @@ def read_backfill_request(body: dict[str, Any], today: date) -> BackfillRequest:
             if (why := why_closed(day)) and (asked.days is not None or not is_weekend(day))
         ),
         priority=asked.priority,
+        client=client,
         force=asked.force,
         reason=check_reason(asked.reason, force=asked.force),
         dry_run=asked.dry_run,
@@ -150,7 +155,7 @@ class _Body(BaseModel):
     start: Day | None = None
     end: Day | None = None
     days: Days | None = None
-    priority: Priority = Priority.LOW
+    priority: Priority | None = None
     force: StrictBool = False
     reason: str | None = None
     dry_run: StrictBool = False

@@ -112,10 +112,8 @@ class Backfills:
         if day.standing is not Standing.PLANNED:
             return day
         request = request_of(day.partition, asked, self.api)
-        before = self.projection.job(request.job_id)
-        job = await self.commands.accept(request)
-        # Of a job that goes on as it is, intake returns what it knew of it.
-        return as_queued(day, was_under_way=before is not None and before.job == job)
+        accepted = await self.commands.accept(request)
+        return as_queued(day, was_under_way=not accepted.is_new)
 
 
 def partition_of(day: KnownDay) -> Partition:

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from services.intake.history.decisions import is_same_work
+from services.intake.history.decisions import is_same_work, joins
 from services.intake.history.stored_commands import read_command
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.projection import Projection
@@ -90,6 +90,8 @@ class JobPublisher:
             if not ack.duplicate:
                 break
             standing = await read_command(bus, subjects.JOBS, ack.seq)
+            if standing is not None and replay_of is None:
+                command = joins(command, standing)
             if standing is not None and is_same_work(standing, command):
                 command = standing
                 break

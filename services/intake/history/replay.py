@@ -16,10 +16,11 @@ from pydantic import (
 )
 
 from gexlake.api import services
-from gexlake.api.jobs import Stage
+from gexlake.api.jobs import Stage, deadline_after
 from services.intake.errors import NotFound, Unprocessable
 from services.intake.history.body_fields import check_reason
 from services.intake.history.stored_commands import read_command, read_command_of
+from services.intake.priorities.overrides import as_of
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import Command, FetchFile, ImportFile, digest_of
@@ -195,21 +196,30 @@ def unknown_job(job_id: UUID) -> NotFound:
 def next_generation(command: Command, state: JobState | None, asked: ReplayOptions, now: datetime) -> Command:
     """Return the command as a new generation, asked for now; never dated before an older one.
 
+    It belongs to the job's newest request, whose level has a deadline from now on.
+
     Raises:
         Unprocessable: force without a reason.
     """
     older = [command.job, *([state.job] if state else [])]
-    job = command.job.model_copy(
-        update={
-            "generation": max(job.generation for job in older) + 1,
-            "requested_at": max(now, *(job.requested_at for job in older)),
-        }
-    )
-    changes = {"job": job}
-    if asked.force is None:
-        return command.model_copy(update=changes)
-    reason = check_reason(asked.reason, force=asked.force)
-    return command.model_copy(update={**changes, "force": asked.force, "reason": reason})
+    now = max(now, *(job.requested_at for job in older))
+    job = state.job if state and state.job.request_id else command.job
+    changes: dict[str, Any] = {
+        "generation": max(job.generation for job in older) + 1,
+        "requested_at": now,
+        "request_id": job.request_id,
+        "priority": job.priority,
+        "priority_score": job.priority_score,
+        "deadline": deadline_after(job.priority, now),
+    }
+    again = command.job.model_copy(update=changes)
+    update: dict[str, Any] = {"job": again}
+    if isinstance(command, FetchFile):
+        update["request"] = as_of(again, (state.request if state else None) or command.request)
+    if asked.force is not None:
+        reason = check_reason(asked.reason, force=asked.force)
+        update |= {"force": asked.force, "reason": reason}
+    return command.model_copy(update=update)
 
 
 def _stage_to_replay(state: JobState) -> Stage:

@@ -8,20 +8,24 @@ the file's name take precedence over the body. ``raw_body`` may be the file itse
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import SplitResult, urlunsplit
 from uuid import UUID
 
 from gexlake.api.jobs import Priority
+from gexlake.api.rules import MAX_METADATA_BYTES
 from services.intake.errors import Unprocessable
 from services.intake.history.body_fields import OPTIONS, BodyFields, check_reason, read_priority
 from services.intake.history.posted_file import PostedFile, read_posted_file
+from services.intake.priorities.facts import Demand, Origin
 from shared.bus.messages import digest_of, digest_with_body, job_id_of
 from shared.gexbot.partition import ENDPOINTS, PACKAGES, category_named, in_package, normalize_ticker
 from shared.gexbot.source_name import SourceName, read_source_url
+from shared.process.redaction import redact_json
 from shared.sources.gate import SourceGate
 
 MAX_URL_LENGTH: Final = 8192
@@ -48,6 +52,13 @@ class HistoryRequest:
     reason: str | None = None
     posted: PostedFile | None = None
     """The file itself, in place of a fetch."""
+    origin: Origin = field(default_factory=Origin)
+    """How it came, and what it says beside the file."""
+
+    @property
+    def demand(self) -> Demand:
+        """What its priority depends on."""
+        return Demand(self.base_url, self.ticker, self.endpoint, self.trading_day, self.priority, self.origin)
 
     @property
     def job_id(self) -> UUID:
@@ -60,8 +71,13 @@ class HistoryRequest:
         return digest_with_body(digest_of(self.url), self.posted.sha256 if self.posted else None)
 
 
-def read_history_request(body: dict[str, Any], gate: SourceGate) -> HistoryRequest:
+def read_history_request(body: dict[str, Any], gate: SourceGate, client: str | None = None) -> HistoryRequest:
     """Find the URL, the endpoint, the ticker and the options in a body.
+
+    Args:
+        body: what was posted.
+        gate: which URLs are allowed.
+        client: which client posted it, without its key.
 
     Raises:
         Unprocessable: one is missing or breaks a rule; the error names it.
@@ -88,7 +104,18 @@ def read_history_request(body: dict[str, Any], gate: SourceGate) -> HistoryReque
         force=force,
         reason=check_reason(fields.text("reason"), force=force),
         posted=posted,
+        origin=Origin(metadata=_small_metadata(body), client=client),
     )
+
+
+def _small_metadata(body: dict[str, Any]) -> dict[str, Any]:
+    """Return what rules read as metadata, without the fields that have a meaning of their own."""
+    found = next((value for key, value in body.items() if key.strip().lower() == "metadata"), None)
+    if not isinstance(found, dict):
+        return {}
+    metadata = {key: value for key, value in found.items() if key.strip().lower() not in OPTIONS | {"url"}}
+    is_small = len(json.dumps(metadata, ensure_ascii=False).encode()) <= MAX_METADATA_BYTES
+    return cast("dict[str, Any]", redact_json(metadata)) if is_small else {}
 
 
 def _find_url(fields: BodyFields, gate: SourceGate) -> SplitResult:

@@ -12,12 +12,14 @@ from starlette.requests import HTTPConnection
 
 from services.intake.backfill.service import Backfills
 from services.intake.history.commands import JobCommands
+from services.intake.history.priority_change import PriorityChanges
 from services.intake.history.publisher import JobPublisher
 from services.intake.http.rate_limits import RateLimit
 from services.intake.lake_queries import LakeQueries
 from services.intake.live.feed_hub import FeedHub
 from services.intake.live.latest import LatestSnapshots
 from services.intake.live.replay_feed import ReplayFeed
+from services.intake.priorities.prioritizer import Prioritizer
 from services.intake.priorities.rule_store import RuleStore
 from services.intake.priorities.rules import KnownRules
 from services.intake.priorities.scoring import Thresholds
@@ -52,8 +54,10 @@ class AppContext:
     rules: KnownRules
     rule_store: RuleStore
     thresholds: Thresholds
+    prioritizer: Prioritizer
     publisher: JobPublisher
     commands: JobCommands
+    priority_changes: PriorityChanges
     backfills: Backfills
     lake: LakeQueries
     hub: FeedHub

@@ -66,6 +66,12 @@ _RULES: Final = {
         condition="data_type == 'historical' and day_age == 0 and impact is None and freshness != 'stale'",
         priority_score=0.7,
     ),
+    "backfill": NewRule(
+        name="Backfills later",
+        description="Days before today that are asked for as a range.",
+        condition="channel == 'backfill' and day_age > 0",
+        priority_score=0.3,
+    ),
     "unreliable-source": NewRule(
         name="Unreliable sources later",
         description="Files of a source that fails more often than not.",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, time
-from typing import Any, Final
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from gexlake.api.rules import EvaluationRequest
+from gexlake.api.jobs import Priority
+from gexlake.api.rules import DataType
 from services.intake.priorities import guidelines
+from shared.bus.requests import Channel
 from shared.gexbot.source_name import SourceName, read_source_url
+from shared.gexbot.symbols import underlying_of
 from shared.gexbot.trading_day import NEW_YORK
 from shared.sources.record import SourceRecord
 
@@ -23,6 +26,7 @@ FACTS: Final[Mapping[str, str]] = {
     "data_type": "'historical', 'real_time' or 'snapshot'",
     "market_symbol": "of the request, in upper case",
     "requested_at": "when it was made, in seconds since 1970 (UTC)",
+    "channel": "how it came: 'priority', 'history_url' or 'backfill'",
     "metadata": "of the request: metadata['name'], get(metadata, 'name', 0)",
     "volume": "metadata's, in contracts",
     "open_interest": "metadata's, in contracts",
@@ -47,6 +51,72 @@ FACTS: Final[Mapping[str, str]] = {
 _OF_METADATA: Final = ("volume", "open_interest", "gamma_change", "data_age_s")
 
 
+class Scorable(Protocol):
+    """What conditions read of a request."""
+
+    @property
+    def source_url(self) -> str: ...
+    @property
+    def data_type(self) -> DataType: ...
+    @property
+    def market_symbol(self) -> str: ...
+    @property
+    def requested_at(self) -> datetime | None: ...
+    @property
+    def metadata(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a request came, and what it says beside the file."""
+
+    channel: Channel = Channel.HISTORY_URL
+    data_type: DataType = DataType.HISTORICAL
+    market_symbol: str | None = None
+    """None when the client did not say."""
+    requested_at: datetime | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Without secrets."""
+    reason: str | None = None
+    """Why the client names a priority."""
+    client: str | None = None
+    """Which, without its key."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A client's request for a file, as far as its priority depends on it."""
+
+    source_url: str
+    """Without its query."""
+    ticker: str
+    endpoint: str
+    trading_day: date | None
+    priority: Priority | None
+    """None when the client did not say."""
+    origin: Origin
+
+    @property
+    def data_type(self) -> DataType:
+        """The type of data."""
+        return self.origin.data_type
+
+    @property
+    def market_symbol(self) -> str:
+        """The symbol that the client said, or else that of the ticker."""
+        return self.origin.market_symbol or underlying_of(self.ticker)
+
+    @property
+    def requested_at(self) -> datetime | None:
+        """When the client made the request, if it says so."""
+        return self.origin.requested_at
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What the client said beside, without secrets."""
+        return self.origin.metadata
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What is known apart from the request.
@@ -66,17 +136,18 @@ class Surroundings:
     queue_depth: int = 0
 
 
-def facts_of(request: EvaluationRequest, around: Surroundings) -> dict[str, Any]:
+def facts_of(request: Scorable, around: Surroundings) -> dict[str, Any]:
     """Return the value of every fact."""
     local = around.now.astimezone(NEW_YORK)
     found = {name: _number(request.metadata.get(name)) for name in _OF_METADATA}
-    name = _name_in(request.source_url)
+    name = _name_in(request)
     return {
         **found,
         "source_url": request.source_url.partition("?")[0],
         "data_type": str(request.data_type),
         "market_symbol": request.market_symbol,
         "requested_at": (request.requested_at or around.now).timestamp(),
+        "channel": str(request.origin.channel if isinstance(request, Demand) else Channel.PRIORITY),
         "metadata": request.metadata,
         "impact": _text(guidelines.impact(found["volume"], found["open_interest"])),
         "gamma_move": _text(guidelines.gamma_move(found["gamma_change"])),
@@ -102,9 +173,11 @@ def _text(value: str | None) -> str | None:
     return None if value is None else str(value)
 
 
-def _name_in(url: str) -> SourceName:
+def _name_in(request: Scorable) -> SourceName:
+    if isinstance(request, Demand):
+        return SourceName("", request.trading_day, request.ticker, endpoint=request.endpoint)
     try:
-        return read_source_url(urlsplit(url))
+        return read_source_url(urlsplit(request.source_url))
     except ValueError:
         return SourceName("")
 

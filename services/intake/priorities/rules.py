@@ -34,7 +34,8 @@ class KnownRules:
         self._revisions = RuleRevisions()
         self._sorted: tuple[ReadyRule, ...] | None = None
         self._position = 0
-        self._is_read = False
+        self.is_read = False
+        """Whether the bucket has been read to its end."""
 
     @property
     def all(self) -> tuple[ReadyRule, ...]:
@@ -60,7 +61,7 @@ class KnownRules:
         Raises:
             NotReady: the bucket has not been read to its end.
         """
-        if not self._is_read:
+        if not self.is_read:
             raise NotReady("rebuilding", "intake has not yet read from the broker which rules there are")
 
     def score(self, facts: Mapping[str, Any]) -> Scored:
@@ -83,7 +84,7 @@ class KnownRules:
     def take(self, message: Followed) -> None:
         """Take in one message of the bucket."""
         if message.data is None:
-            self._is_read = True
+            self.is_read = True
             return
         if message.sequence <= self._position:  # the bucket was created again
             self._rules.clear()

@@ -37,6 +37,13 @@ class Thresholds:
             return Priority.HIGH
         return Priority.MEDIUM if score >= self.medium else Priority.LOW
 
+    def nearest(self, score: float, level: Priority) -> float:
+        """Return a score of a level: ``score`` if it has the level, or else the level's lowest."""
+        if self.level(score) is level:
+            return score
+        lowest = {Priority.CRITICAL: self.critical, Priority.HIGH: self.high, Priority.MEDIUM: self.medium}
+        return lowest.get(level, 0.0)
+
 
 class ReadyRule:
     """A rule whose condition can be evaluated, or the reason why it cannot.

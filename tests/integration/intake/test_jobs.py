@@ -8,7 +8,8 @@ import json
 
 import pytest
 
-from gexlake.api.jobs import Stage
+from gexlake.api.jobs import PROMISES, Priority, Stage
+from services.intake.history.decisions import priority_of
 from services.intake.settings import IntakeSettings
 from shared.bus import posted_files, subjects
 from shared.bus.connection import Bus
@@ -25,7 +26,7 @@ from tests.support.intake.running import (
     running_intake,
 )
 from tests.support.poll import eventually
-from tests.support.values import a_fetch, a_job, a_skip, an_import, url_of
+from tests.support.values import a_fetch, a_job, a_request, a_skip, an_import, url_of
 
 SHA = "a" * 64
 
@@ -33,6 +34,12 @@ SHA = "a" * 64
 @pytest.fixture
 def intake_settings(nats_url: str) -> IntakeSettings:
     return IntakeSettings(nats_url=nats_url, ack_wait_s=5)
+
+
+def a_requested_fetch() -> FetchFile:
+    """Return a command as intake publishes it for SIGNED_URL."""
+    request = a_request()
+    return a_fetch(a_job(**priority_of(request)), url=SIGNED_URL, request=request)
 
 
 async def fetch_at(bus: Bus, sequence: int) -> FetchFile:
@@ -63,6 +70,8 @@ async def test_a_posted_url_is_a_queued_job_that_can_be_looked_at(
 ) -> None:
     async with running_intake(intake_settings) as intake:
         queued = await intake.queue(url=SIGNED_URL)
+        (state,) = intake.context.projection.requests
+        assert state.request is not None
         assert queued == {
             "status": "queued",
             "id": str(a_job().job_id),
@@ -72,6 +81,9 @@ async def test_a_posted_url_is_a_queued_job_that_can_be_looked_at(
             "trading_day": "2025-11-14",
             "priority": "medium",
             "generation": 1,
+            "request_id": str(state.request.request_id),
+            "priority_score": 0.5,
+            "deadline": state.request.model_dump(mode="json")["deadline"],
         }
         job = await intake.get(f"/jobs/{queued['id']}")
         assert [step["state"] for step in job["transitions"]] == ["pending"]
@@ -86,7 +98,9 @@ async def test_a_posted_url_is_a_queued_job_that_can_be_looked_at(
     assert command.url.get_secret_value() == DAY_URL
     (event,) = await all_events(bus)
     assert isinstance(event, JobRequested)
-    assert (event.job, event.command_seq) == (command.job, 1)
+    assert (event.job, event.command_seq, event.request) == (command.job, 1, command.request)
+    assert event.request is not None
+    assert event.job.deadline == event.request.submitted_at + PROMISES[Priority.MEDIUM]
 
 
 @pytest.mark.parametrize(
@@ -197,14 +211,15 @@ async def test_a_request_whose_answer_was_lost_is_the_same_message_when_sent_aga
     bus: Bus, intake_settings: IntakeSettings
 ) -> None:
     """Intake died between publishing the command and telling of it: only the command stands."""
-    lost = a_fetch(a_job(), url=SIGNED_URL)
+    lost = a_requested_fetch()
     await bus.publish_command(lost)
     async with running_intake(intake_settings) as intake:
-        assert (await intake.queue(url=SIGNED_URL))["generation"] == 1
+        queued = await intake.queue(url=SIGNED_URL)
+    assert (queued["generation"], queued["request_id"]) == (1, str(lost.job.request_id))
     assert await messages_in(bus, subjects.JOBS) == 1
     (event,) = await all_events(bus)
     assert isinstance(event, JobRequested)
-    assert (event.job, event.command_seq) == (lost.job, 1)
+    assert (event.job, event.command_seq, event.request) == (lost.job, 1, lost.request)
 
 
 async def test_a_request_whose_answer_was_lost_is_refreshed_when_sent_with_another_query(
@@ -219,7 +234,7 @@ async def test_a_request_whose_answer_was_lost_is_refreshed_when_sent_with_anoth
 async def test_a_lost_request_that_a_worker_has_begun_keeps_its_generation(
     bus: Bus, intake_settings: IntakeSettings
 ) -> None:
-    lost = a_fetch(a_job(), url=SIGNED_URL)
+    lost = a_requested_fetch()
     await bus.publish_command(lost)
     await bus.publish_event(JobStarted(job=lost.job, stage=Stage.FETCH, start=1))
     async with running_intake(intake_settings) as intake:

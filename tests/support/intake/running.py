@@ -67,7 +67,9 @@ async def running_intake(settings: IntakeSettings, *, rebuilt: bool = True) -> A
     try:
         async with httpx.AsyncClient(base_url=url, timeout=20) as http:
             if rebuilt:
-                await eventually(lambda: task.done() or context.projection.is_rebuilt)
+                await eventually(
+                    lambda: task.done() or (context.projection.is_rebuilt and context.rules.is_read)
+                )
             yield RunningIntake(context, http)
     finally:
         stop.set()

@@ -97,7 +97,6 @@ def test_the_days_are_followed_to_their_end_and_a_failed_one_shows_in_the_exit_s
             "endpoints": ["gex_zero"],
             "start": "2025-11-10",
             "end": "2025-11-14",
-            "priority": "low",
             "dry_run": False,
         },
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gexlake.api.backfill import Standing
+from gexlake.api.jobs import Priority
 from services.intake.backfill.plan import (
     Known,
     as_queued,
@@ -22,6 +23,7 @@ from services.intake.backfill.plan import (
 from services.intake.backfill.request import BackfillRequest
 from shared.bus.messages import Event, JobRequested, NoData, job_id_of
 from shared.bus.presence import Heartbeat
+from shared.bus.requests import Channel
 from shared.gexbot.partition import Partition
 from shared.gexbot.vendor_api import DEFAULT_BASE, VendorApi
 from shared.job_states import JobStates
@@ -57,10 +59,11 @@ def test_a_day_of_which_nothing_is_known_is_planned_with_the_id_of_its_job() -> 
 
 
 def test_the_request_for_a_day_is_the_vendor_s_api_and_no_secret() -> None:
-    request = request_of(PARTITION, asking(force=True, reason="why"), API)
+    request = request_of(PARTITION, asking(force=True, reason="why", priority=Priority.LOW), API)
     assert (request.job_id, request.base_url) == (JOB_ID, BASE_URL)
     assert API.partition_of(request.url) == PARTITION
     assert (request.trading_day, request.priority, request.force, request.reason) == (DAY, "low", True, "why")
+    assert request.origin.channel is Channel.BACKFILL
 
 
 def test_what_the_lake_holds_is_left_out_even_while_a_job_is_under_way() -> None:

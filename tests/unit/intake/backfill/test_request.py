@@ -33,7 +33,7 @@ def test_a_range_is_its_trading_days() -> None:
     assert len(asked.partitions) == len(asked.trading_days) == 54
     assert asked.partitions[0] == Partition("NQ_NDX", "gex_zero", date(2025, 9, 2))
     assert asked.partitions[-1] == Partition("NQ_NDX", "gex_zero", date(2025, 11, 14))
-    assert (asked.priority, asked.force, asked.reason, asked.dry_run) == (Priority.LOW, False, None, False)
+    assert (asked.priority, asked.force, asked.reason, asked.dry_run) == (None, False, None, False)
 
 
 def test_several_tickers_and_endpoints_are_asked_for_day_by_day_and_each_once() -> None:

@@ -1,0 +1,1 @@
+"""Priority requests as clients send and see them: bodies in, views out."""

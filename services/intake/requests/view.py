@@ -1,0 +1,143 @@
+"""The API's view of requests: one request, and pages of many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from gexlake.api.jobs import Priority, Status
+from gexlake.api.requests import OverrideView, PriorityAccepted, RequestsPage, RequestView
+from services.intake.history.commands import Accepted
+from shared.bus.requests import PriorityRequest
+from shared.job_states import JobState
+
+PATH: Final = "/api/v1/ingest/priority"
+_BEGUN: Final = frozenset({Status.STARTED, Status.STAGED, Status.COMMITTED})
+_SUCCESSES: Final = frozenset({Status.COMPLETED, Status.SKIPPED})
+
+
+class RequestFilter(BaseModel):
+    """Which requests to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    level: Priority | None = None
+    status: Status | None = None
+    symbol: Annotated[str, StringConstraints(strip_whitespace=True, to_upper=True)] | None = None
+    submitted_from: AwareDatetime | None = Field(None, description="submitted at this moment or later")
+    submitted_to: AwareDatetime | None = Field(None, description="submitted before this moment")
+    limit: int = Field(50, ge=1, le=500)
+    offset: int = Field(0, ge=0)
+
+    def allows(self, state: JobState, request: PriorityRequest) -> bool:
+        """Return whether a request is to be listed."""
+        return (
+            self.level in {None, state.job.priority}
+            and self.status in {None, state.status}
+            and self.symbol in {None, request.market_symbol}
+            and (self.submitted_from is None or request.submitted_at >= self.submitted_from)
+            and (self.submitted_to is None or request.submitted_at < self.submitted_to)
+        )
+
+
+def view_accepted(accepted: Accepted, now: datetime) -> PriorityAccepted:
+    """Return the answer to a request that is queued; it says when the promise cannot be kept."""
+    job, request = accepted.job, accepted.request
+    ends_at = max(now, request.submitted_at + timedelta(seconds=request.estimated_s or 0.0))
+    is_late = job.deadline is not None and ends_at > job.deadline
+    return PriorityAccepted(
+        request_id=request.request_id,
+        priority_score=request.priority_score,
+        priority_level=request.priority_level,
+        decided_by=list(request.decided_by),
+        job_id=job.job_id,
+        deadline=job.deadline,
+        estimated_processing_time=ends_at - now,
+        queue_position=request.queue_position or 1,
+        deadline_at_risk=is_late,
+        warning=_warning(request.priority_level, ends_at) if is_late else None,
+    )
+
+
+def _warning(level: Priority, ends_at: datetime) -> str:
+    return (
+        f"the deadline of the level {level} will probably be missed: the rows are expected at "
+        f"{ends_at.isoformat(timespec='seconds')}"
+    )
+
+
+def view_request(
+    state: JobState, request: PriorityRequest, remaining_s: float | None, now: datetime
+) -> RequestView:
+    """Return the API's view of a request.
+
+    Args:
+        state: of its job, as long as it was the request's.
+        request: the request.
+        remaining_s: how long the job still takes; None when it has ended.
+        now: the present moment.
+    """
+    job = state.job
+    ended_at = state.transitions[-1].at if state.is_finished else None
+    return RequestView(
+        request_id=request.request_id,
+        status=state.status,
+        channel=request.channel,
+        priority_level=job.priority,
+        priority_score=request.priority_score if job.priority_score is None else job.priority_score,
+        decided_by=list(request.decided_by),
+        overrides=[OverrideView.model_validate(each) for each in request.overrides],
+        submitted_at=request.submitted_at,
+        requested_at=request.requested_at,
+        started_at=next((step.at for step in state.transitions if step.state in _BEGUN), None),
+        completed_at=ended_at,
+        deadline=job.deadline,
+        deadline_kept=_is_kept(state, ended_at),
+        records_processed=state.snapshots,
+        estimated_completion=None if remaining_s is None else now + timedelta(seconds=remaining_s),
+        error_message=state.error,
+        job_id=job.job_id,
+        market_symbol=request.market_symbol,
+        data_type=request.data_type,
+        source_url=request.source_url,
+        metadata=request.metadata,
+    )
+
+
+def _is_kept(state: JobState, ended_at: datetime | None) -> bool | None:
+    if ended_at is None or state.job.deadline is None or state.status is Status.CANCELLED:
+        return None
+    return state.status in _SUCCESSES and ended_at <= state.job.deadline
+
+
+def list_requests(
+    states: Iterable[JobState],
+    wanted: RequestFilter,
+    view: Callable[[JobState, PriorityRequest], RequestView],
+) -> RequestsPage:
+    """Return one page of the requests that fit the filter, the newest first."""
+    found = [(state.request, state) for state in states if state.request is not None]
+    fitting = [(request, state) for request, state in found if wanted.allows(state, request)]
+    fitting.sort(key=lambda pair: _age(pair[0]), reverse=True)
+    end = wanted.offset + wanted.limit
+    return RequestsPage(
+        requests=[view(state, request) for request, state in fitting[wanted.offset : end]],
+        total=len(fitting),
+        limit=wanted.limit,
+        offset=wanted.offset,
+        next=_page(wanted, end) if end < len(fitting) else None,
+    )
+
+
+def _age(request: PriorityRequest) -> tuple[datetime, UUID]:
+    return request.submitted_at, request.request_id
+
+
+def _page(wanted: RequestFilter, offset: int) -> str:
+    query: dict[str, Any] = wanted.model_dump(exclude_none=True, mode="json") | {"offset": offset}
+    return f"{PATH}?{urlencode(query)}"
