@@ -130,6 +130,8 @@ def _difference(connection: duckdb.DuckDBPyConnection, query: str, file: Path) -
         return
     source = f"read_parquet({quoted(str(file))}, hive_partitioning = false)"
     try:
+        with connection.cursor() as beside:  # a damaged file would abort the caller's transaction
+            beside.execute(f"SELECT bit_xor(hash(read)) FROM {source} AS read")  # noqa: S608 (quoted)
         rows = _count(connection, f"({query})")
         stored = _count(connection, source)
         lacking = _count(connection, f"(({query}) EXCEPT ALL FROM {source})")
