@@ -8,14 +8,14 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from gexlake.api.live import SnapshotAccepted, SnapshotStreamed
-from services.intake.errors import Refused, TooLarge, Unprocessable
+from services.intake.errors import Unprocessable
 from services.intake.http.auth import client_of, require_key
 from services.intake.http.context import AppContext, context_of
 from services.intake.http.direct_route import DirectRoute
 from services.intake.http.error_responses import documented
 from services.intake.http.json_body import read_json_bytes
+from services.intake.http.live_feed import outcome_of, store
 from services.intake.live.payload import LIVE_ENDPOINTS, read_snapshot
-from shared.bus.batch_publisher import MAX_MESSAGE_BYTES, MessageTooLarge
 from shared.bus.live_messages import Snapshot, SnapshotPart, encoded_snapshot
 from shared.errors import GexlakeError
 
@@ -102,21 +102,14 @@ async def post_snapshot(request: Request) -> Response:
         if request.scope["query_string"] and _is_stream_only(request):
             outcome = "streamed"
             return _streamed(context, snapshot)
-        await _store(context, snapshot)
+        await store(context, encoded_snapshot(snapshot, context.clock()))
         outcome = "accepted"
     except GexlakeError as error:
-        outcome = error.rule if isinstance(error, Refused) else "unavailable"
+        outcome = outcome_of(error)
         raise
     finally:
         context.metrics.live.counted_payload(ROUTE, kind, outcome)
     return _accepted(snapshot.ticker)
-
-
-async def _store(context: AppContext, snapshot: Snapshot) -> None:
-    try:
-        await context.feed.publish(encoded_snapshot(snapshot, context.clock()))
-    except MessageTooLarge as error:
-        raise TooLarge(MAX_MESSAGE_BYTES) from error
 
 
 def _is_stream_only(request: Request) -> bool:

@@ -8,14 +8,13 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
 from gexlake.api.live import WebhookIgnored, WebhookReceived
-from services.intake.errors import Refused, TooLarge
 from services.intake.http.auth import client_of, require_key
-from services.intake.http.context import AppContext, context_of
+from services.intake.http.context import context_of
 from services.intake.http.direct_route import DirectRoute
 from services.intake.http.error_responses import documented
 from services.intake.http.json_body import read_json_bytes
+from services.intake.http.live_feed import outcome_of, store
 from services.intake.webhooks.frames import Frame, read_frame, split_topic, why_ignored
-from shared.bus.batch_publisher import MAX_MESSAGE_BYTES, MessageTooLarge
 from shared.bus.live_messages import Webhook, live_webhook
 from shared.errors import GexlakeError
 from shared.unusual_whales.recognition import Recognized, recognize
@@ -93,21 +92,14 @@ async def post_webhook(request: Request) -> Response:
             source_ip=request.client.host if request.client else None,
             user_agent=request.headers.get("user-agent", "")[:MAX_USER_AGENT_LENGTH] or None,
         )
-        await _store(context, webhook)
+        await store(context, live_webhook(webhook, context.clock()))
         outcome = "accepted"
     except GexlakeError as error:
-        outcome = error.rule if isinstance(error, Refused) else "unavailable"
+        outcome = outcome_of(error)
         raise
     finally:
         context.metrics.live.counted_payload(ROUTE, kind, outcome)
     return _response(_received(frame, found))
-
-
-async def _store(context: AppContext, webhook: Webhook) -> None:
-    try:
-        await context.feed.publish(live_webhook(webhook, context.clock()))
-    except MessageTooLarge as error:
-        raise TooLarge(MAX_MESSAGE_BYTES) from error
 
 
 def _response(answer: BaseModel) -> Response:
