@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final, Self
 from uuid import UUID
@@ -25,8 +25,9 @@ class LakePaths:
 
     Layout: ``gex_data.db``, ``source/gexbot/<TICKER>/<endpoint>/<original name>``,
     ``parquet/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<kind>.parquet``,
-    ``records/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<table>.parquet`` and
-    ``parquet/webhooks/<YYYYMMDD>/<HH>.<table>.parquet``.
+    ``records/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<table>.parquet``,
+    ``parquet/webhooks/<YYYYMMDD>/<HH>.<table>.parquet`` and ``gex/<SYMBOL>/<YYYYMMDD>/snapshots.parquet``
+    or ``…/snapshot_<timestamp>.parquet``.
     """
 
     data_dir: Path
@@ -62,6 +63,11 @@ class LakePaths:
     def webhooks_root(self) -> Path:
         """The Parquet files of webhooks, one an hour (UTC) and table."""
         return self.parquet_root.parent / "webhooks"
+
+    @property
+    def chains_root(self) -> Path:
+        """The Parquet files of option chains, below a folder for each symbol and day."""
+        return self.data_dir / "gex"
 
     @property
     def live(self) -> Path:
@@ -140,6 +146,31 @@ class LakePaths:
         try:
             found = table, datetime.strptime(f"{day}{hour}", "%Y%m%d%H").replace(tzinfo=UTC)
             return found if self.webhooks(*found) == parquet else None
+        except ValueError:
+            return None
+
+    def chains(self, symbol: str, day: date, timestamp: int | None = None) -> Path:
+        """Return the Parquet file of a symbol's option chains.
+
+        Args:
+            symbol: whose.
+            day: their date in New York.
+            timestamp: of those in a file of their own, UTC epoch milliseconds; None for the file of the day.
+
+        Raises:
+            ValueError: the symbol is not valid.
+        """
+        name = "snapshots.parquet" if timestamp is None else f"snapshot_{timestamp}.parquet"
+        return _inside(self.chains_root, normalize_ticker(symbol), f"{day:%Y%m%d}", name)
+
+    def chains_of(self, parquet: Path) -> tuple[str, date, int | None] | None:
+        """Return symbol, day and timestamp of the option chains in a file; None if it is no such file."""
+        symbol, day, name = parquet.parts[-3:]
+        stem = name.removesuffix(".parquet")
+        try:
+            timestamp = None if stem == "snapshots" else int(stem.removeprefix("snapshot_"))
+            found = symbol, datetime.strptime(day, "%Y%m%d").date(), timestamp  # noqa: DTZ007
+            return found if self.chains(*found) == parquet else None
         except ValueError:
             return None
 

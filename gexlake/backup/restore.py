@@ -102,8 +102,8 @@ def _restore_files(settings: BackupSettings, folder: Path, manifest: Manifest) -
 def _set_aside(settings: BackupSettings) -> None:
     """Rename the database, its log, and the trees that belong to it; staged files are added to."""
     suffix = f"before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    parquet, records = (settings.folders[name] for name in ("parquet", "records"))
-    trees = (parquet / "gexbot", parquet / "webhooks", records / "gexbot")
+    parquet, records, chains = (settings.folders[name] for name in ("parquet", "records", "gex"))
+    trees = (parquet / "gexbot", parquet / "webhooks", records / "gexbot", chains)
     for path in (settings.database, settings.database.with_name("gex_data.db.wal"), *trees):
         if path.exists():
             path.rename(path.with_name(f"{path.name}.{suffix}"))

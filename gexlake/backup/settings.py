@@ -31,6 +31,7 @@ class BackupSettings(BrokerSettings):
         return {
             "parquet": self.parquet_dir or self.data_dir / "parquet",
             "records": self.data_dir / "records",
+            "gex": self.data_dir / "gex",
             "source": self.staging_dir or self.data_dir / "source",
         }
 

@@ -62,6 +62,8 @@ class ImporterSettings(Settings):
 
     live_export_s: float = Field(60.0, gt=0)
     """How often live rows are exported to Parquet; less often if exports take more than a quarter of it."""
+    snapshot_parquet: bool = False
+    """Write each snapshot of an option chain to a Parquet file of its own, instead of one for each day."""
 
     @property
     def memory(self) -> ImportMemory:

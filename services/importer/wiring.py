@@ -80,7 +80,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
     )
     retries = Retries(settings.max_attempts, settings.retry_delay_s)
     worker = Worker(bus, Stage.IMPORT, handler, slots=_SLOTS, retries=retries)
-    feed = FeedStorage(bus, lake, lake.live_files.append)
+    feed = FeedStorage(bus, lake, lake.live_files.append, a_file_each=settings.snapshot_parquet)
     sql = SqlQueries(lake, settings)
     await sql.start()
     try:

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 import msgspec
 
 from shared.bus import subjects
+from shared.bus.chain_messages import Chain, LiveChain
 from shared.errors import MalformedMessage
 
 Number: TypeAlias = int | float
@@ -116,7 +117,7 @@ class LiveWebhook(msgspec.Struct, frozen=True, tag_field="type", tag="gex.feed.v
         return subjects.live_webhook(self.payload.topic)
 
 
-LiveMessage: TypeAlias = LiveSnapshot | LiveWebhook
+LiveMessage: TypeAlias = LiveSnapshot | LiveWebhook | LiveChain
 
 
 class EncodedMessage(NamedTuple):
@@ -128,7 +129,9 @@ class EncodedMessage(NamedTuple):
 
 
 _ENCODER: Final = msgspec.json.Encoder()
-_DECODER: Final[msgspec.json.Decoder[LiveMessage]] = msgspec.json.Decoder(LiveSnapshot | LiveWebhook)
+_DECODER: Final[msgspec.json.Decoder[LiveMessage]] = msgspec.json.Decoder(
+    LiveSnapshot | LiveWebhook | LiveChain
+)
 _ID_BYTES: Final = 16
 
 
@@ -141,6 +144,12 @@ def live_webhook(webhook: Webhook, received_at: datetime) -> LiveWebhook:
     """Return the message of a webhook's payload; who sent it is no part of its id."""
     content = (webhook.topic, webhook.topic_symbol, webhook.event, webhook.payload)
     return LiveWebhook(_digest(content), received_at, webhook)
+
+
+def live_chain(chain: Chain, received_at: datetime) -> LiveChain:
+    """Return the message of an option chain; its score, which depends on the time, is no part of its id."""
+    content = (chain.snapshot_id, chain.market_symbol, chain.timestamp, chain.job_id, chain.strikes)
+    return LiveChain(_digest(content), received_at, chain)
 
 
 def encoded_snapshot(snapshot: Snapshot, received_at: datetime) -> EncodedMessage:

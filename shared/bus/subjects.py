@@ -109,6 +109,11 @@ def live_webhook(topic: str | None) -> str:
     return f"gex.feed.uw.{encode_token(topic or '')[:_MAX_TOPIC_TOKEN] or _NO_TOPIC}"
 
 
+def live_chain(symbol: str) -> str:
+    """Return the subject of snapshots of a symbol's option chain."""
+    return f"gex.feed.chain.{encode_token(symbol)}"
+
+
 def event(event_type: EventType, job_id: UUID) -> str:
     """Return the subject of an event about a job."""
     return f"gex.event.job.{event_type}.{job_id}"

@@ -17,10 +17,23 @@ def trading_day_of(timestamp_ms: int) -> date:
         OverflowError: the same.
         OSError: the same.
     """
-    day = datetime.fromtimestamp(timestamp_ms / 1000, tz=UTC).astimezone(NEW_YORK).date()
+    day = new_york_time(timestamp_ms).date()
     if day == date.max:
         raise OverflowError(f"no day follows {day}")
     return day
+
+
+def new_york_time(timestamp_ms: int) -> datetime:
+    """Return a UTC epoch in milliseconds as a time in New York.
+
+    Raises:
+        ValueError: no calendar has it.
+        OverflowError: the same.
+        OSError: the same.
+    """
+    seconds, milliseconds = divmod(timestamp_ms, 1000)
+    moment = datetime.fromtimestamp(seconds, tz=UTC).replace(microsecond=1000 * milliseconds)
+    return moment.astimezone(NEW_YORK)
 
 
 def bounds_ms(day: date) -> tuple[int, int]:

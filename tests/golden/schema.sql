@@ -1,7 +1,10 @@
+CREATE TABLE chain_snapshots(snapshot_id VARCHAR NOT NULL, job_id VARCHAR, market_symbol VARCHAR NOT NULL, snapshot_date DATE NOT NULL, snapshot_time TIME NOT NULL, "timestamp" BIGINT NOT NULL, strikes INTEGER NOT NULL, total_open_interest BIGINT NOT NULL, total_volume BIGINT NOT NULL, processed_at TIMESTAMP WITH TIME ZONE NOT NULL, content_digest VARCHAR NOT NULL, data_quality_score DOUBLE NOT NULL); -- One row a snapshot of an option chain
+CREATE TABLE chain_strikes(snapshot_id VARCHAR NOT NULL, market_symbol VARCHAR NOT NULL, snapshot_date DATE NOT NULL, "timestamp" BIGINT NOT NULL, strike_number INTEGER NOT NULL, strike_price DOUBLE NOT NULL, call_open_interest BIGINT NOT NULL, put_open_interest BIGINT NOT NULL, call_volume BIGINT, put_volume BIGINT, call_bid DOUBLE, call_ask DOUBLE, put_bid DOUBLE, put_ask DOUBLE, gamma DOUBLE, delta DOUBLE, theta DOUBLE, vega DOUBLE); -- One row a strike of a snapshot of an option chain
 CREATE TABLE feed_position(stream VARCHAR NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, "sequence" BIGINT NOT NULL, sequence_base BIGINT NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL); -- One row a stream that is stored in batches: the last message that the lake holds
 CREATE TABLE gex_history_queue(id VARCHAR NOT NULL, url VARCHAR NOT NULL, base_url VARCHAR NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, trading_day DATE, status VARCHAR NOT NULL, attempts INTEGER NOT NULL, last_error VARCHAR, checksum VARCHAR, bytes BIGINT, records_processed BIGINT, strike_rows BIGINT, parquet_path VARCHAR, parquet_checksum VARCHAR, parquet_bytes BIGINT, replaced_checksum VARCHAR, replaced_records BIGINT, replaced_strike_rows BIGINT, reason VARCHAR, correction_of VARCHAR, generation INTEGER NOT NULL, requested_at TIMESTAMP WITH TIME ZONE NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL); -- The ledger: one row a job, which is one source file; told by EVENTS
 CREATE TABLE gex_snapshots("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE, zero_gamma DOUBLE, net_gex DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, max_priors VARCHAR, call_wall_candidate1_pct DOUBLE, call_wall_candidate2_pct DOUBLE, put_wall_candidate1_pct DOUBLE, put_wall_candidate2_pct DOUBLE, "source" VARCHAR NOT NULL, job_id VARCHAR); -- One row a second of a ticker and endpoint: what the vendor's record says beside its strikes
 CREATE TABLE gex_strikes("timestamp" BIGINT USING COMPRESSION RLE NOT NULL, ticker VARCHAR USING COMPRESSION DICT_FSST NOT NULL, endpoint VARCHAR USING COMPRESSION DICT_FSST NOT NULL, strike DOUBLE USING COMPRESSION ALP NOT NULL, gamma DOUBLE USING COMPRESSION ALP, oi_gamma DOUBLE USING COMPRESSION ALP, priors VARCHAR USING COMPRESSION ZSTD); -- One row a strike of a snapshot, in the order of the file; the Parquet files have the same rows
+CREATE TABLE live_chains(market_symbol VARCHAR NOT NULL, snapshot_date DATE NOT NULL, "timestamp" BIGINT, snapshots BIGINT NOT NULL, strike_rows BIGINT NOT NULL, last_sequence BIGINT NOT NULL, exported_sequence BIGINT NOT NULL); -- One row a Parquet file of option chains: how many rows it should have, and up to where it has them
 CREATE TABLE live_exports(parquet_path VARCHAR NOT NULL, parquet_bytes BIGINT, exported_at TIMESTAMP WITH TIME ZONE); -- One row a Parquet file that was written with live rows
 CREATE TABLE live_hours(table_name VARCHAR NOT NULL, "hour" TIMESTAMP WITH TIME ZONE NOT NULL, "rows" BIGINT NOT NULL, last_sequence BIGINT NOT NULL, exported_sequence BIGINT NOT NULL); -- One row a table of webhooks and hour: how many rows, and up to where its Parquet file has them
 CREATE TABLE live_partitions(ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, trading_day DATE NOT NULL, snapshots BIGINT NOT NULL, strike_rows BIGINT NOT NULL, last_sequence BIGINT NOT NULL, exported_sequence BIGINT NOT NULL); -- One row a partition with live rows: how many, and up to where its Parquet file has them
@@ -18,6 +21,36 @@ CREATE TABLE state_greeks("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, 
 CREATE TABLE state_snapshots("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE NOT NULL, zero_gamma DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, call_wall_candidate1_pct DOUBLE, call_wall_candidate2_pct DOUBLE, put_wall_candidate1_pct DOUBLE, put_wall_candidate2_pct DOUBLE, max_priors VARCHAR, "source" VARCHAR NOT NULL, job_id VARCHAR); -- GEX of the state package: one row a second of a ticker and endpoint, without its strikes
 CREATE TABLE state_strikes("timestamp" BIGINT USING COMPRESSION RLE NOT NULL, ticker VARCHAR USING COMPRESSION DICT_FSST NOT NULL, endpoint VARCHAR USING COMPRESSION DICT_FSST NOT NULL, strike DOUBLE USING COMPRESSION ALP NOT NULL, gamma DOUBLE USING COMPRESSION ALP, oi_gamma DOUBLE USING COMPRESSION ALP, priors VARCHAR USING COMPRESSION ZSTD); -- GEX of the state package: one row a strike of a snapshot; the Parquet files have the same rows
 CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH TIME ZONE NOT NULL, topic VARCHAR, "event" VARCHAR, payload_json VARCHAR NOT NULL, source_ip VARCHAR, user_agent VARCHAR); -- Every webhook as it came
+-- chain_snapshots | snapshot_id | VARCHAR | false | no default | UUID: the client's, or derived from the content
+-- chain_snapshots | job_id | VARCHAR | true | no default | The job that made the snapshot, as the client named it
+-- chain_snapshots | market_symbol | VARCHAR | false | no default | Symbol of the underlying, in upper case
+-- chain_snapshots | snapshot_date | DATE | false | no default | Date of the snapshot in New York
+-- chain_snapshots | snapshot_time | TIME | false | no default | Time of the snapshot in New York, to the millisecond
+-- chain_snapshots | timestamp | BIGINT | false | no default | The same moment: UTC epoch milliseconds
+-- chain_snapshots | strikes | INTEGER | false | no default | How many strikes the snapshot has
+-- chain_snapshots | total_open_interest | BIGINT | false | no default | Open interest of all calls and puts, contracts
+-- chain_snapshots | total_volume | BIGINT | false | no default | Volume of all calls and puts, contracts; what was not sent counts as none
+-- chain_snapshots | processed_at | TIMESTAMP WITH TIME ZONE | false | no default | When intake received this content
+-- chain_snapshots | content_digest | VARCHAR | false | no default | Digest of what was sent: the same content has the same one
+-- chain_snapshots | data_quality_score | DOUBLE | false | no default | 0 to 1 as it arrived: completeness, order, distinct strikes, quotes, freshness
+-- chain_strikes | snapshot_id | VARCHAR | false | no default | As in chain_snapshots
+-- chain_strikes | market_symbol | VARCHAR | false | no default | As in chain_snapshots
+-- chain_strikes | snapshot_date | DATE | false | no default | As in chain_snapshots: date in New York
+-- chain_strikes | timestamp | BIGINT | false | no default | As in chain_snapshots: UTC epoch milliseconds
+-- chain_strikes | strike_number | INTEGER | false | no default | The place of the strike in the snapshot as it was sent, from 1
+-- chain_strikes | strike_price | DOUBLE | false | no default | Strike price of the options
+-- chain_strikes | call_open_interest | BIGINT | false | no default | Open interest of the call, contracts
+-- chain_strikes | put_open_interest | BIGINT | false | no default | Open interest of the put, contracts
+-- chain_strikes | call_volume | BIGINT | true | no default | Volume of the call, contracts
+-- chain_strikes | put_volume | BIGINT | true | no default | Volume of the put, contracts
+-- chain_strikes | call_bid | DOUBLE | true | no default | Bid price of the call
+-- chain_strikes | call_ask | DOUBLE | true | no default | Ask price of the call
+-- chain_strikes | put_bid | DOUBLE | true | no default | Bid price of the put
+-- chain_strikes | put_ask | DOUBLE | true | no default | Ask price of the put
+-- chain_strikes | gamma | DOUBLE | true | no default | Gamma exposure, in the sender's unit
+-- chain_strikes | delta | DOUBLE | true | no default | Delta exposure, in the sender's unit
+-- chain_strikes | theta | DOUBLE | true | no default | Theta exposure, in the sender's unit
+-- chain_strikes | vega | DOUBLE | true | no default | Vega exposure, in the sender's unit
 -- data_sources | source_id | VARCHAR | true | no default | UUIDv5 of base_url
 -- data_sources | base_url | VARCHAR | true | no default | Scheme, host, and the port unless it is the default
 -- data_sources | name | VARCHAR | true | no default | Its host, or the name that a client has given it
@@ -115,6 +148,13 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- import_jobs | last_error | VARCHAR | true | no default | As in gex_history_queue
 -- import_jobs | created_at | TIMESTAMP WITH TIME ZONE | true | no default | As in gex_history_queue
 -- import_jobs | updated_at | TIMESTAMP WITH TIME ZONE | true | no default | As in gex_history_queue
+-- live_chains | market_symbol | VARCHAR | false | no default | As in chain_snapshots
+-- live_chains | snapshot_date | DATE | false | no default | As in chain_snapshots: date in New York
+-- live_chains | timestamp | BIGINT | true | no default | Of the snapshots in a file of their own; NULL for the file of a day
+-- live_chains | snapshots | BIGINT | false | no default | Rows in chain_snapshots
+-- live_chains | strike_rows | BIGINT | false | no default | Rows in chain_strikes
+-- live_chains | last_sequence | BIGINT | false | no default | Number of the last batch that changed them
+-- live_chains | exported_sequence | BIGINT | false | no default | Number of the last batch that the Parquet file holds; a smaller one than last_sequence has to be exported
 -- live_exports | parquet_path | VARCHAR | false | no default | The Parquet file, below parquet/
 -- live_exports | parquet_bytes | BIGINT | true | no default | Size of the file as it was written, bytes; NULL while it is written
 -- live_exports | exported_at | TIMESTAMP WITH TIME ZONE | true | no default | When the file had been put in place; NULL while it is written
@@ -143,6 +183,32 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- market_agg_state | gamma | DOUBLE | true | no default | Gamma of that day's trades; from the sender, not always there
 -- market_agg_state | theta | DOUBLE | true | no default | Theta of that day's trades; from the sender, not always there
 -- market_agg_state | vega | DOUBLE | true | no default | Vega of that day's trades; from the sender, not always there
+-- option_chains | snapshot_id | VARCHAR | true | no default | As in chain_snapshots: UUID: the client's, or derived from the content
+-- option_chains | job_id | VARCHAR | true | no default | As in chain_snapshots: the job that made the snapshot, as the client named it
+-- option_chains | market_symbol | VARCHAR | true | no default | As in chain_snapshots: symbol of the underlying, in upper case
+-- option_chains | snapshot_date | DATE | true | no default | As in chain_snapshots: date of the snapshot in New York
+-- option_chains | snapshot_time | TIME | true | no default | As in chain_snapshots: time of the snapshot in New York, to the millisecond
+-- option_chains | timestamp | BIGINT | true | no default | As in chain_snapshots: the same moment: UTC epoch milliseconds
+-- option_chains | strikes | INTEGER | true | no default | As in chain_snapshots: how many strikes the snapshot has
+-- option_chains | total_open_interest | BIGINT | true | no default | As in chain_snapshots: open interest of all calls and puts, contracts
+-- option_chains | total_volume | BIGINT | true | no default | As in chain_snapshots: volume of all calls and puts, contracts; what was not sent counts as none
+-- option_chains | processed_at | TIMESTAMP WITH TIME ZONE | true | no default | As in chain_snapshots: when intake received this content
+-- option_chains | content_digest | VARCHAR | true | no default | As in chain_snapshots: digest of what was sent: the same content has the same one
+-- option_chains | data_quality_score | DOUBLE | true | no default | As in chain_snapshots: 0 to 1 as it arrived: completeness, order, distinct strikes, quotes, freshness
+-- option_chains | strike_number | INTEGER | true | no default | As in chain_strikes: the place of the strike in the snapshot as it was sent, from 1
+-- option_chains | strike_price | DOUBLE | true | no default | As in chain_strikes: strike price of the options
+-- option_chains | call_open_interest | BIGINT | true | no default | As in chain_strikes: open interest of the call, contracts
+-- option_chains | put_open_interest | BIGINT | true | no default | As in chain_strikes: open interest of the put, contracts
+-- option_chains | call_volume | BIGINT | true | no default | As in chain_strikes: volume of the call, contracts
+-- option_chains | put_volume | BIGINT | true | no default | As in chain_strikes: volume of the put, contracts
+-- option_chains | call_bid | DOUBLE | true | no default | As in chain_strikes: bid price of the call
+-- option_chains | call_ask | DOUBLE | true | no default | As in chain_strikes: ask price of the call
+-- option_chains | put_bid | DOUBLE | true | no default | As in chain_strikes: bid price of the put
+-- option_chains | put_ask | DOUBLE | true | no default | As in chain_strikes: ask price of the put
+-- option_chains | gamma | DOUBLE | true | no default | As in chain_strikes: gamma exposure, in the sender's unit
+-- option_chains | delta | DOUBLE | true | no default | As in chain_strikes: delta exposure, in the sender's unit
+-- option_chains | theta | DOUBLE | true | no default | As in chain_strikes: theta exposure, in the sender's unit
+-- option_chains | vega | DOUBLE | true | no default | As in chain_strikes: vega exposure, in the sender's unit
 -- option_trades_events | received_at | TIMESTAMP WITH TIME ZONE | false | no default | When the webhook arrived
 -- option_trades_events | topic | VARCHAR | true | no default | Topic of the webhook, without suffix
 -- option_trades_events | topic_symbol | VARCHAR | true | no default | Suffix of the topic: the symbol subscribed to
@@ -471,6 +537,7 @@ CREATE VIEW data_sources AS SELECT source_id, base_url, "name", (successful_requ
 CREATE VIEW gex_history AS SELECT CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE) AS trading_day, "timestamp" AS "timestamp", parse_path(filename)[-3] AS ticker, parse_path(filename)[-2] AS endpoint, strike AS strike, gamma AS gamma, oi_gamma AS oi_gamma, priors AS priors FROM (SELECT *, '' AS filename FROM gex_strikes WHERE false); -- The Parquet files of all partitions, with ticker, endpoint and trading day from the path: a filter on these opens no other file
 CREATE VIEW gex_profiles AS SELECT "snapshot"."timestamp", "snapshot".ticker, "snapshot".endpoint, "snapshot".spot_price, "snapshot".zero_gamma, strike.strike, strike.gamma, strike.oi_gamma, strike.priors FROM (gex_snapshots AS "snapshot" INNER JOIN gex_strikes AS strike ON (((strike."timestamp" = "snapshot"."timestamp") AND (strike.ticker = "snapshot".ticker) AND (strike.endpoint = "snapshot".endpoint)))); -- One row a strike with its snapshot's spot and zero gamma: gex_snapshots joined with gex_strikes
 CREATE VIEW import_jobs AS SELECT id, url, checksum, ticker, status, records_processed, last_error, created_at, updated_at FROM gex_history_queue; -- The ledger in the columns of the first system
+CREATE VIEW option_chains AS SELECT "snapshot".snapshot_id, "snapshot".job_id, "snapshot".market_symbol, "snapshot".snapshot_date, "snapshot".snapshot_time, "snapshot"."timestamp", "snapshot".strikes, "snapshot".total_open_interest, "snapshot".total_volume, "snapshot".processed_at, "snapshot".content_digest, "snapshot".data_quality_score, strike.strike_number, strike.strike_price, strike.call_open_interest, strike.put_open_interest, strike.call_volume, strike.put_volume, strike.call_bid, strike.call_ask, strike.put_bid, strike.put_ask, strike.gamma, strike.delta, strike.theta, strike.vega FROM (chain_snapshots AS "snapshot" INNER JOIN chain_strikes AS strike ON (((strike.snapshot_id = "snapshot".snapshot_id) AND (strike.market_symbol = "snapshot".market_symbol) AND (strike.snapshot_date = "snapshot".snapshot_date) AND (strike."timestamp" = "snapshot"."timestamp")))); -- The strikes of option chains, each with its snapshot
 CREATE VIEW orderflow_history AS SELECT CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE) AS trading_day, "timestamp" AS "timestamp", parse_path(filename)[-3] AS ticker, parse_path(filename)[-2] AS endpoint, spot_price AS spot_price, z_mlgamma AS z_mlgamma, z_msgamma AS z_msgamma, o_mlgamma AS o_mlgamma, o_msgamma AS o_msgamma, zero_mcall AS zero_mcall, zero_mput AS zero_mput, one_mcall AS one_mcall, one_mput AS one_mput, zcvr AS zcvr, ocvr AS ocvr, zgr AS zgr, ogr AS ogr, zvanna AS zvanna, ovanna AS ovanna, zcharm AS zcharm, ocharm AS ocharm, agg_dex AS agg_dex, one_agg_dex AS one_agg_dex, agg_call_dex AS agg_call_dex, one_agg_call_dex AS one_agg_call_dex, agg_put_dex AS agg_put_dex, one_agg_put_dex AS one_agg_put_dex, net_dex AS net_dex, one_net_dex AS one_net_dex, net_call_dex AS net_call_dex, one_net_call_dex AS one_net_call_dex, net_put_dex AS net_put_dex, one_net_put_dex AS one_net_put_dex, dexoflow AS dexoflow, gexoflow AS gexoflow, cvroflow AS cvroflow, one_dexoflow AS one_dexoflow, one_gexoflow AS one_gexoflow, one_cvroflow AS one_cvroflow, min_dte AS min_dte, sec_min_dte AS sec_min_dte, zero_gamma AS zero_gamma, major_pos_vol AS major_pos_vol, major_pos_oi AS major_pos_oi, major_neg_vol AS major_neg_vol, major_neg_oi AS major_neg_oi, sum_gex_vol AS sum_gex_vol, sum_gex_oi AS sum_gex_oi, delta_risk_reversal AS delta_risk_reversal FROM (SELECT *, '' AS filename FROM orderflow WHERE false); -- The Parquet files of all partitions, with ticker, endpoint and trading day from the path: a filter on these opens no other file
 CREATE VIEW parquet_gex_strikes AS SELECT "timestamp", ticker, endpoint, strike, gamma, oi_gamma, priors FROM (SELECT *, '' AS filename FROM gex_strikes WHERE false); -- The Parquet files of all partitions; rows as in gex_strikes
 CREATE VIEW parquet_orderflow AS SELECT "timestamp", ticker, endpoint, spot_price, z_mlgamma, z_msgamma, o_mlgamma, o_msgamma, zero_mcall, zero_mput, one_mcall, one_mput, zcvr, ocvr, zgr, ogr, zvanna, ovanna, zcharm, ocharm, agg_dex, one_agg_dex, agg_call_dex, one_agg_call_dex, agg_put_dex, one_agg_put_dex, net_dex, one_net_dex, net_call_dex, one_net_call_dex, net_put_dex, one_net_put_dex, dexoflow, gexoflow, cvroflow, one_dexoflow, one_gexoflow, one_cvroflow, min_dte, sec_min_dte, zero_gamma, major_pos_vol, major_pos_oi, major_neg_vol, major_neg_oi, sum_gex_vol, sum_gex_oi, delta_risk_reversal FROM (SELECT *, '' AS filename FROM orderflow WHERE false); -- The Parquet files of all partitions; rows as in orderflow

@@ -55,6 +55,7 @@ def take_snapshot(lake: Lake) -> SnapshotResponse:
             for tree in (lake.paths.parquet_root, lake.paths.webhooks_root):
                 _link(tree, folder / "parquet" / tree.name)
             _link(lake.paths.records_root, folder / "records" / lake.paths.records_root.name)
+            _link(lake.paths.chains_root, folder / lake.paths.chains_root.name)
         with duckdb.connect(str(copy), read_only=True, config=_VERIFY) as connection:
             found = _counts(connection)
         log_of(copy).unlink(missing_ok=True)

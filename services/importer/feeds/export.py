@@ -1,4 +1,4 @@
-"""Export live rows to Parquet: every so often, all partitions and hours that have changed.
+"""Export live rows to Parquet: every so often, all partitions, hours and chains that have changed.
 
 One snapshot of the database is read. Each file is written under a hidden name, flushed, checked and renamed
 into place, as those of imports are; then the database notes it; then queries read these files in place of the
@@ -22,11 +22,11 @@ import structlog
 from services.importer.errors import StorageTrouble
 from services.importer.lake import live_units, partitions
 from services.importer.lake.database import Lake
-from services.importer.lake.live_partition_files import place_hour, place_partition
+from services.importer.lake.live_partition_files import place_chains, place_hour, place_partition
 from services.importer.lake.live_units import Check, LiveRows
 from services.importer.lake.parquet import ParquetFile
 from services.importer.lake.statements import transaction
-from services.importer.lake.stored_batch import LiveHour
+from services.importer.lake.stored_batch import ChainFile, LiveHour
 from services.importer.lake.writer_thread import WriterThread
 from shared.gexbot.partition import Partition
 from shared.process.failpoints import failpoint
@@ -41,7 +41,7 @@ class Export:
     """What one export did.
 
     Args:
-        files: how many partitions and hours were written.
+        files: how many partitions, hours and files of chains were written.
         skipped: how many have to wait for an import or a repair of their partition.
         seconds: how long it took.
     """
@@ -57,12 +57,12 @@ def export_live(
     waiting: Collection[Partition] = (),
     check: Check | None = None,
 ) -> Export:
-    """Write the Parquet files of all partitions and hours with live rows that they lack.
+    """Write the Parquet files of all partitions, hours and chains with live rows that they lack.
 
     Args:
         lake: where.
         waiting: partitions that the database does not have all rows of yet; their files stay as they are.
-        check: called for every partition and hour that has live rows, when the files are in place, with a
+        check: called for each that has live rows, when the files are in place, with a
             connection that sees the rows that they should have.
 
     Raises:
@@ -178,7 +178,7 @@ def _one_snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def _is_ready(connection: duckdb.DuckDBPyConnection, rows: LiveRows, waiting: Collection[Partition]) -> bool:
-    if isinstance(rows.unit, LiveHour):
+    if not isinstance(rows.unit, Partition):
         return True
     row = partitions.read(connection, rows.unit)
     return rows.unit not in waiting and (row is None or row.published)
@@ -186,8 +186,11 @@ def _is_ready(connection: duckdb.DuckDBPyConnection, rows: LiveRows, waiting: Co
 
 def _place(connection: duckdb.DuckDBPyConnection, lake: Lake, rows: LiveRows) -> ParquetFile:
     if isinstance(rows.unit, LiveHour):
-        lake.live_files.add_webhooks(rows.unit.table)
+        lake.live_files.add_file(rows.unit)
         return place_hour(connection, lake.paths, rows.unit)
+    if isinstance(rows.unit, ChainFile):
+        lake.live_files.add_file(rows.unit)
+        return place_chains(connection, lake.paths, rows.unit, rows.last)
     return place_partition(connection, lake.paths, rows.unit)
 
 

@@ -37,12 +37,16 @@ class FeedStorage:
         bus: the connection.
         lake: where.
         on_stored: gets the rows of each batch after its commit, on the thread that stored it.
+        a_file_each: whether each snapshot of an option chain gets a Parquet file.
     """
 
-    def __init__(self, bus: Bus, lake: Lake, on_stored: OnStored = lambda *_: None) -> None:
+    def __init__(
+        self, bus: Bus, lake: Lake, on_stored: OnStored = lambda *_: None, *, a_file_each: bool = False
+    ) -> None:
         self._bus = bus
         self._lake = lake
         self._on_stored = on_stored
+        self._a_file_each = a_file_each
         self._thread = WriterThread("live")
         self._position: FeedPosition | None = None
         """The last that is known: a database that was rebuilt has none, and its numbers must not repeat."""
@@ -95,6 +99,7 @@ class FeedStorage:
             self._position,
             clock=self._bus.clock,
             on_stored=self._on_stored,
+            a_file_each=self._a_file_each,
         )
         counts = await self._thread.run(work)
         self._position = replace(self._position, sequence=batch.last_sequence)
@@ -103,6 +108,7 @@ class FeedStorage:
             messages=counts.messages,
             snapshots=counts.snapshots,
             webhooks=counts.webhooks,
+            chains=counts.chains,
             sequence=batch.last_sequence,
             seconds=round(time.monotonic() - began, 6),
         )
@@ -119,5 +125,6 @@ class FeedStorage:
             messages=total.messages,
             snapshots=total.snapshots,
             webhooks=total.webhooks,
+            chains=total.chains,
             pending=self.consumer.pending,
         )

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import duckdb
 
 from services.importer.feeds import position
+from services.importer.feeds.chains import write_chains
 from services.importer.feeds.merge import Key, MergedSnapshot, merge, partitions_of
 from services.importer.feeds.messages import day_of, decoded
 from services.importer.feeds.position import FeedPosition
@@ -18,14 +19,15 @@ from services.importer.feeds.webhook_rows import write_webhooks
 from services.importer.feeds.webhooks import WebhookRows, rows_of
 from services.importer.lake.database import Lake
 from services.importer.lake.statements import transaction
-from services.importer.lake.stored_batch import LiveHour, StoredBatch
+from services.importer.lake.stored_batch import ChainFile, LiveHour, StoredBatch
+from shared.bus.chain_messages import LiveChain
 from shared.bus.consumer.batch import Batch, MessageFailed, OrderLost, StreamMessage
-from shared.bus.live_messages import LiveSnapshot
+from shared.bus.live_messages import LiveSnapshot, LiveWebhook
 from shared.errors import MalformedMessage
 from shared.gexbot.partition import Partition
 from shared.process.failpoints import failpoint
 
-_Content: TypeAlias = LiveSnapshot | WebhookRows
+_Content: TypeAlias = LiveSnapshot | WebhookRows | LiveChain
 
 OnStored = Callable[[duckdb.DuckDBPyConnection, StoredBatch], None]
 """Called after the commit, on the connection that has the temporary tables."""
@@ -40,6 +42,8 @@ class StoredCounts:
     """Rows of ``gex_snapshots`` that were written."""
     webhooks: int = 0
     """Rows of ``universal_webhooks`` that were written."""
+    chains: int = 0
+    """Rows of ``chain_snapshots`` that were written."""
 
     def plus(self, other: StoredCounts) -> StoredCounts:
         """Return the sum of two batches."""
@@ -47,11 +51,18 @@ class StoredCounts:
             self.messages + other.messages,
             self.snapshots + other.snapshots,
             self.webhooks + other.webhooks,
+            self.chains + other.chains,
         )
 
 
 def store_batch(
-    lake: Lake, batch: Batch, found: FeedPosition, *, clock: Callable[[], datetime], on_stored: OnStored
+    lake: Lake,
+    batch: Batch,
+    found: FeedPosition,
+    *,
+    clock: Callable[[], datetime],
+    on_stored: OnStored,
+    a_file_each: bool = False,
 ) -> StoredCounts:
     """Store a batch; messages that are stored already are left out.
 
@@ -61,6 +72,7 @@ def store_batch(
         found: the position in the stream when its consumer was created.
         clock: returns the time.
         on_stored: gets the rows after the commit.
+        a_file_each: whether each snapshot of an option chain gets a Parquet file.
 
     Raises:
         MessageFailed: a message cannot be stored; nothing was changed.
@@ -79,7 +91,7 @@ def store_batch(
                 return StoredCounts()
             new = replace(current, sequence=batch.last_sequence)
             news = [content for sequence, content in arrived if sequence > current.sequence]
-            stored, counts = _write(connection, news, new.number)
+            stored, counts = _write(connection, news, new.number, a_file_each=a_file_each)
             position.write(connection, batch.stream.name, new, clock())
             failpoint("importer.live_written")
         failpoint("importer.live_committed")
@@ -89,10 +101,11 @@ def store_batch(
 
 
 def _write(
-    connection: duckdb.DuckDBPyConnection, contents: Sequence[_Content], number: int
+    connection: duckdb.DuckDBPyConnection, contents: Sequence[_Content], number: int, *, a_file_each: bool
 ) -> tuple[StoredBatch, StoredCounts]:
     partitions: frozenset[Partition] = frozenset()
     hours: frozenset[LiveHour] = frozenset()
+    files: frozenset[ChainFile] = frozenset()
     tables: dict[str, str] = {}
     if snapshots := _snapshots(contents):
         partitions = write_snapshots(connection, snapshots, number)
@@ -101,10 +114,15 @@ def _write(
         written = write_webhooks(connection, webhooks, number)
         hours = written.hours
         tables |= written.tables
+    if chains := [content for content in contents if isinstance(content, LiveChain)]:
+        stored = write_chains(connection, chains, number, a_file_each=a_file_each)
+        files = stored.files
+        tables |= dict(stored.tables)
     rows = {table: _rows(connection, temporary) for table, temporary in tables.items()}
     changed = {table: temporary for table, temporary in tables.items() if rows[table]}
-    counts = StoredCounts(len(contents), rows.get("gex_snapshots", 0), rows.get("universal_webhooks", 0))
-    return StoredBatch(number, partitions, hours, changed), counts
+    of_tables = ("gex_snapshots", "universal_webhooks", "chain_snapshots")
+    counts = StoredCounts(len(contents), *(rows.get(table, 0) for table in of_tables))
+    return StoredBatch(number, partitions, hours, changed, files), counts
 
 
 def _snapshots(contents: Iterable[_Content]) -> dict[Key, MergedSnapshot]:
@@ -118,7 +136,7 @@ def _snapshots(contents: Iterable[_Content]) -> dict[Key, MergedSnapshot]:
 def _content(message: StreamMessage) -> _Content:
     try:
         content = decoded(message.subject, message.data)
-        return content if isinstance(content, LiveSnapshot) else rows_of(content)
+        return rows_of(content) if isinstance(content, LiveWebhook) else content
     except MalformedMessage as error:
         raise MessageFailed(message, error) from error
 

@@ -18,13 +18,12 @@ from gexlake.api.jobs import Status
 from services.importer.formats import format_of
 from services.importer.lake import live_units, partitions
 from services.importer.lake.database import Lake
-from services.importer.lake.live_files import LiveUnit
 from services.importer.lake.live_partitions import NONE_LIVE, LiveCounts
 from services.importer.lake.live_units import ExportedFile, LiveRows
 from services.importer.lake.parquet_metadata import LIVE_JOB, Footer, read_footers
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import transaction
-from services.importer.lake.stored_batch import LiveHour
+from services.importer.lake.stored_batch import ChainFile, LiveHour, LiveUnit
 from shared.gexbot.partition import Partition
 from shared.job_states import JobState
 from shared.paths import LakePaths
@@ -39,9 +38,11 @@ class Comparison:
     to_write: list[PartitionRow] = field(default_factory=list)
     """Only the database has them, or has newer content."""
     to_export: list[LiveUnit] = field(default_factory=list)
-    """The same of partitions with live rows, and of hours of webhooks."""
+    """The same of partitions with live rows, of hours of webhooks, and of option chains."""
     hours_to_load: list[LiveHour] = field(default_factory=list)
     """Only Parquet has all rows of them."""
+    chains_to_load: list[ChainFile] = field(default_factory=list)
+    """The same of option chains."""
     held: list[Partition] = field(default_factory=list)
     """All that the database has."""
 
@@ -103,6 +104,7 @@ def compare(lake: Lake) -> Comparison:
             _judge(known, key, files[key], footers[lake.paths.parquet(key)], found)
         _find_missing(rows, live, files, found)
         _compare_hours(connection, lake.paths, live, exports, found)
+        _compare_chains(connection, lake.paths, live, exports, found)
         with lake.without_live_writes(), transaction(connection):
             for partition in found.to_load:
                 partitions.remove(connection, partition)
@@ -177,6 +179,46 @@ def _compare_hours(
         else:
             found.to_export.append(hour)
     found.to_export += [unit for unit in live if isinstance(unit, LiveHour) and unit not in files]
+
+
+def _compare_chains(
+    connection: duckdb.DuckDBPyConnection,
+    paths: LakePaths,
+    live: Mapping[LiveUnit, LiveRows],
+    exports: Mapping[Path, ExportedFile],
+    found: Comparison,
+) -> None:
+    files = dict(_chains(paths))
+    places = {chains: live_units.parquet_of(paths, chains) for chains in files}
+    known = {chains: _Known(None, live.get(chains), exports.get(places[chains])) for chains in files}
+    suspect = [
+        chains
+        for chains, each in known.items()
+        if each.may_differ(files[chains]) and not each.is_being_exported
+    ]
+    footers = read_footers(connection, [places[chains] for chains in suspect])
+    for chains in suspect:
+        footer, rows = footers[places[chains]], known[chains].live
+        is_same = (
+            footer is not None
+            and rows is not None
+            and (footer.rows, footer.last_batch) == (rows.strike_rows, rows.exported)
+        )
+        if rows is None or (footer is not None and not is_same and known[chains].is_later(files[chains])):
+            found.chains_to_load.append(chains)
+        elif not is_same:
+            found.to_export.append(chains)
+    found.to_export += [unit for unit in live if isinstance(unit, ChainFile) and unit not in files]
+
+
+def _chains(paths: LakePaths) -> Iterator[tuple[ChainFile, os.stat_result]]:
+    """Yield the option chains that have a Parquet file, and the sizes and times of the files."""
+    for symbol in _entries(paths.chains_root):
+        for day in _entries(Path(symbol.path)):
+            for entry in _entries(Path(day.path)):
+                chains = paths.chains_of(Path(entry.path))
+                if chains is not None and entry.is_file():
+                    yield ChainFile(*chains), entry.stat()
 
 
 def _hours(paths: LakePaths) -> Iterator[tuple[LiveHour, os.stat_result]]:

@@ -62,7 +62,8 @@ def sweep(lake: Lake) -> None:
     use.
     """
     paths = lake.paths
-    files = sum(map(remove_partials, (paths.parquet_root, paths.webhooks_root, paths.records_root)))
+    roots = (paths.parquet_root, paths.webhooks_root, paths.records_root, paths.chains_root)
+    files = sum(map(remove_partials, roots))
     folders = remove_scratch_folders(paths.scratch)
     if files or folders:
         log.info("temporary_files_removed", files=files, folders=folders)

@@ -20,6 +20,7 @@ from gexlake.api.rpc import Refused
 from services.importer.errors import DamagedPartition, LakeDamaged, StagedFileReplaced
 from services.importer.imports.comparison import compare, is_news, newest_imports
 from services.importer.imports.rebuild import import_again, load_partition, write_partition
+from services.importer.imports.rebuild_chains import load_chains
 from services.importer.imports.rebuild_hours import load_hours
 from services.importer.imports.refetch import fetch_again
 from services.importer.lake import partitions
@@ -108,6 +109,7 @@ class Repair:
         try:
             found = await self._writer.run(partial(compare, self._lake))
             await self._writer.run(partial(load_hours, self._lake, found.hours_to_load))
+            await self._writer.run(partial(load_chains, self._lake, found.chains_to_load))
             await self._writer.run(partial(salvage_ledger, self._lake))
             await self._writer.run(self._lake.refresh_parquet_view)
         except BaseException:

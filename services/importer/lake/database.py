@@ -31,7 +31,7 @@ _CLOSE_READERS_WITHIN_S: Final = 10
 
 _CONFLICTS: Final = (duckdb.InterruptException, duckdb.TransactionException)
 
-_OF_LIVE_BATCHES: Final = frozenset({"feed_position", "live_partitions", "live_hours"})
+_OF_LIVE_BATCHES: Final = frozenset({"feed_position", "live_partitions", "live_hours", "live_chains"})
 """The small tables that live batches write to, beside the rows of partitions."""
 
 log = structlog.get_logger(__name__)

@@ -11,8 +11,7 @@ import duckdb
 
 from services.importer.lake.live_tables import KEYS, STRIKES
 from services.importer.lake.statements import quoted
-from services.importer.lake.stored_batch import LiveHour, StoredBatch
-from shared.gexbot.partition import Partition
+from services.importer.lake.stored_batch import LiveUnit, StoredBatch
 
 MERGED_AT_ONCE: Final = 16
 _OPTIONS: Final = "FORMAT parquet, COMPRESSION lz4"
@@ -25,13 +24,13 @@ class Chunk:
     Args:
         last: the number of the last batch.
         level: how often its rows were merged.
-        units: the partitions and hours that the rows belong to.
+        units: the partitions, hours and chains that the rows belong to.
         files: by the name of the table, or ``KEYS``; only those with rows.
     """
 
     last: int
     level: int
-    units: frozenset[Partition | LiveHour]
+    units: frozenset[LiveUnit]
     files: Mapping[str, Path]
 
 
@@ -52,7 +51,7 @@ def write_chunk(connection: duckdb.DuckDBPyConnection, batch: StoredBatch, name:
         columns = "ticker, endpoint, timestamp, sequence"
         queries[KEYS] = f"SELECT DISTINCT {columns} FROM {batch.tables[STRIKES]}"  # noqa: S608 (of ours)
     files = _write(connection, queries, name)
-    return Chunk(batch.sequence, 0, frozenset({*batch.partitions, *batch.hours}), files)
+    return Chunk(batch.sequence, 0, frozenset({*batch.partitions, *batch.hours, *batch.chains}), files)
 
 
 def merge_chunks(connection: duckdb.DuckDBPyConnection, chunks: Sequence[Chunk], name: str) -> Chunk:

@@ -19,20 +19,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 import duckdb
 import structlog
 
 from services.importer.lake.live_chunks import MERGED_AT_ONCE, Chunk, merge_chunks, write_chunk
-from services.importer.lake.live_tables import LIVE_TABLES
-from services.importer.lake.stored_batch import LiveHour, StoredBatch
-from shared.gexbot.partition import Partition
+from services.importer.lake.live_tables import CHAINS, LIVE_TABLES
+from services.importer.lake.stored_batch import ChainFile, LiveHour, LiveUnit, StoredBatch
 from shared.paths import LakePaths
 from shared.process.durable_files import make_folder
 
-LiveUnit: TypeAlias = Partition | LiveHour
-"""What is exported as a whole."""
 log = structlog.get_logger(__name__)
 
 
@@ -52,7 +48,7 @@ class LiveView:
 
 @dataclass(frozen=True)
 class _Base:
-    """The files of a partition or an hour at the last export, by table: their places, and links to them."""
+    """The files of one unit at the last export, by table: their places, and links to them."""
 
     hidden: Mapping[str, Path]
     links: Mapping[str, Path]
@@ -73,10 +69,10 @@ class LiveFiles:
         self._names = itertools.count(1)
         self._uses: Counter[Path] = Counter()
         self._retired: set[Path] = set()
-        self._tables_of_webhooks: set[str] = set()
+        self._tables_with_files: set[str] = set()
 
     def open(self) -> None:
-        """Remove the files of a process that died, and find out which tables of webhooks have files.
+        """Remove the files of a process that died, and find out which tables have files.
 
         Raises:
             OSError: the folder cannot be made.
@@ -85,24 +81,27 @@ class LiveFiles:
         make_folder(self._paths.live)
         make_folder(self._paths.webhooks_root)
         found = map(self._paths.webhooks_of, self._paths.webhooks_root.glob("*/*.parquet"))
-        self._tables_of_webhooks = {table for table, _ in filter(None, found)}
+        self._tables_with_files = {table for table, _ in filter(None, found)}
+        make_folder(self._paths.chains_root)
+        if any(map(self._paths.chains_of, self._paths.chains_root.glob("*/*/*.parquet"))):
+            self._tables_with_files.update(CHAINS)
 
-    def has_webhooks(self, table: str) -> bool:
-        """Return whether a table of webhooks has Parquet files."""
-        return table in self._tables_of_webhooks
+    def has_files(self, table: str) -> bool:
+        """Return whether a table of webhooks or option chains has Parquet files."""
+        return table in self._tables_with_files
 
-    def add_webhooks(self, table: str) -> None:
-        """Note that a table of webhooks has a Parquet file; called before ``exported``."""
-        self._tables_of_webhooks.add(table)
+    def add_file(self, unit: LiveHour | ChainFile) -> None:
+        """Note that webhooks or option chains have a Parquet file; called before ``exported``."""
+        self._tables_with_files.update(CHAINS if isinstance(unit, ChainFile) else (unit.table,))
 
     def is_live(self, unit: LiveUnit) -> bool:
-        """Return whether queries read live rows of a partition or an hour."""
+        """Return whether queries read live rows of a partition, an hour or a file of chains."""
         with self._lock:
             return unit in self._bases
 
     @property
     def has_rows(self) -> bool:
-        """Whether queries read live rows of any partition or hour."""
+        """Whether queries read any live rows."""
         with self._lock:
             return bool(self._bases)
 
@@ -195,9 +194,11 @@ class LiveFiles:
         return LiveView({name: [str(path) for path in paths] for name, paths in lists.items()}), kept
 
     def _link(self, unit: LiveUnit) -> _Base:
-        """Keep the files of a partition or an hour as they are now."""
+        """Keep the files of a partition, an hour or chains as they are now."""
         if isinstance(unit, LiveHour):
             hidden = {unit.table: self._paths.webhooks(unit.table, unit.hour)}
+        elif isinstance(unit, ChainFile):
+            hidden = dict.fromkeys(CHAINS, self._paths.chains(unit.symbol, unit.day, unit.timestamp))
         else:
             snapshots, strikes = LIVE_TABLES[:2]
             hidden = {snapshots: self._paths.records(unit, snapshots), strikes: self._paths.parquet(unit)}

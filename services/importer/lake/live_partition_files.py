@@ -1,4 +1,4 @@
-"""Put the Parquet files of partitions and hours with live rows in place."""
+"""Put the Parquet files of partitions, hours and chains with live rows in place."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import duckdb
 
 from services.importer.formats import format_of
 from services.importer.lake import live_partitions, partitions
+from services.importer.lake.live_chains import chains_query
 from services.importer.lake.live_units import hour_query
 from services.importer.lake.parquet import ParquetFile, hidden_parquet
-from services.importer.lake.parquet_metadata import LIVE_JOB, metadata_of, metadata_of_hour
+from services.importer.lake.parquet_metadata import (
+    LIVE_JOB,
+    metadata_of,
+    metadata_of_chains,
+    metadata_of_hour,
+)
 from services.importer.lake.partition_tables import export_query, records_query
-from services.importer.lake.stored_batch import LiveHour
+from services.importer.lake.stored_batch import ChainFile, LiveHour
 from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
 from shared.process.durable_files import rename_durably
@@ -50,5 +56,26 @@ def place_hour(connection: duckdb.DuckDBPyConnection, paths: LakePaths, hour: Li
     final = paths.webhooks(hour.table, hour.hour)
     metadata = metadata_of_hour(hour)
     with hidden_parquet(connection, hour_query(hour), final, _OWNER, metadata) as file:
+        rename_durably(file.path, final)
+    return file
+
+
+def place_chains(
+    connection: duckdb.DuckDBPyConnection, paths: LakePaths, chains: ChainFile, last: int
+) -> ParquetFile:
+    """Write the Parquet file of option chains from their tables, in place of an older one.
+
+    Args:
+        connection: the connection.
+        paths: of the lake.
+        chains: whose rows the file has.
+        last: the number of the last batch that changed them.
+
+    Raises:
+        StorageTrouble: the file on disk is not what was written.
+    """
+    final = paths.chains(chains.symbol, chains.day, chains.timestamp)
+    metadata = metadata_of_chains(chains, last)
+    with hidden_parquet(connection, chains_query(chains), final, _OWNER, metadata) as file:
         rename_durably(file.path, final)
     return file

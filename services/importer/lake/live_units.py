@@ -1,4 +1,4 @@
-"""What of the live rows is exported as a whole, and how far it is: partitions, and hours of webhooks."""
+"""What of the live rows is exported as a whole, and how far it is: partitions, hours of webhooks, chains."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ from typing import Final, TypeAlias
 
 import duckdb
 
-from services.importer.lake.live_files import LiveUnit
+from services.importer.lake import live_chains
 from services.importer.lake.statements import quoted, transaction
-from services.importer.lake.stored_batch import LiveHour
+from services.importer.lake.stored_batch import ChainFile, LiveHour, LiveUnit
 from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
 
 _NOT_EXPORTED: Final = -1
+_CHAINS: Final = "../gex/"
+_KEYS: Final = {
+    Partition: ("live_partitions", "ticker = ? AND endpoint = ? AND trading_day = ?"),
+    LiveHour: ("live_hours", "table_name = ? AND hour = ?"),
+    ChainFile: ("live_chains", live_chains.KEY),
+}
 
 
 @dataclass(frozen=True)
 class LiveRows:
-    """A partition or an hour that has live rows, or had some.
+    """A partition, an hour or a file of chains that has live rows, or had some.
 
     Args:
         unit: which.
-        rows: live snapshots of a partition, or rows of an hour.
+        rows: live snapshots of a partition, rows of an hour, or snapshots of chains.
         strike_rows: of these snapshots.
         last: the number of the last batch that changed it.
         exported: the number of the last batch that its Parquet file holds.
@@ -63,23 +69,23 @@ def stored_number(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def every(connection: duckdb.DuckDBPyConnection) -> list[LiveRows]:
-    """Return all partitions and hours with live rows."""
+    """Return all partitions, hours and chains with live rows."""
     return _select(connection, "snapshots > 0", "true")
 
 
 def dirty(connection: duckdb.DuckDBPyConnection) -> list[LiveRows]:
-    """Return the partitions and hours whose Parquet files lack rows."""
+    """Return the partitions, hours and chains whose Parquet files lack rows."""
     condition = "last_sequence > exported_sequence"
     return _select(connection, condition, condition)
 
 
 def mark_exported(connection: duckdb.DuckDBPyConnection, rows: LiveRows) -> None:
-    """Note that a Parquet file has the rows of a partition or an hour; call it within a transaction."""
+    """Note that a Parquet file has the rows that it should have; call it within a transaction."""
     _set_exported(connection, rows.unit, rows.last)
 
 
 def mark_dirty(connection: duckdb.DuckDBPyConnection, units: Iterable[LiveUnit]) -> None:
-    """Have the Parquet files of partitions and hours written again; call it within a transaction."""
+    """Have Parquet files with live rows written again; call it within a transaction."""
     for unit in units:
         _set_exported(connection, unit, _NOT_EXPORTED)
 
@@ -96,7 +102,7 @@ def note_beginning(
 
 
 def note_file(connection: duckdb.DuckDBPyConnection, paths: LakePaths, unit: LiveUnit) -> None:
-    """Note the Parquet file that a partition or an hour has now; call it within a transaction."""
+    """Note the Parquet file that is in place now; call it within a transaction."""
     file = parquet_of(paths, unit)
     relative, known = relative_path(paths, file), file.stat()
     # Rounded up: a file that is later than its row is compared again.
@@ -117,19 +123,30 @@ def replace_hour(connection: duckdb.DuckDBPyConnection, rows: LiveRows) -> None:
 
 def exported_files(connection: duckdb.DuckDBPyConnection, paths: LakePaths) -> dict[Path, ExportedFile]:
     """Return the Parquet files with live rows as they were exported, by their paths."""
-    root = paths.webhooks_root.parent
     found = connection.execute("SELECT parquet_path, parquet_bytes, exported_at FROM live_exports").fetchall()
-    return {root / path: ExportedFile(size, at) for path, size, at in found}
+    return {_absolute_path(paths, path): ExportedFile(size, at) for path, size, at in found}
 
 
 def parquet_of(paths: LakePaths, unit: LiveUnit) -> Path:
-    """Return the Parquet file of a partition or an hour."""
-    return paths.webhooks(unit.table, unit.hour) if isinstance(unit, LiveHour) else paths.parquet(unit)
+    """Return the Parquet file of a partition, an hour or chains."""
+    if isinstance(unit, LiveHour):
+        return paths.webhooks(unit.table, unit.hour)
+    if isinstance(unit, ChainFile):
+        return paths.chains(unit.symbol, unit.day, unit.timestamp)
+    return paths.parquet(unit)
 
 
 def relative_path(paths: LakePaths, file: Path) -> str:
-    """Return a path below the folder of all Parquet files."""
+    """Return a path below the folder of all Parquet files; those of chains are below ``../gex``."""
+    if file.is_relative_to(paths.chains_root):
+        return f"{_CHAINS}{file.relative_to(paths.chains_root).as_posix()}"
     return file.relative_to(paths.webhooks_root.parent).as_posix()
+
+
+def _absolute_path(paths: LakePaths, relative: str) -> Path:
+    if relative.startswith(_CHAINS):
+        return paths.chains_root / relative.removeprefix(_CHAINS)
+    return paths.webhooks_root.parent / relative
 
 
 def hour_query(hour: LiveHour) -> str:
@@ -141,26 +158,27 @@ def hour_query(hour: LiveHour) -> str:
     )
 
 
-def _select(connection: duckdb.DuckDBPyConnection, of_partitions: str, of_hours: str) -> list[LiveRows]:
+def _select(connection: duckdb.DuckDBPyConnection, of_snapshots: str, of_hours: str) -> list[LiveRows]:
     partitions = connection.execute(
         "SELECT ticker, endpoint, trading_day, snapshots, strike_rows, last_sequence, exported_sequence "  # noqa: S608
-        f"FROM live_partitions WHERE {of_partitions} ORDER BY ticker, endpoint, trading_day"
+        f"FROM live_partitions WHERE {of_snapshots} ORDER BY ticker, endpoint, trading_day"
     ).fetchall()
     hours = connection.execute(
         "SELECT table_name, hour, rows, 0, last_sequence, exported_sequence "  # noqa: S608 (constants)
         f"FROM live_hours WHERE {of_hours} ORDER BY table_name, hour"
     ).fetchall()
+    chains = connection.execute(
+        "SELECT market_symbol, snapshot_date, timestamp, snapshots, strike_rows, last_sequence, "  # noqa: S608
+        f"exported_sequence FROM live_chains WHERE {of_snapshots} ORDER BY ALL"
+    ).fetchall()
     return [
         *(LiveRows(Partition(*row[:3]), *row[3:]) for row in partitions),
         *(LiveRows(LiveHour(*row[:2]), *row[2:]) for row in hours),
+        *(LiveRows(ChainFile(*row[:3]), *row[3:]) for row in chains),
     ]
 
 
 def _set_exported(connection: duckdb.DuckDBPyConnection, unit: LiveUnit, number: int) -> None:
-    table, key = (
-        ("live_hours", "table_name = ? AND hour = ?")
-        if isinstance(unit, LiveHour)
-        else ("live_partitions", "ticker = ? AND endpoint = ? AND trading_day = ?")
-    )
+    table, key = _KEYS[type(unit)]
     query = f"UPDATE {table} SET exported_sequence = ? WHERE {key}"  # noqa: S608 (constants)
     connection.execute(query, [number, *astuple(unit)])

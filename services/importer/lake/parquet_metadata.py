@@ -15,7 +15,7 @@ import duckdb
 from gexlake import __version__
 from services.importer.lake.live_partitions import NONE_LIVE, LiveCounts
 from services.importer.lake.statements import quoted
-from services.importer.lake.stored_batch import LiveHour
+from services.importer.lake.stored_batch import ChainFile, LiveHour
 from shared.gexbot.partition import Partition
 
 SCHEMA_VERSION: Final = 1
@@ -60,6 +60,23 @@ def metadata_of_hour(hour: LiveHour) -> dict[str, str]:
     }
 
 
+def metadata_of_chains(chains: ChainFile, last: int) -> dict[str, str]:
+    """Return the metadata of a Parquet file of option chains.
+
+    Args:
+        chains: whose rows the file has.
+        last: the number of the last batch that changed them.
+    """
+    return {
+        **_VERSIONS,
+        "gexlake.market_symbol": chains.symbol,
+        "gexlake.snapshot_date": chains.day.isoformat(),
+        "gexlake.job_id": LIVE_JOB,
+        "gexlake.source_sha256": "",
+        "gexlake.last_batch": str(last),
+    }
+
+
 @dataclass(frozen=True)
 class Footer:
     """What the footer of a Parquet file records about its content."""
@@ -70,6 +87,8 @@ class Footer:
     rows: int
     live: LiveCounts = NONE_LIVE
     """How many of the partition's rows were live."""
+    last_batch: int = 0
+    """The number of the last batch that changed the option chains of the file."""
 
 
 def read_footer(connection: duckdb.DuckDBPyConnection, path: Path) -> Footer | None:
@@ -113,6 +132,7 @@ def _footer(known: dict[str, str], rows: int) -> Footer | None:
     try:
         counts = (int(known.get(f"gexlake.live_{name}", 0)) for name in ("snapshots", "strike_rows"))
         live = LiveCounts(*counts)
-        return Footer(known["gexlake.job_id"], known["gexlake.source_sha256"], int(rows), live)
+        last = int(known.get("gexlake.last_batch", 0))
+        return Footer(known["gexlake.job_id"], known["gexlake.source_sha256"], int(rows), live, last)
     except KeyError:
         return None

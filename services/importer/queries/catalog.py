@@ -20,13 +20,18 @@ import duckdb
 from services.importer.errors import trouble
 from services.importer.lake.database import Lake
 from services.importer.lake.live_files import LiveView
-from services.importer.lake.live_tables import LIVE_TABLES, WEBHOOKS
+from services.importer.lake.live_tables import CHAINS, LIVE_TABLES, WEBHOOKS
 from services.importer.lake.statements import quoted, set_variables
 from services.importer.lake.views import FROM_PATH, KINDS, columns_by_table, read_files
-from services.importer.queries.live_views import VARIABLES, with_live_rows
+from services.importer.queries.live_views import VARIABLES, columns_to_read, rows_of_table, with_live_rows
 
 _OF_ROWS: Final = {kind.table: kind for kind in KINDS}
 _OF_RECORDS: Final = {kind.records: kind for kind in KINDS}
+_OF_FILES: Final = (*WEBHOOKS, *CHAINS)
+_PATH_OF_CHAINS: Final = {
+    "market_symbol": "parse_path(filename)[-3]",
+    "snapshot_date": "CAST(try_strptime(parse_path(filename)[-2], '%Y%m%d') AS DATE)",
+}
 _NAME: Final = "catalog.duckdb"
 _LIVE_NAME: Final = "live.duckdb"
 
@@ -77,7 +82,7 @@ class Catalog:
     def _make(self, connection: duckdb.DuckDBPyConnection) -> None:
         found = (
             *(self._lake.has_files(kind) for kind in KINDS),
-            *(self._lake.live_files.has_webhooks(table) for table in WEBHOOKS),
+            *(self._lake.live_files.has_files(table) for table in _OF_FILES),
         )
         if found == self._made_of:
             return
@@ -86,7 +91,7 @@ class Catalog:
         self._small = {
             table: {table, *(name for name, sql in views.items() if table in sql)}
             for table in tables
-            if table not in _OF_ROWS and table not in _OF_RECORDS and table not in WEBHOOKS
+            if table not in _OF_ROWS and table not in _OF_RECORDS and table not in _OF_FILES
         }
         for table in self._small:
             self._copy(connection, table)
@@ -141,15 +146,18 @@ class Catalog:
             pattern = f"{paths.parquet_root}/*/*/*.{kind.kind}.parquet"
         elif table in WEBHOOKS:
             pattern = f"{paths.webhooks_root}/*/*.{table}.parquet"
+        elif table in CHAINS:
+            pattern = f"{paths.chains_root}/*/*/snapshot*.parquet"
         else:
             return f"FROM {quoted(str(self._folder / f'{table}.parquet'))}"
-        has_files = self._lake.has_files(kind) if kind else self._lake.live_files.has_webhooks(table)
+        has_files = self._lake.has_files(kind) if kind else self._lake.live_files.has_files(table)
         if not has_files:
             return None
-        of_path = FROM_PATH if kind else {}
+        of_path = FROM_PATH if kind else _PATH_OF_CHAINS if table in CHAINS else {}
         names = {name: of_path.get(name, f'"{name}"') for name in columns}
         listed = ", ".join(f'{source} AS "{name}"' for name, source in names.items())
-        return f"SELECT {listed} FROM {read_files(pattern, columns)}"  # noqa: S608 (names of ours)
+        files = rows_of_table(table, read_files(pattern, columns_to_read(table, columns)))
+        return f"SELECT {listed} FROM {files}"  # noqa: S608 (names of ours)
 
 
 def _no_rows(columns: dict[str, tuple[str, str]]) -> str:

@@ -12,13 +12,14 @@ from gexlake.api.services import PartitionDifference, VerifyRequest, VerifyRespo
 from services.importer.formats import format_of
 from services.importer.lake import live_partitions, partitions
 from services.importer.lake.database import Lake
-from services.importer.lake.live_files import LiveUnit
+from services.importer.lake.live_chains import chains_query, where
 from services.importer.lake.live_partitions import NONE_LIVE
-from services.importer.lake.live_units import LiveRows, hour_query
+from services.importer.lake.live_tables import CHAIN_SNAPSHOTS, CHAIN_STRIKES
+from services.importer.lake.live_units import LiveRows, hour_query, parquet_of
 from services.importer.lake.partition_tables import export_query, records_query
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import quoted
-from services.importer.lake.stored_batch import LiveHour
+from services.importer.lake.stored_batch import ChainFile, LiveHour, LiveUnit
 from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
 
@@ -26,14 +27,14 @@ _MAX_DIFFERENCES: Final = 1000
 
 
 class Verification:
-    """Compares every row of some partitions, and of hours of webhooks, with their files.
+    """Compares every row of some partitions, hours of webhooks and option chains with their files.
 
-    Partitions and hours with live rows are compared by an export, which calls this object for each: between
-    two exports, the tables have more rows.
+    What has live rows is compared by an export, which calls this object for each: between two exports, the
+    tables have more rows.
 
     Args:
         lake: what is compared.
-        request: which partitions; hours only if it names none.
+        request: which partitions; hours only if it names none, option chains only if it names no endpoint.
     """
 
     def __init__(self, lake: Lake, request: VerifyRequest) -> None:
@@ -43,7 +44,7 @@ class Verification:
         self._differences: list[PartitionDifference] = []
 
     def __call__(self, connection: duckdb.DuckDBPyConnection, rows: LiveRows, is_exported: bool) -> None:  # noqa: FBT001
-        """Compare a partition or an hour that has live rows."""
+        """Compare a partition, an hour or a file of option chains that has live rows."""
         if self._is_wanted(rows.unit):
             if is_exported:
                 problems = _live_problems(connection, self._lake.paths, rows)
@@ -74,6 +75,9 @@ class Verification:
         request = self._request
         if isinstance(unit, LiveHour):
             return request == VerifyRequest()
+        if isinstance(unit, ChainFile):
+            of_symbol, of_day = request.ticker in {None, unit.symbol}, request.trading_day in {None, unit.day}
+            return of_symbol and of_day and request.endpoint is None
         return (
             request.ticker in {None, unit.ticker}
             and request.endpoint in {None, unit.endpoint}
@@ -84,6 +88,8 @@ class Verification:
         self._checked.add(unit)
         if isinstance(unit, LiveHour):
             ticker, endpoint, day = "webhooks", unit.table, unit.hour.date()
+        elif isinstance(unit, ChainFile):
+            ticker, endpoint, day = unit.symbol, CHAIN_SNAPSHOTS, unit.day
         else:
             ticker, endpoint, day = unit.ticker, unit.endpoint, unit.trading_day
         self._differences += [
@@ -106,6 +112,13 @@ def _live_problems(connection: duckdb.DuckDBPyConnection, paths: LakePaths, rows
         found = _count(connection, f"({query})")
         if found != rows.rows:
             yield f"{rows.unit.table} has {found} rows of {rows.unit.hour}, it should have {rows.rows}"
+        return
+    if isinstance(rows.unit, ChainFile):
+        yield from _difference(connection, chains_query(rows.unit), parquet_of(paths, rows.unit))
+        for table, expected in {CHAIN_SNAPSHOTS: rows.rows, CHAIN_STRIKES: rows.strike_rows}.items():
+            found = _count(connection, f"{table} WHERE {where(rows.unit)}")
+            if found != expected:
+                yield f"{table} has {found} rows of {rows.unit.day}, it should have {expected}"
         return
     row = partitions.read(connection, rows.unit)
     of_history = row.snapshots if row else 0

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
+from uuid import UUID
 
 import duckdb
 from nats.aio.client import Client
@@ -16,6 +17,7 @@ from services.importer.feeds.store import StoredCounts, store_batch
 from services.importer.lake.database import Lake
 from services.importer.lake.stored_batch import StoredBatch
 from shared.bus import live_messages, subjects
+from shared.bus.chain_messages import Chain, ChainStrike
 from shared.bus.consumer.batch import Batch, StreamFound, StreamMessage
 from shared.bus.live_messages import LiveMessage, Snapshot, Strike, Webhook
 from tests.support.values import NOON
@@ -44,8 +46,26 @@ def a_webhook(number: int = 0, **changes: Any) -> Webhook:
     return Webhook(topic="news", event="new_msg", payload={"number": number}, **changes)
 
 
-def message_of(content: Snapshot | Webhook, at: datetime = NOON) -> LiveMessage:
+def a_chain(number: int = 0, second: int = 0, **changes: Any) -> Chain:
+    """Return the ``number``-th option chain, of the ``second``-th second after the open, with two strikes."""
+    values: dict[str, Any] = {
+        "snapshot_id": UUID(int=number),
+        "market_symbol": "SPX",
+        "timestamp": OPEN_MS + 1000 * second,
+        "data_quality_score": 0.5,
+        "strikes": [
+            ChainStrike(6730.0, 10, 20, 1, 2, 0.5, 0.75, 1.5, 1.75, 0.25, -0.5, -1.25, 2.0),
+            ChainStrike(6735.0, 30, 40),
+        ],
+        **changes,
+    }
+    return Chain(**values)
+
+
+def message_of(content: Snapshot | Webhook | Chain, at: datetime = NOON) -> LiveMessage:
     """Return the message in FEED of a payload that arrived at a time."""
+    if isinstance(content, Chain):
+        return live_messages.live_chain(content, at)
     if isinstance(content, Snapshot):
         return live_messages.live_snapshot(content, at)
     return live_messages.live_webhook(content, at)
@@ -57,21 +77,29 @@ def stream_message(sequence: int, data: bytes, subject: str = "gex.feed.gex.NQ_N
 
 
 class FeedOnLake:
-    """Stores batches in a lake as the importer does, with sequence numbers in the order of the calls."""
+    """Stores batches in a lake as the importer does, with sequence numbers in the order of the calls.
 
-    def __init__(self, lake: Lake) -> None:
+    Args:
+        lake: where.
+        a_file_each: whether each snapshot of an option chain gets a Parquet file.
+        readable: whether queries read the rows before they are exported.
+    """
+
+    def __init__(self, lake: Lake, *, a_file_each: bool = False, readable: bool = False) -> None:
         self.lake = lake
+        self.a_file_each = a_file_each
+        self.readable = readable
         self.position = FeedPosition(CREATED_AT, 0, 0)
         self.stored: list[StoredBatch] = []
         self.rows: list[dict[str, list[tuple[Any, ...]]]] = []
         """The rows of each batch's temporary tables, by the lake's table."""
         self._sequence = 0
 
-    def batch(self, *contents: Snapshot | Webhook | LiveMessage) -> Batch:
+    def batch(self, *contents: Snapshot | Webhook | Chain | LiveMessage) -> Batch:
         """Return the next messages of the stream as a batch."""
         messages = []
         for content in contents:
-            message = message_of(content) if isinstance(content, Snapshot | Webhook) else content
+            message = message_of(content) if isinstance(content, Snapshot | Webhook | Chain) else content
             self._sequence += 1
             data = live_messages.encode(message)
             messages.append(stream_message(self._sequence, data, message.subject))
@@ -80,16 +108,25 @@ class FeedOnLake:
 
     def store(self, batch: Batch) -> StoredCounts:
         """Store a batch."""
-        counts = store_batch(self.lake, batch, self.position, clock=lambda: NOON, on_stored=self._note)
+        counts = store_batch(
+            self.lake,
+            batch,
+            self.position,
+            clock=lambda: NOON,
+            on_stored=self._note,
+            a_file_each=self.a_file_each,
+        )
         sequence = max(self.position.sequence, batch.last_sequence)
         self.position = replace(self.position, sequence=sequence)
         return counts
 
-    def put(self, *contents: Snapshot | Webhook | LiveMessage) -> StoredCounts:
+    def put(self, *contents: Snapshot | Webhook | Chain | LiveMessage) -> StoredCounts:
         """Store messages as one batch."""
         return self.store(self.batch(*contents))
 
     def _note(self, connection: duckdb.DuckDBPyConnection, stored: StoredBatch) -> None:
+        if self.readable:
+            self.lake.live_files.append(connection, stored)
         self.stored.append(stored)
         self.rows.append(
             {

@@ -61,6 +61,40 @@ def test_other_paths_are_of_no_hour(name: str) -> None:
     assert PATHS.webhooks_of(PATHS.webhooks_root / name) is None
 
 
+def test_option_chains_have_a_file_by_symbol_and_day() -> None:
+    day = date(2025, 11, 14)
+    of_day, of_one = PATHS.chains("^spx", day), PATHS.chains("SPX", day, 1_763_132_400_000)
+    assert of_day == Path("/lake/gex/^SPX/20251114/snapshots.parquet")
+    assert of_one == Path("/lake/gex/SPX/20251114/snapshot_1763132400000.parquet")
+    assert PATHS.chains_of(of_day) == ("^SPX", day, None)
+    assert PATHS.chains_of(of_one) == ("SPX", day, 1_763_132_400_000)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "spx/20251114/snapshots.parquet",
+        "SPX/2025-11-14/snapshots.parquet",
+        "SPX/20251114/snapshot_.parquet",
+        "SPX/20251114/snapshot_+1.parquet",
+        "SPX/20251114/snapshot_01.parquet",
+        "SPX/20251114/.snapshots.parquet.live.part",
+        "../20251114/snapshots.parquet",
+    ],
+)
+def test_other_paths_have_no_option_chains(name: str) -> None:
+    assert PATHS.chains_of(PATHS.chains_root / name) is None
+
+
+@given(evil)
+def test_no_symbol_leaves_the_folder_of_option_chains(symbol: str) -> None:
+    try:
+        path = PATHS.chains(symbol, date(2025, 11, 14))
+    except ValueError:
+        return
+    assert path.relative_to(PATHS.chains_root).parts[1:] == ("20251114", "snapshots.parquet")
+
+
 def test_staging_and_parquet_may_have_folders_of_their_own() -> None:
     paths = LakePaths.under(Path("data"), staging=Path("/staged"), parquet=Path("/columns"))
     assert paths.database == Path.cwd() / "data/gex_data.db"

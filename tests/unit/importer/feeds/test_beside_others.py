@@ -94,7 +94,7 @@ def test_a_backup_has_whole_batches(lake: LakeOnDisk, feed: FeedOnLake) -> None:
 def test_a_fatal_error_opens_the_file_again_and_the_batch_is_stored(
     lake: LakeOnDisk, feed: FeedOnLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise duckdb.FatalException("the database has been invalidated")
 
     batch = feed.batch(a_snapshot())

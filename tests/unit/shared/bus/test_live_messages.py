@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import msgspec
 import pytest
 
+from shared.bus.chain_messages import Chain, ChainStrike
 from shared.bus.live_messages import (
     LiveMessage,
     Snapshot,
@@ -17,6 +19,7 @@ from shared.bus.live_messages import (
     encode,
     encoded,
     encoded_snapshot,
+    live_chain,
     live_snapshot,
     live_webhook,
 )
@@ -56,9 +59,21 @@ WEBHOOK = Webhook(
     source_ip="192.0.2.7",
     user_agent="Mozilla/5.0",
 )
+CHAIN = Chain(
+    snapshot_id=UUID("0b8f7a52-51a8-4c2e-9d1e-6a3f52f7a001"),
+    market_symbol="SPX",
+    timestamp=1_763_132_400_000,
+    data_quality_score=0.96,
+    strikes=[
+        ChainStrike(6730.0, 1250, 980, 310, 12, 12.4, 12.8, 9.5, 9.75, 0.0042, 0.51, -1.5, 2.25),
+        ChainStrike(6735.0, 0, 15),
+    ],
+    job_id=UUID("5b0cf1b6-6e0c-5bd6-9d35-3cf2f5a4f0d2"),
+)
 MESSAGES: dict[str, LiveMessage] = {
     "gex.feed.v1.snapshot": live_snapshot(SNAPSHOT, RECEIVED),
     "gex.feed.v1.webhook": live_webhook(WEBHOOK, RECEIVED),
+    "gex.feed.v1.chain": live_chain(CHAIN, RECEIVED),
 }
 GOLDEN = ROOT / "tests" / "golden" / "v1"
 
@@ -77,6 +92,8 @@ def test_every_golden_message_of_the_feed_is_read() -> None:
 def test_the_same_content_has_the_same_id_whenever_it_comes() -> None:
     later = RECEIVED + timedelta(minutes=1)
     assert live_snapshot(SNAPSHOT, later).id == MESSAGES["gex.feed.v1.snapshot"].id
+    other_score = msgspec.structs.replace(CHAIN, data_quality_score=0.8)
+    assert live_chain(other_score, later).id == MESSAGES["gex.feed.v1.chain"].id
     other_client = msgspec.structs.replace(WEBHOOK, source_ip="192.0.2.8", user_agent=None)
     assert live_webhook(other_client, later).id == MESSAGES["gex.feed.v1.webhook"].id
 
@@ -84,6 +101,8 @@ def test_the_same_content_has_the_same_id_whenever_it_comes() -> None:
 def test_another_content_has_another_id() -> None:
     majors = msgspec.structs.replace(SNAPSHOT, part=SnapshotPart.MAJORS)
     assert live_snapshot(majors, RECEIVED).id != MESSAGES["gex.feed.v1.snapshot"].id
+    fewer = msgspec.structs.replace(CHAIN, strikes=CHAIN.strikes[:1])
+    assert live_chain(fewer, RECEIVED).id != MESSAGES["gex.feed.v1.chain"].id
 
 
 @pytest.mark.parametrize(

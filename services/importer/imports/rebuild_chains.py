@@ -1,0 +1,85 @@
+"""Load option chains from their Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import duckdb
+import structlog
+
+from services.importer.lake import live_chains, live_units
+from services.importer.lake.database import Lake
+from services.importer.lake.live_chains import where
+from services.importer.lake.live_tables import CHAIN_SNAPSHOTS, CHAINS
+from services.importer.lake.quarantine import is_damage
+from services.importer.lake.statements import quoted, transaction
+from services.importer.lake.stored_batch import ChainFile
+from shared.process.disk_space import is_full
+
+_LOADED: Final = "loaded_chains"
+log = structlog.get_logger(__name__)
+
+
+def load_chains(lake: Lake, files: Sequence[ChainFile]) -> None:
+    """Load files; of a snapshot that the tables have with other content, that which arrived later stays.
+
+    Raises:
+        StorageTrouble: the disk is full or fails.
+    """
+    for chains in files:
+        file = live_units.parquet_of(lake.paths, chains)
+        try:
+            with lake.writing() as connection, lake.without_live_writes(), transaction(connection):
+                _load(connection, lake, chains)
+        except (duckdb.FatalException, duckdb.OutOfMemoryException):
+            raise
+        except duckdb.Error as error:
+            if is_damage(error) or is_full(error):
+                raise
+            problem = str(error).partition("\n")[0]
+            log.error("chains_not_loaded", file=str(file), error=problem)  # noqa: TRY400 (not ours)
+        else:
+            log.info("chains_loaded", file=str(file))
+
+
+def _load(connection: duckdb.DuckDBPyConnection, lake: Lake, chains: ChainFile) -> None:
+    file = quoted(str(live_units.parquet_of(lake.paths, chains)))
+    had = connection.execute(f"SELECT 1 FROM chain_snapshots WHERE {where(chains)} LIMIT 1").fetchone()  # noqa: S608
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE {_LOADED} AS
+        SELECT file.* FROM read_parquet({file}, hive_partitioning = false) AS file
+        LEFT JOIN chain_snapshots AS held USING (snapshot_id)
+        WHERE coalesce(file.processed_at > held.processed_at, true);
+        """  # noqa: S608 (quoted)
+    )
+    others = _others_with(connection, chains)
+    for table in CHAINS:
+        columns = ", ".join(row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall())
+        rows = f"SELECT {columns} FROM {_LOADED}"  # noqa: S608 (names of ours)
+        if table == CHAIN_SNAPSHOTS:
+            rows += " WHERE strike_number = 1"
+        connection.execute(
+            f"DELETE FROM {table} WHERE snapshot_id IN (SELECT snapshot_id FROM {_LOADED})"  # noqa: S608
+        )
+        connection.execute(f"INSERT INTO {table} BY NAME {rows}")
+    connection.execute(f"DROP TABLE {_LOADED}")
+    for each in (chains, *others):
+        live_chains.count_again(connection, each, 0, exported=0)
+    live_units.mark_dirty(connection, [chains, *others] if had else others)
+    live_units.note_file(connection, lake.paths, chains)
+
+
+def _others_with(connection: duckdb.DuckDBPyConnection, chains: ChainFile) -> list[ChainFile]:
+    """Return the other files with snapshots that were sent again for another symbol or time."""
+    found = connection.execute(
+        f"""
+        SELECT DISTINCT file.market_symbol, file.snapshot_date, file.timestamp
+        FROM live_chains AS file JOIN chain_snapshots AS held
+            ON held.market_symbol = file.market_symbol AND held.snapshot_date = file.snapshot_date
+            AND coalesce(file.timestamp = held.timestamp, true)
+        WHERE held.snapshot_id IN (SELECT snapshot_id FROM {_LOADED})
+        """  # noqa: S608 (a name of ours)
+    ).fetchall()
+    return [other for row in found if (other := ChainFile(*row)) != chains]
