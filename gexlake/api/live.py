@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import Any, Literal, TypeAlias
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -112,3 +113,19 @@ class LiveSnapshotView(SnapshotColumns):
         description="`[strike, gamma, oi_gamma, priors]`: GEX by volume and by open interest",
         examples=[[[6800.0, 1234.5, 987.6, [1200.0, 1100.5, 900.0, 850.0, 700.0]]]],
     )
+
+
+class ChainAccepted(BaseModel):
+    """A snapshot of an option chain that the broker has on disk."""
+
+    snapshot_id: UUID = Field(description="as it was sent, or else derived from the content")
+    job_id: UUID | None
+    market_symbol: str = Field(examples=["SPX"])
+    snapshot_date: date = Field(description="in New York")
+    snapshot_time: time = Field(description="in New York")
+    timestamp: int = Field(description="UTC epoch in milliseconds")
+    strikes: int = Field(description="how many it has")
+    total_open_interest: int = Field(description="of all calls and puts, in contracts")
+    total_volume: int = Field(description="of all calls and puts, in contracts")
+    processed_at: datetime = Field(description="when it arrived")
+    data_quality_score: float = Field(description="from 0 to 1, when it arrived")

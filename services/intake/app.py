@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 import gexlake
 from services.intake.api import (
     backfill,
+    chains,
     jobs,
     live,
     methods,
@@ -36,6 +37,7 @@ _GROUPS: Final = (
     jobs,
     live,
     webhooks,
+    chains,
     methods,
     streams,
     snapshots,

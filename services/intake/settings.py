@@ -102,13 +102,14 @@ class IntakeSettings(SourceSettings):
     rate_limit_gex: Rate = Field(
         "6000/minute", validation_alias=aliases("GEXLAKE_RATE_LIMIT_GEX", "RATE_LIMIT_GEX")
     )
-    """Of each client on ``POST /gex``."""
+    """Of each client on ``POST /gex`` and ``POST /api/v1/snapshots`` together."""
     rate_limit_webhook: Rate = Field(
         "6000/minute", validation_alias=aliases("GEXLAKE_RATE_LIMIT_WEBHOOK", "RATE_LIMIT_WEBHOOK")
     )
     """Of each client on ``POST /uw``."""
     max_live_bytes: int = Field(512 * 1024, ge=1024, le=768 * 1024)
-    """Largest body of ``POST /gex`` and ``POST /uw``; the message must fit the broker's ``max_payload``."""
+    """Largest body of ``POST /gex``, ``/uw`` and ``/api/v1/snapshots``; the message must fit the broker's
+    ``max_payload``."""
     priority_critical: float = Field(0.9, ge=0, le=1)
     """The score from which a request is CRITICAL."""
     priority_high: float = Field(0.7, ge=0, le=1)

@@ -207,6 +207,7 @@ async def test_the_api_describes_itself_with_its_errors(intake_settings: IntakeS
         "/api/v1/processing-jobs/{job_id}",
         "/api/v1/ingest/priority",
         "/api/v1/ingest/priority/{request_id}",
+        "/api/v1/snapshots",
         "/api/v1/rules",
         "/api/v1/rules/evaluate",
         "/api/v1/rules/{rule_id}",

@@ -34,6 +34,11 @@ GROUP BY ALL ORDER BY timestamp"""
 WEBHOOKS: Final = "SELECT payload_json ->> '$.id' FROM universal_webhooks ORDER BY ALL"
 TRADES: Final = "SELECT trade_id FROM option_trades_events ORDER BY ALL"
 
+CHAINS: Final = """
+SELECT market_symbol, total_open_interest, snapshot.strikes, count(*), count(DISTINCT strike_price)
+FROM chain_snapshots AS snapshot JOIN chain_strikes USING (snapshot_id)
+GROUP BY ALL ORDER BY total_open_interest"""
+
 
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[System]:
@@ -67,17 +72,19 @@ async def assert_stored_once(system: System, clients: LiveClients) -> None:
     """Check that the lake holds each payload once, with its values, and that files and tables are equal."""
     posted = sorted(clients.snapshots, key=lambda snapshot: snapshot["timestamp"])
     trades = [[trade] for trade in sorted(clients.trades)]
+    chains = [chain_row(each) for each in sorted(clients.chains, key=open_interest)]
     async with connection_to(system.stack) as bus:
 
         async def has_all() -> bool:
-            counts = [len(await query_lake(bus, query)) for query in (SNAPSHOTS, TRADES)]
-            return counts >= [len(posted), len(trades)]
+            counts = [len(await query_lake(bus, query)) for query in (SNAPSHOTS, TRADES, CHAINS)]
+            return counts >= [len(posted), len(trades), len(chains)]
 
         await eventually(has_all, within_s=WITHIN_S, what=lambda: f"the last rows\n{system.stack.tails()}")
         assert await query_lake(bus, SNAPSHOTS) == [snapshot_row(each) for each in posted]
         assert await query_lake(bus, STRIKE_ROWS) == [strikes_row(each) for each in posted]
         assert await query_lake(bus, WEBHOOKS) == trades
         assert await query_lake(bus, TRADES) == trades
+        assert await query_lake(bus, CHAINS) == chains
         await assert_parquet_equals_table(bus)
 
 
@@ -90,3 +97,13 @@ def strikes_row(snapshot: dict[str, Any]) -> list[Any]:
     """Return what the rows of a snapshot's strikes come to."""
     gammas = [float(gamma) for _, gamma, *_ in snapshot["strikes"]]
     return [snapshot["ticker"], snapshot["timestamp"], STRIKES, STRIKES, min(gammas), max(gammas)]
+
+
+def open_interest(chain: dict[str, Any]) -> int:
+    """Return the open interest of all strikes of a chain."""
+    return sum(strike["call_open_interest"] for strike in chain["strikes"])
+
+
+def chain_row(chain: dict[str, Any]) -> list[Any]:
+    """Return what the rows of an option chain come to."""
+    return [chain["market_symbol"], open_interest(chain), STRIKES, STRIKES, STRIKES]

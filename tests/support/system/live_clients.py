@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import httpx
@@ -18,14 +19,14 @@ _CLIENTS: Final = 8
 _RETRY_S: Final = 0.1
 _TIMEOUT_S: Final = 3.0
 _TRY_AGAIN: Final = frozenset({httpx.codes.SERVICE_UNAVAILABLE})
-_EVERY_THIRD: Final = 3
+_KINDS: Final = 4
 
 Json = dict[str, Any]
 
 
 @dataclass
 class LiveClients:
-    """Eight clients and what they have posted; every third payload is an option trade.
+    """Eight clients and what they have posted: of four payloads, one option trade and one option chain.
 
     Args:
         http: bound to intake's URL.
@@ -38,6 +39,8 @@ class LiveClients:
     """Those that were answered with success."""
     trades: list[str] = field(default_factory=list)
     """The ids of those that were answered with success."""
+    chains: list[Json] = field(default_factory=list)
+    """Those that were answered with success."""
     retries: int = 0
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _began_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
@@ -51,14 +54,22 @@ class LiveClients:
         while not stopped.is_set():
             began_s = time.monotonic()
             number = next(self._numbers)
-            if number % _EVERY_THIRD:
+            await self._post_number(number)
+            await asyncio.sleep(max(0.0, pause_s - (time.monotonic() - began_s)))
+
+    async def _post_number(self, number: int) -> None:
+        match number % _KINDS:
+            case 0:
+                await self._post("/uw", _frame(number))
+                self.trades.append(_trade_id(number))
+            case 1:
+                chain = self._chain(number)
+                await self._post("/api/v1/snapshots", chain)
+                self.chains.append(chain)
+            case _:
                 snapshot = self._snapshot(number)
                 await self._post("/gex", snapshot)
                 self.snapshots.append(snapshot)
-            else:
-                await self._post("/uw", _frame(number))
-                self.trades.append(_trade_id(number))
-            await asyncio.sleep(max(0.0, pause_s - (time.monotonic() - began_s)))
 
     async def _post(self, path: str, body: Any) -> None:
         content = json.dumps(body)  # a retry has the same bytes
@@ -87,6 +98,18 @@ class LiveClients:
             "zero_gamma": 6790.5,
             "strikes": [
                 [6700 + 5 * place, number + place, place, [1, 2, 3, 4, 5]] for place in range(STRIKES)
+            ],
+        }
+
+    def _chain(self, number: int) -> Json:
+        moment = datetime.fromtimestamp((self._began_ms + number) / 1000, UTC)
+        return {
+            "market_symbol": TICKERS[number % len(TICKERS)],
+            "snapshot_date": f"{moment:%Y-%m-%d}",
+            "snapshot_time": f"{moment:%H:%M:%S.%f}Z",
+            "strikes": [
+                {"strike_price": 6700 + place, "call_open_interest": number, "put_open_interest": 0}
+                for place in range(STRIKES)
             ],
         }
 
