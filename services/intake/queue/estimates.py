@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from math import exp, log
 from typing import Final
 
 from gexlake.api.jobs import Priority, Stage, Status
@@ -41,20 +42,24 @@ class Estimate:
 
 
 class _Means:
-    """Exponential means by name; those that were not used for longest are dropped."""
+    """Exponential means by name, of logarithms: one value that is unlike the others changes little.
+
+    Those that were not used for longest are dropped.
+    """
 
     def __init__(self) -> None:
-        self._by_name: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._logs: OrderedDict[tuple[str, ...], float] = OrderedDict()
 
     def observe(self, name: tuple[str, ...], value: float) -> None:
-        before = self._by_name.pop(name, value)
-        self._by_name[name] = before + NEW_SHARE * (value - before)
-        if len(self._by_name) > _REMEMBERED:
-            self._by_name.popitem(last=False)
+        new = log(value)
+        before = self._logs.pop(name, new)
+        self._logs[name] = before + NEW_SHARE * (new - before)
+        if len(self._logs) > _REMEMBERED:
+            self._logs.popitem(last=False)
 
     def get(self, *names: tuple[str, ...]) -> float | None:
         """Return the mean of the first name that is known."""
-        return next((self._by_name[name] for name in names if name in self._by_name), None)
+        return next((exp(self._logs[name]) for name in names if name in self._logs), None)
 
 
 class Estimates:
