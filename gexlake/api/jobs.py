@@ -76,6 +76,9 @@ class Queued(BaseModel):
     request_id: UUID | None = Field(None, description="for `/api/v1/ingest/priority/{request_id}`")
     priority_score: float | None = Field(None, description="from 0 to 1")
     deadline: datetime | None = Field(None, description="null if the priority is low")
+    estimated_processing_time: timedelta | None = Field(None, description="from now to the rows in the lake")
+    queue_position: int | None = Field(None, description="from 1")
+    warning: str | None = Field(None, description="if the estimate ends after the deadline")
 
 
 class TransitionView(BaseModel):

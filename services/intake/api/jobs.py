@@ -21,6 +21,7 @@ from services.intake.http.auth import ClientName, public_name, require_key
 from services.intake.http.context import Context
 from services.intake.http.error_responses import documented
 from services.intake.http.json_body import read_json_object
+from services.intake.requests.view import view_queued
 from services.intake.state.jobs_view import JobFilter, list_jobs, view_job
 from shared.gexbot.partition import ENDPOINTS
 
@@ -88,20 +89,7 @@ async def post_history_url(request: Request, context: Context, client: ClientNam
     """
     context.history_limit.count(client)
     asked = read_history_request(await read_json_object(request), context.gate, public_name(client))
-    accepted = await context.commands.accept(asked)
-    job = accepted.job
-    return Queued(
-        id=job.job_id,
-        url=job.base_url,
-        ticker=job.ticker,
-        endpoint=job.endpoint,
-        trading_day=job.trading_day,
-        priority=job.priority,
-        generation=job.generation,
-        request_id=accepted.request.request_id,
-        priority_score=job.priority_score,
-        deadline=job.deadline,
-    )
+    return view_queued(await context.commands.accept(asked), context.clock())
 
 
 @router.get("/jobs", summary="List jobs, the newest request first", responses=documented(401, 422, 503))

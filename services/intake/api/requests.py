@@ -107,4 +107,5 @@ def _shown(context: AppContext, request_id: UUID) -> RequestView:
 
 
 def _view(context: AppContext, state: JobState, request: PriorityRequest) -> RequestView:
-    return view_request(state, request, context.prioritizer.remaining_s(state), context.clock())
+    end, expected_at = context.promises.end(state), context.prioritizer.expected_at(state)
+    return view_request(state, request, end, expected_at)

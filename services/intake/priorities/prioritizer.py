@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
-from gexlake.api.jobs import Priority, deadline_after
+from gexlake.api.jobs import Priority, Stage, deadline_after
 from services.intake.market_days import early_close, why_closed
 from services.intake.priorities.facts import Demand, Surroundings, facts_of
 from services.intake.priorities.overrides import overridden
@@ -123,9 +123,15 @@ class Prioritizer:
         update = {"estimated_s": waited_s + estimate.seconds, "queue_position": estimate.queue_position}
         return request.model_copy(update=update)
 
-    def remaining_s(self, state: JobState) -> float | None:
-        """Return how long an unfinished job still takes, as if it were queued now; None of a finished one."""
-        job = state.job
+    def expected_at(self, state: JobState) -> datetime | None:
+        """Return when an unfinished job will probably end; None of a finished one.
+
+        That is estimated again while the job waits to be fetched; then it is what the client was told.
+        """
+        job, request, now = state.job, state.request, self._clock()
         if state.is_finished:
             return None
-        return self._estimates.of(job.ticker, job.endpoint, job.base_url, job.priority, job.deadline).seconds
+        if request is not None and (state.is_running or state.stage is Stage.IMPORT):
+            return max(now, request.submitted_at + timedelta(seconds=request.estimated_s or 0.0))
+        estimate = self._estimates.of(job.ticker, job.endpoint, job.base_url, job.priority, job.deadline)
+        return now + timedelta(seconds=estimate.seconds)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 from urllib.parse import urlencode
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from gexlake.api.jobs import Priority, Status
+from gexlake.api.jobs import Priority, Queued, Status
 from gexlake.api.requests import OverrideView, PriorityAccepted, RequestsPage, RequestView
 from services.intake.history.commands import Accepted
+from services.intake.queue.promises import End, Outcome
 from shared.bus.requests import PriorityRequest
 from shared.job_states import JobState
 
 PATH: Final = "/api/v1/ingest/priority"
 _BEGUN: Final = frozenset({Status.STARTED, Status.STAGED, Status.COMMITTED})
-_SUCCESSES: Final = frozenset({Status.COMPLETED, Status.SKIPPED})
 
 
 class RequestFilter(BaseModel):
@@ -45,11 +46,28 @@ class RequestFilter(BaseModel):
         )
 
 
+@dataclass(frozen=True)
+class Prospect:
+    """What a client is told of the end of its job."""
+
+    remaining: timedelta
+    """From now to the rows in the lake."""
+    warning: str | None
+    """If that is after the deadline."""
+
+    @classmethod
+    def of(cls, accepted: Accepted, now: datetime) -> Self:
+        """Return the prospect of a request that is queued."""
+        job, request = accepted.job, accepted.request
+        ends_at = max(now, request.submitted_at + timedelta(seconds=request.estimated_s or 0.0))
+        is_late = job.deadline is not None and ends_at > job.deadline
+        return cls(ends_at - now, _warning(request.priority_level, ends_at) if is_late else None)
+
+
 def view_accepted(accepted: Accepted, now: datetime) -> PriorityAccepted:
     """Return the answer to a request that is queued; it says when the promise cannot be kept."""
     job, request = accepted.job, accepted.request
-    ends_at = max(now, request.submitted_at + timedelta(seconds=request.estimated_s or 0.0))
-    is_late = job.deadline is not None and ends_at > job.deadline
+    prospect = Prospect.of(accepted, now)
     return PriorityAccepted(
         request_id=request.request_id,
         priority_score=request.priority_score,
@@ -57,10 +75,31 @@ def view_accepted(accepted: Accepted, now: datetime) -> PriorityAccepted:
         decided_by=list(request.decided_by),
         job_id=job.job_id,
         deadline=job.deadline,
-        estimated_processing_time=ends_at - now,
+        estimated_processing_time=prospect.remaining,
         queue_position=request.queue_position or 1,
-        deadline_at_risk=is_late,
-        warning=_warning(request.priority_level, ends_at) if is_late else None,
+        deadline_at_risk=prospect.warning is not None,
+        warning=prospect.warning,
+    )
+
+
+def view_queued(accepted: Accepted, now: datetime) -> Queued:
+    """Return the answer of ``POST /gex_history_url``."""
+    job, request = accepted.job, accepted.request
+    prospect = Prospect.of(accepted, now)
+    return Queued(
+        id=job.job_id,
+        url=job.base_url,
+        ticker=job.ticker,
+        endpoint=job.endpoint,
+        trading_day=job.trading_day,
+        priority=job.priority,
+        generation=job.generation,
+        request_id=request.request_id,
+        priority_score=request.priority_score,
+        deadline=job.deadline,
+        estimated_processing_time=prospect.remaining,
+        queue_position=request.queue_position,
+        warning=prospect.warning,
     )
 
 
@@ -72,18 +111,17 @@ def _warning(level: Priority, ends_at: datetime) -> str:
 
 
 def view_request(
-    state: JobState, request: PriorityRequest, remaining_s: float | None, now: datetime
+    state: JobState, request: PriorityRequest, end: End | None, expected_at: datetime | None
 ) -> RequestView:
     """Return the API's view of a request.
 
     Args:
         state: of its job, as long as it was the request's.
         request: the request.
-        remaining_s: how long the job still takes; None when it has ended.
-        now: the present moment.
+        end: how and when the request ended, before any replay.
+        expected_at: when the job will probably end; None when it has ended.
     """
     job = state.job
-    ended_at = state.transitions[-1].at if state.is_finished else None
     return RequestView(
         request_id=request.request_id,
         status=state.status,
@@ -95,11 +133,11 @@ def view_request(
         submitted_at=request.submitted_at,
         requested_at=request.requested_at,
         started_at=next((step.at for step in state.transitions if step.state in _BEGUN), None),
-        completed_at=ended_at,
+        completed_at=state.transitions[-1].at if state.is_finished else None,
         deadline=job.deadline,
-        deadline_kept=_is_kept(state, ended_at),
+        deadline_kept=_is_kept(end),
         records_processed=state.snapshots,
-        estimated_completion=None if remaining_s is None else now + timedelta(seconds=remaining_s),
+        estimated_completion=expected_at,
         error_message=state.error,
         job_id=job.job_id,
         market_symbol=request.market_symbol,
@@ -109,10 +147,10 @@ def view_request(
     )
 
 
-def _is_kept(state: JobState, ended_at: datetime | None) -> bool | None:
-    if ended_at is None or state.job.deadline is None or state.status is Status.CANCELLED:
+def _is_kept(end: End | None) -> bool | None:
+    if end is None or end.deadline is None:
         return None
-    return state.status in _SUCCESSES and ended_at <= state.job.deadline
+    return {Outcome.KEPT: True, Outcome.MISSED: False}.get(end.outcome())
 
 
 def list_requests(

@@ -72,6 +72,7 @@ async def test_a_posted_url_is_a_queued_job_that_can_be_looked_at(
         queued = await intake.queue(url=SIGNED_URL)
         (state,) = intake.context.projection.requests
         assert state.request is not None
+        assert queued.pop("estimated_processing_time").startswith("PT")
         assert queued == {
             "status": "queued",
             "id": str(a_job().job_id),
@@ -84,6 +85,8 @@ async def test_a_posted_url_is_a_queued_job_that_can_be_looked_at(
             "request_id": str(state.request.request_id),
             "priority_score": 0.5,
             "deadline": state.request.model_dump(mode="json")["deadline"],
+            "queue_position": 1,
+            "warning": None,
         }
         job = await intake.get(f"/jobs/{queued['id']}")
         assert [step["state"] for step in job["transitions"]] == ["pending"]

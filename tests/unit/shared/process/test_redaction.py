@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.process.redaction import HIDDEN, redact
+from shared.process.redaction import HIDDEN, redact, redact_json
 
 URL = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"
 secrets = st.text(
@@ -60,3 +60,12 @@ def test_a_password_in_a_url_never_survives(password: str) -> None:
 @given(st.text())
 def test_redacting_twice_changes_nothing(text: str) -> None:
     assert redact(redact(text)) == redact(text)
+
+
+def test_json_is_redacted_in_all_its_texts_and_secret_fields() -> None:
+    value = {"links": [f"see {URL}", 1, None], "Token": {"a": 1}, "x": {"api_key": "k"}}
+    assert redact_json(value) == {
+        "links": [redact(f"see {URL}"), 1, None],
+        "Token": HIDDEN,
+        "x": {"api_key": HIDDEN},
+    }
