@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 
 class Circuit(StrEnum):
@@ -30,13 +31,17 @@ class CircuitView(BaseModel):
     left_alone_until: AwareDatetime | None = Field(description="null unless the circuit is open")
     failures_in_a_row: int
     last_error: str | None = Field(description="what the last failure said; it stays when the source is back")
+    deactivated_at: AwareDatetime | None = Field(
+        None, description="when a client deactivated it; null while it is not"
+    )
+    deactivated_by: str | None = Field(None, description="who did", examples=["key:ba7816bf"])
 
 
 class DataSource(CircuitView):
     """A source, and how reliable it was."""
 
     source_id: UUID = Field(description="UUIDv5 of base_url")
-    name: str = Field(examples=["hist.gex.bot"])
+    name: str = Field(description="its host, or the name that a client gave it", examples=["hist.gex.bot"])
     reliability_score: float | None = Field(description="successful_requests / total_requests", ge=0, le=1)
     last_successful_fetch: AwareDatetime | None = Field(description="when it last gave what it was asked for")
     total_requests: int
@@ -44,4 +49,24 @@ class DataSource(CircuitView):
     average_response_time: timedelta | None = Field(
         description="exponential mean of the time until it answered", examples=["PT0.25S"]
     )
-    is_active: bool = Field(description="false while the circuit is open")
+    is_active: bool = Field(description="false while it is deactivated, and while the circuit is open")
+
+
+class SourcesList(BaseModel):
+    """The sources, by address."""
+
+    sources: list[DataSource]
+    total_count: int = Field(description="how many there are, without the limit")
+
+
+class SourceChanges(BaseModel):
+    """Fields of a source to change; those left out, or null, stay as they are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    is_active: bool | None = Field(
+        None, description="false: it is not requested, and its jobs wait; true: it is requested again at once"
+    )
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)] | None = (
+        Field(None, description="its host takes a given name away")
+    )

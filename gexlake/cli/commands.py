@@ -23,7 +23,7 @@ from gexlake.cli.intake_client import Intake
 from gexlake.cli.job_ids import whole_id
 from gexlake.cli.output.rows import Rows
 from gexlake.cli.output.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
-from gexlake.cli.priorities import rules
+from gexlake.cli.priorities import rules, sources
 from gexlake.cli.priorities.queue import queue, sla
 from gexlake.cli.replay_day.command import replay_day
 from gexlake.cli.settings import CliSettings
@@ -123,6 +123,7 @@ app.command(short_help="Restore a backup.")(restore)
 app.command(short_help="Show what waits, and what is next.")(queue)
 app.command(short_help="Show which promises were kept.")(sla)
 app.add_typer(rules.app, name="rules")
+app.add_typer(sources.app, name="sources")
 
 
 @app.command()

@@ -183,6 +183,19 @@ class UnknownRule(CommandFailed):
         super().__init__(f"{found} called {text[:80]!r}: 'gexlake rules list' shows names and ids")
 
 
+class UnknownSource(CommandFailed):
+    """No source has this address, host, name or id, or several do.
+
+    Args:
+        text: what was given.
+        count: how many do.
+    """
+
+    def __init__(self, text: str, count: int) -> None:
+        found = f"{count} sources are" if count else "no source is"
+        super().__init__(f"{found} called {text[:80]!r}: 'gexlake sources list' shows addresses and ids")
+
+
 class NoSnapshots(CommandFailed):
     """There is nothing to replay.
 

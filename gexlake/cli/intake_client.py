@@ -129,6 +129,14 @@ class Intake:
         """Return what the rules decide of a request that is not queued."""
         return self._ask("POST", "/api/v1/rules/evaluate", json=dict(body))
 
+    def sources(self, *, active_only: bool = False) -> dict[str, Any]:
+        """Return the sources of files."""
+        return self._ask("GET", f"/api/v1/sources?active_only={str(active_only).lower()}")
+
+    def change_source(self, source_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Change fields of a source and return it."""
+        return self._ask("PATCH", f"/api/v1/sources/{quote(source_id, safe='')}", json=dict(body))
+
     def query(self, statement: str, max_rows: int, timeout_s: float) -> SqlResponse:
         """Return the rows of a query, as far as the limits allow."""
         body = SqlRequest(query=statement, max_rows=max_rows, timeout_s=timeout_s).model_dump()

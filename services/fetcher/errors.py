@@ -19,7 +19,8 @@
     ├── FileIncomplete      a different number of bytes than the source announced
     ├── StagingFailed       the file could not be written
     │   └── StagingFull         the disk is full: also Deferred, which uses no attempt
-    └── CircuitOpenError    Deferred: the source has failed repeatedly and was not requested
+    ├── CircuitOpenError    Deferred: the source has failed repeatedly and was not requested
+    └── SourceDeactivated   Deferred: a client has deactivated the source
 
 Messages name the host and never contain a query.
 """
@@ -216,6 +217,24 @@ class CircuitOpenError(Deferred):
         self.failing_since = record.failing_since
         if not is_tried:
             self.retry_after_s = (until - now).total_seconds()
+
+
+class SourceDeactivated(Deferred):
+    """A client has deactivated the source; its jobs wait until it is activated, however long that takes.
+
+    Args:
+        record: the record of the source.
+        since: when it was deactivated (UTC).
+    """
+
+    max_retry_delay_s = 120.0
+
+    def __init__(self, record: SourceRecord, since: datetime) -> None:
+        super().__init__(
+            f"{record.base_url} was deactivated by {record.deactivated_by or 'a client'} on "
+            f"{since:%Y-%m-%d at %H:%M} UTC: the fetch waits until it is activated "
+            f"('gexlake sources activate {record.base_url}', or PATCH /api/v1/sources/{record.source_id})"
+        )
 
 
 class SourceGone(Terminal):

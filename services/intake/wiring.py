@@ -37,6 +37,7 @@ from services.intake.state.broker_link import BrokerLink
 from services.intake.state.dead_letters import DeadLetters
 from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
+from services.intake.state.source_control import SourceControl
 from services.intake.state.source_metrics import SourceMetrics
 from services.intake.state.sources_view import KnownSources
 from services.intake.state.write_probe import WriteProbe
@@ -77,6 +78,7 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
         promises=promises,
         dead_letters=DeadLetters(projection, clock),
         sources=sources,
+        source_control=SourceControl(link, sources, clock),
         rules=rules,
         rule_store=RuleStore(link, rules, clock),
         thresholds=thresholds,

@@ -72,6 +72,8 @@ class Stream:
     """Whether its files are compressed."""
     is_bucket: bool = False
     """Whether it is a key-value bucket, as the clients of NATS define them."""
+    takes_lifetimes: bool = False
+    """Whether a message may say how long it is kept, in place of the stream's ``max_age_s``."""
     takes_probes: bool = False
     """Whether intake proves by messages, which expire after a second, that the stream can be written."""
 
@@ -88,7 +90,7 @@ class Stream:
             max_bytes=self.max_bytes,
             max_msgs_per_subject=self.max_per_subject,
             discard_new_per_subject=self.holds_leases,
-            allow_msg_ttl=self.holds_leases or self.takes_probes or self.is_bucket,
+            allow_msg_ttl=self.holds_leases or self.takes_probes or self.is_bucket or self.takes_lifetimes,
             allow_rollup_hdrs=self.is_bucket,
             deny_delete=self.is_bucket,
             duplicate_window=self.duplicate_window_s,
@@ -130,7 +132,15 @@ STREAMS: Final = (
     ),
     Stream(subjects.DEAD, (subjects.ALL_DEAD_LETTERS,), 90 * _DAY_S, 256 * _MIB, _DAY_S),
     Stream(subjects.BODIES, (subjects.ALL_BODIES,), 14 * _DAY_S, 128 * _MIB, _DAY_S, refuses_when_full=True),
-    Stream(subjects.SOURCES, (subjects.ALL_SOURCES,), 90 * _DAY_S, 8 * _MIB, 120.0, max_per_subject=1),
+    Stream(
+        subjects.SOURCES,
+        (subjects.ALL_SOURCES,),
+        90 * _DAY_S,
+        8 * _MIB,
+        120.0,
+        max_per_subject=1,
+        takes_lifetimes=True,
+    ),
     Stream(
         subjects.TURNS,
         (subjects.ALL_TURNS,),

@@ -67,6 +67,30 @@ class SourceRecord(Frozen):
         """The share of requests that succeeded; None when there were none."""
         return self.successes / self.requests if self.requests else None
 
+    def deactivated(self, by: str, now: datetime) -> SourceRecord:
+        """Return the record of a source that is not requested any more; a deactivated one stays as it is."""
+        if self.deactivated_at is not None:
+            return self
+        return self.model_copy(update={"deactivated_at": now, "deactivated_by": by})
+
+    def activated(self) -> SourceRecord:
+        """Return the record of a source that is requested again at once: its circuit is closed, too."""
+        changes: dict[str, object] = {
+            "deactivated_at": None,
+            "deactivated_by": None,
+            "failures_in_a_row": 0,
+            "failing_since": None,
+            "openings": 0,
+            "open_until": None,
+            "probe_until": None,
+        }
+        return self.model_copy(update=changes)
+
+    def named(self, name: str) -> SourceRecord:
+        """Return the record with another display name; its host takes the given name away."""
+        host = self.base_url.partition("://")[2]
+        return self.model_copy(update={"given_name": None if name == host else name})
+
     def circuit(self, now: datetime) -> Circuit:
         """Return the state of the circuit at ``now``."""
         if self.open_until is None:

@@ -11,14 +11,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final
 
 import structlog
-from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
-from nats.js.kv import KeyValue
-from pydantic import ValidationError
 
-from services.fetcher.errors import CircuitOpenError, SourceUnavailable, SourceUnreachable
+from services.fetcher.errors import CircuitOpenError, SourceDeactivated, SourceUnavailable, SourceUnreachable
 from services.fetcher.health.circuit_breaker import (
     BreakerRules,
     CircuitOpen,
@@ -31,13 +27,10 @@ from services.fetcher.health.circuit_breaker import (
 )
 from services.fetcher.health.source_outcomes import Outcome, count_request, outcome_of
 from services.fetcher.sources.source import Body, ResumePoint, Source
-from shared.bus import subjects
-from shared.bus.connection import Bus, translate_errors
+from shared.bus.connection import Bus
 from shared.errors import BrokerUnavailable
 from shared.sources.record import SourceRecord, origin_of
-
-_TRIES: Final = 50
-"""At each conflict another writer succeeded, so this many concurrent writers all succeed."""
+from shared.sources.record_store import WRITE_TRIES, SourceRecords
 
 Change = Callable[[SourceRecord], SourceRecord]
 log = structlog.get_logger(__name__)
@@ -131,8 +124,7 @@ class SourceHealthStore:
     def __init__(self, bus: Bus, rules: BreakerRules) -> None:
         self.rules = rules
         self._bus = bus
-        # The stream is older than the naming of buckets (KV_…), so the bucket is put over it by hand.
-        self._store = KeyValue(subjects.SOURCES, subjects.SOURCES, "", bus.js, direct=False)
+        self._records = SourceRecords(bus)
 
     def now(self) -> datetime:
         """Return the current time (UTC)."""
@@ -143,8 +135,11 @@ class SourceHealthStore:
 
         Raises:
             CircuitOpenError: its circuit is open.
+            SourceDeactivated: a client has deactivated it.
         """
         now = self.now()
+        if record.deactivated_at is not None:
+            raise SourceDeactivated(record, record.deactivated_at)
         decision = decide(record, now, self.rules)
         if isinstance(decision, CircuitOpen):
             raise CircuitOpenError(record, now, decision.until, is_tried=decision.is_tried)
@@ -156,6 +151,7 @@ class SourceHealthStore:
 
         Raises:
             CircuitOpenError: the circuit is open, or this request was the probe and got no response.
+            SourceDeactivated: a client has deactivated the source.
             BrokerUnavailable: the broker did not reply in time.
         """
         base_url = origin_of(url)
@@ -174,9 +170,10 @@ class SourceHealthStore:
 
         Raises:
             CircuitOpenError: its circuit is open.
+            SourceDeactivated: a client has deactivated it.
             BrokerUnavailable: the broker did not reply in time.
         """
-        record, _ = await self._read(base_url)
+        record, _ = await self._records.read(base_url)
         self.check_record(record)
 
     async def change(self, base_url: str, change: Change) -> SourceRecord | None:
@@ -185,15 +182,15 @@ class SourceHealthStore:
         The counts of the request are then lost, but its file is not.
         """
         try:
-            for _ in range(_TRIES):
-                before, revision = await self._read(base_url)
-                if await self._write(after := change(before), revision):
+            for _ in range(WRITE_TRIES):
+                before, revision = await self._records.read(base_url)
+                if await self._records.write(after := change(before), revision):
                     _log_transition(before, after)
                     return after
         except BrokerUnavailable as error:
             log.warning("source_not_recorded", source=base_url, error=str(error))
         else:
-            log.warning("source_not_recorded", source=base_url, error=f"{_TRIES} write conflicts")
+            log.warning("source_not_recorded", source=base_url, error=f"{WRITE_TRIES} write conflicts")
         return None
 
     async def _is_probe(self, base_url: str) -> bool:
@@ -201,39 +198,16 @@ class SourceHealthStore:
 
         Raises:
             CircuitOpenError: no request may be made.
+            SourceDeactivated: a client has deactivated the source.
         """
         while True:
-            record, revision = await self._read(base_url)
+            record, revision = await self._records.read(base_url)
             claim = self.check_record(record).claim
             if claim is None:
                 return False
-            if await self._write(claim, revision):
+            if await self._records.write(claim, revision):
                 log.info("source_probe_started", source=base_url)
                 return True
-
-    async def _read(self, base_url: str) -> tuple[SourceRecord, int]:
-        """Return the record of a source, an empty one if there is none, and its revision."""
-        with translate_errors(f"read {subjects.SOURCES}"):
-            try:
-                entry = await self._store.get(subjects.source(base_url))
-            except KeyNotFoundError:
-                return SourceRecord(base_url=base_url), 0
-        try:
-            return SourceRecord.model_validate_json(entry.value or b""), entry.revision or 0
-        except ValidationError as error:  # of a later version: replaced
-            log.warning("source_record_unreadable", source=base_url, problems=error.error_count())
-            return SourceRecord(base_url=base_url), entry.revision or 0
-
-    async def _write(self, record: SourceRecord, revision: int) -> bool:
-        """Write a record; False if it was written after ``revision``."""
-        with translate_errors(f"write {subjects.SOURCES}", subjects.SOURCES):
-            try:
-                await self._store.update(
-                    subjects.source(record.base_url), record.model_dump_json().encode(), last=revision
-                )
-            except KeyWrongLastSequenceError:
-                return False
-        return True
 
 
 def _log_transition(before: SourceRecord, after: SourceRecord) -> None:

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from pydantic import BaseModel, ValidationError
 
 from gexlake.api.rules import (
     EvaluateBody,
@@ -25,7 +24,7 @@ from services.intake.errors import PreconditionRequired, Unprocessable
 from services.intake.http.auth import ClientName, public_name, require_key
 from services.intake.http.context import Context
 from services.intake.http.error_responses import documented
-from services.intake.http.json_body import read_json_object
+from services.intake.http.json_body import described_body, read_model
 from services.intake.priorities.conditions import Condition
 from services.intake.priorities.facts import facts_of
 from services.intake.priorities.rule_checks import check_condition
@@ -36,13 +35,6 @@ router = APIRouter(prefix="/api/v1/rules", tags=["rules"], dependencies=[Depends
 
 _ETAG: Final = re.compile(r'(?:W/)?"?(\d{1,18})"?')
 IfMatch = Annotated[str | None, Header(description="the ETag of the rule that is changed, or *")]
-
-
-def _body(model: type[BaseModel]) -> dict[str, Any]:
-    """Describe a body that the route reads itself, so that its size and errors are those of all routes."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 @router.get("", summary="Which rules are there?", responses=documented(401, 503))
@@ -58,14 +50,14 @@ async def get_rules(context: Context, active_only: bool = False) -> RulesList:  
     status_code=201,
     summary="Create a rule",
     responses=documented(400, 401, 409, 413, 415, 422, 503),
-    openapi_extra=_body(RuleToCreate),
+    openapi_extra=described_body(RuleToCreate),
 )
 async def post_rule(request: Request, response: Response, context: Context, client: ClientName) -> RuleView:
     """Create a rule; every intake applies it within a second.
 
     With a `rule_id` of the client, the same request again creates no second rule.
     """
-    new = _read(RuleToCreate, await read_json_object(request))
+    new = await read_model(request, RuleToCreate)
     created = await context.rule_store.create(new, public_name(client))
     response.headers["Location"] = f"/api/v1/rules/{created.rule.rule_id}"
     return _tagged(response, created)
@@ -75,12 +67,12 @@ async def post_rule(request: Request, response: Response, context: Context, clie
     "/evaluate",
     summary="What would the rules decide?",
     responses=documented(400, 401, 413, 415, 422, 503),
-    openapi_extra=_body(EvaluateBody),
+    openapi_extra=described_body(EvaluateBody),
 )
 async def post_evaluation(request: Request, context: Context) -> Evaluation:
     """Score a request that is not queued, and explain the outcome of each rule."""
     context.rules.require_read()
-    asked = _read(EvaluateBody, await read_json_object(request))
+    asked = await read_model(request, EvaluateBody)
     condition = check_condition(asked.condition) if asked.condition is not None else None
     facts = facts_of(asked, context.prioritizer.surroundings(asked.source_url))
     scored = score(context.rules.all, facts)
@@ -121,7 +113,7 @@ async def get_rule_history(rule_id: UUID, context: Context) -> RuleHistory:
     "/{rule_id}",
     summary="Replace a rule",
     responses=documented(400, 401, 404, 412, 413, 415, 422, 428, 503),
-    openapi_extra=_body(NewRule),
+    openapi_extra=described_body(NewRule),
 )
 async def put_rule(
     rule_id: UUID,
@@ -134,7 +126,7 @@ async def put_rule(
     """Replace all fields of a rule. `If-Match` names the revision that is replaced."""
     if if_match is None:
         raise PreconditionRequired
-    new = _read(NewRule, await read_json_object(request))
+    new = await read_model(request, NewRule)
     changed = await context.rule_store.change(
         rule_id, new.model_dump(), _revision(if_match), public_name(client)
     )
@@ -145,7 +137,7 @@ async def put_rule(
     "/{rule_id}",
     summary="Change a rule",
     responses=documented(400, 401, 404, 412, 413, 415, 422, 503),
-    openapi_extra=_body(RuleChanges),
+    openapi_extra=described_body(RuleChanges),
 )
 async def patch_rule(
     rule_id: UUID,
@@ -156,8 +148,7 @@ async def patch_rule(
     if_match: IfMatch = None,
 ) -> RuleView:
     """Change some fields of a rule; those that are left out, or null, stay as they are."""
-    body = await read_json_object(request)
-    changes = _read(RuleChanges, body).model_dump(exclude_none=True)
+    changes = (await read_model(request, RuleChanges)).model_dump(exclude_none=True)
     changed = await context.rule_store.change(rule_id, changes, _revision(if_match), public_name(client))
     return _tagged(response, changed)
 
@@ -168,13 +159,6 @@ async def patch_rule(
 async def delete_rule(rule_id: UUID, context: Context, client: ClientName, if_match: IfMatch = None) -> None:
     """Delete a rule; to keep it and switch it off, change `is_active`."""
     await context.rule_store.delete(rule_id, _revision(if_match), public_name(client))
-
-
-def _read(model: Any, body: Mapping[str, Any]) -> Any:
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        raise Unprocessable.first_of(error.errors()) from error
 
 
 def _revision(if_match: str | None) -> int | None:

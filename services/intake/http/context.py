@@ -31,6 +31,7 @@ from services.intake.state.broker_link import BrokerLink
 from services.intake.state.dead_letters import DeadLetters
 from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
+from services.intake.state.source_control import SourceControl
 from services.intake.state.sources_view import KnownSources
 from services.intake.state.write_probe import WriteProbe
 from shared.bus.batch_publisher import FeedPublisher
@@ -51,6 +52,7 @@ class AppContext:
     promises: Promises
     dead_letters: DeadLetters
     sources: KnownSources
+    source_control: SourceControl
     rules: KnownRules
     rule_store: RuleStore
     thresholds: Thresholds

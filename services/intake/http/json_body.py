@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
-from services.intake.errors import TooLarge, UnsupportedMediaType
+from services.intake.errors import TooLarge, Unprocessable, UnsupportedMediaType
 from services.intake.history.json_object import read_object
 
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -16,6 +17,30 @@ _PATIENCE: Final = 16
 """A body up to this many times the limit is read to its end and thrown away before it is refused: closing
 the connection at once would make many clients see a reset instead of the answer."""
 _JSON_TYPE: Final = re.compile(r"application/(json|[a-z0-9!#$&^_.+-]+\+json)", re.IGNORECASE)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+async def read_model(request: Request, model: type[Model]) -> Model:
+    """Return what a request posts as a model.
+
+    Raises:
+        BadRequest: it is no JSON, or no object.
+        Unprocessable: a field is missing or wrong.
+        TooLarge: the body is over the limit.
+        UnsupportedMediaType: it is announced as something else than JSON.
+    """
+    try:
+        return model.model_validate(await read_json_object(request))
+    except ValidationError as error:
+        raise Unprocessable.first_of(error.errors()) from error
+
+
+def described_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Describe a body that a route reads itself, so that its size and errors are those of all routes."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 async def read_json_object(request: Request, *, optional: bool = False) -> dict[str, Any]:

@@ -38,6 +38,9 @@ class SourceMetrics(Collector):
         left_alone = GaugeMetricFamily(
             "gexlake_source_left_alone", "1 while the circuit of a source is open", labels=_LABELS
         )
+        deactivated = GaugeMetricFamily(
+            "gexlake_source_deactivated", "1 while a client has deactivated a source", labels=_LABELS
+        )
         now = self._clock()
         for record in self._sources.records:
             source = (record.base_url,)
@@ -46,4 +49,5 @@ class SourceMetrics(Collector):
             if record.mean_response_s is not None:
                 response.add_metric(source, record.mean_response_s)
             left_alone.add_metric(source, record.circuit(now) is Circuit.OPEN)
-        yield from (requests, successes, response, left_alone)
+            deactivated.add_metric(source, record.deactivated_at is not None)
+        yield from (requests, successes, response, left_alone, deactivated)

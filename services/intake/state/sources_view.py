@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
@@ -22,12 +23,18 @@ class KnownSources:
 
     def __init__(self) -> None:
         self._records: dict[str, SourceRecord] = {}
+        self._revisions: dict[str, int] = {}
+        self._position = 0
         self._is_read = False
 
     @property
     def records(self) -> tuple[SourceRecord, ...]:
         """All records, by address."""
         return tuple(record for _, record in sorted(self._records.items()))
+
+    def get(self, source_id: UUID) -> SourceRecord | None:
+        """Return the record of one source."""
+        return next((record for record in self._records.values() if record.source_id == source_id), None)
 
     def require_read(self) -> None:
         """Refuse while sources may be missing.
@@ -48,12 +55,21 @@ class KnownSources:
         if message.data is None:
             self._is_read = True
             return
+        if message.sequence <= self._position:  # the stream was created again
+            self._revisions.clear()
+        self._position = message.sequence
         try:
             record = SourceRecord.model_validate_json(message.data)
         except ValidationError as error:  # of a later version
             log.warning("source_record_unreadable", subject=message.subject, problems=error.error_count())
             return
-        self._records[record.base_url] = record
+        self.put(record, message.sequence)
+
+    def put(self, record: SourceRecord, revision: int) -> None:
+        """Take in a revision of a record; one that is older than the known is ignored."""
+        if revision > self._revisions.get(record.base_url, 0):
+            self._revisions[record.base_url] = revision
+            self._records[record.base_url] = record
 
 
 def view_circuit(record: SourceRecord, now: datetime) -> CircuitView:
@@ -65,6 +81,8 @@ def view_circuit(record: SourceRecord, now: datetime) -> CircuitView:
         left_alone_until=record.open_until if circuit is Circuit.OPEN else None,
         failures_in_a_row=record.failures_in_a_row,
         last_error=record.last_error,
+        deactivated_at=record.deactivated_at,
+        deactivated_by=record.deactivated_by,
     )
 
 
@@ -80,5 +98,5 @@ def view_source(record: SourceRecord, now: datetime) -> DataSource:
         total_requests=record.requests,
         successful_requests=record.successes,
         average_response_time=None if mean_s is None else timedelta(seconds=mean_s),
-        is_active=circuit.circuit is not Circuit.OPEN,
+        is_active=circuit.circuit is not Circuit.OPEN and record.deactivated_at is None,
     )

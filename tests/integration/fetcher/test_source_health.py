@@ -16,10 +16,11 @@ from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import FetchFile, FileStaged, JobFailed
 from shared.sources.record import SourceRecord
+from shared.sources.record_store import SourceRecords
 from simulator.vendor import Fault, Vendor
 from tests.support.fetcher.fetching import fetching
 from tests.support.poll import eventually
-from tests.support.values import a_fetch, a_job
+from tests.support.values import NOON, a_fetch, a_job
 
 NAMES = tuple(f"2025-11-{day}_NQ_NDX_classic_gex_zero.json" for day in range(10, 15))
 CONTENT = b'[{"timestamp": 1763130600}]'
@@ -106,6 +107,41 @@ async def test_jobs_of_a_failing_source_wait_while_others_go_on_and_all_end_well
     assert (failing.openings, failing.failures_in_a_row, failing.open_until) == (0, 0, None)
     assert (working.requests, working.successes, working.last_error) == (1, 1, None)
     assert (await bus.js.stream_info(subjects.DEAD)).state.messages == 0
+
+
+async def test_jobs_of_a_deactivated_source_wait_without_an_attempt_until_it_is_activated(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    records, base_url = SourceRecords(bus), vendor.base_url.rstrip("/")
+    off = SourceRecord(base_url=base_url, failing_since=NOON).deactivated("key:ba7816bf", NOON)
+    revision = await records.write(off, 0)
+    command = a_day(vendor, NAMES[0])
+    # Its requested_at and the failure of its source are long ago, and it does not end as failed.
+    impatient = settings.model_copy(update={"source_outage_limit_h": 0.001, "max_attempts": 1})
+    async with fetching(bus, impatient):
+        await bus.publish_command(command)
+
+        async def deferred() -> JobFailed | None:
+            return await bus.last_event(JobFailed, command.job.job_id)
+
+        failed = await eventually(deferred)
+        assert (failed.final, failed.failures, len(vendor.requests.seen)) == (False, 0, 0)
+        assert f"{base_url} was deactivated by key:ba7816bf on 2025-11-14 at 17:00 UTC" in failed.error
+        await records.write(off.activated(), revision or 0)
+        await staged(bus, command)
+
+
+async def test_a_record_that_a_client_has_changed_does_not_expire(bus: Bus) -> None:
+    records, record = SourceRecords(bus), SourceRecord(base_url="https://a.test")
+
+    async def lifetime(record: SourceRecord, revision: int) -> str | None:
+        sequence = await records.write(record, revision)
+        message = await bus.js.get_msg(subjects.SOURCES, seq=sequence or 0)
+        return (message.headers or {}).get("Nats-TTL")
+
+    found = [await lifetime(record, 0), await lifetime(record.named("A"), 1)]
+    found += [await lifetime(record.deactivated("key:ba7816bf", NOON), 2), await lifetime(record, 3)]
+    assert found == [None, "never", "never", None]
 
 
 @pytest.mark.slow

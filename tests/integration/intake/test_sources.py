@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from services.fetcher.errors import SourceBusy
+from services.fetcher.errors import SourceBusy, SourceDeactivated
 from services.fetcher.health.circuit_breaker import BreakerRules
 from services.fetcher.health.source_health_nats import SourceHealthStore
 from services.intake.settings import IntakeSettings
@@ -33,7 +34,7 @@ async def source_when(intake: RunningIntake, requests: int) -> dict[str, Any]:
 
     async def look() -> dict[str, Any]:
         answer = await intake.http.get("/api/v1/sources")
-        found = answer.json() if answer.status_code == 200 else []
+        found = answer.json()["sources"] if answer.status_code == 200 else []
         return found[0] if found and found[0]["total_requests"] == requests else {}
 
     return await eventually(look)
@@ -58,6 +59,76 @@ async def test_a_source_is_shown_with_its_history_and_its_circuit(bus: Bus, nats
     assert f'gexlake_source_left_alone{{source="{SOURCE}"}} 1.0' in metrics
 
 
+async def patched(intake: RunningIntake, path: str, **changes: Any) -> dict[str, Any]:
+    answer = await intake.http.patch(path, json=changes)
+    assert answer.status_code == 200, answer.text
+    source: dict[str, Any] = answer.json()
+    return source
+
+
+async def test_a_source_is_deactivated_for_all_fetchers_until_it_is_activated(
+    bus: Bus, nats_url: str
+) -> None:
+    busy = SourceBusy(SOURCE, 503)
+    await ask(bus, None, busy, busy)
+    store = SourceHealthStore(bus, RULES)
+    async with running_intake(IntakeSettings(nats_url=nats_url)) as intake:
+        source = await source_when(intake, 3)
+        path = f"/api/v1/sources/{source['source_id']}"
+        off = await patched(intake, path, is_active=False, name="Vendor")
+        again = await patched(intake, path, is_active=False)
+        with pytest.raises(
+            SourceDeactivated, match=r"by address:127\.0\.0\.1 on .* sources activate https://hist\.gex\.bot"
+        ):
+            await store.check(SOURCE)
+        listed = await intake.get("/api/v1/sources?active_only=true")
+        on = await patched(intake, path, is_active=True)
+        await store.check(SOURCE)
+        await ask(bus, None)
+        shown = await source_when(intake, 4)
+        assert shown == await intake.get(path)
+    assert (off["deactivated_by"], off["name"], off["is_active"]) == ("address:127.0.0.1", "Vendor", False)
+    assert (again, listed) == (off, {"sources": [], "total_count": 0})
+    assert (on["is_active"], on["circuit"], on["total_requests"]) == (True, "closed", 3)
+    assert (shown["name"], shown["deactivated_at"]) == ("Vendor", None)
+
+
+async def test_a_limit_leaves_sources_out_but_counts_them(bus: Bus, nats_url: str) -> None:
+    for number in range(3):
+        async with SourceHealthStore(bus, RULES).track(f"https://{number}.test/x.json"):
+            pass
+    async with running_intake(IntakeSettings(nats_url=nats_url)) as intake:
+
+        async def look() -> Any:
+            answer = await intake.http.get("/api/v1/sources?limit=2")
+            return answer.json() if answer.status_code == 200 and answer.json()["total_count"] == 3 else None
+
+        found = await eventually(look)
+        assert [source["name"] for source in found["sources"]] == ["0.test", "1.test"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "rule"),
+    [
+        ({"is_active": "perhaps"}, "is_active", "bool_parsing"),
+        ({"name": " "}, "name", "string_too_short"),
+        ({"reliability_score": 1}, "reliability_score", "extra_forbidden"),
+    ],
+)
+async def test_what_cannot_be_changed_of_a_source_is_refused_by_its_field(
+    bus: Bus, nats_url: str, body: dict[str, Any], field: str, rule: str
+) -> None:
+    await ask(bus, None)
+    async with running_intake(IntakeSettings(nats_url=nats_url)) as intake:
+        source = await source_when(intake, 1)
+        answer = await intake.http.patch(f"/api/v1/sources/{source['source_id']}", json=body)
+        assert answer.status_code == 422
+        assert (answer.json()["error"]["field"], answer.json()["error"]["rule"]) == (field, rule)
+        unknown = f"/api/v1/sources/{UUID(int=1)}"
+        await intake.get(unknown, status=404)
+        assert (await intake.http.patch(unknown, json={"name": "x"})).status_code == 404
+
+
 async def test_sources_need_a_key_when_keys_are_set(nats_url: str) -> None:
     settings = IntakeSettings(nats_url=nats_url, api_keys=("right",))
     async with running_intake(settings) as intake:
@@ -65,6 +136,6 @@ async def test_sources_need_a_key_when_keys_are_set(nats_url: str) -> None:
 
         async def let_in() -> bool:
             answer = await intake.http.get("/api/v1/sources", headers={"X-API-Key": "right"})
-            return (answer.status_code, answer.text) == (200, "[]")
+            return (answer.status_code, answer.json()) == (200, {"sources": [], "total_count": 0})
 
         await eventually(let_in)

@@ -214,6 +214,7 @@ async def test_the_api_describes_itself_with_its_errors(intake_settings: IntakeS
         "/api/v1/rules/{rule_id}/history",
         "/api/v1/sla",
         "/api/v1/sources",
+        "/api/v1/sources/{source_id}",
         "/api/v1/sql",
         "/gex/snapshots",
         "/jobs",

@@ -50,6 +50,8 @@ def test_a_source_is_shown_in_the_shape_of_a_data_source() -> None:
         "left_alone_until": None,
         "failures_in_a_row": 1,
         "last_error": f"{SOURCE} answered 503",
+        "deactivated_at": None,
+        "deactivated_by": None,
     }
 
 
@@ -57,6 +59,18 @@ def test_a_source_that_is_left_alone_is_not_active_until_its_time_is_over() -> N
     now, then = view_source(LEFT_ALONE, NOON), view_source(LEFT_ALONE, NOON + timedelta(seconds=30))
     assert (now.is_active, now.circuit, now.left_alone_until) == (False, Circuit.OPEN, LEFT_ALONE.open_until)
     assert (then.is_active, then.circuit, then.left_alone_until) == (True, Circuit.HALF_OPEN, None)
+
+
+def test_a_deactivated_source_is_not_active_and_says_who_deactivated_it() -> None:
+    shown = view_source(RECORD.deactivated("key:ba7816bf", NOON), NOON)
+    assert (shown.is_active, shown.circuit, shown.deactivated_by) == (False, Circuit.CLOSED, "key:ba7816bf")
+
+
+def test_a_change_of_this_intake_is_not_undone_by_records_before_it() -> None:
+    sources = KnownSources()
+    sources.put(RECORD, 3)
+    sources.take(Followed(2, subjects.source(SOURCE), LEFT_ALONE.model_dump_json().encode()))
+    assert sources.records == (RECORD,)
 
 
 def test_a_source_that_never_answered_has_no_response_time() -> None:
@@ -93,5 +107,6 @@ def test_metrics_tell_of_every_source() -> None:
         'gexlake_source_successes_total{source="https://hist.gex.bot"} 3.0',
         'gexlake_source_response_seconds{source="https://hist.gex.bot"} 0.25',
         'gexlake_source_left_alone{source="https://hist.gex.bot"} 1.0',
+        'gexlake_source_deactivated{source="https://hist.gex.bot"} 0.0',
     ):
         assert line in text.splitlines()
