@@ -66,7 +66,7 @@ async def restored(settings: BackupSettings, folder: Path, *, replace: bool = Fa
 
 @pytest.mark.usefixtures("importer")
 async def test_a_backup_has_the_snapshot_the_staged_files_the_keys_and_all_streams(
-    bus: Bus, backup_settings: BackupSettings, tmp_path: Path
+    backup_settings: BackupSettings, tmp_path: Path
 ) -> None:
     manifest = await backed_up(backup_settings, tmp_path / "backup")
     assert verify(tmp_path / "backup") == manifest
