@@ -7,6 +7,7 @@
     │   └── GaveUp              a stage was started too often without an outcome (in bus.consumer.attempts)
     ├── Transient           a retry may succeed: the message is redelivered after a delay
     │   ├── BrokerUnavailable   no answer from NATS in time
+    │   ├── SequenceChanged     a message has been stored since the one that the publisher had read
     │   └── Deferred            no fault of the job: the message is redelivered, and no attempt is counted
     │       ├── StreamFull          a stream refused a message because of its byte cap
     │       └── UrlKeysUnusable     the keys of signed URLs cannot be read (in sources.url_encryption)
@@ -61,6 +62,19 @@ class BrokerUnavailable(Transient):
     def __init__(self, doing: str) -> None:
         super().__init__(
             f"the broker did not answer in time ({doing}); nothing is known to be stored, try again"
+        )
+
+
+class SequenceChanged(Transient):
+    """A message is not stored because another one has been since the publisher read the last one.
+
+    Args:
+        doing: the operation, as a phrase.
+    """
+
+    def __init__(self, doing: str) -> None:
+        super().__init__(
+            f"another message was stored before this one ({doing}); nothing is stored, try again"
         )
 
 

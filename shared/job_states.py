@@ -1,6 +1,7 @@
 """The live state of jobs, as a projection of EVENTS, without I/O.
 
-Statuses are the ledger's: ``pending``, ``started``, ``staged``, ``completed``, ``skipped``, ``failed``.
+Statuses are the ledger's: ``pending``, ``started``, ``staged``, ``completed``, ``skipped``, ``failed``,
+``cancelled``.
 """
 
 from __future__ import annotations
@@ -88,6 +89,8 @@ class JobState:
     """The request that the newest generation belongs to; None if an older version queued it."""
     started_at: datetime | None = None
     """When the newest generation was started for the first time, in whichever stage."""
+    cancel_reason: str | None = None
+    """Why the job was cancelled, if the client said so."""
     is_running: bool = False
     """Whether a worker has the job, as far as events say: an attempt was started and has not ended."""
     skipped: bool = False
@@ -109,6 +112,12 @@ class JobState:
     def is_finished(self) -> bool:
         """Whether the job has reached its final status."""
         return self.status in FINISHED
+
+    @property
+    def requests_from(self) -> datetime:
+        """The earliest time (UTC) that the next generation's request may have; workers drop older ones."""
+        is_cancelled = self.status is Status.CANCELLED
+        return max(self.job.requested_at, self.updated_at if is_cancelled else self.job.requested_at)
 
 
 @dataclass
@@ -244,14 +253,15 @@ def _failed(event: JobFailed, state: JobState, at: datetime) -> JobState:
         error_field=event.field,
         dead_letter_seq=event.dead_letter_seq,
         updated_at=at,
-        is_running=False,
+        # Of two deliveries of a command at a time, the later one may go on.
+        is_running=event.start is not None and event.start < state.attempts,
     )
     return _moved(state, Status.FAILED, at) if event.final else state
 
 
 @_apply.register
-def _cancelled(_event: JobCancelled, state: JobState, at: datetime) -> JobState:
-    return _moved(state, Status.CANCELLED, at, error=None, error_field=None)
+def _cancelled(event: JobCancelled, state: JobState, at: datetime) -> JobState:
+    return _moved(state, Status.CANCELLED, at, error=None, error_field=None, cancel_reason=event.reason)
 
 
 def _ended(

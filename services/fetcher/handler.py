@@ -27,7 +27,7 @@ from services.fetcher.locations import Locations
 from services.fetcher.sources.posted import PostedSource
 from services.fetcher.sources.source import Source
 from shared.bus.connection import Bus
-from shared.bus.consumer.execution import is_superseded
+from shared.bus.consumer.attempts import is_superseded
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, NoData
 from shared.bus.progress import ProgressReporter
 from shared.paths import LakePaths

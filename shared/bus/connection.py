@@ -1,6 +1,6 @@
 """The connection to NATS: connect, publish with ack, read a job's last event, close.
 
-Errors of nats-py are translated here: callers see ``BrokerUnavailable`` and ``StreamFull``.
+Errors of nats-py are translated here, into ``BrokerUnavailable``, ``SequenceChanged`` and ``StreamFull``.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -16,21 +17,24 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import PubAck
+from nats.js.api import Header, PubAck
 from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
 
 from shared.bus import streams, subjects
 from shared.bus.credentials import connect_options
-from shared.bus.envelope import Envelope, decode
+from shared.bus.envelope import Envelope, TimedEvent, decode_event
 from shared.bus.messages import Command, Event
-from shared.errors import BrokerUnavailable, MalformedMessage, StoppedEarly, StreamFull
+from shared.errors import BrokerUnavailable, MalformedMessage, SequenceChanged, StoppedEarly, StreamFull
 from shared.process.settings import DEFAULT_ACK_WAIT_S, DEFAULT_FEED_MAX_MB, Settings
 
 PUBLISH_TIMEOUT_S: Final = 3.0
 REPLAY_HEADER: Final = "Gex-Replay-Of"
 STREAM_FULL: Final = 10077
 """JetStream's error code for a publish over the stream's byte cap."""
+WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})
+"""JetStream's error codes for a publish whose expected last sequence is not the last one."""
+_EXPECTED_SUBJECT: Final = f"{Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value}-Subject"
 
 _WRITE_AFTER_LOSS: Final = TypeError
 """What asyncio of Python 3.12 and 3.13 raises when nats-py writes to a connection that was just lost."""
@@ -49,6 +53,18 @@ _CLOSE_TIMEOUT_S: Final = 1.5
 log = structlog.get_logger(__name__)
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LastEvent:
+    """The newest message of EVENTS under a subject or a filter."""
+
+    subject: str
+    """The subject or filter."""
+    sequence: int = 0
+    """0 when there is none."""
+    content: TimedEvent | None = None
+    """None when there is none, or none that this version can read."""
 
 
 def utc_now() -> datetime:
@@ -140,18 +156,30 @@ class Bus:
         sealed = Envelope.seal(command, self.clock())
         return await self.publish(command.subject, sealed.encode(), subjects.JOBS, command.msg_id, headers)
 
-    async def publish_event(self, event: Event, at: datetime | None = None) -> PubAck:
+    async def publish_event(
+        self, event: Event, at: datetime | None = None, last: LastEvent | None = None
+    ) -> PubAck:
         """Publish an event and await its ack; a second copy within the dedupe window is dropped.
 
         Args:
             event: the event.
             at: when it occurred; now, if not given.
+            last: the event is refused unless this is still the last of its subject or filter.
 
         Raises:
             BrokerUnavailable: no ack in time.
+            SequenceChanged: ``last`` is not the last any more; nothing is stored.
         """
         sealed = Envelope.seal(event, at or self.clock())
-        return await self.publish(event.subject, sealed.encode(), subjects.EVENTS, event.msg_id)
+        headers = (
+            {
+                Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(last.sequence),
+                _EXPECTED_SUBJECT: last.subject,
+            }
+            if last
+            else None
+        )
+        return await self.publish(event.subject, sealed.encode(), subjects.EVENTS, event.msg_id, headers)
 
     async def publish(
         self, subject: str, data: bytes, stream: str, msg_id: str, headers: dict[str, str] | None = None
@@ -175,18 +203,27 @@ class Bus:
         Raises:
             BrokerUnavailable: no answer in time.
         """
-        subject = subjects.event(event_type.EVENT_TYPE, job_id)
+        last = await self.read_last(subjects.event(event_type.EVENT_TYPE, job_id))
+        event = last.content.event if last.content else None
+        return event if isinstance(event, event_type) else None
+
+    async def read_last(self, subject: str) -> LastEvent:
+        """Return the newest message of EVENTS under a subject, or a filter with wildcards.
+
+        Raises:
+            BrokerUnavailable: no answer in time.
+        """
         with translate_errors(f"read {subjects.EVENTS}"):
             try:
                 message = await self.js.get_last_msg(subjects.EVENTS, subject)
             except NotFoundError:
-                return None
+                return LastEvent(subject)
+        sequence = message.seq or 0
         try:
-            payload = decode(subject, message.data or b"").open(subject)
+            return LastEvent(subject, sequence, decode_event(subject, message.data or b""))
         except MalformedMessage as error:  # published by a later version
             log.warning("event_unreadable", error=str(error))
-            return None
-        return payload if isinstance(payload, event_type) else None
+            return LastEvent(subject, sequence)
 
     async def close(self) -> None:
         """Flush and disconnect; an unreachable broker is no error."""
@@ -274,8 +311,9 @@ def translate_errors(doing: str, stream: str = "") -> Iterator[None]:
         stream: the stream that may be full.
 
     Raises:
-        BrokerUnavailable: any error of nats-py but the two below.
+        BrokerUnavailable: any error of nats-py but those below.
         StreamFull: the stream is at its byte cap.
+        SequenceChanged: the last sequence is not the expected one.
         NotFoundError: unchanged, for the caller to handle.
     """
     try:
@@ -285,6 +323,8 @@ def translate_errors(doing: str, stream: str = "") -> Iterator[None]:
     except APIError as error:
         if error.err_code == STREAM_FULL:
             raise StreamFull(stream) from error
+        if error.err_code in WRONG_LAST_SEQUENCE:
+            raise SequenceChanged(doing) from error
         raise BrokerUnavailable(f"{doing}: {error.description}") from error
     except (TimeoutError, NatsError, JetStreamError, OSError, _WRITE_AFTER_LOSS) as error:
         raise BrokerUnavailable(doing) from error

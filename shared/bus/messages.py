@@ -274,6 +274,8 @@ class JobFailed(Event):
     """How many attempts of this stage of this generation have failed, this one included if it counts."""
     waits: int = Field(default=0, ge=0)
     """How many attempts were deferred, which do not count as failures."""
+    start: int | None = Field(default=None, exclude_if=_is_none)
+    """The number of the attempt's start; None in messages of older versions."""
     final: bool
     error: str
     field: str | None = None

@@ -119,6 +119,11 @@ def event(event_type: EventType, job_id: UUID) -> str:
     return f"gex.event.job.{event_type}.{job_id}"
 
 
+def events_of(job_id: UUID) -> str:
+    """Return the subject filter of all events about a job."""
+    return f"gex.event.job.*.{job_id}"
+
+
 def dead(subject: str) -> str:
     """Return the subject of a message's dead letter."""
     return f"gex.dead.{subject}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from gexlake.api.jobs import Stage
-from shared.bus.connection import Bus
-from shared.bus.messages import Command, JobFailed, JobStarted
-from shared.errors import Terminal
+from shared.bus import subjects
+from shared.bus.connection import Bus, LastEvent
+from shared.bus.messages import Command, Job, JobCancelled, JobFailed, JobReplayed, JobRequested, JobStarted
+from shared.errors import SequenceChanged, Terminal
 
 MAX_STARTS: Final = 30
 """A message that was started this often without an outcome fails permanently."""
@@ -51,6 +53,8 @@ class AttemptCounts:
     deferrals: int = 0
     """Attempts that found no room to work in, such as a full disk; they do not count."""
     has_failed_permanently: bool = False
+    start: int | None = None
+    """The number of the attempt that ends now."""
 
     def with_failure(self) -> AttemptCounts:
         """Count an attempt that failed."""
@@ -59,6 +63,19 @@ class AttemptCounts:
     def with_deferral(self) -> AttemptCounts:
         """Count an attempt that was deferred."""
         return replace(self, deferrals=self.deferrals + 1)
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """What EVENTS holds about a command before it is executed."""
+
+    counts: AttemptCounts
+    starts: int
+    """How often the stage was started."""
+    last_cancelled: LastEvent
+    """The job's last cancellation, of whatever generation."""
+    obsolete: str | None = None
+    """Why the command is not executed any more: ``job_superseded`` or ``job_cancelled``."""
 
 
 class GaveUp(Terminal):
@@ -82,18 +99,65 @@ class Attempts:
         self._bus = bus
         self._stage = stage
 
-    async def begin(self, command: Command) -> None:
-        """Publish that an attempt starts.
+    async def read(self, command: Command) -> StageRecord:
+        """Return what is known of a command, in one round trip.
+
+        Raises:
+            BrokerUnavailable: no answer in time.
+        """
+        job = command.job
+        cancelled_subject = subjects.event(JobCancelled.EVENT_TYPE, job.job_id)
+        superseded, last_cancelled, counts, started = await asyncio.gather(
+            is_superseded(self._bus, job),
+            self._bus.read_last(cancelled_subject),
+            self.counts(command),
+            self._last(JobStarted, command),
+        )
+        obsolete = None
+        if superseded:
+            obsolete = "job_superseded"
+        elif _cancels(last_cancelled, job):
+            obsolete = "job_cancelled"
+        return StageRecord(
+            counts=counts,
+            starts=started.start if started else 0,
+            last_cancelled=last_cancelled,
+            obsolete=obsolete,
+        )
+
+    async def begin(self, command: Command, record: StageRecord) -> StageRecord:
+        """Publish that an attempt starts, unless the command has become obsolete.
+
+        The broker refuses the start of an attempt once the job was cancelled, and a cancellation once an
+        attempt was started: see docs/adr/0049.
+
+        Args:
+            command: what is attempted.
+            record: what was read of it.
+
+        Returns:
+            The newest record, with this attempt among its starts; if it is obsolete, nothing was started.
 
         Raises:
             GaveUp: the stage was started too often.
             BrokerUnavailable: no ack in time.
         """
-        last = await self._last(JobStarted, command)
-        start = last.start + 1 if last else 1
-        if start > MAX_STARTS and start - (await self.counts(command)).deferrals > MAX_STARTS:
-            raise GaveUp(self._stage, start - 1)
-        await self._bus.publish_event(JobStarted(job=command.job, stage=self._stage, start=start))
+        while record.obsolete is None:
+            start = record.starts + 1
+            if start > MAX_STARTS and start - record.counts.deferrals > MAX_STARTS:
+                raise GaveUp(self._stage, start - 1)
+            event = JobStarted(job=command.job, stage=self._stage, start=start)
+            try:
+                ack = await self._bus.publish_event(event, last=record.last_cancelled)
+            except SequenceChanged:
+                record = await self.read(command)
+                continue
+            if not ack.duplicate:
+                return replace(record, starts=start)
+            # Another delivery of the command published this start, and the end of that attempt ends it.
+            record = await self.read(command)
+            record = replace(record, starts=max(record.starts, start))
+        return record
 
     async def counts(self, command: Command) -> AttemptCounts:
         """Return how the attempts so far have ended.
@@ -112,3 +176,27 @@ class Attempts:
             command.job.requested_at,
         )
         return event if same else None
+
+
+async def is_superseded(bus: Bus, job: Job) -> bool:
+    """Return whether a later request or replay has replaced this generation of the job.
+
+    Raises:
+        BrokerUnavailable: no answer in time.
+    """
+    requests = await asyncio.gather(
+        *(bus.last_event(kind, job.job_id) for kind in (JobRequested, JobReplayed))
+    )
+    return any(event is not None and job.is_older_than(event.job) for event in requests)
+
+
+def _cancels(last: LastEvent, job: Job) -> bool:
+    """Return whether a cancellation ends this generation of the job.
+
+    A later generation that was requested before the cancellation is ended too: intake was killed before it
+    could announce that request, so the client that cancelled the job did not know it.
+    """
+    if last.content is None:
+        return False
+    event, cancelled_at = last.content
+    return not event.job.is_older_than(job) or job.requested_at < cancelled_at

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -23,7 +24,7 @@ from shared.bus.connection import Bus, translate_errors
 from shared.bus.consumer import dead_letters
 from shared.bus.consumer.attempts import AttemptCounts, Attempts, Retries
 from shared.bus.envelope import COMMANDS, decode
-from shared.bus.messages import Command, Job, JobFailed, JobReplayed, JobRequested
+from shared.bus.messages import Command, JobFailed
 from shared.errors import (
     BrokerUnavailable,
     Deferred,
@@ -95,31 +96,28 @@ class Execution:
         return payload
 
     async def _attempt(self, message: Msg, command: Command) -> None:
-        superseded, counts = await asyncio.gather(
-            is_superseded(self._bus, command.job), self._attempts.counts(command)
-        )
-        if superseded:
-            log.info("job_superseded")
-            await _settle(message, "ack")
-            return
-        if counts.has_failed_permanently:  # only the ``term`` of its message was lost
-            await _settle(message, "term")
+        record = await self._attempts.read(command)
+        if record.obsolete is None and record.counts.has_failed_permanently:
+            await _settle(message, "term")  # only the ``term`` of its message was lost
             return
         try:
-            await self._attempts.begin(command)
-            await self._handle(command)
+            record = await self._attempts.begin(command, record)
+            if record.obsolete is not None:
+                log.info(record.obsolete)
+            else:
+                await self._handle(command)
         except BrokerUnavailable:
             raise
         except Exception as error:
             if not isinstance(error, Terminal | Transient):
                 log.exception("unexpected_error")
-            await self._settle_failure(message, command, error)
+            await self._settle_failure(message, command, error, record.starts)
         else:
             await _settle(message, "ack")
 
-    async def _settle_failure(self, message: Msg, command: Command, error: Exception) -> None:
+    async def _settle_failure(self, message: Msg, command: Command, error: Exception, start: int) -> None:
         # Read once: of two deliveries at a time, the later one finds the failure, or publishes the same one.
-        counts = await self._attempts.counts(command)
+        counts = replace(await self._attempts.counts(command), start=start)
         if counts.has_failed_permanently:
             await _settle(message, "term")
         elif isinstance(error, Deferred):
@@ -169,22 +167,11 @@ class Execution:
             stage=self._stage,
             failures=counts.failures,
             waits=counts.deferrals,
+            start=counts.start,
             final=final,
             error=_text(error, suffix),
             field=field,
         )
-
-
-async def is_superseded(bus: Bus, job: Job) -> bool:
-    """Return whether a later request or replay has replaced this generation of the job.
-
-    Raises:
-        BrokerUnavailable: no answer in time.
-    """
-    requests = await asyncio.gather(
-        *(bus.last_event(kind, job.job_id) for kind in (JobRequested, JobReplayed))
-    )
-    return any(event is not None and job.is_older_than(event.job) for event in requests)
 
 
 def _text(error: Exception, suffix: str = "") -> str:

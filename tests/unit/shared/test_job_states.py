@@ -247,10 +247,18 @@ def test_a_worker_has_the_job_from_the_start_of_an_attempt_to_its_end() -> None:
     assert not state_after(in_order(*MAIN)).is_running
 
 
+def test_of_two_deliveries_the_later_attempt_goes_on_when_the_earlier_one_fails() -> None:
+    both = (requested(ONE), started(ONE, Stage.FETCH, 1), started(ONE, Stage.FETCH, 2))
+    first, second = (failed(ONE, Stage.FETCH, start).model_copy(update={"start": start}) for start in (1, 2))
+    assert state_after(in_order(*both, first)).is_running
+    assert not state_after(in_order(*both, first, second)).is_running
+
+
 def test_a_cancelled_job_has_ended_until_it_is_requested_again() -> None:
-    cancelled = JobCancelled(job=ONE)
+    cancelled = JobCancelled(job=ONE, reason="wrong day")
     state = state_after(in_order(*STORIES["waiting"], cancelled))
-    assert (state.status, state.is_finished) == ("cancelled", True)
+    assert (state.status, state.is_finished, state.cancel_reason) == ("cancelled", True, "wrong day")
+    assert state.requests_from == state.updated_at > ONE.requested_at
     assert state_after(in_order(*STORIES["waiting"], cancelled, requested(TWO, 5))).status == "pending"
 
 

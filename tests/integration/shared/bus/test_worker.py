@@ -19,7 +19,7 @@ from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.execution import Handler
 from shared.bus.consumer.worker import Worker
 from shared.bus.follower import follow_events
-from shared.bus.messages import FetchFile, JobFailed, JobRequested
+from shared.bus.messages import FetchFile, JobCancelled, JobFailed, JobRequested, JobStarted
 from shared.bus.streams import EVENTS_KEPT_PER_SUBJECT
 from shared.errors import BrokerUnavailable, Deferred, Terminal, Transient
 from shared.job_states import JobStates
@@ -254,9 +254,25 @@ async def test_a_stage_started_too_often_fails_permanently(bus: Bus, monkeypatch
         JobFailed(job=a_job(), stage=Stage.FETCH, failures=0, waits=1, final=False, error="full")
     )
     for _ in range(3):  # one of them was deferred
-        await count.begin(a_fetch())
+        await count.begin(a_fetch(), await count.read(a_fetch()))
     with pytest.raises(attempts.GaveUp):
-        await count.begin(a_fetch())
+        await count.begin(a_fetch(), await count.read(a_fetch()))
+
+
+async def test_an_attempt_does_not_start_after_a_cancellation_that_came_after_it_was_read(bus: Bus) -> None:
+    count = attempts.Attempts(bus, Stage.FETCH)
+    record = await count.read(a_fetch())
+    await bus.publish_event(JobCancelled(job=a_job()))
+    assert (await count.begin(a_fetch(), record)).obsolete == "job_cancelled"
+    assert await bus.last_event(JobStarted, a_job().job_id) is None
+    newer = a_fetch(a_job(generation=2, requested_at=bus.clock()))
+    assert (await count.begin(newer, await count.read(newer))).obsolete is None
+
+
+async def test_each_of_two_deliveries_publishes_a_start_of_its_own(bus: Bus) -> None:
+    count = attempts.Attempts(bus, Stage.FETCH)
+    record = await count.read(a_fetch())
+    assert [(await count.begin(a_fetch(), record)).starts for _ in range(2)] == [1, 2]
 
 
 async def test_an_older_generation_is_acknowledged_without_work(bus: Bus) -> None:
