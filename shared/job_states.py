@@ -29,6 +29,7 @@ from shared.bus.messages import (
     RequestEvent,
 )
 from shared.bus.requests import PriorityRequest
+from shared.older_attempts import OlderAttempt, ended_stage
 
 KEPT_FOR: Final = timedelta(days=30)
 """As long as EVENTS keeps its messages."""
@@ -93,6 +94,8 @@ class JobState:
     """Why the job was cancelled, if the client said so."""
     is_running: bool = False
     """Whether a worker has the job, as far as events say: an attempt was started and has not ended."""
+    older: OlderAttempt | None = None
+    """The last attempt of an older generation."""
     skipped: bool = False
     """Whether this generation had nothing to import; the job may be completed by an earlier one."""
 
@@ -112,6 +115,11 @@ class JobState:
     def is_finished(self) -> bool:
         """Whether the job has reached its final status."""
         return self.status in FINISHED
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a worker has the job in whichever generation, as far as events say."""
+        return self.is_running or (self.older is not None and not self.older.has_ended)
 
     @property
     def requests_from(self) -> datetime:
@@ -166,14 +174,17 @@ finishes at its next start what it had committed."""
 def advance(state: JobState | None, event: Event, at: datetime) -> JobState:
     """Return the state of a job after an event.
 
-    An event of an older generation, or of a status that the job has passed, changes nothing: it is late.
+    An event of a status that the job has passed changes nothing: it is late. So is one of an older
+    generation, which only shows whether a worker still has that one.
     """
     if state is None:
         state = _new_state(event.job, at)
     elif state.job.is_older_than(event.job):
         state = _next_generation(state, event.job, at)
     elif event.job.is_older_than(state.job):
-        return state
+        return replace(state, older=state.older.after(event)) if state.older else state
+    elif state.older and (ended := ended_stage(event)):
+        state = replace(state, older=state.older.after_newer(ended))
     return _apply(event, state, at)
 
 
@@ -309,7 +320,14 @@ def _next_generation(state: JobState, job: Job, at: datetime) -> JobState:
         size_bytes=state.size_bytes,
         sha256=state.sha256,
         request=state.request if state.job.request_id == job.request_id else None,
+        older=_older_attempt(state),
     )
+
+
+def _older_attempt(state: JobState) -> OlderAttempt:
+    if state.older and not state.older.has_ended and not state.is_running:
+        return state.older
+    return OlderAttempt(state.job.generation, state.stage, state.attempts, not state.is_running)
 
 
 def _request(event: RequestEvent, state: JobState) -> JobState:

@@ -81,6 +81,15 @@ class Queued(BaseModel):
     warning: str | None = Field(None, description="if the estimate ends after the deadline")
 
 
+class Cancelled(BaseModel):
+    """A job that is cancelled: it is not fetched or imported any more."""
+
+    status: Literal["cancelled"] = "cancelled"
+    request_id: UUID | None = Field(description="null if an older version queued the job")
+    job_id: UUID = Field(examples=[EXAMPLE_ID])
+    cancelled_at: datetime
+
+
 class TransitionView(BaseModel):
     """A state that the job came to, and when (UTC)."""
 
@@ -128,7 +137,7 @@ class JobView(BaseModel):
         description="whether there was nothing to import: the partition held this very file, or see `no_data`"
     )
     no_data: bool = Field(description="whether the vendor has no data for the day")
-    reason: str | None = Field(description="who says that there is no data")
+    reason: str | None = Field(description="who says that there is no data, or why the job was cancelled")
     error: str | None
     error_field: str | None
     dead_letter_seq: int | None = Field(description="where in DEAD the dead letter stands")

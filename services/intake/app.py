@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 import gexlake
 from services.intake.api import (
     backfill,
+    cancellation,
     chains,
     jobs,
     live,
@@ -35,6 +36,7 @@ from services.intake.state.metrics import RequestCounter
 
 _GROUPS: Final = (
     jobs,
+    cancellation,
     live,
     webhooks,
     chains,

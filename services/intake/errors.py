@@ -7,7 +7,7 @@
         ├── CrossOrigin           403     a web page of an unlisted origin sent it
         ├── NotFound              404     no such job, message or route
         ├── TooSlow               408     the request did not arrive in time
-        ├── Conflict              409     the system is not set up for it
+        ├── Conflict              409     the system or the job is not in a state for it
         ├── PreconditionFailed    412     what is to be changed has another revision
         ├── TooLarge              413     the body is over the limit
         ├── UnsupportedMediaType  415     the body's content type is not taken
@@ -139,7 +139,7 @@ class TooSlow(Refused):
 
 
 class Conflict(Refused):
-    """The system is not set up for what is asked, or holds something else under the same id."""
+    """The system is not set up for what is asked, or the job has begun or ended, or the id is another's."""
 
     status = 409
 

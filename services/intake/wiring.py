@@ -11,6 +11,7 @@ from datetime import datetime
 from services.intake.app import create_app
 from services.intake.backfill.service import Backfills
 from services.intake.exposure import check_exposure
+from services.intake.history.cancellation import Cancellations
 from services.intake.history.commands import JobCommands
 from services.intake.history.priority_change import PriorityChanges
 from services.intake.history.publisher import JobPublisher
@@ -86,6 +87,7 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
         publisher=publisher,
         commands=commands,
         priority_changes=PriorityChanges(publisher, projection, prioritizer, clock),
+        cancellations=Cancellations(publisher, projection),
         backfills=Backfills(link, projection, commands, settings.api, clock),
         lake=LakeQueries(link),
         hub=FeedHub(link, settings.stream_buffer_mb * 1024 * 1024, readers, latest),

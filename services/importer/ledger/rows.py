@@ -117,7 +117,7 @@ def updated_by(row: LedgerRow | None, state: JobState) -> LedgerRow | None:
             created_at=row.created_at if row else state.created_at,
             updated_at=state.updated_at,
             **_of_staged_file(state),
-            **_of_no_data(state),
+            **_of_reason(state),
         )
     return None if updated == row else updated
 
@@ -172,8 +172,9 @@ def with_replacement(
     )
 
 
-def _of_no_data(state: JobState) -> dict[str, Any]:
-    return {} if state.no_data is None else {"reason": state.no_data}
+def _of_reason(state: JobState) -> dict[str, Any]:
+    reason = state.no_data or state.cancel_reason
+    return {} if reason is None else {"reason": reason}
 
 
 def _of_staged_file(state: JobState) -> dict[str, Any]:

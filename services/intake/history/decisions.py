@@ -55,7 +55,7 @@ def decide(
         return Queue(_command(asked, request, 1, now))
     generation = state.job.generation
     # The clock may have been set back since: the newer request is never dated before the older one.
-    now = max(now, state.job.requested_at)
+    now = max(now, state.requests_from)
     if state.is_finished:
         return Queue(_command(asked, request, generation + 1, now))
     current = as_of(state.job, state.request or request_in(standing))

@@ -15,8 +15,8 @@ from services.intake.history.stored_commands import read_command
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.projection import Projection
 from shared.bus import subjects
-from shared.bus.connection import Bus, translate_errors
-from shared.bus.messages import Command, Event, FetchFile
+from shared.bus.connection import Bus, LastEvent, translate_errors
+from shared.bus.messages import Command, Event, FetchFile, Job
 from shared.process.failpoints import failpoint
 from shared.sources.url_encryption import UrlCipher
 
@@ -80,7 +80,8 @@ class JobPublisher:
         """Publish a command; return the one that stands in JOBS now, and where.
 
         The broker drops a command whose generation it has seen. When what it has seen asks for something
-        else (a request that never got its answer), the command becomes the next generation.
+        else (a request that never got its answer), or is from before a cancellation, the command becomes the
+        next generation.
         """
         if isinstance(command, FetchFile):
             command = self._url_cipher.encrypt(command)
@@ -90,9 +91,10 @@ class JobPublisher:
             if not ack.duplicate:
                 break
             standing = await read_command(bus, subjects.JOBS, ack.seq)
-            if standing is not None and replay_of is None:
+            is_valid = standing is not None and self._is_valid(standing.job)
+            if standing is not None and is_valid and replay_of is None:
                 command = joins(command, standing)
-            if standing is not None and is_same_work(standing, command):
+            if standing is not None and is_valid and is_same_work(standing, command):
                 command = standing
                 break
             job = command.job.model_copy(update={"generation": command.job.generation + 1})
@@ -100,9 +102,24 @@ class JobPublisher:
         failpoint("intake.command_published")
         return command, ack.seq
 
-    async def announce(self, bus: Bus, event: Event) -> None:
-        """Publish an event, and apply it."""
-        at = self._clock()
-        await bus.publish_event(event, at)
+    async def announce(self, bus: Bus, event: Event, last: LastEvent | None = None) -> None:
+        """Publish an event and apply it.
+
+        Args:
+            bus: the connection.
+            event: the event.
+            last: the event is refused unless this is still the last of its subject or filter.
+
+        Raises:
+            BrokerUnavailable: no ack in time.
+            SequenceChanged: ``last`` is not the last any more; nothing is stored.
+        """
+        at = max(self._clock(), event.job.requested_at)
+        await bus.publish_event(event, at, last)
         failpoint("intake.event_published")
         self._projection.apply(event, at)
+
+    def _is_valid(self, job: Job) -> bool:
+        """Return whether workers execute a generation: not one from before a cancellation."""
+        state = self._projection.job(job.job_id)
+        return state is None or job.requested_at >= state.requests_from

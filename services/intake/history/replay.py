@@ -202,7 +202,7 @@ def next_generation(command: Command, state: JobState | None, asked: ReplayOptio
         Unprocessable: force without a reason.
     """
     older = [command.job, *([state.job] if state else [])]
-    now = max(now, *(job.requested_at for job in older))
+    now = max(now, *(job.requested_at for job in older), *([state.requests_from] if state else []))
     job = state.job if state and state.job.request_id else command.job
     changes: dict[str, Any] = {
         "generation": max(job.generation for job in older) + 1,

@@ -11,6 +11,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from services.intake.backfill.service import Backfills
+from services.intake.history.cancellation import Cancellations
 from services.intake.history.commands import JobCommands
 from services.intake.history.priority_change import PriorityChanges
 from services.intake.history.publisher import JobPublisher
@@ -60,6 +61,7 @@ class AppContext:
     publisher: JobPublisher
     commands: JobCommands
     priority_changes: PriorityChanges
+    cancellations: Cancellations
     backfills: Backfills
     lake: LakeQueries
     hub: FeedHub

@@ -33,7 +33,7 @@ _MEANINGS = {
     401: "No valid API key",
     408: "The query took too long and was stopped",
     404: "There is no such job, message or snapshot",
-    409: "The system is not set up for it; the answer says which setting is missing",
+    409: "The system, or the job, is not in a state for it; the answer says which and what to do",
     412: "It was changed since it was read; the answer names its revision",
     413: "The body is over the limit of the route",
     415: "The content type is not taken",

@@ -71,7 +71,7 @@ def view_job(state: JobState, progress: Progress | None) -> JobView:
         parquet_bytes=state.parquet_bytes,
         skipped=state.skipped,
         no_data=state.no_data is not None,
-        reason=state.no_data,
+        reason=state.no_data or state.cancel_reason,
         error=state.error,
         error_field=state.error_field,
         dead_letter_seq=state.dead_letter_seq,

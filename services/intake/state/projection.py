@@ -5,6 +5,7 @@ It is kept in memory only, and rebuilt from EVENTS at every start.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -62,6 +63,8 @@ class Projection:
         self._progress: dict[UUID, Progress] = {}
         self._heartbeats: dict[tuple[str, str], Heartbeat] = {}
         self._swept_at = clock()
+        self._sequence = 0
+        self._advanced = asyncio.Event()
         self.is_rebuilt = False
         """Whether everything that EVENTS held at the start has been taken in."""
 
@@ -118,6 +121,12 @@ class Projection:
                 on_change(before, after)
         self._forget_progress_of_finished(job_id)
 
+    async def has_applied(self, sequence: int) -> None:
+        """Wait until the events of EVENTS up to a sequence are applied."""
+        while self._sequence < sequence:
+            self._advanced.clear()
+            await self._advanced.wait()
+
     async def listen(self, bus: Bus) -> None:
         """Take in progress and heartbeats as they come; the subscriptions outlive a lost connection."""
         await bus.client.subscribe(subjects.ALL_PROGRESS, cb=self._on_progress)
@@ -134,6 +143,8 @@ class Projection:
             event, at = followed.content
             self.apply(event, at)
             self._watcher.saw(event, at, live=self.is_rebuilt)
+        self._sequence = followed.sequence
+        self._advanced.set()
         self._sweep_if_due()
 
     def _sweep_if_due(self) -> None:

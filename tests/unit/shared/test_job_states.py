@@ -254,6 +254,20 @@ def test_of_two_deliveries_the_later_attempt_goes_on_when_the_earlier_one_fails(
     assert not state_after(in_order(*both, first, second)).is_running
 
 
+def test_an_attempt_of_an_older_generation_goes_on_until_it_ends() -> None:
+    def is_begun(*events: Event) -> bool:
+        return state_after(in_order(*events)).is_begun
+
+    fetching = (requested(ONE), started(ONE, Stage.FETCH), requested(TWO, 5))
+    assert is_begun(*fetching)
+    assert is_begun(*fetching, replayed(ONE.model_copy(update={"generation": 3}), Stage.FETCH, 6))
+    assert not is_begun(*fetching, staged(ONE))
+    assert not is_begun(*fetching, started(TWO, Stage.FETCH), failed(TWO, Stage.FETCH))
+    importing = (requested(ONE), requested(TWO, 5), started(ONE, Stage.IMPORT))
+    assert is_begun(*importing, staged(ONE), staged(TWO, 6))
+    assert not is_begun(*importing, imported(ONE))
+
+
 def test_a_cancelled_job_has_ended_until_it_is_requested_again() -> None:
     cancelled = JobCancelled(job=ONE, reason="wrong day")
     state = state_after(in_order(*STORIES["waiting"], cancelled))
