@@ -8,7 +8,7 @@ WORKERS ?= auto
 PARALLEL := -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo sql test test-slow test-integration coverage fuzz bench bench-live lint fmt docs lock clean
+.PHONY: help run demo sql test test-slow test-integration coverage fuzz bench bench-live bench-sla lint fmt docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ $(LOAD)/.ready: requirements/load.txt
 bench-live: $(VENV)/.ready $(LOAD)/.ready ## Measure live payloads under load: make bench-live [ONLY="load history rates"] [RATE=300] [SECONDS=60] [CLIENTS=16]
 	@$(BIN)/python -m bench.live --locust $(LOAD)/bin/locust --rate $(or $(RATE),300) --seconds $(or $(SECONDS),60) \
 		--clients $(or $(CLIENTS),16) $(if $(ONLY),--only $(ONLY))
+
+bench-sla: $(VENV)/.ready ## Measure promises under a flood of 5,000 jobs, with and without priorities [JOBS=500] [MINUTES=1]
+	@$(BIN)/python -m bench.sla $(if $(JOBS),--jobs $(JOBS)) $(if $(MINUTES),--minutes $(MINUTES))
 
 lint: $(VENV)/.ready ## Check style, types, layers, spelling, shell scripts and C; rewrite nothing
 	$(BIN)/ruff check .

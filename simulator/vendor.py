@@ -101,6 +101,11 @@ class Vendor:
         """Return the signed URL of a file."""
         return self.base_url + quote(name) + (f"?{query}" if query else "")
 
+    def open(self, name: str) -> BinaryIO | None:
+        """Open a file to be sent; None if there is none of that name."""
+        path = self.folder / name
+        return None if ".." in path.parts or not path.is_file() else path.open("rb")
+
     def inject_fault(self, name: str, fault: Fault) -> None:
         """Respond with a fault to requests for a file from now on."""
         self._faults[name] = fault
@@ -166,7 +171,6 @@ class _Handler(BaseHTTPRequestHandler):
             vendor.requests._end()  # noqa: SLF001
 
     def _respond(self, name: str, request_headers: dict[str, str], fault: Fault) -> None:
-        path = self.server.vendor.folder / name
         if fault.raw_response is not None:
             self.wfile.write(fault.raw_response)
             self.close_connection = True
@@ -174,10 +178,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_status(fault.status or HTTPStatus.FOUND, {"Location": fault.redirect_to})
         elif fault.status is not None:
             self._send_status(fault.status, fault.headers)
-        elif ".." in path.parts or not path.is_file():
+        elif (file := self.server.vendor.open(name)) is None:
             self._send_status(HTTPStatus.NOT_FOUND, {})
         else:
-            self._send_file(path, request_headers, fault)
+            with file:
+                self._send_file(file, request_headers, fault)
 
     def _send_status(self, status: int, headers: Mapping[str, str]) -> None:
         body = f"{status}\n".encode()
@@ -191,12 +196,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.end_headers()
 
-    def _send_file(self, path: Path, request_headers: dict[str, str], fault: Fault) -> None:
-        with path.open("rb") as file:
-            answer = response_to(os.fstat(file.fileno()), request_headers, fault)
-            self._send_head(answer.status, answer.headers)
-            file.seek(answer.start)
-            self._send_body(file, fault)
+    def _send_file(self, file: BinaryIO, request_headers: dict[str, str], fault: Fault) -> None:
+        answer = response_to(os.fstat(file.fileno()), request_headers, fault)
+        self._send_head(answer.status, answer.headers)
+        file.seek(answer.start)
+        self._send_body(file, fault)
 
     def _send_body(self, file: BinaryIO, fault: Fault) -> None:
         held, cut = fault.hold_after_bytes, fault.cut_after_bytes
@@ -231,11 +235,16 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args()
+    serve_until_stopped(Vendor(options.folder, options.host, options.port))
+
+
+def serve_until_stopped(served: Vendor) -> None:
+    """Serve until SIGTERM or Ctrl-C; the base URL is printed first."""
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    with Vendor(options.folder, options.host, options.port) as vendor:
-        print(f"serving {options.folder} on {vendor.base_url}")
+    with served as vendor:
+        print(f"serving {vendor.folder} on {vendor.base_url}")
         print(f"GEXLAKE_ALLOWED_SOURCES={vendor.base_url}", flush=True)
         stopped.wait()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Spread:
-    """Percentiles and maximum of durations, in milliseconds."""
+    """Percentiles and maximum of durations, in their unit; those of a table are in milliseconds."""
 
     count: int
     p50: float
@@ -17,9 +17,9 @@ class Spread:
     max: float
 
     @classmethod
-    def of(cls, durations_ms: Sequence[float]) -> Spread:
+    def of(cls, durations: Sequence[float]) -> Spread:
         """Return the spread of at least one duration."""
-        ordered = sorted(durations_ms)
+        ordered = sorted(durations)
         p50, p95, p99 = (ordered[int(share * len(ordered))] for share in (0.5, 0.95, 0.99))
         return cls(len(ordered), p50, p95, p99, ordered[-1])
 
