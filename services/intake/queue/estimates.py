@@ -27,6 +27,8 @@ _FETCH_SLOTS: Final = 3
 """Those of one fetcher with default settings that are not kept for CRITICAL."""
 _LOW_SHARE: Final = 0.1
 """Of the turns of a stage, while LOW work waits."""
+_DEACTIVATED_S: Final = 86_400.0
+"""How long a deactivated source is expected to stay so: that is not known, so longer than any promise."""
 _REMEMBERED: Final = 10_000
 """Names for which means are kept, at most."""
 
@@ -132,9 +134,14 @@ class Estimates:
         return residual_s + (ahead / self._turns_per_s(stage, priority, own_s) if ahead else 0.0)
 
     def _pause_s(self, url: str) -> float:
-        """Return how long the circuit of a source stays open."""
+        """Return how long a source is not requested: its circuit is open, or it is deactivated."""
         origin = origin_of(url)
-        until = next((each.open_until for each in self._sources.records if each.base_url == origin), None)
+        record = next((each for each in self._sources.records if each.base_url == origin), None)
+        if record is None:
+            return 0.0
+        if record.deactivated_at is not None:
+            return _DEACTIVATED_S
+        until = record.open_until
         return max(0.0, (until - self._clock()).total_seconds()) if until is not None else 0.0
 
     def _turns_per_s(self, stage: Stage, priority: Priority, own_s: float) -> float:

@@ -124,6 +124,12 @@ def test_a_request_waits_for_the_open_circuit_of_its_source(learned: Learned) ->
     assert learned.seconds(url="https://example.com/a.json") == pytest.approx(before_s)
 
 
+def test_a_request_to_a_deactivated_source_is_expected_to_miss_every_deadline(learned: Learned) -> None:
+    record = SourceRecord(base_url="https://hist.gex.bot").deactivated("key:ba7816bf", NOON)
+    learned.sources.take(Followed(1, "gex.source.x", record.model_dump_json().encode()))
+    assert learned.seconds() > timedelta(days=1).total_seconds()
+
+
 def test_a_late_import_is_expected_to_take_as_long_again_as_it_is_late(learned: Learned) -> None:
     job = numbered(1, LOW)
     for event, at_s in ((requested(job), 0), (started(job), 0), (staged(job, 64_000_000), 1)):
