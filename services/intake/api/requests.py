@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel
 
 from gexlake.api.requests import (
     NewPriorityRequest,
@@ -20,7 +19,7 @@ from services.intake.history.priority_change import unknown_request
 from services.intake.http.auth import ClientName, public_name, require_key
 from services.intake.http.context import AppContext, Context
 from services.intake.http.error_responses import documented
-from services.intake.http.json_body import read_json_object
+from services.intake.http.json_body import described_body, read_json_object
 from services.intake.requests.body import read_priority_change, read_priority_request
 from services.intake.requests.view import (
     PATH,
@@ -35,19 +34,12 @@ from shared.job_states import JobState
 router = APIRouter(prefix=PATH, tags=["priorities"], dependencies=[Depends(require_key)])
 
 
-def _body(model: type[BaseModel]) -> dict[str, Any]:
-    """Describe a body that the route reads itself, so that its size and errors are those of all routes."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
 @router.post(
     "",
     status_code=202,
     summary="Bring a file into the lake, as urgently as the rules decide",
     responses=documented(400, 401, 413, 415, 422, 429, 503),
-    openapi_extra=_body(NewPriorityRequest),
+    openapi_extra=described_body(NewPriorityRequest),
 )
 async def post_request(request: Request, context: Context, client: ClientName) -> PriorityAccepted:
     """Score a request, queue its file, and say by when it will be in the lake.
@@ -84,7 +76,7 @@ async def get_request(request_id: UUID, context: Context) -> RequestView:
     "/{request_id}",
     summary="Change the priority of a request",
     responses=documented(400, 401, 404, 409, 413, 415, 422, 503),
-    openapi_extra=_body(PriorityChange),
+    openapi_extra=described_body(PriorityChange),
 )
 async def patch_request(
     request_id: UUID, request: Request, context: Context, client: ClientName
