@@ -22,6 +22,8 @@ from shared.bus.connection import Bus, connected
 from shared.bus.credentials import password_file
 from shared.bus.follower import follow
 from shared.process.settings import Settings
+from shared.sources.record import SourceRecord
+from shared.sources.record_store import SourceRecords
 from simulator.nats_server import NatsServer
 from tests.support.intake.running import running_intake
 from tests.support.poll import eventually
@@ -193,7 +195,7 @@ async def test_the_importer_may_follow_rules_and_sources(
                 break
 
 
-async def test_intake_may_keep_rules(server: NatsServer, secrets: Path) -> None:
+async def test_intake_may_keep_rules_and_sources(server: NatsServer, secrets: Path) -> None:
     settings = IntakeSettings(
         nats_url=server.url,
         nats_user="intake",
@@ -209,5 +211,7 @@ async def test_intake_may_keep_rules(server: NatsServer, secrets: Path) -> None:
 
         await eventually(count)
         created = await intake.http.post("/api/v1/rules", json=new)
+        records = SourceRecords(intake.context.link.require())
+        assert await records.write(SourceRecord(base_url="https://a.test"), 0)
         deleted = await intake.http.delete(f"/api/v1/rules/{created.json()['rule_id']}")
     assert (created.status_code, deleted.status_code) == (201, 204)
