@@ -31,6 +31,7 @@ from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import LedgerKeeper
 from services.importer.ledger.salvage import salvage_ledger
 from services.importer.limits import ImportLimits
+from services.importer.mirrors.salvage import salvage_rule_changes
 from shared.bus.connection import Bus
 from shared.bus.messages import Job
 from shared.errors import Terminal, Transient
@@ -111,6 +112,7 @@ class Repair:
             await self._writer.run(partial(load_hours, self._lake, found.hours_to_load))
             await self._writer.run(partial(load_chains, self._lake, found.chains_to_load))
             await self._writer.run(partial(salvage_ledger, self._lake))
+            await self._writer.run(partial(salvage_rule_changes, self._lake))
             await self._writer.run(self._lake.refresh_parquet_view)
         except BaseException:
             self._lake.is_suspect = True

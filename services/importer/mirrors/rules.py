@@ -133,6 +133,11 @@ def _write(
     else:
         connection.execute("DELETE FROM priority_rules WHERE rule_id IN (SELECT unnest(?))", [replaced])
     insert(connection, "priority_rules", rules)
+    insert_changes(connection, changes)
+
+
+def insert_changes(connection: duckdb.DuckDBPyConnection, changes: list[ChangeRow]) -> None:
+    """Insert the changes that the table lacks; call it within a transaction."""
     insert(connection, "priority_rule_changes", changes, unless=_KEY)
 
 

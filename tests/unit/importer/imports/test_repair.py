@@ -295,6 +295,26 @@ async def test_what_cannot_be_rebuilt_counts_as_missing_until_it_is_imported(fil
     assert_whole(filled)
 
 
+async def test_changes_of_rules_are_read_from_a_damaged_database_and_the_mirrors_written_again(
+    filled: LakeOnDisk,
+) -> None:
+    with filled.lake.writing() as connection:
+        connection.execute(
+            "INSERT INTO priority_rule_changes VALUES ('1', 7, now(), 'key:ba7816bf', 'deleted', '{}', NULL)"
+        )
+    changes = filled.rows("FROM priority_rule_changes")
+    filled.reopen()
+    filled.lake._damage = "a block"
+    repair, written_again = repair_of(filled), []
+    repair.on_reopened = [lambda: written_again.append("rules")]
+    for _ in range(2):
+        filled.lake.is_suspect = True
+        await repair.compare()
+        await repair.compare()
+    assert (quarantined(filled), written_again) == (["gex_data.db"], ["rules"] * 2)
+    assert filled.rows("FROM priority_rule_changes") == changes
+
+
 async def test_jobs_that_events_has_forgotten_are_read_from_a_damaged_database(filled: LakeOnDisk) -> None:
     ledger = filled.rows("SELECT id, status, checksum, requested_at FROM gex_history_queue ORDER BY id")
     assert len(ledger) == DAYS
