@@ -55,6 +55,12 @@ class SimulatedConsumer:
         """Take a message back at once (nak)."""
         self._returned.append(job)
 
+    def drop_returned(self) -> list[SimulatedJob]:
+        """Return the messages that were taken back at once, which a restarted broker delivers late."""
+        dropped = sorted(self._returned, key=lambda job: job.number)
+        self._returned.clear()
+        return dropped
+
     def delay(self, job: SimulatedJob, until_s: float) -> None:
         """Take a message back for later (nak with a delay, or the end of ``ack_wait``)."""
         heapq.heappush(self._delayed, (until_s, job.number, job))

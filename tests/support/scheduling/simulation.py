@@ -1,4 +1,4 @@
-"""Both stages of all jobs in virtual time, with slots, failures, sources that are down, and restarts."""
+"""Both stages of all jobs in virtual time, with slots, failures, and restarts of workers and broker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ ACK_WAIT_S = 30.0
 _RETRY_S = 5.0
 _DEFERRAL_S = 60.0
 _LOOK_S = 0.05
-"""How long it takes to find that a source is down."""
+"""How long it takes to find that a source is down, or that work is done already."""
+BROKER_DOWN_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,14 @@ class Incidents:
         failing: share of the fetches that fail and are tried again.
         outages: start, end and source of each time that a source is down.
         restarts: when all workers die at once.
+        broker_restarts: when the broker dies; it is back after ten seconds. Work that ends until then is
+            delivered again, and so are messages that were returned, after ``ack_wait``.
     """
 
     failing: float = 0.0
     outages: Sequence[tuple[float, float, int]] = ()
     restarts: Sequence[float] = ()
+    broker_restarts: Sequence[float] = ()
 
     def is_down(self, source: int, now_s: float) -> bool:
         """Return whether a source is down."""
@@ -133,6 +137,7 @@ class Simulation:
         self._numbers = count()
         self._now_s = 0.0
         self._life = 0
+        self._broker_back_s = 0.0
 
     def run(self) -> None:
         """Run until nothing is left to do."""
@@ -140,6 +145,8 @@ class Simulation:
             self._at(job.requested_s, self._request, job)
         for restart_s in self._incidents.restarts:
             self._at(restart_s, self._restart)
+        for restart_s in self._incidents.broker_restarts:
+            self._at(restart_s, self._restart_broker)
         while self._events:
             self._now_s, _, act, arguments = heapq.heappop(self._events)
             act(*arguments)
@@ -152,13 +159,21 @@ class Simulation:
         """The present moment."""
         return self._now_s
 
+    @property
+    def _is_broker_down(self) -> bool:
+        return self._now_s < self._broker_back_s
+
     def _request(self, job: SimulatedJob) -> None:
+        if self._is_broker_down:  # the client asks again
+            job.was_disturbed = True
+            self._at(self._broker_back_s, self._request, job)
+            return
         self._observe(Step.REQUESTED, job)
         self.fetch.waiting[job.priority].publish(job)
         self._fill_fetchers()
 
     def _fill_fetchers(self) -> None:
-        while (job := self.fetch.take(self._now_s)) is not None:
+        while not self._is_broker_down and (job := self.fetch.take(self._now_s)) is not None:
             self.fetch.running[job.number] = job
             self._observe(Step.FETCH_STARTED, job)
             if self._incidents.is_down(job.source, self._now_s):
@@ -173,7 +188,9 @@ class Simulation:
         if life != self._life:
             return
         del self.fetch.running[job.number]
-        if again_after_s is None:
+        if self._is_broker_down:
+            self._deliver_again(self.fetch, job, self._fill_fetchers)
+        elif again_after_s is None:
             job.fetched_s = self._now_s
             self._observe(Step.FETCHED, job)
             self.imports.waiting[job.priority].publish(job)
@@ -184,8 +201,11 @@ class Simulation:
         self._fill_fetchers()
 
     def _fill_importers(self) -> None:
-        while (job := self.imports.take(self._now_s)) is not None:
+        while not self._is_broker_down and (job := self.imports.take(self._now_s)) is not None:
             self.imports.running[job.number] = job
+            if job.imports:  # only its acknowledgement was lost
+                self._at(self._now_s + _LOOK_S, self._import_ended, job, self._life)
+                continue
             self._observe(Step.IMPORT_STARTED, job)
             self._at(self._now_s + job.import_s, self._import_ended, job, self._life)
 
@@ -193,9 +213,12 @@ class Simulation:
         if life != self._life:
             return
         del self.imports.running[job.number]
-        job.imported_s = self._now_s
-        job.imports += 1
-        self._observe(Step.IMPORTED, job)
+        if not job.imports:
+            job.imported_s = self._now_s
+            job.imports += 1
+            self._observe(Step.IMPORTED, job)
+        if self._is_broker_down:
+            self._deliver_again(self.imports, job, self._fill_importers)
         self._fill_importers()
 
     def _restart(self) -> None:
@@ -206,6 +229,18 @@ class Simulation:
                 self._later(stage, job, ACK_WAIT_S, fill)
             stage.running.clear()
             fill()
+
+    def _restart_broker(self) -> None:
+        """Keep what is stored; deliver nothing until it is back."""
+        self._broker_back_s = self._now_s + BROKER_DOWN_S
+        for stage, fill in ((self.fetch, self._fill_fetchers), (self.imports, self._fill_importers)):
+            for consumer in stage.waiting.values():
+                for job in consumer.drop_returned():
+                    self._deliver_again(stage, job, fill)
+            self._at(self._broker_back_s, fill)
+
+    def _deliver_again(self, stage: Stage, job: SimulatedJob, fill: Callable[[], None]) -> None:
+        self._later(stage, job, self._broker_back_s - self._now_s + ACK_WAIT_S, fill)
 
     def _later(self, stage: Stage, job: SimulatedJob, delay_s: float, fill: Callable[[], None]) -> None:
         job.was_disturbed = True

@@ -140,6 +140,7 @@ def incidents_of_a_week(seed: int) -> Incidents:
         failing=0.02,
         outages=[(start, start + 600, random.randrange(4)) for start in starts],
         restarts=[random.uniform(0, week_s) for _ in range(14)],
+        broker_restarts=[random.uniform(0, week_s) for _ in range(7)],
     )
 
 
