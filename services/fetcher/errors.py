@@ -227,7 +227,7 @@ class SourceDeactivated(Deferred):
         since: when it was deactivated (UTC).
     """
 
-    max_retry_delay_s = 120.0
+    max_retry_delay_s = 300.0
 
     def __init__(self, record: SourceRecord, since: datetime) -> None:
         super().__init__(
