@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
 import httpx
 import pytest
@@ -13,7 +16,7 @@ import pytest
 from gexlake.api import services
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.bus.messages import FetchFile
+from shared.bus.messages import FetchFile, Job
 from tests.support.intake.running import (
     DAY_URL,
     SIGNED_URL,
@@ -33,19 +36,20 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def status_of(http: httpx.AsyncClient, intake: IntakeProcess) -> int | None:
+async def status_of(http: httpx.AsyncClient, intake: IntakeProcess, path: str = "/jobs") -> int | None:
     try:
-        return (await http.get(f"{intake.url}/jobs")).status_code
+        return (await http.get(f"{intake.url}{path}")).status_code
     except httpx.TransportError:
         return None
 
 
 async def up(http: httpx.AsyncClient, intake: IntakeProcess) -> None:
-    async def knows_its_jobs() -> bool:
+    async def knows_its_jobs_and_rules() -> bool:
         assert intake.process.poll() is None
-        return await status_of(http, intake) == 200
+        statuses = [await status_of(http, intake, path) for path in ("/jobs", "/api/v1/rules")]
+        return statuses == [200, 200]
 
-    await eventually(knows_its_jobs)
+    await eventually(knows_its_jobs_and_rules)
 
 
 @pytest.mark.slow
@@ -66,6 +70,62 @@ async def test_killed_at_a_durable_step_the_request_sent_again_is_one_job(
         assert (await http.get(f"{intake.url}/jobs")).json()["total"] == 1
     assert await messages_in(bus, subjects.JOBS) == 1
     assert await messages_in(bus, subjects.EVENTS) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["accepted", "command_published", "event_published"])
+async def test_killed_at_a_durable_step_an_answered_request_keeps_score_and_deadline(
+    step: str, nats_url: str, bus: Bus, http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    environment = {"GEXLAKE_NATS_URL": nats_url, "GEXLAKE_ACK_WAIT_S": "5"}
+    failpoint = {"GEXLAKE_FAILPOINT": f"intake.{step}"}
+    path = REQUESTS
+    body = {"source_url": SIGNED_URL, "data_type": "historical", "market_symbol": "NDX"}
+    urgent = {**body, "source_url": f"{SIGNED_URL}2".replace("14", "13"), "metadata": {"data_age_s": 900}}
+    change = {"priority_level": "critical", "reason": "desk waits"}
+    with intake_process(tmp_path, **environment) as intake:
+        await up(http, intake)
+        first = (await http.post(f"{intake.url}{path}", json=body)).json()
+        intake.end(signal.SIGKILL)
+    with intake_process(tmp_path, **environment, **failpoint) as intake:
+        await up(http, intake)
+        with pytest.raises(httpx.TransportError):
+            await http.post(f"{intake.url}{path}", json=urgent)
+    with intake_process(tmp_path, **environment, **failpoint) as intake:
+        await up(http, intake)
+        before = (await http.get(f"{intake.url}{path}/{first['request_id']}")).json()
+        with pytest.raises(httpx.TransportError):
+            await http.patch(f"{intake.url}{path}/{first['request_id']}", json=change)
+    with intake_process(tmp_path, **environment) as intake:
+        await up(http, intake)
+        second = (await http.post(f"{intake.url}{path}", json=urgent)).json()
+        changed = (await http.patch(f"{intake.url}{path}/{first['request_id']}", json=change)).json()
+        third = (await http.get(f"{intake.url}{path}/{second['request_id']}")).json()
+    promised = ("request_id", "priority_score", "priority_level", "deadline", "job_id")
+    assert [before[name] for name in promised] == [first[name] for name in promised]
+    assert [third[name] for name in promised] == [second[name] for name in promised]
+    assert second["priority_level"] == "low"
+    assert len(changed["overrides"]) == 1
+    assert await messages_in(bus, subjects.JOBS) == 3
+    commands = [await payload_at(bus, subjects.JOBS, number) for number in (1, 2, 3)]
+    jobs = {
+        command.job.generation: command.job
+        for command in commands
+        if command.job.job_id == UUID(first["job_id"])
+    }
+    assert _promise(jobs[1]) == _said(first)
+    assert _promise(jobs[2]) == _said(changed)
+    (other,) = [command.job for command in commands if command.job.job_id == UUID(second["job_id"])]
+    assert _promise(other) == _said(second)
+
+
+def _promise(job: Job) -> tuple[object, ...]:
+    return str(job.request_id), job.priority_score, job.priority, job.deadline
+
+
+def _said(answer: dict[str, Any]) -> tuple[object, ...]:
+    deadline = answer["deadline"] and datetime.fromisoformat(answer["deadline"])
+    return answer["request_id"], answer["priority_score"], answer["priority_level"], deadline
 
 
 def test_a_network_without_keys_is_one_clear_line(tmp_path: Path) -> None:
@@ -123,6 +183,17 @@ BODIES: Final[tuple[object, ...]] = (
 )
 
 
+REQUESTS: Final = "/api/v1/ingest/priority"
+REQUEST: Final = {
+    "source_url": f"{DAY_URL.replace('14', '13')}?sig=S3CRET-three",
+    "data_type": "historical",
+    "market_symbol": "NDX",
+    "metadata": {"link": SIGNED_URL, "api_key": "S3CRET", "S3": f"{DAY_URL}?sig=S3CRET"},
+    "priority": "high",
+    "reason": f"for {SIGNED_URL}",
+}
+
+
 async def kept_reasons(bus: Bus) -> list[str]:
     """Return why data may be replaced, as the commands say it and the ledger will."""
     count = await messages_in(bus, subjects.JOBS)
@@ -139,6 +210,8 @@ async def test_no_answer_message_log_or_reason_holds_a_signed_query(
     with intake_process(tmp_path, *flags, GEXLAKE_NATS_URL=nats_url) as intake:
         await up(http, intake)
         told += [(await http.post(f"{intake.url}/gex_history_url", json=body)).text for body in BODIES]
+        told.append((await http.post(f"{intake.url}{REQUESTS}", json=REQUEST)).text)
+        told.append((await http.get(f"{intake.url}{REQUESTS}")).text)
         job_id = json.loads(told[0])["id"]
         for options in ({}, {"force": True, "reason": f"again: {SIGNED_URL}"}):
             told.append((await http.post(f"{intake.url}/jobs/{job_id}/replay", json=options)).text)
