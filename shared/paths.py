@@ -26,8 +26,8 @@ class LakePaths:
     Layout: ``gex_data.db``, ``source/gexbot/<TICKER>/<endpoint>/<original name>``,
     ``parquet/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<kind>.parquet``,
     ``records/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<table>.parquet``,
-    ``parquet/webhooks/<YYYYMMDD>/<HH>.<table>.parquet`` and ``gex/<SYMBOL>/<YYYYMMDD>/snapshots.parquet``
-    or ``…/snapshot_<timestamp>.parquet``.
+    ``parquet/webhooks/<YYYYMMDD>/<HH>.<table>.parquet``, ``gex/<SYMBOL>/<YYYYMMDD>/snapshots.parquet``
+    or ``…/snapshot_<timestamp>.parquet``, and ``archive/jobs/<YYYY-MM>.parquet``.
     """
 
     data_dir: Path
@@ -73,6 +73,11 @@ class LakePaths:
     def live(self) -> Path:
         """The rows that arrived since the last export, for queries; emptied at every start."""
         return self.data_dir / ".live"
+
+    @property
+    def archived_jobs_root(self) -> Path:
+        """The Parquet files of jobs that were taken out of the ledger, one a month."""
+        return self.data_dir / "archive" / "jobs"
 
     @property
     def backups(self) -> Path:
@@ -173,6 +178,15 @@ class LakePaths:
             return found if self.chains(*found) == parquet else None
         except ValueError:
             return None
+
+    def archived_jobs(self, month: str) -> Path:
+        """Return the file of the jobs that ended within a month (UTC), ``2026-01``.
+
+        Raises:
+            ValueError: it is no month.
+        """
+        datetime.strptime(month, "%Y-%m")  # noqa: DTZ007
+        return _inside(self.archived_jobs_root, f"{month}.parquet")
 
     def relative_to_parquet(self, path: Path) -> str:
         """Return a Parquet file's path as messages and the ledger carry it."""

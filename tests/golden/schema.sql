@@ -1,7 +1,7 @@
 CREATE TABLE chain_snapshots(snapshot_id VARCHAR NOT NULL, job_id VARCHAR, market_symbol VARCHAR NOT NULL, snapshot_date DATE NOT NULL, snapshot_time TIME NOT NULL, "timestamp" BIGINT NOT NULL, strikes INTEGER NOT NULL, total_open_interest BIGINT NOT NULL, total_volume BIGINT NOT NULL, processed_at TIMESTAMP WITH TIME ZONE NOT NULL, content_digest VARCHAR NOT NULL, data_quality_score DOUBLE NOT NULL); -- One row a snapshot of an option chain
 CREATE TABLE chain_strikes(snapshot_id VARCHAR NOT NULL, market_symbol VARCHAR NOT NULL, snapshot_date DATE NOT NULL, "timestamp" BIGINT NOT NULL, strike_number INTEGER NOT NULL, strike_price DOUBLE NOT NULL, call_open_interest BIGINT NOT NULL, put_open_interest BIGINT NOT NULL, call_volume BIGINT, put_volume BIGINT, call_bid DOUBLE, call_ask DOUBLE, put_bid DOUBLE, put_ask DOUBLE, gamma DOUBLE, delta DOUBLE, theta DOUBLE, vega DOUBLE); -- One row a strike of a snapshot of an option chain
 CREATE TABLE feed_position(stream VARCHAR NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, "sequence" BIGINT NOT NULL, sequence_base BIGINT NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL); -- One row a stream that is stored in batches: the last message that the lake holds
-CREATE TABLE gex_history_queue(id VARCHAR NOT NULL, url VARCHAR NOT NULL, base_url VARCHAR NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, trading_day DATE, status VARCHAR NOT NULL, attempts INTEGER NOT NULL, last_error VARCHAR, checksum VARCHAR, bytes BIGINT, records_processed BIGINT, strike_rows BIGINT, parquet_path VARCHAR, parquet_checksum VARCHAR, parquet_bytes BIGINT, replaced_checksum VARCHAR, replaced_records BIGINT, replaced_strike_rows BIGINT, reason VARCHAR, correction_of VARCHAR, generation INTEGER NOT NULL, requested_at TIMESTAMP WITH TIME ZONE NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL); -- The ledger: one row a job, which is one source file; told by EVENTS
+CREATE TABLE gex_history_queue(id VARCHAR NOT NULL, url VARCHAR NOT NULL, base_url VARCHAR NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, trading_day DATE, status VARCHAR NOT NULL, attempts INTEGER NOT NULL, last_error VARCHAR, checksum VARCHAR, bytes BIGINT, records_processed BIGINT, strike_rows BIGINT, parquet_path VARCHAR, parquet_checksum VARCHAR, parquet_bytes BIGINT, replaced_checksum VARCHAR, replaced_records BIGINT, replaced_strike_rows BIGINT, reason VARCHAR, correction_of VARCHAR, generation INTEGER NOT NULL, requested_at TIMESTAMP WITH TIME ZONE NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL, request_id VARCHAR, priority_level VARCHAR, priority_score DOUBLE, deadline TIMESTAMP WITH TIME ZONE, started_at TIMESTAMP WITH TIME ZONE, completed_at TIMESTAMP WITH TIME ZONE, retry_count INTEGER DEFAULT(0), is_queued BOOLEAN DEFAULT(false)); -- The ledger: one row a job, which is one source file; told by EVENTS
 CREATE TABLE gex_snapshots("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE, zero_gamma DOUBLE, net_gex DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, max_priors VARCHAR, call_wall_candidate1_pct DOUBLE, call_wall_candidate2_pct DOUBLE, put_wall_candidate1_pct DOUBLE, put_wall_candidate2_pct DOUBLE, "source" VARCHAR NOT NULL, job_id VARCHAR); -- One row a second of a ticker and endpoint: what the vendor's record says beside its strikes
 CREATE TABLE gex_strikes("timestamp" BIGINT USING COMPRESSION RLE NOT NULL, ticker VARCHAR USING COMPRESSION DICT_FSST NOT NULL, endpoint VARCHAR USING COMPRESSION DICT_FSST NOT NULL, strike DOUBLE USING COMPRESSION ALP NOT NULL, gamma DOUBLE USING COMPRESSION ALP, oi_gamma DOUBLE USING COMPRESSION ALP, priors VARCHAR USING COMPRESSION ZSTD); -- One row a strike of a snapshot, in the order of the file; the Parquet files have the same rows
 CREATE TABLE live_chains(market_symbol VARCHAR NOT NULL, snapshot_date DATE NOT NULL, "timestamp" BIGINT, snapshots BIGINT NOT NULL, strike_rows BIGINT NOT NULL, last_sequence BIGINT NOT NULL, exported_sequence BIGINT NOT NULL); -- One row a Parquet file of option chains: how many rows it should have, and up to where it has them
@@ -12,6 +12,7 @@ CREATE TABLE market_agg_state(received_at TIMESTAMP WITH TIME ZONE NOT NULL, dat
 CREATE TABLE option_trades_events(received_at TIMESTAMP WITH TIME ZONE NOT NULL, topic VARCHAR, topic_symbol VARCHAR, ticker VARCHAR, option_chain_id VARCHAR, "type" VARCHAR, strike DOUBLE, expiry DATE, dte INTEGER, price DOUBLE, size BIGINT, premium DOUBLE, volume BIGINT, open_interest BIGINT, underlying_price DOUBLE, implied_volatility DOUBLE, delta DOUBLE, gamma DOUBLE, theta DOUBLE, vega DOUBLE, rho DOUBLE, tags VARCHAR, executed_at TIMESTAMP WITH TIME ZONE, trade_id VARCHAR, is_index_option BOOLEAN, raw VARCHAR); -- One row an option trade that a webhook reported
 CREATE TABLE orderflow("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE NOT NULL, z_mlgamma DOUBLE, z_msgamma DOUBLE, o_mlgamma DOUBLE, o_msgamma DOUBLE, zero_mcall DOUBLE, zero_mput DOUBLE, one_mcall DOUBLE, one_mput DOUBLE, zcvr DOUBLE, ocvr DOUBLE, zgr DOUBLE, ogr DOUBLE, zvanna DOUBLE, ovanna DOUBLE, zcharm DOUBLE, ocharm DOUBLE, agg_dex DOUBLE, one_agg_dex DOUBLE, agg_call_dex DOUBLE, one_agg_call_dex DOUBLE, agg_put_dex DOUBLE, one_agg_put_dex DOUBLE, net_dex DOUBLE, one_net_dex DOUBLE, net_call_dex DOUBLE, one_net_call_dex DOUBLE, net_put_dex DOUBLE, one_net_put_dex DOUBLE, dexoflow DOUBLE, gexoflow DOUBLE, cvroflow DOUBLE, one_dexoflow DOUBLE, one_gexoflow DOUBLE, one_cvroflow DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, zero_gamma DOUBLE, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, "source" VARCHAR NOT NULL, job_id VARCHAR); -- The orderflow package: one row a second of a ticker; the Parquet files have the same figures
 CREATE TABLE partitions(ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, trading_day DATE NOT NULL, job_id VARCHAR NOT NULL, generation INTEGER NOT NULL, checksum VARCHAR NOT NULL, replaced_checksum VARCHAR, source_bytes BIGINT NOT NULL, snapshots BIGINT NOT NULL, strike_rows BIGINT NOT NULL, first_timestamp BIGINT NOT NULL, last_timestamp BIGINT NOT NULL, parquet_path VARCHAR NOT NULL, parquet_bytes BIGINT NOT NULL, parquet_checksum VARCHAR NOT NULL, published BOOLEAN NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL, duplicates BIGINT DEFAULT(0), strays BIGINT DEFAULT(0), unknown_records BIGINT DEFAULT(0), unknown_fields VARCHAR); -- One row a ticker, endpoint and trading day: what the lake holds of it, and from which file
+CREATE TABLE priority_requests(request_id VARCHAR NOT NULL, job_id VARCHAR NOT NULL, channel VARCHAR NOT NULL, source_url VARCHAR NOT NULL, data_type VARCHAR NOT NULL, market_symbol VARCHAR NOT NULL, requested_at TIMESTAMP WITH TIME ZONE NOT NULL, submitted_at TIMESTAMP WITH TIME ZONE NOT NULL, priority_score DOUBLE NOT NULL, priority_level VARCHAR NOT NULL, decided_by VARCHAR[] NOT NULL, overrides VARCHAR NOT NULL, deadline TIMESTAMP WITH TIME ZONE, estimated_processing_time INTERVAL, queue_position INTEGER, metadata VARCHAR NOT NULL, generation INTEGER NOT NULL, status VARCHAR NOT NULL, completed_at TIMESTAMP WITH TIME ZONE, deadline_kept BOOLEAN, updated_at TIMESTAMP WITH TIME ZONE NOT NULL); -- One row a request for a file: its priority, what was promised, and how its job ended; from EVENTS
 CREATE TABLE priority_rule_changes(rule_id VARCHAR NOT NULL, revision BIGINT NOT NULL, changed_at TIMESTAMP WITH TIME ZONE NOT NULL, changed_by VARCHAR, operation VARCHAR NOT NULL, old_rule VARCHAR, new_rule VARCHAR); -- One row a change of a priority rule; rows stay when the rule, its revisions or the bucket are gone
 CREATE TABLE priority_rules(rule_id VARCHAR NOT NULL, "name" VARCHAR NOT NULL, description VARCHAR NOT NULL, condition VARCHAR NOT NULL, priority_score DOUBLE NOT NULL, is_active BOOLEAN NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL, changed_by VARCHAR, revision BIGINT NOT NULL); -- One row a priority rule, as it is now in the bucket RULES
 CREATE TABLE schema_migrations("name" VARCHAR NOT NULL, applied_at TIMESTAMP WITH TIME ZONE); -- The migrations that this file has seen
@@ -21,6 +22,72 @@ CREATE TABLE state_greeks("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, 
 CREATE TABLE state_snapshots("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE NOT NULL, zero_gamma DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, call_wall_candidate1_pct DOUBLE, call_wall_candidate2_pct DOUBLE, put_wall_candidate1_pct DOUBLE, put_wall_candidate2_pct DOUBLE, max_priors VARCHAR, "source" VARCHAR NOT NULL, job_id VARCHAR); -- GEX of the state package: one row a second of a ticker and endpoint, without its strikes
 CREATE TABLE state_strikes("timestamp" BIGINT USING COMPRESSION RLE NOT NULL, ticker VARCHAR USING COMPRESSION DICT_FSST NOT NULL, endpoint VARCHAR USING COMPRESSION DICT_FSST NOT NULL, strike DOUBLE USING COMPRESSION ALP NOT NULL, gamma DOUBLE USING COMPRESSION ALP, oi_gamma DOUBLE USING COMPRESSION ALP, priors VARCHAR USING COMPRESSION ZSTD); -- GEX of the state package: one row a strike of a snapshot; the Parquet files have the same rows
 CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH TIME ZONE NOT NULL, topic VARCHAR, "event" VARCHAR, payload_json VARCHAR NOT NULL, source_ip VARCHAR, user_agent VARCHAR); -- Every webhook as it came
+-- all_jobs | id | VARCHAR | true | no default | The job's id: a UUIDv5 of ticker, endpoint and base_url
+-- all_jobs | url | VARCHAR | true | no default | Where the file comes from, its signed query taken out
+-- all_jobs | base_url | VARCHAR | true | no default | The URL without its query: part of what the job is
+-- all_jobs | ticker | VARCHAR | true | no default | As in gex_snapshots
+-- all_jobs | endpoint | VARCHAR | true | no default | As in gex_snapshots
+-- all_jobs | trading_day | DATE | true | no default | Date in New York; NULL until it is known
+-- all_jobs | status | VARCHAR | true | no default | pending, started, staged, committed, completed, skipped, failed or cancelled
+-- all_jobs | attempts | INTEGER | true | no default | How often the stage that it is in was taken up
+-- all_jobs | last_error | VARCHAR | true | no default | What the last attempt failed of, at most 1024 characters
+-- all_jobs | checksum | VARCHAR | true | no default | sha256 of the staged file, hexadecimal
+-- all_jobs | bytes | BIGINT | true | no default | Size of the staged file, bytes
+-- all_jobs | records_processed | BIGINT | true | no default | Snapshots that the partition got from the file
+-- all_jobs | strike_rows | BIGINT | true | no default | Strike rows that the partition got from the file
+-- all_jobs | parquet_path | VARCHAR | true | no default | The Parquet file, below parquet/gexbot/
+-- all_jobs | parquet_checksum | VARCHAR | true | no default | sha256 of the Parquet file, hexadecimal
+-- all_jobs | parquet_bytes | BIGINT | true | no default | Size of the Parquet file, bytes
+-- all_jobs | replaced_checksum | VARCHAR | true | no default | sha256 of the file whose rows were replaced
+-- all_jobs | replaced_records | BIGINT | true | no default | Snapshots that were replaced
+-- all_jobs | replaced_strike_rows | BIGINT | true | no default | Strike rows that were replaced
+-- all_jobs | reason | VARCHAR | true | no default | Why a worse file was forced upon the partition; of a job that is skipped without a checksum, who said that there is no data for the day
+-- all_jobs | correction_of | VARCHAR | true | no default | The job whose rows a forced job replaced
+-- all_jobs | generation | INTEGER | true | no default | Which request for this job, counted from 1
+-- all_jobs | requested_at | TIMESTAMP WITH TIME ZONE | true | no default | When this generation was asked for
+-- all_jobs | created_at | TIMESTAMP WITH TIME ZONE | true | no default | When the job was first heard of
+-- all_jobs | updated_at | TIMESTAMP WITH TIME ZONE | true | no default | When the row last changed
+-- all_jobs | request_id | VARCHAR | true | no default | The request in priority_requests; NULL for jobs of older versions
+-- all_jobs | priority_level | VARCHAR | true | no default | critical, high, medium or low; NULL in rows of older versions
+-- all_jobs | priority_score | DOUBLE | true | no default | 0 to 1; NULL for jobs of older versions
+-- all_jobs | deadline | TIMESTAMP WITH TIME ZONE | true | no default | When it is due; NULL for low, and for jobs of older versions
+-- all_jobs | started_at | TIMESTAMP WITH TIME ZONE | true | no default | When this generation was first taken by a worker; NULL until then
+-- all_jobs | completed_at | TIMESTAMP WITH TIME ZONE | true | no default | When this generation ended, successfully or not; NULL until then
+-- all_jobs | retry_count | INTEGER | true | no default | How many failed attempts of the stage that it is in were repeated
+-- all_jobs | is_queued | BOOLEAN | true | no default | Whether it waits for its first attempt, or for the next one after one that failed
+-- archived_jobs | id | VARCHAR | true | no default | The job's id: a UUIDv5 of ticker, endpoint and base_url
+-- archived_jobs | url | VARCHAR | true | no default | Where the file comes from, its signed query taken out
+-- archived_jobs | base_url | VARCHAR | true | no default | The URL without its query: part of what the job is
+-- archived_jobs | ticker | VARCHAR | true | no default | As in gex_snapshots
+-- archived_jobs | endpoint | VARCHAR | true | no default | As in gex_snapshots
+-- archived_jobs | trading_day | DATE | true | no default | Date in New York; NULL until it is known
+-- archived_jobs | status | VARCHAR | true | no default | pending, started, staged, committed, completed, skipped, failed or cancelled
+-- archived_jobs | attempts | INTEGER | true | no default | How often the stage that it is in was taken up
+-- archived_jobs | last_error | VARCHAR | true | no default | What the last attempt failed of, at most 1024 characters
+-- archived_jobs | checksum | VARCHAR | true | no default | sha256 of the staged file, hexadecimal
+-- archived_jobs | bytes | BIGINT | true | no default | Size of the staged file, bytes
+-- archived_jobs | records_processed | BIGINT | true | no default | Snapshots that the partition got from the file
+-- archived_jobs | strike_rows | BIGINT | true | no default | Strike rows that the partition got from the file
+-- archived_jobs | parquet_path | VARCHAR | true | no default | The Parquet file, below parquet/gexbot/
+-- archived_jobs | parquet_checksum | VARCHAR | true | no default | sha256 of the Parquet file, hexadecimal
+-- archived_jobs | parquet_bytes | BIGINT | true | no default | Size of the Parquet file, bytes
+-- archived_jobs | replaced_checksum | VARCHAR | true | no default | sha256 of the file whose rows were replaced
+-- archived_jobs | replaced_records | BIGINT | true | no default | Snapshots that were replaced
+-- archived_jobs | replaced_strike_rows | BIGINT | true | no default | Strike rows that were replaced
+-- archived_jobs | reason | VARCHAR | true | no default | Why a worse file was forced upon the partition; of a job that is skipped without a checksum, who said that there is no data for the day
+-- archived_jobs | correction_of | VARCHAR | true | no default | The job whose rows a forced job replaced
+-- archived_jobs | generation | INTEGER | true | no default | Which request for this job, counted from 1
+-- archived_jobs | requested_at | TIMESTAMP WITH TIME ZONE | true | no default | When this generation was asked for
+-- archived_jobs | created_at | TIMESTAMP WITH TIME ZONE | true | no default | When the job was first heard of
+-- archived_jobs | updated_at | TIMESTAMP WITH TIME ZONE | true | no default | When the row last changed
+-- archived_jobs | request_id | VARCHAR | true | no default | The request in priority_requests; NULL for jobs of older versions
+-- archived_jobs | priority_level | VARCHAR | true | no default | critical, high, medium or low; NULL in rows of older versions
+-- archived_jobs | priority_score | DOUBLE | true | no default | 0 to 1; NULL for jobs of older versions
+-- archived_jobs | deadline | TIMESTAMP WITH TIME ZONE | true | no default | When it is due; NULL for low, and for jobs of older versions
+-- archived_jobs | started_at | TIMESTAMP WITH TIME ZONE | true | no default | When this generation was first taken by a worker; NULL until then
+-- archived_jobs | completed_at | TIMESTAMP WITH TIME ZONE | true | no default | When this generation ended, successfully or not; NULL until then
+-- archived_jobs | retry_count | INTEGER | true | no default | How many failed attempts of the stage that it is in were repeated
+-- archived_jobs | is_queued | BOOLEAN | true | no default | Whether it waits for its first attempt, or for the next one after one that failed
 -- chain_snapshots | snapshot_id | VARCHAR | false | no default | UUID: the client's, or derived from the content
 -- chain_snapshots | job_id | VARCHAR | true | no default | The job that made the snapshot, as the client named it
 -- chain_snapshots | market_symbol | VARCHAR | false | no default | Symbol of the underlying, in upper case
@@ -82,7 +149,7 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- gex_history_queue | ticker | VARCHAR | false | no default | As in gex_snapshots
 -- gex_history_queue | endpoint | VARCHAR | false | no default | As in gex_snapshots
 -- gex_history_queue | trading_day | DATE | true | no default | Date in New York; NULL until it is known
--- gex_history_queue | status | VARCHAR | false | no default | pending, started, staged, committed, completed, skipped or failed
+-- gex_history_queue | status | VARCHAR | false | no default | pending, started, staged, committed, completed, skipped, failed or cancelled
 -- gex_history_queue | attempts | INTEGER | false | no default | How often the stage that it is in was taken up
 -- gex_history_queue | last_error | VARCHAR | true | no default | What the last attempt failed of, at most 1024 characters
 -- gex_history_queue | checksum | VARCHAR | true | no default | sha256 of the staged file, hexadecimal
@@ -101,6 +168,14 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- gex_history_queue | requested_at | TIMESTAMP WITH TIME ZONE | false | no default | When this generation was asked for
 -- gex_history_queue | created_at | TIMESTAMP WITH TIME ZONE | false | no default | When the job was first heard of
 -- gex_history_queue | updated_at | TIMESTAMP WITH TIME ZONE | false | no default | When the row last changed
+-- gex_history_queue | request_id | VARCHAR | true | no default | The request in priority_requests; NULL for jobs of older versions
+-- gex_history_queue | priority_level | VARCHAR | true | no default | critical, high, medium or low; NULL in rows of older versions
+-- gex_history_queue | priority_score | DOUBLE | true | no default | 0 to 1; NULL for jobs of older versions
+-- gex_history_queue | deadline | TIMESTAMP WITH TIME ZONE | true | no default | When it is due; NULL for low, and for jobs of older versions
+-- gex_history_queue | started_at | TIMESTAMP WITH TIME ZONE | true | no default | When this generation was first taken by a worker; NULL until then
+-- gex_history_queue | completed_at | TIMESTAMP WITH TIME ZONE | true | no default | When this generation ended, successfully or not; NULL until then
+-- gex_history_queue | retry_count | INTEGER | true | 0 | How many failed attempts of the stage that it is in were repeated
+-- gex_history_queue | is_queued | BOOLEAN | true | false | Whether it waits for its first attempt, or for the next one after one that failed
 -- gex_profiles | timestamp | BIGINT | true | no default | UTC epoch milliseconds
 -- gex_profiles | ticker | VARCHAR | true | no default | As in gex_snapshots
 -- gex_profiles | endpoint | VARCHAR | true | no default | As in gex_snapshots
@@ -427,6 +502,27 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- partitions | strays | BIGINT | true | 0 | records dropped because they are outside the trading day
 -- partitions | unknown_records | BIGINT | true | 0 | records with fields that the format does not know
 -- partitions | unknown_fields | VARCHAR | true | no default | the names of those fields, sorted
+-- priority_requests | request_id | VARCHAR | false | no default | UUID of the request
+-- priority_requests | job_id | VARCHAR | false | no default | Its job: job_id in processing_jobs, id in gex_history_queue
+-- priority_requests | channel | VARCHAR | false | no default | How it came: priority (/api/v1/ingest/priority), history_url (/gex_history_url) or backfill
+-- priority_requests | source_url | VARCHAR | false | no default | Where the file comes from, its signed query taken out
+-- priority_requests | data_type | VARCHAR | false | no default | historical, real_time or snapshot
+-- priority_requests | market_symbol | VARCHAR | false | no default | The underlying, such as NDX
+-- priority_requests | requested_at | TIMESTAMP WITH TIME ZONE | false | no default | When the client made it, as the client says
+-- priority_requests | submitted_at | TIMESTAMP WITH TIME ZONE | false | no default | When intake took it
+-- priority_requests | priority_score | DOUBLE | false | no default | 0 to 1; of the last override, if there is one
+-- priority_requests | priority_level | VARCHAR | false | no default | critical, high, medium or low
+-- priority_requests | decided_by | VARCHAR[] | false | no default | Names of the rules that decided the score
+-- priority_requests | overrides | VARCHAR | false | no default | JSON text: an array of priority_level, priority_score, reason, by and at; the newest is the last
+-- priority_requests | deadline | TIMESTAMP WITH TIME ZONE | true | no default | When it is due; NULL for low
+-- priority_requests | estimated_processing_time | INTERVAL | true | no default | From submitted_at to the rows in the lake, as the client was told; NULL if it was not
+-- priority_requests | queue_position | INTEGER | true | no default | The place in the queue, from 1, as the client was told; NULL if it was not
+-- priority_requests | metadata | VARCHAR | false | no default | JSON text: an object, without secrets
+-- priority_requests | generation | INTEGER | false | no default | The newest generation of the job that belongs to the request
+-- priority_requests | status | VARCHAR | false | no default | Of that generation, as in gex_history_queue
+-- priority_requests | completed_at | TIMESTAMP WITH TIME ZONE | true | no default | When the job first ended, successfully or not; NULL until then
+-- priority_requests | deadline_kept | BOOLEAN | true | no default | Whether the job was first completed or skipped by the deadline; NULL without one, until then, and if cancelled
+-- priority_requests | updated_at | TIMESTAMP WITH TIME ZONE | false | no default | When the job's status last changed
 -- priority_rule_changes | rule_id | VARCHAR | false | no default | UUID of the rule
 -- priority_rule_changes | revision | BIGINT | false | no default | The revision in the bucket; a bucket that is created again counts from 1
 -- priority_rule_changes | changed_at | TIMESTAMP WITH TIME ZONE | false | no default | When the bucket took the change
@@ -444,6 +540,16 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- priority_rules | updated_at | TIMESTAMP WITH TIME ZONE | false | no default | When the rule was last changed; never before created_at
 -- priority_rules | changed_by | VARCHAR | true | no default | Who changed it last: a part of the hash of an API key, an address, or gexlake; NULL for the nats command
 -- priority_rules | revision | BIGINT | false | no default | Its revision in the bucket
+-- processing_jobs | job_id | VARCHAR | true | no default | id in gex_history_queue
+-- processing_jobs | request_id | VARCHAR | true | no default | The request in priority_requests; NULL for jobs of older versions
+-- processing_jobs | status | VARCHAR | true | no default | QUEUED (also after a failed attempt, until the next), PROCESSING, COMPLETED (skipped jobs, too), FAILED or CANCELLED
+-- processing_jobs | started_at | TIMESTAMP WITH TIME ZONE | true | no default | When it was first taken by a worker; NULL until then
+-- processing_jobs | completed_at | TIMESTAMP WITH TIME ZONE | true | no default | When it ended, successfully or not; NULL until then
+-- processing_jobs | processing_duration | INTERVAL | true | no default | From started_at to completed_at
+-- processing_jobs | records_processed | BIGINT | true | no default | Snapshots that the partition got from the file
+-- processing_jobs | data_size_bytes | BIGINT | true | no default | Size of the staged file, bytes
+-- processing_jobs | error_message | VARCHAR | true | no default | What the last attempt failed of
+-- processing_jobs | retry_count | INTEGER | true | no default | How many failed attempts of the last stage were repeated
 -- schema_migrations | name | VARCHAR | false | no default | File name of the migration
 -- schema_migrations | applied_at | TIMESTAMP WITH TIME ZONE | true | no default | When it was applied
 -- source_records | source_id | VARCHAR | false | no default | UUIDv5 of base_url
@@ -533,16 +639,19 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- universal_webhooks | payload_json | VARCHAR | false | no default | JSON text: the payload as it came, of a frame without join_ref and ref
 -- universal_webhooks | source_ip | VARCHAR | true | no default | Address that sent it
 -- universal_webhooks | user_agent | VARCHAR | true | no default | User-Agent that sent it
+CREATE VIEW all_jobs AS (SELECT * FROM gex_history_queue) UNION ALL BY NAME (SELECT * FROM (archived_jobs ANTI JOIN gex_history_queue USING (id, generation, requested_at))); -- The ledger and the archive: every job, in the columns of gex_history_queue; archived generations of a job too
+CREATE VIEW archived_jobs AS SELECT id, url, base_url, ticker, endpoint, trading_day, status, attempts, last_error, checksum, bytes, records_processed, strike_rows, parquet_path, parquet_checksum, parquet_bytes, replaced_checksum, replaced_records, replaced_strike_rows, reason, correction_of, generation, requested_at, created_at, updated_at, request_id, priority_level, priority_score, deadline, started_at, completed_at, retry_count, is_queued FROM gex_history_queue WHERE false; -- Jobs in data/archive/jobs, in the columns of gex_history_queue
 CREATE VIEW data_sources AS SELECT source_id, base_url, "name", (successful_requests / "nullif"(total_requests, 0)) AS reliability_score, last_successful_fetch, total_requests, successful_requests, to_microseconds(CAST((mean_response_s * CAST(1000000.0 AS DOUBLE)) AS BIGINT)) AS average_response_time, ((deactivated_at IS NULL) AND COALESCE((circuit_open_until <= now()), true)) AS is_active, deactivated_at, deactivated_by, updated_at FROM source_records; -- One row a source of files, also those that SOURCES has dropped after 90 days
 CREATE VIEW gex_history AS SELECT CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE) AS trading_day, "timestamp" AS "timestamp", parse_path(filename)[-3] AS ticker, parse_path(filename)[-2] AS endpoint, strike AS strike, gamma AS gamma, oi_gamma AS oi_gamma, priors AS priors FROM (SELECT *, '' AS filename FROM gex_strikes WHERE false); -- The Parquet files of all partitions, with ticker, endpoint and trading day from the path: a filter on these opens no other file
 CREATE VIEW gex_profiles AS SELECT "snapshot"."timestamp", "snapshot".ticker, "snapshot".endpoint, "snapshot".spot_price, "snapshot".zero_gamma, strike.strike, strike.gamma, strike.oi_gamma, strike.priors FROM (gex_snapshots AS "snapshot" INNER JOIN gex_strikes AS strike ON (((strike."timestamp" = "snapshot"."timestamp") AND (strike.ticker = "snapshot".ticker) AND (strike.endpoint = "snapshot".endpoint)))); -- One row a strike with its snapshot's spot and zero gamma: gex_snapshots joined with gex_strikes
-CREATE VIEW import_jobs AS SELECT id, url, checksum, ticker, status, records_processed, last_error, created_at, updated_at FROM gex_history_queue; -- The ledger in the columns of the first system
+CREATE VIEW import_jobs AS SELECT id, url, checksum, ticker, status, records_processed, last_error, created_at, updated_at FROM all_jobs; -- The ledger and the archive in the columns of the first system
 CREATE VIEW option_chains AS SELECT "snapshot".snapshot_id, "snapshot".job_id, "snapshot".market_symbol, "snapshot".snapshot_date, "snapshot".snapshot_time, "snapshot"."timestamp", "snapshot".strikes, "snapshot".total_open_interest, "snapshot".total_volume, "snapshot".processed_at, "snapshot".content_digest, "snapshot".data_quality_score, strike.strike_number, strike.strike_price, strike.call_open_interest, strike.put_open_interest, strike.call_volume, strike.put_volume, strike.call_bid, strike.call_ask, strike.put_bid, strike.put_ask, strike.gamma, strike.delta, strike.theta, strike.vega FROM (chain_snapshots AS "snapshot" INNER JOIN chain_strikes AS strike ON (((strike.snapshot_id = "snapshot".snapshot_id) AND (strike.market_symbol = "snapshot".market_symbol) AND (strike.snapshot_date = "snapshot".snapshot_date) AND (strike."timestamp" = "snapshot"."timestamp")))); -- The strikes of option chains, each with its snapshot
 CREATE VIEW orderflow_history AS SELECT CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE) AS trading_day, "timestamp" AS "timestamp", parse_path(filename)[-3] AS ticker, parse_path(filename)[-2] AS endpoint, spot_price AS spot_price, z_mlgamma AS z_mlgamma, z_msgamma AS z_msgamma, o_mlgamma AS o_mlgamma, o_msgamma AS o_msgamma, zero_mcall AS zero_mcall, zero_mput AS zero_mput, one_mcall AS one_mcall, one_mput AS one_mput, zcvr AS zcvr, ocvr AS ocvr, zgr AS zgr, ogr AS ogr, zvanna AS zvanna, ovanna AS ovanna, zcharm AS zcharm, ocharm AS ocharm, agg_dex AS agg_dex, one_agg_dex AS one_agg_dex, agg_call_dex AS agg_call_dex, one_agg_call_dex AS one_agg_call_dex, agg_put_dex AS agg_put_dex, one_agg_put_dex AS one_agg_put_dex, net_dex AS net_dex, one_net_dex AS one_net_dex, net_call_dex AS net_call_dex, one_net_call_dex AS one_net_call_dex, net_put_dex AS net_put_dex, one_net_put_dex AS one_net_put_dex, dexoflow AS dexoflow, gexoflow AS gexoflow, cvroflow AS cvroflow, one_dexoflow AS one_dexoflow, one_gexoflow AS one_gexoflow, one_cvroflow AS one_cvroflow, min_dte AS min_dte, sec_min_dte AS sec_min_dte, zero_gamma AS zero_gamma, major_pos_vol AS major_pos_vol, major_pos_oi AS major_pos_oi, major_neg_vol AS major_neg_vol, major_neg_oi AS major_neg_oi, sum_gex_vol AS sum_gex_vol, sum_gex_oi AS sum_gex_oi, delta_risk_reversal AS delta_risk_reversal FROM (SELECT *, '' AS filename FROM orderflow WHERE false); -- The Parquet files of all partitions, with ticker, endpoint and trading day from the path: a filter on these opens no other file
 CREATE VIEW parquet_gex_strikes AS SELECT "timestamp", ticker, endpoint, strike, gamma, oi_gamma, priors FROM (SELECT *, '' AS filename FROM gex_strikes WHERE false); -- The Parquet files of all partitions; rows as in gex_strikes
 CREATE VIEW parquet_orderflow AS SELECT "timestamp", ticker, endpoint, spot_price, z_mlgamma, z_msgamma, o_mlgamma, o_msgamma, zero_mcall, zero_mput, one_mcall, one_mput, zcvr, ocvr, zgr, ogr, zvanna, ovanna, zcharm, ocharm, agg_dex, one_agg_dex, agg_call_dex, one_agg_call_dex, agg_put_dex, one_agg_put_dex, net_dex, one_net_dex, net_call_dex, one_net_call_dex, net_put_dex, one_net_put_dex, dexoflow, gexoflow, cvroflow, one_dexoflow, one_gexoflow, one_cvroflow, min_dte, sec_min_dte, zero_gamma, major_pos_vol, major_pos_oi, major_neg_vol, major_neg_oi, sum_gex_vol, sum_gex_oi, delta_risk_reversal FROM (SELECT *, '' AS filename FROM orderflow WHERE false); -- The Parquet files of all partitions; rows as in orderflow
 CREATE VIEW parquet_state_contracts AS SELECT "timestamp", ticker, endpoint, strike, call_ivol, put_ivol, greek, priors, put_cvolume, put_cvolume_priors FROM (SELECT *, '' AS filename FROM state_contracts WHERE false); -- The Parquet files of all partitions; rows as in state_contracts
 CREATE VIEW parquet_state_strikes AS SELECT "timestamp", ticker, endpoint, strike, gamma, oi_gamma, priors FROM (SELECT *, '' AS filename FROM state_strikes WHERE false); -- The Parquet files of all partitions; rows as in state_strikes
+CREATE VIEW processing_jobs AS SELECT id AS job_id, request_id, CASE  WHEN ((status IN ('completed', 'skipped'))) THEN ('COMPLETED') WHEN ((status IN ('failed', 'cancelled'))) THEN (upper(status)) WHEN (is_queued) THEN ('QUEUED') ELSE 'PROCESSING' END AS status, started_at, completed_at, CASE  WHEN ((completed_at < started_at)) THEN (to_seconds(CAST(0 AS DOUBLE))) ELSE (completed_at - started_at) END AS processing_duration, records_processed, bytes AS data_size_bytes, last_error AS error_message, retry_count FROM all_jobs; -- The ledger and the archive: how each job was processed, and for which request
 CREATE VIEW state_greeks_history AS SELECT CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE) AS trading_day, "timestamp" AS "timestamp", parse_path(filename)[-3] AS ticker, parse_path(filename)[-2] AS endpoint, strike AS strike, call_ivol AS call_ivol, put_ivol AS put_ivol, greek AS greek, priors AS priors, put_cvolume AS put_cvolume, put_cvolume_priors AS put_cvolume_priors FROM (SELECT *, '' AS filename FROM state_contracts WHERE false); -- The Parquet files of all partitions, with ticker, endpoint and trading day from the path: a filter on these opens no other file
 CREATE VIEW state_history AS SELECT CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE) AS trading_day, "timestamp" AS "timestamp", parse_path(filename)[-3] AS ticker, parse_path(filename)[-2] AS endpoint, strike AS strike, gamma AS gamma, oi_gamma AS oi_gamma, priors AS priors FROM (SELECT *, '' AS filename FROM state_strikes WHERE false); -- The Parquet files of all partitions, with ticker, endpoint and trading day from the path: a filter on these opens no other file
 -- macro | new_york_ms | wall_clock | epoch_ms(timezone('America/New_York', CAST(wall_clock AS TIMESTAMP_US))) | A wall clock in New York, such as '2025-11-14 10:30:00', to UTC epoch milliseconds, as timestamp has them

@@ -13,6 +13,7 @@ import structlog
 
 from services.importer.errors import LakeDamaged, StorageTrouble, trouble
 from services.importer.interruption import Interruption
+from services.importer.lake.archive_view import ArchiveView
 from services.importer.lake.file import memory_limit, open_whole
 from services.importer.lake.live_files import LiveFiles
 from services.importer.lake.partition_locks import PartitionLocks
@@ -79,6 +80,7 @@ class Lake:
         self.is_suspect = True
         """Whether partitions may be missing: the file was just opened, or is a new one."""
         self._views = ParquetViews(paths.parquet_root)
+        self._archive = ArchiveView(paths.archived_jobs_root)
         self.live_files = LiveFiles(paths)
         self._writes = 0
         self._live_writes = 0
@@ -305,19 +307,26 @@ class Lake:
                 self.live_files.forget()
                 self._damage = None
                 self._views = ParquetViews(self.paths.parquet_root)
+                self._archive = ArchiveView(self.paths.archived_jobs_root)
 
     def has_files(self, kind: ParquetKind) -> bool:
         """Return whether there are Parquet files of a kind, as of the last refresh of the views."""
         return self._views.has_files(kind)
 
+    @property
+    def has_archived_jobs(self) -> bool:
+        """Whether there are files of archived jobs, as of the last refresh of the views."""
+        return self._archive.has_files
+
     def refresh_parquet_view(self) -> None:
         """Make the views over the Parquet files; those of a kind are made again once it has a first file."""
         kinds = self._views.outdated()
-        if not kinds:
+        if not kinds and not self._archive.is_outdated:
             return
         try:
             with self.writing() as connection:
                 self._views.make(connection, kinds)
+                self._archive.make(connection)
         except (duckdb.Error, StorageTrouble) as error:
             # The importer works without the views.
             log.warning("parquet_view_not_refreshed", error=str(error).splitlines()[0])

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from gexlake.api.jobs import FINISHED, Stage, Status
+from gexlake.api.jobs import FINISHED, Priority, Stage, Status
 from services.importer.lake.partitions import PartitionRow
 from shared.bus.messages import Command, Job
 from shared.job_states import RANK, JobState
@@ -42,6 +42,18 @@ class LedgerRow:
     requested_at: datetime
     created_at: datetime
     updated_at: datetime
+    request_id: str | None
+    priority_level: Priority | None
+    """None for rows of older versions."""
+    priority_score: float | None
+    deadline: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    """When the generation ended, successfully or not."""
+    retry_count: int
+    """How many failed attempts of the current stage were repeated."""
+    is_queued: bool
+    """Whether it waits for its first attempt, or for the next one after one that failed."""
 
     @property
     def job(self) -> Job:
@@ -53,7 +65,11 @@ class LedgerRow:
             endpoint=self.endpoint,
             trading_day=self.trading_day,
             base_url=self.base_url,
+            priority=self.priority_level or Priority.MEDIUM,
             requested_at=self.requested_at,
+            request_id=UUID(self.request_id) if self.request_id else None,
+            priority_score=self.priority_score,
+            deadline=self.deadline,
         )
 
 
@@ -85,6 +101,11 @@ def fresh(job: Job, created_at: datetime) -> LedgerRow:
         requested_at=job.requested_at,
         created_at=created_at,
         updated_at=job.requested_at,
+        started_at=None,
+        completed_at=None,
+        retry_count=0,
+        is_queued=True,
+        **_of_request(job),
     )
 
 
@@ -101,13 +122,19 @@ def updated_by(row: LedgerRow | None, state: JobState) -> LedgerRow | None:
     """Return the row updated by ``state``; None if nothing changes.
 
     What the importer wrote itself has more in it and is kept: from a state that is not further, only the
-    count of attempts is taken.
+    counts of attempts, the time of the first one and the request are taken.
     """
     current = of_generation(row, state.job)
     if current is None:
         return None
     if current is row and _is_no_further(state, current):
-        updated = replace(current, attempts=_attempts(state) or current.attempts)
+        updated = replace(
+            current,
+            attempts=_attempts(state) or current.attempts,
+            started_at=_started_at(state) or current.started_at,
+            retry_count=max(_retries_of_import(state), current.retry_count),
+            **_of_request(state.job),
+        )
     else:
         updated = replace(
             current,
@@ -116,6 +143,11 @@ def updated_by(row: LedgerRow | None, state: JobState) -> LedgerRow | None:
             last_error=state.error,
             created_at=row.created_at if row else state.created_at,
             updated_at=state.updated_at,
+            started_at=_started_at(state),
+            completed_at=state.updated_at if state.is_finished else None,
+            retry_count=_retries(state),
+            is_queued=_is_queued(state),
+            **_of_request(state.job),
             **_of_staged_file(state),
             **_of_reason(state),
         )
@@ -129,6 +161,36 @@ def _is_no_further(state: JobState, row: LedgerRow) -> bool:
 
 def _attempts(state: JobState) -> int:
     return state.attempts if state.stage is Stage.IMPORT else 0
+
+
+def _started_at(state: JobState) -> datetime | None:
+    """Return when the job was started; another machine's clock may have it before the request."""
+    return None if state.started_at is None else max(state.started_at, state.job.requested_at)
+
+
+def _is_queued(state: JobState) -> bool:
+    has_failed = state.failures > 0 or state.waits > 0
+    is_waiting = not state.is_running and (has_failed or state.started_at is None)
+    return is_waiting and not state.is_finished
+
+
+def _retries(state: JobState) -> int:
+    is_last = state.status is Status.FAILED
+    return max(0, state.failures - is_last)
+
+
+def _retries_of_import(state: JobState) -> int:
+    return _retries(state) if state.stage is Stage.IMPORT else 0
+
+
+def _of_request(job: Job) -> dict[str, Any]:
+    """Return the columns of a job's request; messages of older versions have none but the level."""
+    return {
+        "request_id": str(job.request_id) if job.request_id else None,
+        "priority_level": job.priority,
+        "priority_score": job.priority_score,
+        "deadline": job.deadline,
+    }
 
 
 def with_outcome(row: LedgerRow, held: PartitionRow, status: Status, now: datetime) -> LedgerRow:
@@ -146,6 +208,8 @@ def with_outcome(row: LedgerRow, held: PartitionRow, status: Status, now: dateti
         parquet_checksum=held.parquet_checksum,
         parquet_bytes=held.parquet_bytes,
         updated_at=now,
+        completed_at=now if status in FINISHED else None,
+        is_queued=False,
     )
 
 

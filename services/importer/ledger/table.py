@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import astuple, fields, replace
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 from uuid import UUID
 
 import duckdb
+import structlog
 
-from gexlake.api.jobs import Status
+from gexlake.api.jobs import FINISHED, Priority, Status
+from services.importer.ledger.row_table import RowTable
 from services.importer.ledger.rows import LedgerRow
 
-COLUMNS: Final = ", ".join(field.name for field in fields(LedgerRow))
-_UNNESTED: Final = ", ".join("unnest(?)" for _ in fields(LedgerRow))
+log = structlog.get_logger(__name__)
 
 
-def read(connection: duckdb.DuckDBPyConnection, job_ids: Iterable[UUID | str]) -> dict[str, LedgerRow]:
-    """Return the rows of some jobs by id."""
-    wanted = [str(job_id) for job_id in job_ids]
-    rows = _select(connection, "WHERE id IN (SELECT unnest(?))", [wanted])
-    return {row.id: row for row in rows}
+def _load(*values: Any) -> LedgerRow:
+    row = LedgerRow(*values)
+    status, level = Status(row.status), row.priority_level
+    # Versions without these columns ended a job with its last change.
+    ended_at = row.completed_at or (row.updated_at if status in FINISHED else None)
+    return replace(
+        row,
+        status=status,
+        priority_level=Priority(level) if level else None,
+        completed_at=ended_at,
+        retry_count=row.retry_count or 0,
+        is_queued=bool(row.is_queued),
+    )
 
 
-def read_all(connection: duckdb.DuckDBPyConnection) -> list[LedgerRow]:
-    """Return the rows of all jobs."""
-    return _select(connection, "", [])
+LEDGER: Final = RowTable("gex_history_queue", "id", LedgerRow, _load)
+_ARCHIVED: Final = RowTable("archived_jobs", "id", LedgerRow, _load)
+read, read_all, write = LEDGER.read, LEDGER.read_all, LEDGER.write
 
 
 def read_one(connection: duckdb.DuckDBPyConnection, job_id: UUID | str) -> LedgerRow | None:
@@ -33,23 +41,15 @@ def read_one(connection: duckdb.DuckDBPyConnection, job_id: UUID | str) -> Ledge
     return read(connection, [job_id]).get(str(job_id))
 
 
-def write(connection: duckdb.DuckDBPyConnection, rows: Iterable[LedgerRow]) -> None:
-    """Write rows in place of those of the same jobs; call it within a transaction."""
-    changed = list(rows)
-    connection.execute(
-        "DELETE FROM gex_history_queue WHERE id IN (SELECT unnest(?))", [[row.id for row in changed]]
-    )
-    # One statement for all rows, a list for each column: a statement a row takes ten times as long.
-    connection.execute(
-        f"INSERT INTO gex_history_queue ({COLUMNS}) SELECT {_UNNESTED}",
-        [list(column) for column in zip(*map(astuple, changed), strict=True)],
-    )
-
-
-def _select(connection: duckdb.DuckDBPyConnection, where: str, values: list[list[str]]) -> list[LedgerRow]:
-    found = connection.execute(
-        f"SELECT {COLUMNS} FROM gex_history_queue {where}",  # noqa: S608 (constants)
-        values,
-    ).fetchall()
-    rows = (LedgerRow(*row) for row in found)
-    return [replace(row, status=Status(row.status)) for row in rows]
+def read_archived(
+    connection: duckdb.DuckDBPyConnection, job_id: UUID | str, checksum: str
+) -> LedgerRow | None:
+    """Return the archived row of a job that had a file with a checksum, or None."""
+    try:
+        found = _ARCHIVED.select(
+            connection, "id = ? AND checksum = ? ORDER BY requested_at DESC LIMIT 1", [str(job_id), checksum]
+        )
+    except duckdb.IOException as error:
+        log.warning("archive_unreadable", error=str(error).splitlines()[0])
+        return None
+    return found[0] if found else None

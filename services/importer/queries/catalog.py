@@ -10,8 +10,10 @@ There are two catalogs: in one, the views read the live rows too, from files tha
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
 
@@ -83,13 +85,14 @@ class Catalog:
         found = (
             *(self._lake.has_files(kind) for kind in KINDS),
             *(self._lake.live_files.has_files(table) for table in _OF_FILES),
+            self._lake.has_archived_jobs,
         )
         if found == self._made_of:
             return
         tables = _tables(connection)
         views = _views(connection)
         self._small = {
-            table: {table, *(name for name, sql in views.items() if table in sql)}
+            table: _names_of(table, views)
             for table in tables
             if table not in _OF_ROWS and table not in _OF_RECORDS and table not in _OF_FILES
         }
@@ -174,12 +177,30 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _views(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Return the statements that make the views, by their names, in the order in which they were made."""
+    """Return the statements that make the views, by their names, each after those that it reads."""
     found = connection.execute(
         "SELECT view_name, sql FROM duckdb_views() "
         "WHERE database_name = current_database() AND NOT internal ORDER BY view_oid"
     ).fetchall()
-    return dict(found)
+    views = dict(found)
+    # A view that was made again is later than those that read it.
+    reads = {
+        name: {other for other in views if other != name and _mentions(sql, other)} for name, sql in found
+    }
+    return {name: views[name] for name in TopologicalSorter(reads).static_order()}
+
+
+def _mentions(sql: str, name: str) -> bool:
+    return re.search(rf"\b{re.escape(name)}\b", sql) is not None
+
+
+def _names_of(table: str, views: dict[str, str]) -> set[str]:
+    """Return the names by which a query may mean a table: its own, and those of the views that read it."""
+    names = {table}
+    for view, sql in views.items():
+        if any(_mentions(sql, name) for name in names):
+            names.add(view)
+    return names
 
 
 def _macros(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from gexlake.api.jobs import Stage, Status
+from gexlake.api.jobs import Priority, Stage, Status
 from services.importer.ledger import table
 from services.importer.ledger.keeper import record
 from services.importer.ledger.rows import LedgerRow, updated_by
 from shared.bus.messages import Event, FileStaged, JobFailed, JobReplayed, JobRequested, JobStarted, NoData
 from shared.job_states import JobStates
 from tests.support.importer.lake import LakeOnDisk, records
-from tests.support.values import NOON, a_job, a_skip
+from tests.support.values import NOON, REQUEST_ID, a_job, a_skip
 
 SHA = "0" * 64
 JOB = a_job()
@@ -98,8 +99,9 @@ def test_events_in_any_order_and_repeated_give_the_same_row(
 def test_late_facts_do_not_undo_an_import(lake: LakeOnDisk, keeper: Keeper) -> None:
     lake.import_staged(lake.stage(records(3), JOB))
     before = ledger_row(lake)
+    assert keeper.learn(REQUESTED, STARTED, STAGED, FAILED) == 1
+    assert ledger_row(lake) == replace(before, started_at=NOON)
     assert keeper.learn(REQUESTED, STARTED, STAGED, FAILED) == 0
-    assert ledger_row(lake) == before
     assert (before.status, before.records_processed) == (Status.COMPLETED, 3)
 
 
@@ -170,3 +172,58 @@ def test_what_the_importer_wrote_itself_stands(lake: LakeOnDisk, keeper: Keeper)
     state = states.apply(a_skip(JOB), LATER)
     assert updated_by(before, state) is None
     assert keeper.learn((a_skip(JOB), LATER)) == 0
+
+
+def test_a_job_has_its_request_its_times_and_how_often_it_was_repeated(
+    lake: LakeOnDisk, keeper: Keeper
+) -> None:
+    due = NOON + timedelta(minutes=5)
+    job = a_job(request_id=REQUEST_ID, priority=Priority.HIGH, priority_score=0.75, deadline=due)
+    at = [NOON + timedelta(seconds=seconds) for seconds in range(6)]
+    keeper.learn(
+        (JobRequested(job=job, command_seq=1, url_sha256=SHA), at[0]),
+        (JobStarted(job=job, stage=Stage.FETCH, start=1), at[1]),
+        (JobFailed(job=job, stage=Stage.FETCH, failures=1, final=False, error="reset"), at[2]),
+        (JobStarted(job=job, stage=Stage.FETCH, start=2), at[3]),
+    )
+    assert lake.rows("SELECT status FROM processing_jobs") == [("PROCESSING",)]
+    keeper.learn(
+        (JobFailed(job=job, stage=Stage.FETCH, failures=1, waits=1, final=False, error="busy"), at[3])
+    )
+    (found,) = lake.rows("FROM processing_jobs")
+    assert found == (
+        str(JOB.job_id),
+        str(REQUEST_ID),
+        "QUEUED",
+        at[1],
+        None,
+        None,
+        None,
+        None,
+        "busy",
+        1,
+    )
+    keeper.learn((JobFailed(job=job, stage=Stage.FETCH, failures=2, final=True, error="gone"), at[4]))
+    row = ledger_row(lake)
+    assert row.job == job
+    assert (row.started_at, row.completed_at, row.retry_count) == (at[1], at[4], 1)
+    assert lake.rows("SELECT status, processing_duration FROM processing_jobs") == [
+        ("FAILED", timedelta(seconds=3))
+    ]
+
+
+def test_an_import_that_the_importer_wrote_itself_has_its_end_and_its_request(lake: LakeOnDisk) -> None:
+    lake.import_staged(lake.stage(records(3), a_job(request_id=REQUEST_ID, priority=Priority.LOW)))
+    row = ledger_row(lake)
+    assert (row.request_id, row.priority_level, row.completed_at) == (str(REQUEST_ID), Priority.LOW, NOON)
+    assert lake.rows("SELECT status, processing_duration FROM processing_jobs") == [("COMPLETED", None)]
+
+
+def test_the_rows_of_an_older_version_get_the_end_of_their_jobs(lake: LakeOnDisk) -> None:
+    lake.import_staged(lake.stage(records(3), JOB))
+    with lake.lake.writing() as connection:
+        added = ("request_id", "priority_level", "priority_score", "deadline", "started_at", "completed_at")
+        for name in (*added, "retry_count", "is_queued"):
+            connection.execute(f"ALTER TABLE gex_history_queue DROP COLUMN {name}")
+        (row,) = table.read_all(connection)
+    assert (row.completed_at, row.retry_count, row.priority_level) == (NOON, 0, None)
