@@ -127,6 +127,20 @@ class SnapshotResponse(Response):
     counts: LakeCounts
 
 
+class ArchiveJobsRequest(Request):
+    """Which jobs are taken out of the ledger."""
+
+    before: AwareDatetime
+    """Those that ended before this moment; at least 30 days ago, because EVENTS has the others."""
+    max_jobs: int = Field(5000, ge=1, le=50_000)
+
+
+class ArchiveJobsResponse(Response):
+    """How many jobs were archived; perhaps not all, because one request is for one month."""
+
+    archived: int
+
+
 class ReplayRequest(Request):
     """A job to do again from its message: exactly one of ``job_id``, ``stream_seq`` and ``dead_letter``."""
 
@@ -178,6 +192,13 @@ SNAPSHOT: Final = Endpoint(
     SnapshotRequest,
     SnapshotResponse,
     description="Copy the database, and link the Parquet files, below the data folder: for gexlake backup",
+)
+ARCHIVE_JOBS: Final = Endpoint(
+    "archive_jobs",
+    "gex.svc.lake.archive_jobs",
+    ArchiveJobsRequest,
+    ArchiveJobsResponse,
+    description="Move jobs that ended long ago from the ledger to data/archive/jobs",
 )
 REPLAY: Final = Endpoint(
     "replay",

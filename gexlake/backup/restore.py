@@ -1,7 +1,7 @@
 """Restore a backup while the broker runs and the services are stopped.
 
-The streams are replaced. The database and the trees of Parquet and records that were there are renamed to
-``….before-<time>``; staged files and keys of signed URLs are added to those that are there.
+The streams are replaced. The database and the trees of Parquet, records and archived jobs that were there are
+renamed to ``….before-<time>``; staged files and keys of signed URLs are added to those that are there.
 """
 
 from __future__ import annotations
@@ -102,8 +102,10 @@ def _restore_files(settings: BackupSettings, folder: Path, manifest: Manifest) -
 def _set_aside(settings: BackupSettings) -> None:
     """Rename the database, its log, and the trees that belong to it; staged files are added to."""
     suffix = f"before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    parquet, records, chains = (settings.folders[name] for name in ("parquet", "records", "gex"))
-    trees = (parquet / "gexbot", parquet / "webhooks", records / "gexbot", chains)
+    parquet, records, chains, archive = (
+        settings.folders[name] for name in ("parquet", "records", "gex", "archive")
+    )
+    trees = (parquet / "gexbot", parquet / "webhooks", records / "gexbot", chains, archive / "jobs")
     for path in (settings.database, settings.database.with_name("gex_data.db.wal"), *trees):
         if path.exists():
             path.rename(path.with_name(f"{path.name}.{suffix}"))

@@ -32,6 +32,7 @@ class BackupSettings(BrokerSettings):
             "parquet": self.parquet_dir or self.data_dir / "parquet",
             "records": self.data_dir / "records",
             "gex": self.data_dir / "gex",
+            "archive": self.data_dir / "archive",
             "source": self.staging_dir or self.data_dir / "source",
         }
 

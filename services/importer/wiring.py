@@ -19,6 +19,7 @@ from services.importer.imports.repair import Repair
 from services.importer.lake.database import Lake
 from services.importer.lake.records import place_missing_records
 from services.importer.lake.writer_thread import WriterThread
+from services.importer.ledger.archive_service import serve_archive
 from services.importer.ledger.keeper import LedgerKeeper
 from services.importer.mirrors.mirror import Mirror
 from services.importer.mirrors.rules import RuleTables
@@ -93,6 +94,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
             rebuilding=lambda: repair.remaining,
         ) as service:
             await serve_snapshots(service, lake, writer)
+            await serve_archive(service, bus, lake, writer, keeper)
             await serve_queries(service, bus.client, sql, LakeQueries(lake, settings), exporter.export)
             await supervise(
                 bus.closed,

@@ -2,6 +2,7 @@
 
 Transient
 ├── IntakeUnavailable   intake did not answer, or cannot replay now
+├── ImporterUnavailable the importer did not answer, or cannot archive now
 └── NotCaughtUp         EVENTS has not been read to its end in time
 Terminal
 └── ReplayRefused       intake refuses to replay the job, now or later
@@ -23,6 +24,17 @@ class IntakeUnavailable(Transient):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"intake did not replay the job: {reason}")
+
+
+class ImporterUnavailable(Transient):
+    """The importer did not archive jobs, but may later.
+
+    Args:
+        reason: why, as far as it is known.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the importer did not archive jobs: {reason}")
 
 
 class NotCaughtUp(Transient):

@@ -20,3 +20,8 @@ class JanitorSettings(Settings):
     requeue_interval_s: float = Field(60.0, gt=0)
     requeue_batch: int = Field(20, ge=1)
     """The maximum number of jobs requeued in one round."""
+    archive_after_days: float = Field(31.0, ge=31, le=36500)
+    """How long a job that has ended stays in the ledger; EVENTS has it for 30 days."""
+    archive_interval_s: float = Field(86400.0, gt=0)
+    archive_batch: int = Field(5000, ge=1, le=50_000)
+    """The maximum number of jobs in one request; imports wait in the meantime."""

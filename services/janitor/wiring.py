@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Final
 
 from services.janitor.adapters.known_jobs_nats import KnownJobs
+from services.janitor.adapters.ledger_nats import ImporterLedger
 from services.janitor.adapters.queues_nats import JobQueues
 from services.janitor.adapters.replays_nats import IntakeReplays
 from services.janitor.adapters.staging_folder_os import StagingFolderOnDisk
+from services.janitor.duties.archive_jobs import ArchiveConfig, ArchiveJobs
 from services.janitor.duties.prune_staged_files import PruneConfig, PruneStagedFiles
 from services.janitor.duties.requeue_stranded_jobs import RequeueConfig, RequeueStrandedJobs
 from services.janitor.duty import Jobs
@@ -20,7 +22,7 @@ from shared.bus.presence import announce_service
 from shared.bus.restoration import restore_deleted_streams
 from shared.process.runtime import supervise
 
-DESCRIPTION: Final = "Prunes staged files and requeues stranded jobs"
+DESCRIPTION: Final = "Prunes staged files, requeues stranded jobs and has old ones archived"
 
 
 def pruning(settings: JanitorSettings, bus: Bus, jobs: Jobs) -> PruneStagedFiles:
@@ -43,6 +45,16 @@ def requeueing(settings: JanitorSettings, bus: Bus, jobs: Jobs) -> RequeueStrand
     return RequeueStrandedJobs(config, jobs, JobQueues(bus), IntakeReplays(bus), bus.clock)
 
 
+def archiving(settings: JanitorSettings, bus: Bus) -> ArchiveJobs:
+    """Return the duty that has old jobs archived."""
+    config = ArchiveConfig(
+        after=timedelta(days=settings.archive_after_days),
+        max_jobs=settings.archive_batch,
+        interval_s=settings.archive_interval_s,
+    )
+    return ArchiveJobs(config, ImporterLedger(bus), bus.clock)
+
+
 async def serve(settings: JanitorSettings, stop: asyncio.Event) -> None:
     """Run the duties until ``stop`` is set.
 
@@ -51,7 +63,9 @@ async def serve(settings: JanitorSettings, stop: asyncio.Event) -> None:
     """
     async with connected(settings, "janitor", stop) as bus:
         jobs = KnownJobs(bus)
-        scheduler = Scheduler([pruning(settings, bus, jobs), requeueing(settings, bus, jobs)])
+        scheduler = Scheduler(
+            [pruning(settings, bus, jobs), requeueing(settings, bus, jobs), archiving(settings, bus)]
+        )
         async with announce_service(bus, "janitor", DESCRIPTION, scheduler):
             await supervise(
                 bus.closed,

@@ -56,6 +56,7 @@ def take_snapshot(lake: Lake) -> SnapshotResponse:
                 _link(tree, folder / "parquet" / tree.name)
             _link(lake.paths.records_root, folder / "records" / lake.paths.records_root.name)
             _link(lake.paths.chains_root, folder / lake.paths.chains_root.name)
+            _link(lake.paths.archived_jobs_root, folder / "archive" / lake.paths.archived_jobs_root.name)
         with duckdb.connect(str(copy), read_only=True, config=_VERIFY) as connection:
             found = _counts(connection)
         log_of(copy).unlink(missing_ok=True)

@@ -162,12 +162,14 @@ def _row(
     partition: Partition,
     footers: tuple[Footer, Footer],
 ) -> PartitionRow:
-    """Return the row of a partition, from its files and, as far as it is there, the ledger."""
+    """Return the row of a partition, from its files and, as far as they have it, ledger or archive."""
     of_rows, of_records = footers
     parquet = lake.paths.parquet(partition)
     records = lake.paths.records(partition, format_of(partition.endpoint).table)
     first, last = _times(connection, str(records))
-    job = table.read_one(connection, of_rows.job_id)
+    job = table.read_one(connection, of_rows.job_id) or table.read_archived(
+        connection, of_rows.job_id, of_rows.source_sha256
+    )
     return PartitionRow(
         ticker=partition.ticker,
         endpoint=partition.endpoint,

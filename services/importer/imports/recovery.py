@@ -62,7 +62,10 @@ def sweep(lake: Lake) -> None:
     use.
     """
     paths = lake.paths
-    roots = (paths.parquet_root, paths.webhooks_root, paths.records_root, paths.chains_root)
+    roots = (
+        *(paths.parquet_root, paths.webhooks_root, paths.records_root),
+        *(paths.chains_root, paths.archived_jobs_root),
+    )
     files = sum(map(remove_partials, roots))
     folders = remove_scratch_folders(paths.scratch)
     if files or folders:

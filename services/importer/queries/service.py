@@ -115,7 +115,7 @@ class SqlQueries:
             variables=self._catalog.variables(live),
             folders=(
                 *(paths.staging_root, paths.parquet_root, paths.webhooks_root, paths.records_root),
-                *(paths.chains_root, paths.catalog, paths.live),
+                *(paths.chains_root, paths.archived_jobs_root, paths.catalog, paths.live),
             ),
             scratch=Path(),
             memory_mb=settings.query_memory_mb,
@@ -132,11 +132,11 @@ class LakeQueries:
         self._settings = settings
 
     def ledger(self, request: LedgerRequest) -> LedgerResponse:
-        """Return ledger rows, the newest first."""
+        """Return rows of the ledger and the archive, the newest first."""
         where = _where(
             id=request.job_id, ticker=request.ticker, endpoint=request.endpoint, status=request.status
         )
-        query = f"SELECT * FROM gex_history_queue{where} ORDER BY created_at DESC, id"  # noqa: S608 (quoted)
+        query = f"SELECT * FROM all_jobs{where} ORDER BY created_at DESC, id"  # noqa: S608 (quoted)
         found = self._answer(query, request.limit)
         return LedgerResponse(rows=found.objects(), truncated=found.truncated)
 
