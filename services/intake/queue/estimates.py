@@ -29,6 +29,8 @@ _LOW_SHARE: Final = 0.1
 """Of the turns of a stage, while LOW work waits."""
 _DEACTIVATED_S: Final = 86_400.0
 """How long a deactivated source is expected to stay so: that is not known, so longer than any promise."""
+_LATE: Final = 1 / 3
+"""Of the time that an import has taken, what it takes at least from now on."""
 _REMEMBERED: Final = 10_000
 """Names for which means are kept, at most."""
 
@@ -79,7 +81,7 @@ class Estimates:
         self._clock = clock
         self._sizes, self._rows_per_byte = _Means(), _Means()
         self._fetches: OrderedDict[str | None, WorkTimes] = OrderedDict()
-        self._imports = WorkTimes(_IMPORT_S, 1 / _IMPORT_ROWS_PER_S, TYPICAL_BYTES / _BYTES_PER_ROW)
+        self._imports = WorkTimes(_IMPORT_S, 1 / _IMPORT_ROWS_PER_S)
         self._mean_rows = 0.0
         self._completions = {stage: CompletionRate() for stage in Stage}
         self._arrivals = {priority: ArrivalRate() for priority in Priority}
@@ -160,19 +162,15 @@ class Estimates:
         return max(per_s - taken, _LOW_SHARE * per_s)
 
     def _running_import_s(self) -> float:
-        """Return how long the import that ends first goes on: a late one as long again as it is late."""
+        """Return how long the import that ends first goes on."""
         now = self._clock()
-        return min(
-            (
-                abs(
-                    self._import_s(job.ticker, job.endpoint, state.size_bytes)
-                    - _seconds(state.updated_at, now)
-                )
-                for state in self._queue.running(Stage.IMPORT)
-                for job in (state.job,)
-            ),
-            default=0.0,
-        )
+        return min((self._left_s(state, now) for state in self._queue.running(Stage.IMPORT)), default=0.0)
+
+    def _left_s(self, state: JobState, now: datetime) -> float:
+        """Return how long an import goes on: what is left of its time, or a third of what it has taken."""
+        taken_s = _seconds(state.updated_at, now)
+        whole_s = self._import_s(state.job.ticker, state.job.endpoint, state.size_bytes)
+        return max(whole_s - taken_s, taken_s * _LATE)
 
     def _import_s(self, ticker: str, endpoint: str, size: float | None) -> float:
         per_byte = self._rows_per_byte.get((ticker, endpoint), (endpoint,)) or 1 / _BYTES_PER_ROW
@@ -182,7 +180,7 @@ class Estimates:
         return self._sizes.get((ticker, endpoint), (endpoint,)) or TYPICAL_BYTES
 
     def _line_of(self, url: str) -> WorkTimes:
-        return self._fetches.get(origin_of(url)) or WorkTimes(_FETCH_S, 1 / _FETCH_BYTES_PER_S, TYPICAL_BYTES)
+        return self._fetches.get(origin_of(url)) or WorkTimes(_FETCH_S, 1 / _FETCH_BYTES_PER_S)
 
     def _learn(self, before: JobState, after: JobState) -> None:
         if Stage.IMPORT in before.stale_commands - after.stale_commands:

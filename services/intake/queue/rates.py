@@ -11,8 +11,8 @@ from typing import Final
 _WINDOW_S: Final = 60.0
 _FEWEST: Final = 20
 _MOST: Final = 1000
-_USUAL_SHARE, _UNUSUAL = 0.9, 10
-"""A gap counts for at most ten times the mean of the shortest nine tenths."""
+_USUAL_SHARE, _UNUSUAL = 0.9, 4
+"""A gap counts for at most four times the mean of the shortest nine tenths."""
 _KNOWN_FROM: Final = 5
 _ARRIVALS_OVER_S: Final = 120.0
 _SHORTEST_S: Final = 30.0

@@ -3,70 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import log2
+from math import exp, log, log2
 from typing import Final
 
 NEW_SHARE: Final = 0.2
 """Weight of the newest value in an exponential mean."""
-_PRIOR_WEIGHT: Final = 0.05
-
-
-@dataclass
-class _Class:
-    size: float
-    seconds: float
+_SHORTEST_S: Final = 0.001
 
 
 @dataclass
 class WorkTimes:
-    """Seconds by size: exponential means of each power of two, and a line through them for other sizes.
+    """Seconds by size: those that are assumed, times what work of nearly that size took of them.
 
-    A flood of small files does not make it forget how long a large one takes.
+    Each power of two of sizes has an exponential mean of its own, so a flood of small files does not
+    make it forget how long a large one takes.
 
     Args:
-        fixed_s: seconds of work without size, until known.
-        per_unit_s: seconds for each unit of size, until known.
-        typical_size: a size for which these are meant.
+        fixed_s: seconds of work without size that are assumed.
+        per_unit_s: seconds for each unit of size that are assumed.
     """
 
     fixed_s: float
     per_unit_s: float
-    typical_size: float
-    _classes: dict[int, _Class] = field(default_factory=dict)
+    _logs: dict[int, float] = field(default_factory=dict)
+    """By class of sizes, the mean logarithm of the seconds that work took, divided by those assumed."""
 
     def observe(self, size: float, seconds: float) -> None:
         """Take in how long work of a size took."""
-        known = self._classes.setdefault(_class_of(size), _Class(size, seconds))
-        known.size += NEW_SHARE * (size - known.size)
-        known.seconds += NEW_SHARE * (seconds - known.seconds)
+        new = log(max(seconds, _SHORTEST_S) / self._assumed(size))
+        before = self._logs.get(_class_of(size), new)
+        self._logs[_class_of(size)] = before + NEW_SHARE * (new - before)
 
     def seconds(self, size: float) -> float:
-        """Return how long work of a size takes."""
-        fixed_s, per_unit_s = self._line()
-        known = self._classes.get(_class_of(size))
-        if known is None:
-            return fixed_s + per_unit_s * size
-        return max(known.seconds / 2, known.seconds + per_unit_s * (size - known.size))
+        """Return how long work of a size takes, by the nearest class of which something is known."""
+        assumed_s = self._assumed(size)
+        if not self._logs:
+            return assumed_s
+        nearest = min(self._logs, key=lambda each: abs(each - _class_of(size)))
+        return assumed_s * exp(self._logs[nearest])
 
-    def _line(self) -> tuple[float, float]:
-        """Return the fixed part and that of a unit, by least squares of the relative errors."""
-        typical_s = self.fixed_s + self.per_unit_s * self.typical_size
-        points = [(known.size, known.seconds, 1.0) for known in self._classes.values()]
-        points += [(0.0, self.fixed_s, _PRIOR_WEIGHT), (self.typical_size, typical_s, _PRIOR_WEIGHT)]
-        weighted = [
-            (size / self.typical_size, seconds, share / max(seconds, 0.001) ** 2)
-            for size, seconds, share in points
-        ]
-        n = sum(weight for _, _, weight in weighted)
-        x = sum(weight * size for size, _, weight in weighted)
-        y = sum(weight * seconds for _, seconds, weight in weighted)
-        xx = sum(weight * size * size for size, _, weight in weighted)
-        xy = sum(weight * size * seconds for size, seconds, weight in weighted)
-        slope = max(0.0, (n * xy - x * y) / (n * xx - x * x))
-        fixed_s = (y - slope * x) / n
-        if fixed_s < 0:  # through the origin instead
-            fixed_s, slope = 0.0, xy / xx
-        return fixed_s, slope / self.typical_size
+    def _assumed(self, size: float) -> float:
+        return self.fixed_s + self.per_unit_s * size
 
 
 def _class_of(size: float) -> int:

@@ -130,23 +130,27 @@ def test_a_request_to_a_deactivated_source_is_expected_to_miss_every_deadline(le
     assert learned.seconds() > timedelta(days=1).total_seconds()
 
 
-def test_a_late_import_is_expected_to_take_as_long_again_as_it_is_late(learned: Learned) -> None:
+def test_a_late_import_is_expected_to_take_a_third_of_its_time_more(learned: Learned) -> None:
+    known_s = learned.seconds()
     job = numbered(1, LOW)
-    for event, at_s in ((requested(job), 0), (started(job), 0), (staged(job, 64_000_000), 1)):
+    for event, at_s in ((requested(job), 0), (started(job), 0), (staged(job, TYPICAL_BYTES), 1)):
         learned.see(event, at_s)
+    fetched_s = learned.seconds()
+    assert fetched_s < known_s
     learned.see(started(job, Stage.IMPORT), 1)
-    learned.now = NOON + timedelta(seconds=101)
-    assert 90 < learned.seconds() < 110
+    learned.now = NOON + timedelta(seconds=301)
+    assert learned.seconds() - fetched_s == pytest.approx(100, abs=5)
 
 
 def test_a_flood_of_small_files_does_not_change_what_large_ones_take() -> None:
-    times = WorkTimes(fixed_s=0.1, per_unit_s=1e-6, typical_size=1e6)
-    times.observe(50e6, 40)
+    times = WorkTimes(fixed_s=0.1, per_unit_s=1e-6)
+    assert times.seconds(50e6) == pytest.approx(50.1)
+    times.observe(50e6, 100.2)
     for _ in range(1000):
-        times.observe(1e4, 0.3)
-    assert times.seconds(50e6) == pytest.approx(40, rel=0.01)
-    assert times.seconds(1e4) == pytest.approx(0.3, rel=0.01)
-    assert 10 < times.seconds(20e6) < 25
+        times.observe(1e4, 0.11 / 4)
+    assert times.seconds(50e6) == pytest.approx(100.2)
+    assert times.seconds(1e4) == pytest.approx(0.11 / 4)
+    assert times.seconds(20e6) == pytest.approx(40.2)  # as the nearest size does
 
 
 def test_the_rate_of_completions_counts_time_with_a_backlog_only() -> None:
