@@ -35,7 +35,7 @@ WEBHOOKS: Final = "SELECT payload_json ->> '$.id' FROM universal_webhooks ORDER 
 TRADES: Final = "SELECT trade_id FROM option_trades_events ORDER BY ALL"
 
 CHAINS: Final = """
-SELECT market_symbol, total_open_interest, snapshot.strikes, count(*), count(DISTINCT strike_price)
+SELECT snapshot.market_symbol, total_open_interest, snapshot.strikes, count(*), count(DISTINCT strike_price)
 FROM chain_snapshots AS snapshot JOIN chain_strikes USING (snapshot_id)
 GROUP BY ALL ORDER BY total_open_interest"""
 
