@@ -1,5 +1,5 @@
-CREATE TABLE chain_snapshots(snapshot_id VARCHAR NOT NULL, job_id VARCHAR, market_symbol VARCHAR NOT NULL, snapshot_date DATE NOT NULL, snapshot_time TIME NOT NULL, "timestamp" BIGINT NOT NULL, strikes INTEGER NOT NULL, total_open_interest BIGINT NOT NULL, total_volume BIGINT NOT NULL, processed_at TIMESTAMP WITH TIME ZONE NOT NULL, content_digest VARCHAR NOT NULL, data_quality_score DOUBLE NOT NULL); -- One row a snapshot of an option chain
-CREATE TABLE chain_strikes(snapshot_id VARCHAR NOT NULL, market_symbol VARCHAR NOT NULL, snapshot_date DATE NOT NULL, "timestamp" BIGINT NOT NULL, strike_number INTEGER NOT NULL, strike_price DOUBLE NOT NULL, call_open_interest BIGINT NOT NULL, put_open_interest BIGINT NOT NULL, call_volume BIGINT, put_volume BIGINT, call_bid DOUBLE, call_ask DOUBLE, put_bid DOUBLE, put_ask DOUBLE, gamma DOUBLE, delta DOUBLE, theta DOUBLE, vega DOUBLE); -- One row a strike of a snapshot of an option chain
+CREATE TABLE chain_snapshots(snapshot_id UUID NOT NULL, job_id VARCHAR, market_symbol VARCHAR NOT NULL, snapshot_date DATE NOT NULL, snapshot_time TIME NOT NULL, "timestamp" BIGINT NOT NULL, strikes INTEGER NOT NULL, total_open_interest BIGINT NOT NULL, total_volume BIGINT NOT NULL, processed_at TIMESTAMP WITH TIME ZONE NOT NULL, content_digest VARCHAR NOT NULL, data_quality_score DOUBLE NOT NULL); -- One row a snapshot of an option chain
+CREATE TABLE chain_strikes(snapshot_id UUID NOT NULL, market_symbol VARCHAR NOT NULL, snapshot_date DATE NOT NULL, "timestamp" BIGINT NOT NULL, strike_number INTEGER NOT NULL, strike_price DOUBLE NOT NULL, call_open_interest BIGINT NOT NULL, put_open_interest BIGINT NOT NULL, call_volume BIGINT, put_volume BIGINT, call_bid DOUBLE, call_ask DOUBLE, put_bid DOUBLE, put_ask DOUBLE, gamma DOUBLE, delta DOUBLE, theta DOUBLE, vega DOUBLE); -- One row a strike of a snapshot of an option chain
 CREATE TABLE feed_position(stream VARCHAR NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, "sequence" BIGINT NOT NULL, sequence_base BIGINT NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL); -- One row a stream that is stored in batches: the last message that the lake holds
 CREATE TABLE gex_history_queue(id VARCHAR NOT NULL, url VARCHAR NOT NULL, base_url VARCHAR NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, trading_day DATE, status VARCHAR NOT NULL, attempts INTEGER NOT NULL, last_error VARCHAR, checksum VARCHAR, bytes BIGINT, records_processed BIGINT, strike_rows BIGINT, parquet_path VARCHAR, parquet_checksum VARCHAR, parquet_bytes BIGINT, replaced_checksum VARCHAR, replaced_records BIGINT, replaced_strike_rows BIGINT, reason VARCHAR, correction_of VARCHAR, generation INTEGER NOT NULL, requested_at TIMESTAMP WITH TIME ZONE NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL, request_id VARCHAR, priority_level VARCHAR, priority_score DOUBLE, deadline TIMESTAMP WITH TIME ZONE, started_at TIMESTAMP WITH TIME ZONE, completed_at TIMESTAMP WITH TIME ZONE, retry_count INTEGER DEFAULT(0), is_queued BOOLEAN DEFAULT(false)); -- The ledger: one row a job, which is one source file; told by EVENTS
 CREATE TABLE gex_snapshots("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE, zero_gamma DOUBLE, net_gex DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, max_priors VARCHAR, call_wall_candidate1_pct DOUBLE, call_wall_candidate2_pct DOUBLE, put_wall_candidate1_pct DOUBLE, put_wall_candidate2_pct DOUBLE, "source" VARCHAR NOT NULL, job_id VARCHAR); -- One row a second of a ticker and endpoint: what the vendor's record says beside its strikes
@@ -88,7 +88,7 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- archived_jobs | completed_at | TIMESTAMP WITH TIME ZONE | true | no default | When this generation ended, successfully or not; NULL until then
 -- archived_jobs | retry_count | INTEGER | true | no default | How many failed attempts of the stage that it is in were repeated
 -- archived_jobs | is_queued | BOOLEAN | true | no default | Whether it waits for its first attempt, or for the next one after one that failed
--- chain_snapshots | snapshot_id | VARCHAR | false | no default | UUID: the client's, or derived from the content
+-- chain_snapshots | snapshot_id | UUID | false | no default | The client's, or derived from the content
 -- chain_snapshots | job_id | VARCHAR | true | no default | The job that made the snapshot, as the client named it
 -- chain_snapshots | market_symbol | VARCHAR | false | no default | Symbol of the underlying, in upper case
 -- chain_snapshots | snapshot_date | DATE | false | no default | Date of the snapshot in New York
@@ -100,7 +100,7 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- chain_snapshots | processed_at | TIMESTAMP WITH TIME ZONE | false | no default | When intake received this content
 -- chain_snapshots | content_digest | VARCHAR | false | no default | Digest of what was sent: the same content has the same one
 -- chain_snapshots | data_quality_score | DOUBLE | false | no default | 0 to 1 as it arrived: completeness, order, distinct strikes, quotes, freshness
--- chain_strikes | snapshot_id | VARCHAR | false | no default | As in chain_snapshots
+-- chain_strikes | snapshot_id | UUID | false | no default | As in chain_snapshots
 -- chain_strikes | market_symbol | VARCHAR | false | no default | As in chain_snapshots
 -- chain_strikes | snapshot_date | DATE | false | no default | As in chain_snapshots: date in New York
 -- chain_strikes | timestamp | BIGINT | false | no default | As in chain_snapshots: UTC epoch milliseconds
@@ -258,7 +258,7 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- market_agg_state | gamma | DOUBLE | true | no default | Gamma of that day's trades; from the sender, not always there
 -- market_agg_state | theta | DOUBLE | true | no default | Theta of that day's trades; from the sender, not always there
 -- market_agg_state | vega | DOUBLE | true | no default | Vega of that day's trades; from the sender, not always there
--- option_chains | snapshot_id | VARCHAR | true | no default | As in chain_snapshots: UUID: the client's, or derived from the content
+-- option_chains | snapshot_id | UUID | true | no default | As in chain_snapshots: the client's, or derived from the content
 -- option_chains | job_id | VARCHAR | true | no default | As in chain_snapshots: the job that made the snapshot, as the client named it
 -- option_chains | market_symbol | VARCHAR | true | no default | As in chain_snapshots: symbol of the underlying, in upper case
 -- option_chains | snapshot_date | DATE | true | no default | As in chain_snapshots: date of the snapshot in New York

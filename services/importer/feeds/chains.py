@@ -36,6 +36,7 @@ STRIKE_TYPES: Final = {
     "strike_number": "INTEGER",
     **{name: "BIGINT" if name in _COUNTS else "DOUBLE" for name in ChainStrike.__struct_fields__},
 }
+_AS_UUID: Final = "CAST(snapshot_id AS UUID) AS snapshot_id"
 _DAY_TYPES: Final = {"market_symbol": "VARCHAR", "snapshot_date": "DATE"}
 _EXTRA: Final = {
     CHAIN_SNAPSHOTS: ", CAST(new_york_time(timestamp) AS TIME) AS snapshot_time",
@@ -106,12 +107,15 @@ def _moment(chain: Chain) -> tuple[str, date, int]:
 def _replaced(connection: duckdb.DuckDBPyConnection, newest: dict[str, LiveChain]) -> list[_Held]:
     """Drop the snapshots that the lake has with the same content, and return those with other content."""
     with registered(connection, "arrived", {"snapshot_id": "VARCHAR"}, [list(newest)]):
+        # Of all rows only the id is read, which takes a third of the time of a plain join.
         held = connection.execute(
-            "SELECT content_digest, snapshot_id, market_symbol, snapshot_date, timestamp "
-            "FROM chain_snapshots SEMI JOIN arrived USING (snapshot_id)"
+            "SELECT content_digest, snapshot_id, market_symbol, snapshot_date, timestamp "  # noqa: S608
+            "FROM chain_snapshots WHERE rowid IN (SELECT rowid FROM chain_snapshots "
+            f"SEMI JOIN (SELECT {_AS_UUID} FROM arrived) USING (snapshot_id))"
         ).fetchall()
     replaced = []
-    for digest, snapshot_id, *place in held:
+    for digest, found, *place in held:
+        snapshot_id = str(found)
         if newest[snapshot_id].id == digest:
             del newest[snapshot_id]
         else:
@@ -128,7 +132,7 @@ def _delete(connection: duckdb.DuckDBPyConnection, replaced: Sequence[_Held]) ->
         for table in CHAINS:
             connection.execute(
                 f"DELETE FROM {table} USING replaced WHERE {table}.timestamp BETWEEN ? AND ? "  # noqa: S608
-                f"AND {table}.snapshot_id = replaced.snapshot_id",
+                f"AND {table}.snapshot_id = CAST(replaced.snapshot_id AS UUID)",
                 [min(times), max(times)],
             )
 
@@ -143,7 +147,8 @@ def _insert(connection: duckdb.DuckDBPyConnection, chains: Sequence[LiveChain], 
         with registered(connection, "arrived", types, list(zip(*of_table, strict=True))):
             connection.execute(
                 f"CREATE OR REPLACE TEMP TABLE batch_{table} AS "  # noqa: S608 (constants)
-                f"SELECT *{_EXTRA[table]}, CAST({number} AS BIGINT) AS sequence FROM arrived"
+                f"SELECT * REPLACE ({_AS_UUID}){_EXTRA[table]}, "
+                f"CAST({number} AS BIGINT) AS sequence FROM arrived"
             )
         connection.execute(f"INSERT INTO {table} BY NAME SELECT * EXCLUDE sequence FROM batch_{table}")  # noqa: S608
 

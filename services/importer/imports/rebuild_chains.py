@@ -49,7 +49,10 @@ def _load(connection: duckdb.DuckDBPyConnection, lake: Lake, chains: ChainFile) 
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE {_LOADED} AS
-        SELECT file.* FROM read_parquet({file}, hive_partitioning = false) AS file
+        SELECT file.* FROM (
+            SELECT * REPLACE (CAST(snapshot_id AS UUID) AS snapshot_id)
+            FROM read_parquet({file}, hive_partitioning = false)
+        ) AS file
         LEFT JOIN chain_snapshots AS held USING (snapshot_id)
         WHERE coalesce(file.processed_at > held.processed_at, true);
         """  # noqa: S608 (quoted)

@@ -15,8 +15,10 @@ KEY: Final = "market_symbol = ? AND snapshot_date = ? AND timestamp IS NOT DISTI
 
 
 def chains_query(chains: ChainFile) -> str:
-    """Return the query of the rows that a Parquet file of chains has."""
-    return f"FROM option_chains WHERE {where(chains)} ORDER BY timestamp, snapshot_id, strike_number"
+    """Return the query of the rows of a Parquet file of chains; ids are texts, for readers of any kind."""
+    as_text = "REPLACE (CAST(snapshot_id AS VARCHAR) AS snapshot_id)"
+    order = "timestamp, snapshot_id, strike_number"
+    return f"SELECT * {as_text} FROM option_chains WHERE {where(chains)} ORDER BY {order}"  # noqa: S608 (ours)
 
 
 def where(chains: ChainFile) -> str:

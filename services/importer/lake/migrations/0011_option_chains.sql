@@ -1,6 +1,6 @@
 -- Snapshots of option chains: open interest, volumes, quotes and Greeks by strike.
 CREATE TABLE chain_snapshots (
-    snapshot_id VARCHAR NOT NULL,
+    snapshot_id UUID NOT NULL,
     job_id VARCHAR,
     market_symbol VARCHAR NOT NULL,
     snapshot_date DATE NOT NULL,
@@ -15,7 +15,7 @@ CREATE TABLE chain_snapshots (
 );
 
 CREATE TABLE chain_strikes (
-    snapshot_id VARCHAR NOT NULL,
+    snapshot_id UUID NOT NULL,
     market_symbol VARCHAR NOT NULL,
     snapshot_date DATE NOT NULL,
     timestamp BIGINT NOT NULL,
@@ -61,7 +61,7 @@ CREATE TABLE live_chains (
 );
 
 COMMENT ON TABLE chain_snapshots IS 'One row a snapshot of an option chain';
-COMMENT ON COLUMN chain_snapshots.snapshot_id IS 'UUID: the client''s, or derived from the content';
+COMMENT ON COLUMN chain_snapshots.snapshot_id IS 'The client''s, or derived from the content';
 COMMENT ON COLUMN chain_snapshots.job_id IS 'The job that made the snapshot, as the client named it';
 COMMENT ON COLUMN chain_snapshots.market_symbol IS 'Symbol of the underlying, in upper case';
 COMMENT ON COLUMN chain_snapshots.snapshot_date IS 'Date of the snapshot in New York';
@@ -100,7 +100,7 @@ COMMENT ON COLUMN chain_strikes.vega IS 'Vega exposure, in the sender''s unit';
 
 COMMENT ON VIEW option_chains IS 'The strikes of option chains, each with its snapshot';
 COMMENT ON COLUMN option_chains.snapshot_id IS
-    'As in chain_snapshots: UUID: the client''s, or derived from the content';
+    'As in chain_snapshots: the client''s, or derived from the content';
 COMMENT ON COLUMN option_chains.job_id IS
     'As in chain_snapshots: the job that made the snapshot, as the client named it';
 COMMENT ON COLUMN option_chains.market_symbol IS

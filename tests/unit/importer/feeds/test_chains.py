@@ -32,8 +32,9 @@ from tests.support.values import NOON
 
 DAY = date(2025, 11, 14)
 TABLES = ("chain_snapshots", "chain_strikes", "option_chains")
-BRIEF = "SELECT snapshot_id[-1:], market_symbol, total_open_interest FROM chain_snapshots ORDER BY ALL"
-STRIKES = "SELECT snapshot_id[-1:], strike_number, strike_price FROM chain_strikes ORDER BY ALL"
+_ID = "CAST(snapshot_id AS VARCHAR)[-1:]"
+BRIEF = f"SELECT {_ID}, market_symbol, total_open_interest FROM chain_snapshots ORDER BY ALL"
+STRIKES = f"SELECT {_ID}, strike_number, strike_price FROM chain_strikes ORDER BY ALL"
 COUNTS = "SELECT market_symbol, timestamp, snapshots, strike_rows FROM live_chains ORDER BY ALL"
 OTHER = [ChainStrike(6800.0, 1, 1)]
 
@@ -84,7 +85,7 @@ def test_a_chain_becomes_a_row_and_its_strikes(lake: LakeOnDisk, feed: FeedOnLak
     assert feed.put(chain) == StoredCounts(1, 0, 0, 1)
     (row,) = lake.rows("SELECT * EXCLUDE (content_digest) FROM chain_snapshots")
     assert row == (
-        *(str(UUID(int=7)), str(UUID(int=9)), "SPX", DAY, time(9, 30), OPEN_MS),
+        *(UUID(int=7), str(UUID(int=9)), "SPX", DAY, time(9, 30), OPEN_MS),
         *(2, 100, 3, NOON, 0.5),
     )
     names = ", ".join(ChainStrike.__struct_fields__)
