@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
 from nats.errors import Error as NatsError
 
 from gexlake.api.rules import PriorityRule
@@ -37,6 +38,7 @@ async def put_source(bus: Bus, requests: int) -> None:
     await bus.js.publish(subjects.source(record.base_url), record.model_dump_json().encode())
 
 
+@pytest.mark.slow
 async def test_queries_read_rules_and_sources_of_before_and_after_the_start(bus: Bus, tmp_path: Path) -> None:
     async def reads(*row: Any) -> None:
         async def look() -> bool:
