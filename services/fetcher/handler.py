@@ -12,6 +12,7 @@ import structlog
 from gexlake.api.jobs import Stage
 from services.fetcher.download.attempt import Limits, download, partial_of
 from services.fetcher.download.block_writer import blocking
+from services.fetcher.download.handover import until_superseded, wait_for_older
 from services.fetcher.download.partial_recovery import remove_abandoned
 from services.fetcher.download.staged_files import StagedFile, find
 from services.fetcher.errors import (
@@ -104,6 +105,8 @@ async def _stage(
     final = _staged_path(paths, command.job, found.name)
     progress = ProgressReporter(bus, command.job, Stage.FETCH)
     limits = replace(limits, priority=command.job.priority)
+    if command.job.generation > 1:
+        await wait_for_older(final, command.job.job_id)
     async with partial_of(final, command.job, limits.max_bytes) as partial:
 
         async def receive(opened: Source, where: str) -> None:
@@ -116,8 +119,12 @@ async def _stage(
             async with health.track(where) as request:
                 await receive(TrackedSource(source, request), where)
 
-        await locations.download(url, found, fill)
-        if await is_superseded(bus, command.job):
+        ended = await until_superseded(
+            locations.download(url, found, fill),
+            lambda: partial.is_resumable,
+            lambda: is_superseded(bus, command.job),
+        )
+        if not ended or await is_superseded(bus, command.job):
             return None
         staged = await blocking(final, partial.publish)
     await progress.report(staged.size_bytes, staged.size_bytes, always=True)

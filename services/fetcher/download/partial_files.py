@@ -68,6 +68,11 @@ class PartialFile:
         return self._content.is_complete
 
     @property
+    def is_resumable(self) -> bool:
+        """Whether the source lets a later attempt go on from the bytes so far."""
+        return self._etag is not None
+
+    @property
     def resume_point(self) -> ResumePoint | None:
         """Where the download can resume; None if the whole file must be requested."""
         size, total = self.size_bytes, self._total_bytes

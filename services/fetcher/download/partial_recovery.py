@@ -37,14 +37,23 @@ def partial_name(final: Path, job_id: UUID, token: str) -> Path:
     return partial_path(final, f"{job_id.hex}-{token}")
 
 
+def partial_files(final: Path, job_id: UUID) -> list[Path]:
+    """Return the hidden paths of all attempts at a job's file.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    start = f".{final.name}.{job_id.hex}-"
+    return [path for path in final.parent.iterdir() if is_partial(path) and path.name.startswith(start)]
+
+
 def recover(final: Path, job_id: UUID) -> RecoveredPartial | None:
     """Return the job's partial file with the most durable bytes, locked; remove the others.
 
     Raises:
         OSError: the folder cannot be read.
     """
-    start = f".{final.name}.{job_id.hex}-"
-    found = [path for path in final.parent.iterdir() if is_partial(path) and path.name.startswith(start)]
+    found = partial_files(final, job_id)
     resumable = sorted(
         filter(None, map(_open_resumable, found)), key=lambda partial: partial.metadata.durable_bytes
     )

@@ -18,7 +18,7 @@ from shared.bus import posted_files, subjects
 from shared.bus.connection import Bus
 from shared.bus.consumer import dead_letters
 from shared.bus.envelope import decode
-from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed, JobRequested
+from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed, JobReplayed, JobRequested
 from shared.bus.progress import Progress
 from shared.paths import is_partial
 from simulator.vendor import Fault, Vendor
@@ -462,6 +462,28 @@ async def test_a_fetch_that_ends_after_the_newer_one_or_beside_it_leaves_nothing
     assert (await staged(bus, newer)).job.generation == 2
     assert left_over(settings) == []
     assert len(await imports(bus)) == 1
+
+
+async def test_a_newer_request_goes_on_with_the_download_in_progress(
+    bus: Bus, settings: FetcherSettings, vendor: Vendor
+) -> None:
+    command = a_day(vendor, priority=Priority.LOW)
+    newer = command.job.model_copy(update={"generation": 2, "priority": Priority.CRITICAL})
+    vendor.inject_fault(NAME, Fault(hold_after_bytes=500_000, times=1))
+    async with fetching(bus, settings):
+        await bus.publish_command(command)
+        await eventually(lambda: vendor.requests.sent_bytes >= 500_000)
+        await bus.publish_event(
+            JobReplayed(job=newer, stage=Stage.FETCH, replay_of="priority", command_seq=2)
+        )
+        await bus.publish_command(a_fetch(newer, url=vendor.url_of(NAME, query=f"sig={SECRET}")))
+        event = await staged(bus, newer)
+        vendor.release()
+        await eventually(lambda: settled(bus))
+    assert vendor.requests.seen[-1].headers["range"] == "bytes=500000-"
+    assert (event.job.generation, event.sha256) == (2, hashlib.sha256(CONTENT).hexdigest())
+    assert [command.job.priority for command in await imports(bus)] == [Priority.CRITICAL]
+    assert left_over(settings) == []
 
 
 async def test_four_slots_fetch_at_once_the_last_for_critical_work(
