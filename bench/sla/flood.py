@@ -18,7 +18,7 @@ from uuid import UUID
 
 from bench.inputs import Input
 from bench.measure.processes import BenchFailed
-from bench.sla.answers import Accepted, Intake
+from bench.sla.answers import QUERY_S, Accepted, Intake
 from bench.sla.lake import LakeFindings, read_lake
 from bench.sla.workload import SNAPSHOTS, WARM_UP, Requested, large, numbered, urgent_requests
 from gexlake.api.jobs import FINISHED, JobView, Priority, Stage
@@ -70,6 +70,7 @@ class Flood:
         lake: what the lake has of the jobs.
         snapshots: how many it should have.
         seconds_to_post: how long it took to request the flood.
+        beside_large: the CRITICAL request that came when the import of the large file had begun.
     """
 
     began: datetime
@@ -79,6 +80,7 @@ class Flood:
     lake: LakeFindings
     snapshots: int
     seconds_to_post: float
+    beside_large: Accepted
 
 
 def run(
@@ -105,7 +107,11 @@ def run(
     served.mkdir(parents=True)
     (served / large(0).name).hardlink_to(plan.large.path)
     with _vendor(served, folder / "vendor.log") as vendor:
-        env = {"GEXLAKE_ALLOWED_SOURCES": vendor, "GEXLAKE_RATE_LIMIT_HISTORY": _NO_LIMIT}
+        env = {
+            "GEXLAKE_ALLOWED_SOURCES": vendor,
+            "GEXLAKE_RATE_LIMIT_HISTORY": _NO_LIMIT,
+            "GEXLAKE_SQL_TIMEOUT_S": str(QUERY_S),
+        }
         with Stack(folder / "stack", env=env) as stack:
             return asyncio.run(_Run(stack, Intake(stack.url, vendor, priority_of), plan, say).run(urgent))
 
@@ -154,7 +160,7 @@ class _Run:
             async with asyncio.TaskGroup() as tasks:
                 flooding = tasks.create_task(self._post_flood())
                 sending = tasks.create_task(self._post_urgent(flooding, urgent))
-                tasks.create_task(self._post_large())
+                beside_large = tasks.create_task(self._post_large())
                 tasks.create_task(self._watch(flooding))
             await self._until_finished(WARM_UP + len(self._posted))
             jobs = await self._intake.jobs()
@@ -162,7 +168,16 @@ class _Run:
             days = {job.trading_day for job in jobs if job.trading_day}
             lake = await read_lake(self._intake, self._stack.nats_url, days)
             snapshots = (len(jobs) - 1) * SNAPSHOTS + self._plan.large.summary.snapshots
-            return Flood(began, self._posted, jobs, sending.result(), lake, snapshots, flooding.result())
+            return Flood(
+                began=began,
+                accepted=self._posted,
+                jobs=jobs,
+                urgent=sending.result(),
+                lake=lake,
+                snapshots=snapshots,
+                seconds_to_post=flooding.result(),
+                beside_large=beside_large.result(),
+            )
         finally:
             await self._intake.close()
 
@@ -183,16 +198,18 @@ class _Run:
             sent += 1
         return sent
 
-    async def _post_large(self) -> None:
-        """Request the large file, and a small one as soon as its import runs."""
+    async def _post_large(self) -> Accepted:
+        """Request the large file, and a small one as soon as its import runs; return the latter."""
         requested = large(60 * self._plan.minutes * _LARGE_AT)
         await asyncio.sleep(requested.at_s - self._now_s)
         accepted = await self._intake.post(requested)
         self._posted.append(accepted)
         await self._until_importing(accepted.job_id)
         number = WARM_UP + self._plan.jobs + len(self._plan.urgent)
-        self._posted.append(await self._intake.post(numbered(number, Priority.CRITICAL, self._now_s)))
-        self._say(f"{self._now_s:5.0f} s: the large file is imported")
+        self._say(f"{self._now_s:5.0f} s: the large file is being imported")
+        beside = await self._intake.post(numbered(number, Priority.CRITICAL, self._now_s))
+        self._posted.append(beside)
+        return beside
 
     async def _until_importing(self, job_id: UUID) -> None:
         while True:

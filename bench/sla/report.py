@@ -82,6 +82,13 @@ def _checks(found: Sequence[Ended], flood: Flood, without: Flood) -> Iterator[Ch
             p95_s = Spread.of(waits).p95
             target = f"< {_CRITICAL_P95_S:g} s"
             yield Check("CRITICAL, p95", f"{p95_s:.1f} s", target, p95_s < _CRITICAL_P95_S)
+    (beside,) = ended([flood.beside_large], flood.jobs)
+    yield Check(
+        "CRITICAL, requested during the large import",
+        f"{beside.wait_s:.1f} s",
+        "< 30 s",
+        not beside.is_missed,
+    )
     for stage in Stage:
         turns = fewest_low_turns(flood.jobs, stage)
         is_met = turns is None or turns >= 1
