@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 
 class SnapshotAccepted(BaseModel):
@@ -122,7 +122,8 @@ class ChainAccepted(BaseModel):
     job_id: UUID | None
     market_symbol: str = Field(examples=["SPX"])
     snapshot_date: date = Field(description="in New York")
-    snapshot_time: time = Field(description="in New York")
+    # The format "time" of JSON Schema has an offset.
+    snapshot_time: Annotated[time, WithJsonSchema({"type": "string"})] = Field(description="in New York")
     timestamp: int = Field(description="UTC epoch in milliseconds")
     strikes: int = Field(description="how many it has")
     total_open_interest: int = Field(description="of all calls and puts, in contracts")
