@@ -8,7 +8,7 @@ only where these differ: 10,000 partitions take about a second. Contents are not
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import duckdb
 
 from gexlake.api.jobs import Status
 from services.importer.formats import format_of
+from services.importer.imports.parquet_tree import chain_files, hour_files, partition_files
 from services.importer.lake import live_units, partitions
 from services.importer.lake.database import Lake
 from services.importer.lake.live_partitions import NONE_LIVE, LiveCounts
@@ -90,7 +91,7 @@ def compare(lake: Lake) -> Comparison:
         rows = {row.partition: row for row in partitions.every(connection)}
         live = {each.unit: each for each in live_units.every(connection)}
         exports = live_units.exported_files(connection, lake.paths)
-        files = dict(_files(lake.paths))
+        files = dict(partition_files(lake.paths))
         found = Comparison(held=list(rows))
         suspect: dict[Partition, _Known] = {}
         for key, file in files.items():
@@ -163,7 +164,7 @@ def _compare_hours(
     exports: Mapping[Path, ExportedFile],
     found: Comparison,
 ) -> None:
-    files = dict(_hours(paths))
+    files = dict(hour_files(paths))
     suspect: dict[LiveHour, _Known] = {}
     for hour, file in files.items():
         known = _Known(None, live.get(hour), exports.get(paths.webhooks(hour.table, hour.hour)))
@@ -188,7 +189,7 @@ def _compare_chains(
     exports: Mapping[Path, ExportedFile],
     found: Comparison,
 ) -> None:
-    files = dict(_chains(paths))
+    files = dict(chain_files(paths))
     places = {chains: live_units.parquet_of(paths, chains) for chains in files}
     known = {chains: _Known(None, live.get(chains), exports.get(places[chains])) for chains in files}
     suspect = [
@@ -209,43 +210,6 @@ def _compare_chains(
         elif not is_same:
             found.to_export.append(chains)
     found.to_export += [unit for unit in live if isinstance(unit, ChainFile) and unit not in files]
-
-
-def _chains(paths: LakePaths) -> Iterator[tuple[ChainFile, os.stat_result]]:
-    """Yield the option chains that have a Parquet file, and the sizes and times of the files."""
-    for symbol in _entries(paths.chains_root):
-        for day in _entries(Path(symbol.path)):
-            for entry in _entries(Path(day.path)):
-                chains = paths.chains_of(Path(entry.path))
-                if chains is not None and entry.is_file():
-                    yield ChainFile(*chains), entry.stat()
-
-
-def _hours(paths: LakePaths) -> Iterator[tuple[LiveHour, os.stat_result]]:
-    """Yield the hours of webhooks that have a Parquet file, and the sizes and times of the files."""
-    for day in _entries(paths.webhooks_root):
-        for entry in _entries(Path(day.path)):
-            hour = paths.webhooks_of(Path(entry.path))
-            if hour is not None and entry.is_file():
-                yield LiveHour(*hour), entry.stat()
-
-
-def _files(paths: LakePaths) -> Iterator[tuple[Partition, os.stat_result]]:
-    """Yield the partitions that have a Parquet file, and the sizes and times of the files."""
-    for ticker in _entries(paths.parquet_root):
-        for endpoint in _entries(Path(ticker.path)):
-            for entry in _entries(Path(endpoint.path)):
-                partition = paths.partition_of(Path(entry.path))
-                if partition is not None and entry.is_file():
-                    yield partition, entry.stat()
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except NotADirectoryError:
-        return []
 
 
 def newest_imports(states: Iterable[JobState]) -> dict[Partition, JobState]:
