@@ -25,6 +25,7 @@ from gexlake.cli.output.rows import Rows
 from gexlake.cli.output.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
 from gexlake.cli.priorities import rules, sources
 from gexlake.cli.priorities.queue import queue, sla
+from gexlake.cli.priorities.requests import promise_of, raise_, request
 from gexlake.cli.replay_day.command import replay_day
 from gexlake.cli.settings import CliSettings
 from gexlake.cli.source_urls import url_of
@@ -107,12 +108,14 @@ def submit(
     with _intake() as intake:
         answer = intake.submit({**body, "force": True} if force else body)
         job_id = str(answer.get("id", ""))
+        if warning := answer.get("warning"):
+            typer.echo(f"gexlake: {warning}", err=True)
         if watch:
             _watch(intake, job_id, as_json)
         elif as_json:
             _print_json(answer)
         else:
-            typer.echo(f"{answer.get('status')}: job {job_id}")
+            typer.echo("\n".join([f"{answer.get('status')}: job {job_id}", *promise_of(answer)]))
 
 
 app.command(short_help="Import the trading days of a range.")(backfill)
@@ -120,6 +123,8 @@ app.command(short_help="Post a stored day again, as if it were live.")(replay_da
 app.command(short_help="Follow live snapshots.")(tail)
 app.command(short_help="Back up the running system.")(backup)
 app.command(short_help="Restore a backup.")(restore)
+app.command(short_help="Show a request, and what came of it.")(request)
+app.command("raise", short_help="Give a request another priority.")(raise_)
 app.command(short_help="Show what waits, and what is next.")(queue)
 app.command(short_help="Show which promises were kept.")(sla)
 app.add_typer(rules.app, name="rules")

@@ -84,6 +84,14 @@ class Intake:
             "POST", f"/jobs/{quote(job_id, safe='')}/replay", json={"stage": stage} if stage else {}
         )
 
+    def request(self, request_id: str) -> dict[str, Any]:
+        """Return all that is known of a request."""
+        return self._ask("GET", f"/api/v1/ingest/priority/{quote(request_id, safe='')}")
+
+    def change_request(self, request_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Give a request another priority and return it."""
+        return self._ask("PATCH", f"/api/v1/ingest/priority/{quote(request_id, safe='')}", json=dict(body))
+
     def status(self) -> dict[str, Any]:
         """Return the overview of the system."""
         return self._ask("GET", "/status")
