@@ -11,8 +11,11 @@ from typing import Final
 from bench.sla.answers import Accepted
 from gexlake.api.jobs import FINISHED, PROMISES, JobView, Priority, Stage, Status
 
-TURNS: Final = 10
-"""Of so many turns in a row, LOW work gets at least one."""
+TURNS: Final = {Stage.IMPORT: 10, Stage.FETCH: 13}
+"""Of so many turns in a row, LOW work gets at least one.
+
+Imports have one slot; three fetches may begin at the same time, in any order.
+"""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def median_error(requests: Sequence[Ended]) -> float:
 
 
 def fewest_low_turns(jobs: Iterable[JobView], stage: Stage) -> int | None:
-    """Return how many of ten turns in a row LOW work got, at the worst; None without ten such turns.
+    """Return how many turns in a row LOW work got, of so many as count, at the worst; None without as many.
 
     Turns count while LOW work waited. Those of CRITICAL work in the fetch stage do not, because it has a slot
     that LOW work may not take.
@@ -90,7 +93,8 @@ def fewest_low_turns(jobs: Iterable[JobView], stage: Stage) -> int | None:
         if change <= 0 and (waiting or is_low):
             turns.append(is_low)
         waiting += change
-    windows = [sum(turns[first : first + TURNS]) for first in range(len(turns) - TURNS + 1)]
+    length = TURNS[stage]
+    windows = [sum(turns[first : first + length]) for first in range(len(turns) - length + 1)]
     return min(windows, default=None)
 
 

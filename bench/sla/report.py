@@ -8,7 +8,7 @@ from typing import Final
 
 from bench.measure.spread import Spread
 from bench.measure.tables import Table
-from bench.sla.figures import Ended, ended, fewest_low_turns, jobs_per_s, median_error
+from bench.sla.figures import TURNS, Ended, ended, fewest_low_turns, jobs_per_s, median_error
 from bench.sla.flood import Flood
 from bench.sla.workload import WARM_UP
 from gexlake.api.jobs import PROMISES, Priority, Stage, Status
@@ -92,7 +92,7 @@ def _checks(found: Sequence[Ended], flood: Flood, without: Flood) -> Iterator[Ch
     for stage in Stage:
         turns = fewest_low_turns(flood.jobs, stage)
         is_met = turns is None or turns >= 1
-        yield Check(f"LOW, turns of {stage} in ten, at the worst", f"{turns}", "≥ 1", is_met)
+        yield Check(f"LOW, turns of {stage} in {TURNS[stage]}, at the worst", f"{turns}", "≥ 1", is_met)
     ratio = _rate(flood) / _rate(without)
     is_met = ratio >= _THROUGHPUT
     yield Check("throughput, of that without priorities", f"{ratio:.3f}", f"≥ {_THROUGHPUT}", is_met)

@@ -35,24 +35,25 @@ def at(second: float) -> datetime:
     return BEGAN + timedelta(seconds=second)
 
 
-@pytest.mark.parametrize(("others", "fewest"), [(9, 1), (10, 0), (4, 2)])
-def test_low_work_is_counted_in_any_ten_turns(others: int, fewest: int) -> None:
+@pytest.mark.parametrize(("others", "fetches", "imports"), [(9, 1, 1), (10, 1, 0), (13, 0, 0), (4, 2, 2)])
+def test_low_work_is_counted_in_any_turns_in_a_row(others: int, fetches: int, imports: int) -> None:
     turns = ([HIGH] * others + [LOW]) * 4
     jobs = [job(priority, second, 100 + second) for second, priority in enumerate(turns)]
-    assert [fewest_low_turns(jobs, stage) for stage in Stage] == [fewest, fewest]
+    assert fewest_low_turns(jobs, Stage.FETCH) == fetches
+    assert fewest_low_turns(jobs, Stage.IMPORT) == imports
 
 
 def test_turns_count_only_while_low_work_waits() -> None:
     before = [job(HIGH, second, second + 1) for second in range(15)]
-    jobs = [*before, *(job(LOW, 20 + second, 21 + second, requested_s=19) for second in range(10))]
-    assert fewest_low_turns(jobs, Stage.FETCH) == 10
+    jobs = [*before, *(job(LOW, 20 + second, 21 + second, requested_s=19) for second in range(13))]
+    assert fewest_low_turns(jobs, Stage.FETCH) == 13
     assert fewest_low_turns(before, Stage.FETCH) is None
 
 
 def test_the_slot_kept_for_critical_work_takes_no_turn_of_low_work_in_the_fetch_stage() -> None:
     jobs = [job(CRITICAL, second, 100 + second) for second in range(12)]
-    jobs += [job(LOW, 20 + second, 120 + second) for second in range(10)]
-    assert [fewest_low_turns(jobs, stage) for stage in Stage] == [10, 0]
+    jobs += [job(LOW, 20 + second, 120 + second) for second in range(13)]
+    assert [fewest_low_turns(jobs, stage) for stage in Stage] == [13, 0]
 
 
 def test_a_request_waits_until_its_rows_are_in_the_lake() -> None:
