@@ -188,8 +188,8 @@ def unknown_job(job_id: UUID) -> NotFound:
     return NotFound(
         "id",
         "not_found",
-        f"there is no job {job_id} of the last 30 days; older ones are in the ledger "
-        "(gexlake sql, table gex_history_queue)",
+        f"there is no job {job_id} of the last 30 days; older ones are in the lake "
+        "(gexlake sql, view all_jobs)",
     )
 
 

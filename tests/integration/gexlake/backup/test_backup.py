@@ -24,6 +24,7 @@ from simulator.nats_server import NatsServer
 COUNTS = LakeCounts(partitions=1, snapshots=2, strike_rows=3, jobs=4, records=5)
 PARQUET = "parquet/gexbot/NQ_NDX/gex_zero/20251114.strikes.parquet"
 CHAINS = "gex/SPX/20251114/snapshots.parquet"
+ARCHIVE = "archive/jobs/2025-11.parquet"
 STAGED = "source/gexbot/NQ_NDX/gex_zero/2025-11-14_NQ_NDX_classic_gex_zero.json"
 
 
@@ -121,6 +122,7 @@ async def saved(bus: Bus, backup_settings: BackupSettings, tmp_path: Path) -> Pa
         write(backup_settings.data_dir / "backups/1/gex_data.db", b"copy")
         write(backup_settings.data_dir / "backups/1" / PARQUET, b"PAR1")
         write(backup_settings.data_dir / "backups/1" / CHAINS, b"PAR1")
+        write(backup_settings.data_dir / "backups/1" / ARCHIVE, b"PAR1")
         return SnapshotResponse(folder="backups/1", counts=COUNTS)
 
     async with announce_service(bus, "importer", "stands in") as service:
@@ -136,6 +138,7 @@ async def test_what_a_restore_replaces_is_renamed_and_keys_in_use_stay_the_first
     write(data / "gex_data.db.wal", b"log")
     write(data / "parquet/gexbot/SPX/gex_zero/20250101.strikes.parquet", b"newer")
     write(data / "gex/SPX/20250101/snapshots.parquet", b"newer")
+    write(data / "archive/jobs/2025-12.parquet", b"newer")
     write(data / "secrets/urls/keys", b"of this machine\noldest\n")
     await restored(backup_settings, saved, replace=True)
     assert (data / "gex_data.db").read_bytes() == b"copy"
@@ -145,6 +148,8 @@ async def test_what_a_restore_replaces_is_renamed_and_keys_in_use_stay_the_first
     assert len(list((data / "parquet").glob("gexbot.before-*"))) == 1
     assert [str(path.relative_to(data)) for path in (data / "gex").rglob("*.parquet")] == [CHAINS]
     assert len(list(data.glob("gex.before-*"))) == 1
+    assert [str(path.relative_to(data)) for path in (data / "archive/jobs").iterdir()] == [ARCHIVE]
+    assert len(list((data / "archive").glob("jobs.before-*"))) == 1
     assert (data / "secrets/urls/keys").read_text() == "of this machine\noldest\nnewest\n"
 
 
