@@ -11,8 +11,10 @@ from uuid import UUID
 import pytest
 
 from gexlake.api.jobs import Priority, Stage
+from services.importer.lake.database import Lake
 from services.importer.lake.writer_thread import WriterThread
 from services.importer.ledger.keeper import LedgerKeeper
+from services.importer.ledger.salvage import salvage_ledger
 from shared.bus.connection import Bus
 from shared.bus.messages import (
     Event,
@@ -219,6 +221,22 @@ async def test_lost_rows_are_written_again(lake: LakeOnDisk, keeper: Keeper) -> 
     keeper.keeper.write_again()
     await keeper.write()
     assert outcomes(lake) == before
+
+
+async def test_lost_rows_of_requests_are_read_from_a_damaged_database(
+    lake: LakeOnDisk, keeper: Keeper
+) -> None:
+    await keeper.learn(requested(), imported(NOON))
+    before = lake.rows("FROM priority_requests")
+    folder = lake.settings.paths.quarantine / "1"
+    folder.mkdir(parents=True)
+    lake.lake.close()
+    lake.settings.paths.database.rename(folder / "gex_data.db")
+    lake.lake = Lake.open(lake.settings)
+    assert lake.rows("FROM priority_requests") == []
+    assert salvage_ledger(lake.lake) == 2
+    assert lake.rows("FROM priority_requests") == before
+    assert salvage_ledger(lake.lake) == 0
 
 
 async def test_a_request_whose_event_is_gone_still_follows_its_job(lake: LakeOnDisk, keeper: Keeper) -> None:
