@@ -106,8 +106,8 @@ SELECT
         ELSE 'PROCESSING'
     END AS status,
     started_at,
-    completed_at,
     -- Each service has its own clock.
+    CASE WHEN completed_at < started_at THEN started_at ELSE completed_at END AS completed_at,
     CASE WHEN completed_at < started_at THEN INTERVAL 0 SECONDS ELSE completed_at - started_at END
         AS processing_duration,
     records_processed,
@@ -133,8 +133,9 @@ COMMENT ON VIEW processing_jobs IS 'The ledger and the archive: how each job was
 COMMENT ON COLUMN processing_jobs.job_id IS 'id in gex_history_queue';
 COMMENT ON COLUMN processing_jobs.request_id IS 'The request in priority_requests; NULL for jobs of older versions';
 COMMENT ON COLUMN processing_jobs.status IS 'QUEUED (also after a failed attempt, until the next), PROCESSING, COMPLETED (skipped jobs, too), FAILED or CANCELLED';
-COMMENT ON COLUMN processing_jobs.started_at IS 'When it was first taken by a worker; NULL until then';
-COMMENT ON COLUMN processing_jobs.completed_at IS 'When it ended, successfully or not; NULL until then';
+COMMENT ON COLUMN processing_jobs.started_at IS
+    'When it was first taken by a worker; never before it was requested; NULL until then';
+COMMENT ON COLUMN processing_jobs.completed_at IS 'When it ended, successfully or not; never before started_at; NULL until then';
 COMMENT ON COLUMN processing_jobs.processing_duration IS 'From started_at to completed_at';
 COMMENT ON COLUMN processing_jobs.records_processed IS 'Snapshots that the partition got from the file';
 COMMENT ON COLUMN processing_jobs.data_size_bytes IS 'Size of the staged file, bytes';

@@ -227,3 +227,14 @@ def test_the_rows_of_an_older_version_get_the_end_of_their_jobs(lake: LakeOnDisk
             connection.execute(f"ALTER TABLE gex_history_queue DROP COLUMN {name}")
         (row,) = table.read_all(connection)
     assert (row.completed_at, row.retry_count, row.priority_level) == (NOON, 0, None)
+
+
+def test_times_are_in_order_whatever_the_clocks_say(lake: LakeOnDisk, keeper: Keeper) -> None:
+    before, later = NOON - timedelta(seconds=2), NOON + timedelta(seconds=2)
+    keeper.learn(REQUESTED, (JobStarted(job=JOB, stage=Stage.FETCH, start=1), before))
+    assert lake.rows("SELECT started_at FROM processing_jobs") == [(NOON,)]
+    again = a_job(generation=2)
+    keeper.learn((JobStarted(job=again, stage=Stage.FETCH, start=1), later), (a_skip(again), NOON))
+    assert lake.rows("SELECT started_at, completed_at, processing_duration FROM processing_jobs") == [
+        (later, later, timedelta(0))
+    ]
