@@ -20,6 +20,7 @@ from nats.js.errors import NotFoundError
 from shared.bus import subjects
 from simulator.generator import Day
 from simulator.stack import NATS
+from simulator.vendor import Fault
 from tests.support.poll import eventually
 from tests.support.repository import GOLDEN, ROOT
 from tests.support.system.running import System, connection_to, running_system
@@ -111,6 +112,35 @@ async def test_the_same_url_posted_twice_at_once_or_with_another_query_is_one_jo
     assert (await system.finished(ids[0]))["state"] in {"completed", "skipped"}
     await system.assert_whole(day)
     assert await system.sql(f"SELECT count(*) FROM gex_history_queue WHERE id = '{ids[0]}'") == [[1]]
+
+
+@pytest.mark.slow
+async def test_a_download_that_is_raised_half_way_goes_on_and_is_imported_once(system: System) -> None:
+    day = system.new_day()
+    size = (system.vendor.folder / day.file_name).stat().st_size
+    system.vendor.inject_fault(day.file_name, Fault(hold_after_bytes=size // 2, times=1))
+    sent_before = system.vendor.requests.sent_bytes
+    job_id = await system.post(day, priority="low")
+    path = "/api/v1/ingest/priority"
+    async with httpx.AsyncClient(base_url=system.stack.url, trust_env=False, timeout=10) as client:
+        (request, *_) = (await client.get(path)).json()["requests"]
+        assert request["job_id"] == job_id
+
+        async def is_half_way() -> bool:
+            found = (await client.get(f"/jobs/{job_id}")).json()["bytes_fetched"]
+            return bool(found >= size // 2)
+
+        await eventually(is_half_way)
+        change = {"priority_level": "critical", "reason": "the desk waits"}
+        answer = await client.patch(f"{path}/{request['request_id']}", json=change)
+        answer.raise_for_status()
+        job = await system.finished(job_id)
+        ended = (await client.get(f"{path}/{request['request_id']}")).json()
+    system.vendor.release()
+    assert (job["state"], job["priority"], job["generation"]) == ("completed", "critical", 2)
+    assert (ended["deadline_kept"], ended["overrides"][-1]["reason"]) == (True, "the desk waits")
+    assert system.vendor.requests.sent_bytes - sent_before == size
+    await system.assert_whole(day)
 
 
 async def test_a_finished_job_posted_again_unchanged_stays_completed_and_changed_it_replaces(
