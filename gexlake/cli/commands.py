@@ -24,6 +24,7 @@ from gexlake.cli.job_ids import whole_id
 from gexlake.cli.output.rows import Rows
 from gexlake.cli.output.tables import console, job_card, jobs_table, rows_table, status_tables, write_csv
 from gexlake.cli.priorities import rules, sources
+from gexlake.cli.priorities.cancel import cancel
 from gexlake.cli.priorities.queue import queue, sla
 from gexlake.cli.priorities.requests import promise_of, raise_, request
 from gexlake.cli.replay_day.command import replay_day
@@ -119,6 +120,7 @@ def submit(
 
 
 app.command(short_help="Import the trading days of a range.")(backfill)
+app.command(short_help="Cancel a job that has not begun.")(cancel)
 app.command(short_help="Post a stored day again, as if it were live.")(replay_day)
 app.command(short_help="Follow live snapshots.")(tail)
 app.command(short_help="Back up the running system.")(backup)
@@ -159,7 +161,7 @@ def job(
     watch: Annotated[bool, typer.Option("--watch", help="Follow the job to its end.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a job. With --watch, the exit status is 1 when it fails."""
+    """Show a job. With --watch, the exit status is 1 when it fails or is cancelled."""
     with _intake() as intake:
         job_id = whole_id(intake, job_id)
         if watch:

@@ -92,6 +92,17 @@ class Intake:
         """Give a request another priority and return it."""
         return self._ask("PATCH", f"/api/v1/ingest/priority/{quote(request_id, safe='')}", json=dict(body))
 
+    def cancel_job(self, job_id: str, reason: str | None) -> dict[str, Any]:
+        """Cancel a job that no worker has."""
+        return self._cancel(f"/api/v1/processing-jobs/{quote(job_id, safe='')}", reason)
+
+    def cancel_request(self, request_id: str, reason: str | None) -> dict[str, Any]:
+        """Cancel the job of a request, if no worker has it."""
+        return self._cancel(f"/api/v1/ingest/priority/{quote(request_id, safe='')}", reason)
+
+    def _cancel(self, path: str, reason: str | None) -> dict[str, Any]:
+        return self._ask("DELETE", path, params={} if reason is None else {"reason": reason})
+
     def status(self) -> dict[str, Any]:
         """Return the overview of the system."""
         return self._ask("GET", "/status")

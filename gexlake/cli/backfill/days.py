@@ -35,6 +35,7 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
     NO_DATA = "no data"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 Pair = tuple[str, str]
@@ -117,6 +118,8 @@ def how_it_ended(job: JobView) -> Ended | None:
             return Ended(Outcome.SKIPPED)
         case Status.FAILED:
             return Ended(Outcome.FAILED, job.error or "no reason was given")
+        case Status.CANCELLED:
+            return Ended(Outcome.CANCELLED, job.reason or "no reason was given")
         case _:
             return None
 

@@ -72,9 +72,10 @@ def _days_table(plan: BackfillView) -> FittedTable:
 
 def outcome_shown(done: Backfilled) -> Group:
     """Show what became of all days, and why some have not been imported."""
-    table = new_table("ticker", "endpoint", *Outcome, numbers=Outcome)
+    shown = [one for one in Outcome if one is not Outcome.CANCELLED or done.count(one)]
+    table = new_table("ticker", "endpoint", *shown, numbers=shown)
     for pair in dict.fromkeys(pair_of(day) for day in done.plan.days):
-        table.add_row(*pair, *(str(done.count(outcome, pair)) for outcome in Outcome))
+        table.add_row(*pair, *(str(done.count(outcome, pair)) for outcome in shown))
     reasons = list(_reasons(done))
     why = FittedTable([*map(Column, ("ticker", "endpoint", "", "days")), Column("why", wraps=True)])
     for row in reasons:

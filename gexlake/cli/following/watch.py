@@ -111,8 +111,8 @@ def summary(job: JobView) -> str:
             return f"no data: {skip_reason(job)}"
         case Status.SKIPPED:
             return f"skipped: {skip_reason(job)}"
-        case Status.FAILED:
-            return f"failed: {job.error or 'no reason was given'}"
+        case Status.FAILED | Status.CANCELLED:
+            return f"{job.state}: {job.error or job.reason or 'no reason was given'}"
         case _:
             return str(job.state)
 

@@ -33,7 +33,12 @@ _JOB_COLUMNS: Final = (
     Column("asked (UTC)", drop=3),
 )
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
-_COLOURS: Final = {Status.COMPLETED: "green", Status.SKIPPED: "cyan", Status.FAILED: "red"}
+_COLOURS: Final = {
+    Status.COMPLETED: "green",
+    Status.SKIPPED: "cyan",
+    Status.FAILED: "red",
+    Status.CANCELLED: "magenta",
+}
 _NUMBER: Final = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\)")
 
 
@@ -170,7 +175,8 @@ def _facts(job: JobView) -> Iterable[tuple[str, str | Text]]:
         yield "parquet", Text(f"{job.parquet_path} ({decimal(job.parquet_bytes or 0)})")
     for step in job.transitions:
         yield step.state, _moment(step.at)
-    if why := skip_reason(job):
+    why = job.reason if job.state is Status.CANCELLED else skip_reason(job)
+    if why:
         yield "why", Text(why)
     if job.error:
         yield "error", Text(job.error)

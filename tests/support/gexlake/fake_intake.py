@@ -20,6 +20,8 @@ class FakeIntake:
     body: Any = None
     bodies: dict[str, list[Any]] = field(default_factory=dict)
     """By path, without its query: what is answered instead, one after another, the last again and again."""
+    statuses: dict[str, int] = field(default_factory=dict)
+    """By path, without its query: the status of the answer instead."""
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     authorization: str | None = None
     accept: str | None = None
@@ -47,7 +49,7 @@ def fake_intake() -> Iterator[FakeIntake]:
             fake.accept = self.headers.get("Accept")
             fake.last_event_ids.append(self.headers.get("Last-Event-ID"))
             body = fake.body_for(self.path)
-            self.send_response(fake.status)
+            self.send_response(fake.statuses.get(self.path.partition("?")[0], fake.status))
             self.send_header("Content-Type", fake.content_type)
             self.send_header("Content-Length", str(len(body) + fake.missing_bytes))
             self.end_headers()
@@ -55,6 +57,7 @@ def fake_intake() -> Iterator[FakeIntake]:
 
         do_POST = do_GET  # noqa: N815 (the base class names it)
         do_PATCH = do_GET  # noqa: N815
+        do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it)
             pass

@@ -172,7 +172,13 @@ def test_the_end_as_json_has_every_day_s_outcome(say: Say) -> None:
     status, out, err = say("backfill", *WEEK, "--json")
     told = json.loads(out)
     assert status == 1
-    assert told["outcomes"] == {"imported": 1, "skipped": 1, "no_data": 2, "failed": 1}
+    assert told["outcomes"] == {
+        "imported": 1,
+        "skipped": 1,
+        "no_data": 2,
+        "failed": 1,
+        "cancelled": 0,
+    }
     assert [each["outcome"] for each in told["days"]] == [
         "imported",
         "skipped",
@@ -222,6 +228,7 @@ def test_an_answer_that_is_no_plan_is_an_error_of_ours(intake: FakeIntake, say: 
         (job(10, "skipped", no_data=True, reason="none"), Ended(Outcome.NO_DATA, "none")),
         (job(10, "failed", error="gone"), Ended(Outcome.FAILED, "gone")),
         (job(10, "failed"), Ended(Outcome.FAILED, "no reason was given")),
+        (job(10, "cancelled", reason="wrong day"), Ended(Outcome.CANCELLED, "wrong day")),
     ],
 )
 def test_a_job_tells_what_became_of_its_day(answer: dict[str, Any], ended: Ended | None) -> None:

@@ -38,6 +38,7 @@ JOB = job_of(
     requested_at="2025-11-14T21:00:00Z",
 )
 FAILED = {**JOB, "state": "failed", "error": "record 3 has no timestamp", "error_field": "timestamp"}
+CANCELLED = {**JOB, "state": "cancelled", "reason": "wrong day"}
 
 
 @pytest.fixture
@@ -111,7 +112,9 @@ def test_submit_with_force_needs_a_reason(intake: FakeIntake, say: Say) -> None:
     assert intake.asked == []
 
 
-@pytest.mark.parametrize(("job", "status"), [(JOB, 0), ({**JOB, "state": "skipped"}, 0), (FAILED, 1)])
+@pytest.mark.parametrize(
+    ("job", "status"), [(JOB, 0), ({**JOB, "state": "skipped"}, 0), (FAILED, 1), (CANCELLED, 1)]
+)
 def test_watching_ends_with_the_final_state_in_the_exit_status(
     intake: FakeIntake, say: Say, job: dict[str, Any], status: int
 ) -> None:
@@ -230,6 +233,7 @@ def test_what_is_no_id_reaches_no_route(intake: FakeIntake, say: Say) -> None:
         (("job", ID[:4]), ("GET", f"/jobs/{ID}")),
         (("job", ID[:4].upper(), "--watch"), ("GET", f"/jobs/{ID}")),
         (("replay", ID[:4]), ("POST", f"/jobs/{ID}/replay")),
+        (("cancel", ID[:4]), ("DELETE", f"/api/v1/processing-jobs/{ID}")),
     ],
 )
 def test_the_start_of_an_id_names_the_only_job_that_has_it(
@@ -264,6 +268,16 @@ def test_replay_asks_for_the_stage(intake: FakeIntake, say: Say) -> None:
     intake.body = {"status": "queued", "id": ID}
     assert say("replay", ID, "--stage", "import")[:2] == (0, f"queued: job {ID}\n")
     assert intake.asked == [("POST", f"/jobs/{ID}/replay", {"stage": "import"})]
+
+
+def test_cancel_takes_the_id_of_a_request_if_no_job_has_it(intake: FakeIntake, say: Say) -> None:
+    by_job, by_request = f"/api/v1/processing-jobs/{ID}", f"/api/v1/ingest/priority/{ID}"
+    intake.statuses[by_job] = 404
+    intake.bodies[by_job] = [{"error": {"field": "id", "rule": "not_found", "message": "no such job"}}]
+    intake.body = {"status": "cancelled", "job_id": ID}
+    assert say("cancel", ID, "--reason", "wrong day")[:2] == (0, f"cancelled: job {ID}\n")
+    asked = [(method, path) for method, path, _ in intake.asked]
+    assert asked == [("DELETE", f"{path}?reason=wrong+day") for path in (by_job, by_request)]
 
 
 def test_status_shows_every_part_of_the_answer(intake: FakeIntake, say: Say) -> None:
