@@ -41,7 +41,7 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- all_jobs | replaced_checksum | VARCHAR | true | no default | sha256 of the file whose rows were replaced
 -- all_jobs | replaced_records | BIGINT | true | no default | Snapshots that were replaced
 -- all_jobs | replaced_strike_rows | BIGINT | true | no default | Strike rows that were replaced
--- all_jobs | reason | VARCHAR | true | no default | Why a worse file was forced upon the partition; of a job that is skipped without a checksum, who said that there is no data for the day
+-- all_jobs | reason | VARCHAR | true | no default | Why a worse file was forced upon the partition; of a job that is skipped without a checksum, who said that there is no data for the day; of a cancelled job, why
 -- all_jobs | correction_of | VARCHAR | true | no default | The job whose rows a forced job replaced
 -- all_jobs | generation | INTEGER | true | no default | Which request for this job, counted from 1
 -- all_jobs | requested_at | TIMESTAMP WITH TIME ZONE | true | no default | When this generation was asked for
@@ -74,7 +74,7 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- archived_jobs | replaced_checksum | VARCHAR | true | no default | sha256 of the file whose rows were replaced
 -- archived_jobs | replaced_records | BIGINT | true | no default | Snapshots that were replaced
 -- archived_jobs | replaced_strike_rows | BIGINT | true | no default | Strike rows that were replaced
--- archived_jobs | reason | VARCHAR | true | no default | Why a worse file was forced upon the partition; of a job that is skipped without a checksum, who said that there is no data for the day
+-- archived_jobs | reason | VARCHAR | true | no default | Why a worse file was forced upon the partition; of a job that is skipped without a checksum, who said that there is no data for the day; of a cancelled job, why
 -- archived_jobs | correction_of | VARCHAR | true | no default | The job whose rows a forced job replaced
 -- archived_jobs | generation | INTEGER | true | no default | Which request for this job, counted from 1
 -- archived_jobs | requested_at | TIMESTAMP WITH TIME ZONE | true | no default | When this generation was asked for
@@ -162,7 +162,7 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- gex_history_queue | replaced_checksum | VARCHAR | true | no default | sha256 of the file whose rows were replaced
 -- gex_history_queue | replaced_records | BIGINT | true | no default | Snapshots that were replaced
 -- gex_history_queue | replaced_strike_rows | BIGINT | true | no default | Strike rows that were replaced
--- gex_history_queue | reason | VARCHAR | true | no default | Why a worse file was forced upon the partition; of a job that is skipped without a checksum, who said that there is no data for the day
+-- gex_history_queue | reason | VARCHAR | true | no default | Why a worse file was forced upon the partition; of a job that is skipped without a checksum, who said that there is no data for the day; of a cancelled job, why
 -- gex_history_queue | correction_of | VARCHAR | true | no default | The job whose rows a forced job replaced
 -- gex_history_queue | generation | INTEGER | false | no default | Which request for this job, counted from 1
 -- gex_history_queue | requested_at | TIMESTAMP WITH TIME ZONE | false | no default | When this generation was asked for

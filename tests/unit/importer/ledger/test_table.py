@@ -12,7 +12,16 @@ from gexlake.api.jobs import Priority, Stage, Status
 from services.importer.ledger import table
 from services.importer.ledger.keeper import record
 from services.importer.ledger.rows import LedgerRow, updated_by
-from shared.bus.messages import Event, FileStaged, JobFailed, JobReplayed, JobRequested, JobStarted, NoData
+from shared.bus.messages import (
+    Event,
+    FileStaged,
+    JobCancelled,
+    JobFailed,
+    JobReplayed,
+    JobRequested,
+    JobStarted,
+    NoData,
+)
 from shared.job_states import JobStates
 from tests.support.importer.lake import LakeOnDisk, records
 from tests.support.values import NOON, REQUEST_ID, a_job, a_skip
@@ -78,6 +87,17 @@ def test_a_day_without_data_is_in_the_ledger_as_skipped_with_the_reason(
         None,
     )
     assert Keeper(lake).learn(REQUESTED, STARTED, NO_DATA) == 0
+    again = a_job(generation=2, requested_at=LATER)
+    keeper.learn((JobRequested(job=again, command_seq=3, url_sha256=SHA), LATER))
+    assert (ledger_row(lake).status, ledger_row(lake).reason) == (Status.PENDING, None)
+
+
+def test_a_cancelled_job_is_in_the_ledger_with_its_reason_until_it_is_requested_again(
+    lake: LakeOnDisk, keeper: Keeper
+) -> None:
+    keeper.learn(REQUESTED, (JobCancelled(job=JOB, reason="wrong day"), LATER))
+    row = ledger_row(lake)
+    assert (row.status, row.reason, row.last_error) == (Status.CANCELLED, "wrong day", None)
     again = a_job(generation=2, requested_at=LATER)
     keeper.learn((JobRequested(job=again, command_seq=3, url_sha256=SHA), LATER))
     assert (ledger_row(lake).status, ledger_row(lake).reason) == (Status.PENDING, None)
