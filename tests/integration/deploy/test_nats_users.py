@@ -16,17 +16,21 @@ import trustme
 from nats.aio.client import Client
 from pydantic import SecretStr
 
+from gexlake.api.jobs import Stage
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.bus.credentials import password_file
 from shared.bus.follower import follow
+from shared.bus.messages import JobStarted
+from shared.errors import SequenceChanged
 from shared.process.settings import Settings
 from shared.sources.record import SourceRecord
 from shared.sources.record_store import SourceRecords
 from simulator.nats_server import NatsServer
 from tests.support.intake.running import running_intake
 from tests.support.poll import eventually
+from tests.support.values import a_job
 
 USERS: Final = ("intake", "fetcher", "importer", "janitor", "operator")
 
@@ -105,6 +109,21 @@ async def test_a_service_cannot_publish_what_is_not_its_own(
     await eventually(lambda: errors, what="the refusal")
     await client.close()
     assert [subject.lower() in error for error in errors] == [True]
+
+
+async def test_a_service_publishes_an_event_if_the_last_one_is_still_the_last(
+    server: NatsServer, secrets: Path, tmp_path: Path
+) -> None:
+    settings = Settings(nats_url=server.url, data_dir=tmp_path / "data", secrets_dir=secrets)
+    every = subjects.events_of(a_job().job_id)
+    for start, user in enumerate(("intake", "fetcher", "importer"), 1):
+        own = settings.model_copy(update={"nats_user": user})
+        async with connected(own, user) as bus:
+            last = await bus.read_last(every)
+            event = JobStarted(job=a_job(), stage=Stage.FETCH, start=start)
+            assert (await bus.publish_event(event, last=last)).seq == start
+            with pytest.raises(SequenceChanged):
+                await bus.publish_event(event, last=last)
 
 
 @pytest.mark.parametrize(

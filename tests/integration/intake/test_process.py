@@ -16,7 +16,7 @@ import pytest
 from gexlake.api import services
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.bus.messages import FetchFile, Job
+from shared.bus.messages import FetchFile, Job, JobRequested
 from tests.support.intake.running import (
     DAY_URL,
     SIGNED_URL,
@@ -28,6 +28,7 @@ from tests.support.intake.running import (
     payload_at,
 )
 from tests.support.poll import eventually
+from tests.support.values import a_job
 
 
 @pytest.fixture
@@ -126,6 +127,28 @@ def _promise(job: Job) -> tuple[object, ...]:
 def _said(answer: dict[str, Any]) -> tuple[object, ...]:
     deadline = answer["deadline"] and datetime.fromisoformat(answer["deadline"])
     return answer["request_id"], answer["priority_score"], answer["priority_level"], deadline
+
+
+@pytest.mark.slow
+async def test_killed_before_its_answer_a_cancellation_stays(
+    nats_url: str, bus: Bus, http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    environment = {"GEXLAKE_NATS_URL": nats_url}
+    job = a_job()
+    await bus.publish_event(JobRequested(job=job, command_seq=1, url_sha256="0" * 64))
+    path = f"/api/v1/processing-jobs/{job.job_id}"
+    with intake_process(tmp_path, **environment, GEXLAKE_FAILPOINT="intake.event_published") as intake:
+        await up(http, intake)
+        with pytest.raises(httpx.TransportError):
+            await http.delete(f"{intake.url}{path}")
+        assert intake.process.wait(timeout=10) == -9
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        with intake_process(tmp_path, **environment) as intake:
+            await up(http, intake)
+            assert (await http.get(f"{intake.url}/jobs/{job.job_id}")).json()["state"] == "cancelled"
+            assert (await http.delete(f"{intake.url}{path}")).status_code == 200
+            intake.end(number)
+    assert await messages_in(bus, subjects.EVENTS) == 2
 
 
 def test_a_network_without_keys_is_one_clear_line(tmp_path: Path) -> None:
