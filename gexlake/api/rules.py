@@ -13,6 +13,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from gexlake.api.jobs import EXAMPLE_URL, Priority
 
 MAX_METADATA_BYTES: Final = 16 * 1024
+MAX_METADATA_DEPTH: Final = 20
+"""Levels of objects and lists in metadata: readers of messages refuse JSON that is nested deeper than 200."""
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 """How urgent a request is, from 0 to 1."""
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
@@ -22,6 +24,14 @@ _CONDITION: Final = Field(
     description="a Python expression; docs/priorities.md lists what it may read and call",
     examples=["data_type == 'real_time' and market_symbol in ['NDX', 'SPX']"],
 )
+
+
+def is_nested_deeper(value: Any, levels: int) -> bool:
+    """Return whether a JSON value has more than some levels of objects and lists."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(is_nested_deeper(each, levels - 1) for each in inner)
 
 
 class DataType(StrEnum):
@@ -140,9 +150,11 @@ class EvaluationRequest(_Strict):
     @field_validator("metadata")
     @classmethod
     def _is_small(cls, metadata: dict[str, Any]) -> dict[str, Any]:
-        size = len(json.dumps(metadata, ensure_ascii=False).encode())
+        size = len(json.dumps(metadata, ensure_ascii=False, allow_nan=False).encode())
         if size > MAX_METADATA_BYTES:
             raise ValueError(f"it has {size} bytes as JSON, over {MAX_METADATA_BYTES}")
+        if is_nested_deeper(metadata, MAX_METADATA_DEPTH):
+            raise ValueError(f"it is nested deeper than {MAX_METADATA_DEPTH} levels")
         return metadata
 
 

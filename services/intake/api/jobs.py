@@ -48,7 +48,7 @@ _HISTORY_BODY: Final[dict[str, Any]] = {
             "enum": [str(priority) for priority in Priority],
             "description": "by default, what the rules decide",
         },
-        "metadata": {"type": "object", "description": "the rules may read it, up to 16 KiB"},
+        "metadata": {"type": "object", "description": "the rules may read it, up to 16 KiB and 20 levels"},
         "force": {"type": "boolean", "description": "replace good data by worse data; needs a reason"},
         "reason": {"type": "string", "maxLength": MAX_REASON_LENGTH},
     },

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlunsplit
 from uuid import UUID
 
 from gexlake.api.jobs import Priority
-from gexlake.api.rules import MAX_METADATA_BYTES
+from gexlake.api.rules import MAX_METADATA_BYTES, MAX_METADATA_DEPTH, is_nested_deeper
 from services.intake.errors import Unprocessable
 from services.intake.history.body_fields import OPTIONS, BodyFields, check_reason, read_priority
 from services.intake.history.posted_file import PostedFile, read_posted_file
@@ -115,7 +115,9 @@ def _small_metadata(body: dict[str, Any]) -> dict[str, Any]:
         return {}
     metadata = {key: value for key, value in found.items() if key.strip().lower() not in OPTIONS | {"url"}}
     is_small = len(json.dumps(metadata, ensure_ascii=False).encode()) <= MAX_METADATA_BYTES
-    return cast("dict[str, Any]", redact_json(metadata)) if is_small else {}
+    if not is_small or is_nested_deeper(metadata, MAX_METADATA_DEPTH):
+        return {}
+    return cast("dict[str, Any]", redact_json(metadata))
 
 
 def _find_url(fields: BodyFields, gate: SourceGate) -> SplitResult:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from gexlake.api.jobs import Priority
 from services.intake.errors import Refused, Unprocessable
 from services.intake.history.request import HistoryRequest, read_history_request
-from shared.bus.messages import job_id_of
+from shared.bus.envelope import Envelope, decode
+from shared.bus.messages import JobRequested, job_id_of
 from shared.sources.gate import SourceGate
+from tests.support.values import NOON, a_job, a_request
 
 GATE = SourceGate.parse(
     ("https://hist.gex.bot/", "https://app.gexbot.com/hist/", "http://127.0.0.1:8000/"), ("/srv/gex",)
@@ -242,6 +244,30 @@ def test_a_reason_is_kept_without_the_signature_of_a_url_in_it() -> None:
 def test_a_reason_without_force_is_not_kept() -> None:
     asked = read(url=URL, reason="just so")
     assert (asked.force, asked.reason) == (None, None)
+
+
+def nested(levels: int) -> dict[str, Any]:
+    return {"inner": nested(levels - 1)} if levels > 1 else {}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "kept"),
+    [
+        ({"volume": 1, "link": URL, "force": False}, {"volume": 1, "link": f"{BASE}?[redacted]"}),
+        (nested(20), nested(20)),
+        (nested(21), {}),
+        (nested(600), {}),
+        ({"note": "x" * 17_000}, {}),
+        ("none", {}),
+    ],
+)
+def test_rules_read_metadata_that_is_small_and_fits_a_message(metadata: Any, kept: dict[str, Any]) -> None:
+    origin = read(url=URL, metadata=metadata).origin
+    assert origin.metadata == kept
+    event = JobRequested(
+        job=a_job(), command_seq=1, url_sha256="0" * 64, request=a_request(metadata=dict(origin.metadata))
+    )
+    assert decode(event.subject, Envelope.seal(event, NOON).encode()).open(event.subject) == event
 
 
 _JSON = st.recursive(

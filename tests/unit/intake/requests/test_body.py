@@ -25,6 +25,13 @@ def read(optionable: tuple[str, ...] = (), **changes: Any) -> HistoryRequest:
     return read_priority_request(body, settings.gate, settings.is_optionable, NOON, "key:12345678")
 
 
+def nested(levels: int) -> dict[str, Any]:
+    metadata: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        metadata = {"inner": metadata}
+    return metadata
+
+
 def test_a_body_is_the_file_and_what_its_priority_depends_on() -> None:
     asked = read(
         requested_at="2025-11-14T12:00:05-05:00",
@@ -64,6 +71,8 @@ def test_a_name_without_ticker_and_endpoint_takes_them_from_the_body() -> None:
         ({"requested_at": "2025-11-14T17:00:06Z"}, "requested_at", "future"),
         ({"requested_at": "2025-11-14T17:00:00"}, "requested_at", "timezone_aware"),
         ({"metadata": {"note": "x" * 17_000}}, "metadata", "value_error"),
+        ({"metadata": nested(21)}, "metadata", "value_error"),
+        ({"metadata": {"volume": float("nan")}}, "metadata", "value_error"),
         ({"priority": "critical"}, "reason", "missing"),
         ({"priority": "critical", "reason": " "}, "reason", "string_too_short"),
         ({"reason": "because"}, "reason", "unused"),
