@@ -76,7 +76,7 @@ class Cancellations:
                 state = self._state(job_id, request_id)
                 if state.status is Status.CANCELLED:
                     return state
-                _require_cancellable(state, last)
+                _require_cancellable(state, self._projection.job(job_id), last)
                 event = JobCancelled(job=state.job, reason=asked.reason, by=asked.by)
                 try:
                     await self._publisher.announce(bus, event, last)
@@ -92,8 +92,12 @@ class Cancellations:
         return state
 
 
-def _require_cancellable(state: JobState, last: LastEvent) -> None:
+def _require_cancellable(state: JobState, newest: JobState | None, last: LastEvent) -> None:
     job_id = state.job.job_id
+    if newest is None or (newest.job != state.job and not state.is_finished):
+        raise Conflict(
+            "request_id", "ended", f"the job {job_id} goes on for a later request: cancel it by the job's id"
+        )
     if state.is_finished:
         raise Conflict(
             "status", "ended", f"the job {job_id} has ended and is {state.status}: there is nothing to cancel"

@@ -154,6 +154,17 @@ async def test_what_has_begun_or_ended_is_not_cancelled(bus: Bus, intake_setting
     assert await bus.last_event(JobCancelled, job.job_id) is None
 
 
+async def test_a_request_whose_job_goes_on_for_another_one_is_not_cancelled(
+    bus: Bus, intake_settings: IntakeSettings
+) -> None:
+    async with running_intake(intake_settings) as intake:
+        await requested(bus, a_job(request_id=REQUEST_ID))
+        await requested(bus, a_job(request_id=uuid4(), generation=2))
+        await eventually(lambda: intake.context.projection.request(REQUEST_ID))
+        answer = await intake.http.delete(f"/api/v1/ingest/priority/{REQUEST_ID}")
+    assert (answer.status_code, answer.json()["error"]["rule"]) == (409, "ended")
+
+
 async def test_an_attempt_that_starts_during_the_request_wins(
     bus: Bus, intake_settings: IntakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
