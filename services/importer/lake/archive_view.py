@@ -18,7 +18,7 @@ _WITH_COMMENTS: Final = (_VIEW, "all_jobs")
 
 
 class ArchiveView:
-    """Keeps the view over one folder of files: it is made at first, and again with the first file.
+    """Keeps the view over one folder of files: it is made at first, and again when there are files or none.
 
     Args:
         root: the folder.
@@ -36,7 +36,7 @@ class ArchiveView:
     @property
     def is_outdated(self) -> bool:
         """Whether the view has to be made."""
-        return not self._has_files and self._has_files != self._finds_files()
+        return self._has_files != self._finds_files()
 
     def make(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Make the view, if it is outdated.

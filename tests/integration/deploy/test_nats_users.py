@@ -14,8 +14,10 @@ import nats
 import pytest
 import trustme
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from pydantic import SecretStr
 
+from gexlake.api import services
 from gexlake.api.jobs import Stage
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
@@ -139,6 +141,19 @@ async def test_a_service_cannot_subscribe_to_what_is_not_its_own(
     await eventually(lambda: errors, what="the refusal")
     await client.close()
     assert [subject.lower() in error for error in errors] == [True]
+
+
+async def test_the_janitor_may_have_the_importer_archive_jobs(server: NatsServer, secrets: Path) -> None:
+    importer, janitor = [await client_of(server, secrets, user, []) for user in ("importer", "janitor")]
+
+    async def respond(request: Msg) -> None:
+        await request.respond(request.data)
+
+    await importer.subscribe(services.ARCHIVE_JOBS.subject, cb=respond)
+    await importer.flush()
+    assert (await janitor.request(services.ARCHIVE_JOBS.subject, b"{}", timeout=10)).data == b"{}"
+    await importer.close()
+    await janitor.close()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -165,6 +165,9 @@ def test_a_damaged_file_is_not_replaced_and_its_month_stays_in_the_ledger(lake: 
     assert file.read_bytes() == b"PAR1 and nothing else"
     assert lake.rows("SELECT last_error FROM gex_history_queue") == [("2",)]
     assert files(lake) == ["2025-11.parquet"]
+    file.unlink()
+    lake.lake.refresh_parquet_view()
+    assert archived_and_kept(lake) == (0, 1, 1)
 
 
 def test_a_backup_has_the_archive_of_its_moment(lake: LakeOnDisk) -> None:
