@@ -85,7 +85,11 @@ class JobCommands:
             decision = decide(asked, request, state, await _standing(bus, state))
             if isinstance(decision, AlreadyQueued):
                 log.info("job_already_queued", **_named(decision.job))
-                return Accepted(decision.job, self._estimated(decision.job, decision.request), is_new=False)
+                queued = decision.job
+                estimated = self._prioritizer.estimated(
+                    decision.request, queued.ticker, queued.endpoint, queued
+                )
+                return Accepted(queued, estimated, is_new=False)
             wanted = decision.command
             wanted = for_request(wanted, self._estimated(wanted.job, wanted.request or request))
             if asked.posted:

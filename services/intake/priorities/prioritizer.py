@@ -14,8 +14,9 @@ from services.intake.priorities.overrides import overridden
 from services.intake.priorities.rules import KnownRules
 from services.intake.priorities.scoring import Thresholds
 from services.intake.queue.estimates import Estimates
-from services.intake.queue.work_queue import WorkQueue
+from services.intake.queue.work_queue import WorkQueue, due_of
 from services.intake.state.sources_view import KnownSources
+from shared.bus.messages import Job
 from shared.bus.requests import Override, PriorityRequest
 from shared.gexbot.trading_day import NEW_YORK
 from shared.job_states import JobState
@@ -114,11 +115,19 @@ class Prioritizer:
         )
         return overridden(request, override)
 
-    def estimated(self, request: PriorityRequest, ticker: str, endpoint: str) -> PriorityRequest:
-        """Return a request with the time that it will take, and its place in the queue."""
-        estimate = self._estimates.of(
-            ticker, endpoint, request.source_url, request.priority_level, request.deadline
-        )
+    def estimated(
+        self, request: PriorityRequest, ticker: str, endpoint: str, queued: Job | None = None
+    ) -> PriorityRequest:
+        """Return a request with the time that it will take, and its place in the queue.
+
+        Args:
+            request: the request.
+            ticker: of the file.
+            endpoint: of the file.
+            queued: its job, if that is in the queue already.
+        """
+        due = due_of(queued) if queued else request.deadline
+        estimate = self._estimates.of(ticker, endpoint, request.source_url, request.priority_level, due)
         waited_s = max(0.0, (self._clock() - request.submitted_at).total_seconds())
         update = {"estimated_s": waited_s + estimate.seconds, "queue_position": estimate.queue_position}
         return request.model_copy(update=update)
@@ -133,5 +142,5 @@ class Prioritizer:
             return None
         if request is not None and (state.is_running or state.stage is Stage.IMPORT):
             return max(now, request.submitted_at + timedelta(seconds=request.estimated_s or 0.0))
-        estimate = self._estimates.of(job.ticker, job.endpoint, job.base_url, job.priority, job.deadline)
+        estimate = self._estimates.of(job.ticker, job.endpoint, job.base_url, job.priority, due_of(job))
         return now + timedelta(seconds=estimate.seconds)

@@ -110,7 +110,7 @@ class Estimates:
             endpoint: of the file.
             source_url: of the file; its source counts.
             priority: of the request.
-            deadline: of the request; None for LOW.
+            deadline: of the request; None for a LOW one, which is the last; ``due_of`` a queued job.
         """
         size = self._size_of(ticker, endpoint)
         fetch_s = self._line_of(source_url).seconds(size)

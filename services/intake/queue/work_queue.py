@@ -16,6 +16,7 @@ from uuid import UUID
 from sortedcontainers import SortedList
 
 from gexlake.api.jobs import Priority, Stage, deadline_after
+from shared.bus.messages import Job
 from shared.job_states import JobState
 
 NEXT: Final = 10
@@ -41,6 +42,13 @@ class _Entry:
     state: JobState
     due: _Key
     submitted: _Key
+
+
+def due_of(job: Job) -> datetime | None:
+    """Return what orders the jobs of a level: their deadline, of LOW the time of the request."""
+    if job.priority is Priority.LOW:
+        return job.requested_at
+    return job.deadline or deadline_after(job.priority, job.requested_at)  # an older version set none
 
 
 class WorkQueue:
@@ -116,10 +124,8 @@ class WorkQueue:
 
     def _add(self, state: JobState) -> None:
         job = state.job
-        due = job.requested_at if job.priority is Priority.LOW else job.deadline
-        if due is None:  # an older version queued it
-            due = deadline_after(job.priority, job.requested_at)
-        entry = _Entry(state, (_seconds(due), job.job_id), (_seconds(_submitted_at(state)), job.job_id))
+        due = (_seconds(due_of(job)), job.job_id)
+        entry = _Entry(state, due, (_seconds(_submitted_at(state)), job.job_id))
         self._entries[job.job_id] = entry
         self._submitted[job.priority].add(entry.submitted)
         if state.is_running:

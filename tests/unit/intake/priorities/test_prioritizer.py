@@ -19,7 +19,9 @@ from services.intake.queue.estimates import Estimates
 from services.intake.queue.work_queue import WorkQueue
 from services.intake.state.sources_view import KnownSources
 from shared.bus.requests import Channel, Override
+from shared.job_states import JobStates
 from shared.rule_revisions import RuleRevision
+from tests.support.intake.events import numbered, requested
 from tests.support.values import BASE_URL, NOON, a_job, a_request
 
 DAY = date(2025, 11, 14)
@@ -29,8 +31,10 @@ def a_demand(priority: Priority | None = None, **origin: Any) -> Demand:
     return Demand(BASE_URL, "NQ_NDX", "gex_zero", DAY, priority, Origin(**origin))
 
 
-def a_prioritizer(condition: str = "True", score: float = 0.5, *, is_read: bool = True) -> Prioritizer:
-    rules, queue, sources = KnownRules(), WorkQueue(), KnownSources()
+def a_prioritizer(
+    condition: str = "True", score: float = 0.5, *, is_read: bool = True, queue: WorkQueue | None = None
+) -> Prioritizer:
+    rules, queue, sources = KnownRules(), queue or WorkQueue(), KnownSources()
     rule = PriorityRule(
         rule_id=a_request().request_id,
         name="Desk",
@@ -81,6 +85,23 @@ def test_a_chosen_score_has_its_level() -> None:
 def test_no_request_is_scored_before_the_rules_are_read() -> None:
     with pytest.raises(NotReady):
         a_prioritizer(is_read=False).request_of(a_demand())
+
+
+def test_a_queued_low_job_has_only_earlier_ones_ahead() -> None:
+    queue, states = WorkQueue(), JobStates()
+    for number in range(100):
+        event = requested(numbered(number, Priority.LOW, number))
+        queue.changed(None, states.apply(event, event.job.requested_at))
+    prioritizer = a_prioritizer(queue=queue)
+    low = a_request(priority_level=Priority.LOW, deadline=None)
+    waiting = sorted(states, key=lambda state: state.job.requested_at)
+    places = [prioritizer.estimated(low, "NQ_NDX", "gex_zero", state.job).queue_position for state in waiting]
+    assert places == list(range(1, 101))
+    assert prioritizer.estimated(low, "NQ_NDX", "gex_zero").queue_position == 101
+    first, last = prioritizer.expected_at(waiting[0]), prioritizer.expected_at(waiting[-1])
+    assert first is not None
+    assert last is not None
+    assert last - NOON > 10 * (first - NOON)
 
 
 @pytest.mark.parametrize(
