@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Annotated
 from uuid import UUID
@@ -24,9 +25,10 @@ from services.intake.requests.body import read_priority_change, read_priority_re
 from services.intake.requests.view import (
     PATH,
     RequestFilter,
-    list_requests,
+    find_requests,
     view_accepted,
     view_request,
+    view_requests,
 )
 from shared.bus.requests import PriorityRequest
 from shared.job_states import JobState
@@ -63,7 +65,9 @@ async def post_request(request: Request, context: Context, client: ClientName) -
 async def get_requests(context: Context, wanted: Annotated[RequestFilter, Query()]) -> RequestsPage:
     """List the requests of the last 30 days, filtered by level, status, symbol and time, in pages."""
     context.projection.require_rebuilt()
-    return list_requests(context.projection.requests, wanted, partial(_view, context))
+    # A month of requests takes a while to filter and sort, in which others are to be answered.
+    found = await asyncio.to_thread(find_requests, context.projection.requests, wanted)
+    return view_requests(found, wanted, partial(_view, context))
 
 
 @router.get("/{request_id}", summary="Look at one request", responses=documented(401, 404, 422, 503))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from heapq import nlargest
 from typing import Annotated, Any, Final, Self
 from urllib.parse import urlencode
 from uuid import UUID
@@ -14,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from gexlake.api.jobs import Priority, Queued, Status
 from gexlake.api.requests import OverrideView, PriorityAccepted, RequestsPage, RequestView
 from services.intake.history.commands import Accepted
-from services.intake.queue.promises import End, Outcome
+from services.intake.queue.promises import End, Outcome, submitted_at
 from shared.bus.requests import PriorityRequest
 from shared.job_states import JobState
 
@@ -44,6 +45,15 @@ class RequestFilter(BaseModel):
             and (self.submitted_from is None or request.submitted_at >= self.submitted_from)
             and (self.submitted_to is None or request.submitted_at < self.submitted_to)
         )
+
+
+@dataclass(frozen=True)
+class FoundRequests:
+    """The requests that fit a filter."""
+
+    page: tuple[JobState, ...]
+    """The states of those of one page."""
+    total: int
 
 
 @dataclass(frozen=True)
@@ -153,27 +163,29 @@ def _is_kept(end: End | None) -> bool | None:
     return {Outcome.KEPT: True, Outcome.MISSED: False}.get(end.outcome())
 
 
-def list_requests(
-    states: Iterable[JobState],
-    wanted: RequestFilter,
-    view: Callable[[JobState, PriorityRequest], RequestView],
+def find_requests(states: Iterable[JobState], wanted: RequestFilter) -> FoundRequests:
+    """Return the requests of one page, the newest first."""
+    fitting = [state for state in states if state.request is not None and wanted.allows(state, state.request)]
+    newest = nlargest(wanted.offset + wanted.limit, fitting, key=_age)
+    return FoundRequests(tuple(newest[wanted.offset :]), len(fitting))
+
+
+def view_requests(
+    found: FoundRequests, wanted: RequestFilter, view: Callable[[JobState, PriorityRequest], RequestView]
 ) -> RequestsPage:
-    """Return one page of the requests that fit the filter, the newest first."""
-    found = [(state.request, state) for state in states if state.request is not None]
-    fitting = [(request, state) for request, state in found if wanted.allows(state, request)]
-    fitting.sort(key=lambda pair: _age(pair[0]), reverse=True)
+    """Return one page of the requests that fit the filter."""
     end = wanted.offset + wanted.limit
     return RequestsPage(
-        requests=[view(state, request) for request, state in fitting[wanted.offset : end]],
-        total=len(fitting),
+        requests=[view(state, state.request) for state in found.page if state.request is not None],
+        total=found.total,
         limit=wanted.limit,
         offset=wanted.offset,
-        next=_page(wanted, end) if end < len(fitting) else None,
+        next=_page(wanted, end) if end < found.total else None,
     )
 
 
-def _age(request: PriorityRequest) -> tuple[datetime, UUID]:
-    return request.submitted_at, request.request_id
+def _age(state: JobState) -> tuple[datetime, UUID]:
+    return submitted_at(state), state.job.job_id
 
 
 def _page(wanted: RequestFilter, offset: int) -> str:
