@@ -20,7 +20,6 @@ from shared.bus.requests import PriorityRequest
 from shared.job_states import JobState
 
 PATH: Final = "/api/v1/ingest/priority"
-_BEGUN: Final = frozenset({Status.STARTED, Status.STAGED, Status.COMMITTED})
 
 
 class RequestFilter(BaseModel):
@@ -142,7 +141,7 @@ def view_request(
         overrides=[OverrideView.model_validate(each) for each in request.overrides],
         submitted_at=request.submitted_at,
         requested_at=request.requested_at,
-        started_at=next((step.at for step in state.transitions if step.state in _BEGUN), None),
+        started_at=state.started_at,
         completed_at=state.transitions[-1].at if state.is_finished else None,
         deadline=job.deadline,
         deadline_kept=_is_kept(end),

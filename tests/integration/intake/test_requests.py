@@ -136,7 +136,7 @@ async def test_a_file_that_is_staged_is_not_fetched_again_for_another_priority(
     assert isinstance(again, ImportFile)
     assert again.subject == "gex.job.import.high.NQ_NDX"
     assert (again.sha256, again.job.generation) == (staged.sha256, 2)
-    assert shown["status"] == "staged"
+    assert (shown["status"], shown["started_at"]) == ("staged", None)
     event = (await all_events(bus))[-1]
     assert isinstance(event, JobReplayed)
     assert (event.stage, event.command_seq) == (Stage.IMPORT, 3)
