@@ -18,7 +18,7 @@ from shared.bus.connection import Bus
 from shared.process.settings import Settings
 
 _VERIFY_FOR_S: Final = 60.0
-_VERIFY_WITHIN_S: Final = 300.0
+_VERIFY_WITHIN_S: Final = 900.0
 _PARTITIONS: Final = """
 SELECT count(*), coalesce(sum(snapshots), 0) FROM (
     SELECT count(*) AS snapshots FROM gex_snapshots GROUP BY ticker, endpoint, timestamp // 86400000)"""
