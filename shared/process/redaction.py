@@ -16,6 +16,11 @@ SECRET_FIELDS: Final = frozenset(
     {"authorization", "x-api-key", "api_key", "api_keys", "password", "token", "url_keys"}
 )
 
+_SECRET_NAMES = re.compile(
+    r"(?is)(.*[_-])?(sig|signature|credentials?|secret|token|passw(or)?d|cookie|authorization|api[_-]?keys?|url_keys)"
+)
+"""The fields of a JSON object, such as ``access_token``, ``x-amz-signature`` and ``Set-Cookie``."""
+
 
 def redact(text: str) -> str:
     """Return ``text`` with every recognised secret replaced by ``[redacted]``."""
@@ -39,7 +44,7 @@ def redact_json(value: Any) -> Any:
 
 
 def _redact_field(key: str, value: Any) -> Any:
-    return HIDDEN if key.lower() in SECRET_FIELDS else redact_json(value)
+    return HIDDEN if _SECRET_NAMES.fullmatch(key.strip()) else redact_json(value)
 
 
 def _hide_query(match: re.Match[str]) -> str:

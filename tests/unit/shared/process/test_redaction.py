@@ -69,3 +69,20 @@ def test_json_is_redacted_in_all_its_texts_and_secret_fields() -> None:
         "Token": HIDDEN,
         "x": {"api_key": HIDDEN},
     }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Authorization",
+        "X-API-Key",
+        "apiKey",
+        "api_keys",
+        "access_token",
+        "sig",
+        "x-amz-signature",
+        "Set-Cookie",
+    ],
+)
+def test_a_field_whose_name_is_that_of_a_secret_is_redacted(name: str) -> None:
+    assert redact_json({name: "S3CRET", "design": "kept"}) == {name: HIDDEN, "design": "kept"}
