@@ -295,3 +295,11 @@ def test_any_object_is_read_or_refused_without_telling_the_signature(body: dict[
         assert "S3CRET" not in str(found)
     else:
         assert found.base_url == BASE
+
+
+def test_an_object_metadata_is_what_rules_read_without_options_and_secrets() -> None:
+    metadata = {"link": URL, "volume": 61_000, "raw_body": "[]", "Priority": "low", "url": URL}
+    asked = read(metadata=metadata)
+    assert asked.demand.metadata == {"link": f"{BASE}?[redacted]", "volume": 61_000}
+    assert read(url=URL, metadata={"note": "x" * 17_000}).demand.metadata == {}
+    assert (asked.demand.market_symbol, asked.demand.endpoint) == ("NDX", "gex_zero")
