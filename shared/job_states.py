@@ -36,7 +36,7 @@ KEPT_FOR: Final = timedelta(days=30)
 _SWEEP_EVERY: Final = timedelta(hours=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Transition:
     """A status that the job's newest generation reached, and when (UTC)."""
 
@@ -44,7 +44,7 @@ class Transition:
     at: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class JobState:
     """What EVENTS holds about the newest generation of a job."""
 

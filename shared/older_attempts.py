@@ -19,7 +19,7 @@ from shared.bus.messages import (
 _ORDER: Final = {Stage.FETCH: 0, Stage.IMPORT: 1}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class OlderAttempt:
     """The last attempt of an older generation."""
 
