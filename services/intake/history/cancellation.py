@@ -13,7 +13,6 @@ from services.intake.history.priority_change import unknown_request
 from services.intake.history.publisher import JobPublisher
 from services.intake.history.replay import unknown_job
 from services.intake.state.projection import Projection
-from shared.bus import subjects
 from shared.bus.connection import LastEvent
 from shared.bus.messages import JobCancelled, JobStarted
 from shared.errors import SequenceChanged
@@ -71,8 +70,7 @@ class Cancellations:
         """
         async with self._publisher.in_time() as bus, self._publisher.alone(job_id):
             while True:
-                last = await bus.read_last(subjects.events_of(job_id))
-                await self._projection.has_applied(last.sequence)
+                last = await self._publisher.last_event(bus, job_id)
                 state = self._state(job_id, request_id)
                 if state.status is Status.CANCELLED:
                     return state

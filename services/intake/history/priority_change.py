@@ -62,6 +62,8 @@ class PriorityChanges:
             self._publisher.in_time() as bus,
             self._publisher.alone(self._state(request_id).job.job_id),
         ):
+            # A job that has just ended is not done again, nor a stage that has.
+            await self._publisher.last_event(bus, self._state(request_id).job.job_id)
             state = self._state(request_id)
             request = as_of(state.job, state.request)
             if request is None or self._is_over(state):

@@ -76,6 +76,16 @@ class JobPublisher:
         async with lock:
             yield
 
+    async def last_event(self, bus: Bus, job_id: UUID) -> LastEvent:
+        """Return the last event of a job, once that event and those before it are applied here.
+
+        Raises:
+            BrokerUnavailable: no answer in time.
+        """
+        last = await bus.read_last(subjects.events_of(job_id))
+        await self._projection.has_applied(last.sequence)
+        return last
+
     async def publish(self, bus: Bus, command: Command, replay_of: str | None = None) -> tuple[Command, int]:
         """Publish a command; return the one that stands in JOBS now, and where.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -10,8 +11,10 @@ import pytest
 
 from gexlake.api.jobs import PROMISES, Priority, Stage
 from services.intake.settings import IntakeSettings
+from services.intake.state.projection import Projection
 from shared.bus import subjects
 from shared.bus.connection import Bus
+from shared.bus.follower import FollowedEvent
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobReplayed, JobStarted
 from tests.support.intake.running import (
     DAY_URL,
@@ -163,6 +166,22 @@ async def test_a_request_that_has_ended_keeps_its_priority(bus: Bus, intake_sett
     assert next_one["request_id"] != asked["request_id"]
     assert first == ended
     assert await messages_in(bus, subjects.JOBS) == 2
+
+
+async def test_a_request_that_has_just_ended_keeps_its_priority(
+    bus: Bus, intake_settings: IntakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, on_event = asyncio.get_running_loop(), Projection._on_event
+
+    def hear_late(projection: Projection, followed: FollowedEvent) -> None:
+        loop.call_later(0.2, on_event, projection, followed)
+
+    async with running_intake(intake_settings) as intake:
+        asked = await ask(intake)
+        monkeypatch.setattr(Projection, "_on_event", hear_late)
+        await bus.publish_event(a_skip((await payload_at(bus, subjects.JOBS, 1)).job))
+        await change(intake, asked["request_id"], 409, priority_level="high")
+    assert await messages_in(bus, subjects.JOBS) == 1
 
 
 async def test_requests_are_listed_by_level_status_symbol_and_time(
