@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo
 from nats.js.errors import NotFoundError
 
 from shared.bus import subjects
@@ -86,11 +86,15 @@ async def follow(bus: Bus, stream: str, subject: str, newest: int | None = None)
             first of all.
     """
     next_sequence: int | None = 1 if newest is None else None
+    created_at: datetime | None = None
     caught_up = False
     while True:
         try:
             with translate_errors(f"follow {stream}"):
-                next_sequence = await _start(bus, stream, next_sequence, newest or 0)
+                found = await bus.js.stream_info(stream)
+                is_new = created_at not in {None, found.created}
+                next_sequence = _start(found, next_sequence, newest or 0, is_new=is_new)
+                created_at = found.created
                 async with _reader(bus, stream, subject, next_sequence) as reader:
                     pending = reader.waiting
                     while True:
@@ -114,13 +118,13 @@ async def follow(bus: Bus, stream: str, subject: str, newest: int | None = None)
             await asyncio.sleep(_RETRY_S)
 
 
-async def _start(bus: Bus, stream: str, next_sequence: int | None, newest: int) -> int:
-    """Return the sequence to continue at; a stream that ends before what was read is a new one."""
-    last = (await bus.js.stream_info(stream)).state.last_seq
+def _start(found: StreamInfo, next_sequence: int | None, newest: int, *, is_new: bool) -> int:
+    """Return the sequence to continue at; a stream that ends before what was read is a new one, too."""
+    last = found.state.last_seq
     if next_sequence is None:
         return max(1, last - newest + 1)
-    if last < next_sequence - 1:
-        log.warning("stream_started_over", stream=stream, last_seq=last)
+    if is_new or last < next_sequence - 1:
+        log.warning("stream_started_over", stream=found.config.name, last_seq=last)
         return 1
     return next_sequence
 

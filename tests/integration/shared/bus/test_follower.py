@@ -188,14 +188,16 @@ async def test_a_cancelled_follower_leaves_nothing_running(bus: Bus) -> None:
     assert asyncio.all_tasks() == before
 
 
-async def test_a_recreated_stream_is_read_from_its_first_message(bus: Bus) -> None:
-    await publish_starts(bus, 1, 2, 3)
+@pytest.mark.parametrize("before", [(1, 2, 3), (1,)], ids=["longer", "as long"])
+async def test_a_recreated_stream_is_read_from_its_first_message(bus: Bus, before: tuple[int, ...]) -> None:
+    await publish_starts(bus, *before)
     async with following(bus) as items:
-        await eventually(lambda: len(items) == 4)
+        await eventually(lambda: len(items) == len(before) + 1)
         await bus.js.delete_stream(subjects.EVENTS)
         await bus.apply_streams()
-        await publish_eventually(bus, 7)
-        await eventually(lambda: starts(items)[-1] == 7)
+        await publish_starts(bus, 7, 8)
+        await eventually(lambda: starts(items)[-1] == 8)
+        assert starts(items) == [*before, None, 7, 8]
 
 
 async def test_events_are_decoded_and_unreadable_messages_keep_their_place(bus: Bus) -> None:
