@@ -93,14 +93,20 @@ def _read_moment(posted: ChainBody, now: datetime) -> datetime:
         )
         raise Unprocessable("snapshot_time", "time", message) from None
     if day < EARLIEST:
-        raise Unprocessable("snapshot_date", "range", f"snapshot_date: {day} is before {EARLIEST}")
+        raise _too_early(day)
     try:
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=NEW_YORK)).astimezone(NEW_YORK)
     except OverflowError:  # the end of the calendar
         raise _in_future(day, now) from None
+    if moment.date() < EARLIEST:  # with an offset, it is the day before in New York
+        raise _too_early(moment.date())
     if moment.date() > now.astimezone(NEW_YORK).date():
         raise _in_future(day, now)
     return moment
+
+
+def _too_early(day: date) -> Unprocessable:
+    return Unprocessable("snapshot_date", "range", f"snapshot_date: {day} in New York is before {EARLIEST}")
 
 
 def _in_future(day: date, now: datetime) -> Unprocessable:

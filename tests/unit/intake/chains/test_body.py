@@ -116,6 +116,7 @@ GREEKS = ("gamma", "delta", "theta", "vega")
         ({"snapshot_date": "2025-11-15"}, "snapshot_date", "future"),
         ({"snapshot_date": "9999-12-31", "snapshot_time": "23:59:59-23:00"}, "snapshot_date", "future"),
         ({"snapshot_date": "1999-12-31"}, "snapshot_date", "range"),
+        ({"snapshot_date": "2000-01-01", "snapshot_time": "04:59:59Z"}, "snapshot_date", "range"),
         ({"snapshot_time": "noon"}, "snapshot_time", "time"),
         ({"snapshot_time": "10:30 America/New_York"}, "snapshot_time", "time"),
         ({"snapshot_id": "1"}, "snapshot_id", "uuid"),
