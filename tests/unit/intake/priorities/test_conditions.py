@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from itertools import chain, repeat
 from typing import Any, Final
 
 import pytest
@@ -159,6 +160,12 @@ def test_a_condition_over_the_time_limit_is_refused_and_fails(monkeypatch: pytes
         slow.check_time(VALUES)
     with pytest.raises(ConditionFailed, match="it takes longer than 5 ms"):
         slow.matches(VALUES)
+
+
+def test_time_that_something_else_takes_once_is_not_the_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = chain([0.0, 1.0], repeat(1.0))
+    monkeypatch.setattr(time, "thread_time", lambda: next(clock))
+    assert Condition("volume > 1 or symbol == 'SPX'", VALUES).matches(VALUES)
 
 
 def test_a_condition_that_fails_on_a_sample_is_not_too_slow() -> None:
