@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from gexlake.api.requests import NewPriorityRequest, PriorityChange
+from services.intake.epochs import EPOCH
 from services.intake.errors import Unprocessable
 from services.intake.history.request import HistoryRequest, read_history_request
 from services.intake.priorities.facts import Origin
@@ -49,11 +50,8 @@ def read_priority_request(
     except ValidationError as error:
         raise Unprocessable.first_of(error.errors(include_url=False, include_input=False)) from error
     _check_reason(asked)
-    if asked.requested_at is not None and asked.requested_at > now + MAX_CLOCK_SKEW:
-        message = (
-            f"requested_at: {asked.requested_at.isoformat()} is in the future; here it is {now.isoformat()}"
-        )
-        raise Unprocessable("requested_at", "future", message)
+    if asked.requested_at is not None:
+        _check_time(asked.requested_at, now)
     file = _file_of(asked, gate)
     _check_symbol(asked.market_symbol, file, is_optionable)
     origin = Origin(
@@ -87,6 +85,15 @@ def read_priority_change(body: dict[str, Any], client: str) -> Choice:
         message = "priority_level: give either priority_level or priority_score; the other one follows"
         raise Unprocessable("priority_level", "choice", message)
     return Choice(chosen[0], redact(change.reason), client)
+
+
+def _check_time(requested_at: datetime, now: datetime) -> None:
+    if requested_at > now + MAX_CLOCK_SKEW:
+        message = f"requested_at: {requested_at.isoformat()} is in the future; here it is {now.isoformat()}"
+        raise Unprocessable("requested_at", "future", message)
+    if requested_at < EPOCH:
+        message = f"requested_at: {requested_at.isoformat()} is before 1970: send the time of the request"
+        raise Unprocessable("requested_at", "range", message)
 
 
 def _check_reason(asked: NewPriorityRequest) -> None:

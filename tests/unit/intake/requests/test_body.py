@@ -70,6 +70,7 @@ def test_a_name_without_ticker_and_endpoint_takes_them_from_the_body() -> None:
         ({"market_symbol": "SPX"}, "market_symbol", "file"),
         ({"requested_at": "2025-11-14T17:00:06Z"}, "requested_at", "future"),
         ({"requested_at": "2025-11-14T17:00:00"}, "requested_at", "timezone_aware"),
+        ({"requested_at": "0001-01-01T00:00:00+14:00"}, "requested_at", "range"),
         ({"metadata": {"note": "x" * 17_000}}, "metadata", "value_error"),
         ({"metadata": nested(21)}, "metadata", "value_error"),
         ({"metadata": {"volume": float("nan")}}, "metadata", "value_error"),
