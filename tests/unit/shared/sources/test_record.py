@@ -67,6 +67,7 @@ def test_a_record_of_this_version_can_be_read_by_later_ones() -> None:
     )
     assert SourceRecord.model_validate_json(written) == record
     later = written.replace(b'"openings"', b'"failing_since":null,"openings"')
+    later = later.replace(b"}", b',"given_name":null,"deactivated_at":null,"deactivated_by":null}')
     assert record.model_dump_json().encode() == later
 
 
