@@ -154,9 +154,16 @@ def _outcome(state: RequestState, row: RequestRow | None) -> dict[str, Any]:
 
 def _end(ended: JobState | None, row: RequestRow | None) -> dict[str, Any]:
     at = ended.updated_at if ended is not None else None
-    if row is not None and row.completed_at is not None and (at is None or row.completed_at <= at):
+    is_first = row is not None and row.completed_at is not None and (at is None or row.completed_at <= at)
+    if row is not None and is_first and not _is_mended(ended, row):
         return {"completed_at": row.completed_at, "deadline_kept": row.deadline_kept}
     return {"completed_at": at, "deadline_kept": None if ended is None else _is_kept(ended)}
+
+
+def _is_mended(ended: JobState | None, row: RequestRow) -> bool:
+    """Return whether the generation that the row has as the first end, a failure, was completed after all."""
+    has_failed = row.status is Status.FAILED and row.completed_at == row.updated_at
+    return ended is not None and has_failed and ended.job.generation == row.generation
 
 
 def _is_kept(ended: JobState) -> bool | None:

@@ -270,6 +270,17 @@ async def test_a_job_that_is_done_again_keeps_the_end_of_its_request(
     assert outcomes(lake) == expected
 
 
+async def test_an_import_that_failed_and_was_completed_after_all_ends_when_it_was_completed(
+    lake: LakeOnDisk, keeper: Keeper
+) -> None:
+    job = job_of(a_request())
+    failed = JobFailed(job=job, stage=Stage.IMPORT, failures=3, final=True, error="the disk is full")
+    done = NOON + timedelta(seconds=20)
+    for event in (requested(), (failed, NOON), imported(done)):
+        await keeper.learn(event)
+    assert outcomes(lake) == [(str(REQUEST_ID), "completed", done, True)]
+
+
 async def test_requests_that_events_has_dropped_are_forgotten(lake: LakeOnDisk, keeper: Keeper) -> None:
     await keeper.learn(requested())
     other = a_request(request_id=OTHER_ID, submitted_at=NOON + timedelta(days=31))
