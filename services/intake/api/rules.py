@@ -37,7 +37,7 @@ _ETAG: Final = re.compile(r'(?:W/)?"?(\d{1,18})"?')
 IfMatch = Annotated[str | None, Header(description="the ETag of the rule that is changed, or *")]
 
 
-@router.get("", summary="Which rules are there?", responses=documented(401, 503))
+@router.get("", summary="Which rules are there?", responses=documented(401, 422, 503))
 async def get_rules(context: Context, active_only: bool = False) -> RulesList:  # noqa: FBT001, FBT002 (of the query)
     """List the rules, the highest score first."""
     context.rules.require_read()

@@ -23,3 +23,7 @@ def without_prose(node: Any) -> Any:
 def test_the_interface_is_that_of_the_golden_file() -> None:
     described = json.dumps(without_prose(new_api().openapi()), indent=1, ensure_ascii=False) + "\n"
     assert described == (GOLDEN / "openapi.json").read_text()
+
+
+def test_every_error_is_described_as_it_is_answered() -> None:
+    assert "HTTPValidationError" not in new_api().openapi()["components"]["schemas"]
