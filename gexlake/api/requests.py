@@ -72,7 +72,7 @@ class RequestView(BaseModel):
     priority_level: Priority
     priority_score: float
     decided_by: list[str] = Field(description="names of the rules that decided; empty if none matched")
-    overrides: list[OverrideView] = Field(description="priorities that clients chose; the newest is the last")
+    overrides: list[OverrideView] = Field(description="the last 100 priorities that clients chose, in order")
     submitted_at: datetime
     requested_at: datetime = Field(description="when it was made, as the client says")
     started_at: datetime | None = Field(description="when a worker first had its newest generation")

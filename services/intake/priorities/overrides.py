@@ -9,6 +9,8 @@ from gexlake.api.jobs import Priority, deadline_after
 from shared.bus.messages import Job
 from shared.bus.requests import Override, PriorityRequest
 
+MAX_OVERRIDES: Final = 100
+"""How many a request keeps, the newest: it travels in messages, which are up to 1 MB."""
 _URGENCY: Final = {priority: place for place, priority in enumerate(Priority)}
 
 
@@ -19,7 +21,7 @@ def is_more_urgent(one: Priority, other: Priority) -> bool:
 
 def overridden(request: PriorityRequest, override: Override) -> PriorityRequest:
     """Return a request with the priority that a client chose."""
-    overrides = (*request.overrides, override)
+    overrides = (*request.overrides, override)[-MAX_OVERRIDES:]
     return _moved(request, override.priority_level, override.priority_score, override.at, overrides=overrides)
 
 

@@ -122,6 +122,16 @@ def test_only_a_less_urgent_level_makes_the_deadline_later(
     assert changed.deadline == (None if due_min is None else NOON + timedelta(minutes=due_min))
 
 
+def test_a_request_that_is_changed_all_the_time_still_fits_a_message() -> None:
+    request = a_request()
+    prioritizer = a_prioritizer()
+    for number in range(500):
+        choice = Choice((number % 2) / 2, "é" * 500, None)
+        request = prioritizer.overridden(request, choice, NOON + timedelta(seconds=number))
+    assert request.overrides[-1].at == NOON + timedelta(seconds=499)
+    assert len(request.model_dump_json()) < 200_000
+
+
 def test_joining_keeps_the_request_and_its_score_unless_it_becomes_more_urgent() -> None:
     standing = a_request()
     more = a_request(priority_level=Priority.CRITICAL, priority_score=0.95, decided_by=("Other",))
