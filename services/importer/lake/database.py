@@ -318,6 +318,14 @@ class Lake:
         """Whether there are files of archived jobs, as of the last refresh of the views."""
         return self._archive.has_files
 
+    def make_archive_view(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Make the view over the files of archived jobs, if there is a first one; called within ``writing``.
+
+        Raises:
+            duckdb.Error: it cannot be made.
+        """
+        self._archive.make(connection)
+
     def refresh_parquet_view(self) -> None:
         """Make the views over the Parquet files; those of a kind are made again once it has a first file."""
         kinds = self._views.outdated()

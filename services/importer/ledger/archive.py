@@ -64,10 +64,10 @@ def archive_jobs(lake: Lake, before: datetime, max_jobs: int, known: Collection[
         if month is None:
             return 0
         _write(connection, lake.paths.archived_jobs(month))
+        lake.make_archive_view(connection)
         failpoint("importer.jobs_archived")
         with transaction(connection):
             connection.execute(f"DELETE FROM {LEDGER} WHERE id IN (SELECT id FROM {_SELECTED})")  # noqa: S608
-    lake.refresh_parquet_view()
     log.info("jobs_archived", month=month, jobs=count)
     return int(count)
 

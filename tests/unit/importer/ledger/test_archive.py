@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from typing import Any, Final
+from unittest.mock import Mock
 
 import duckdb
 import pytest
@@ -18,6 +19,7 @@ from services.importer.errors import StorageTrouble
 from services.importer.imports.rebuild import load_partition
 from services.importer.imports.recovery import sweep
 from services.importer.interruption import Interruption
+from services.importer.lake.archive_view import ArchiveView
 from services.importer.ledger.archive import archive_jobs
 from services.importer.ledger.keeper import record
 from services.importer.queries.service import LakeQueries
@@ -168,6 +170,19 @@ def test_a_damaged_file_is_not_replaced_and_its_month_stays_in_the_ledger(lake: 
     file.unlink()
     lake.lake.refresh_parquet_view()
     assert archived_and_kept(lake) == (0, 1, 1)
+
+
+def test_jobs_stay_in_the_ledger_until_the_view_has_their_file(
+    lake: LakeOnDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(lake, 1)
+    with monkeypatch.context() as failing:
+        failing.setattr(ArchiveView, "make", Mock(side_effect=duckdb.IOException("no space left")))
+        with pytest.raises(StorageTrouble):
+            archive_jobs(lake.lake, LATER, 10)
+    assert archived_and_kept(lake) == (0, 1, 1)
+    assert archive_jobs(lake.lake, LATER, 10) == 1
+    assert archived_and_kept(lake) == (1, 0, 1)
 
 
 def test_a_backup_has_the_archive_of_its_moment(lake: LakeOnDisk) -> None:
