@@ -57,6 +57,7 @@ def _load(connection: duckdb.DuckDBPyConnection, lake: Lake, chains: ChainFile) 
         WHERE coalesce(file.processed_at > held.processed_at, true);
         """  # noqa: S608 (quoted)
     )
+    in_file, loaded = _count(connection, f"read_parquet({file})"), _count(connection, _LOADED)
     others = _others_with(connection, chains)
     for table in CHAINS:
         columns = ", ".join(row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall())
@@ -70,8 +71,14 @@ def _load(connection: duckdb.DuckDBPyConnection, lake: Lake, chains: ChainFile) 
     connection.execute(f"DROP TABLE {_LOADED}")
     for each in (chains, *others):
         live_chains.count_again(connection, each, 0, exported=0)
-    live_units.mark_dirty(connection, [chains, *others] if had else others)
+    # Of a snapshot that was left out, the file has rows that the table has elsewhere.
+    live_units.mark_dirty(connection, [chains, *others] if had or loaded < in_file else others)
     live_units.note_file(connection, lake.paths, chains)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, source: str) -> int:
+    ((count,),) = connection.execute(f"SELECT count(*) FROM {source}").fetchall()  # noqa: S608 (quoted)
+    return int(count)
 
 
 def _others_with(connection: duckdb.DuckDBPyConnection, chains: ChainFile) -> list[ChainFile]:

@@ -204,6 +204,24 @@ def test_of_a_file_and_the_table_the_later_content_stays(lake: LakeOnDisk, feed:
     assert compare(lake.lake) == Comparison()
 
 
+def test_a_chain_that_moved_is_removed_from_a_file_that_was_not_exported_since(
+    lake: LakeOnDisk, feed: FeedOnLake
+) -> None:
+    """The database was lost between the two files of an export."""
+    feed.put(a_chain(1), a_chain(2))
+    export_live(lake.lake)
+    file = lake.settings.paths.chains("SPX", DAY)
+    older = file.read_bytes()
+    feed.put(message_of(a_chain(1, market_symbol="NDX"), NOON + timedelta(seconds=1)))
+    export_live(lake.lake)
+    file.write_bytes(older)
+    lose_the_database(lake)
+    load_chains(lake.lake, compare(lake.lake).chains_to_load)
+    assert lake.rows(BRIEF) == [("1", "NDX", 100), ("2", "SPX", 100)]
+    assert verify(lake) == []
+    assert is_read(lake)
+
+
 def test_a_file_that_is_later_than_the_database_is_loaded(lake: LakeOnDisk, feed: FeedOnLake) -> None:
     """A log that was cut short opens without the last commits."""
     feed.put(a_chain(1))
