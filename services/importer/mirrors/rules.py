@@ -68,8 +68,8 @@ class RuleTables:
         self._revisions = RuleRevisions()
         self._position = 0
         self._changed: set[UUID] = set()
-        self._changes: dict[ChangeRow, None] = {}
-        """Those to write, beside the revisions: only the newest of these are known."""
+        self._changes: dict[tuple[str, int, datetime], ChangeRow] = {}
+        """Those to write by their key, beside the revisions: only the newest of these are known."""
         self._replaces_all = False
         """Whether rows of rules that the bucket does not have are deleted, too."""
 
@@ -109,7 +109,7 @@ class RuleTables:
         write = partial(
             _write,
             rules=[_rule_row(each.rule, each.revision) for each in newest if each and each.rule],
-            changes=list(self._changes),
+            changes=list(self._changes.values()),
             replaced=None if self._replaces_all else [str(rule_id) for rule_id in changed],
         )
         self._changed, self._changes, self._replaces_all = set(), {}, False
@@ -119,7 +119,8 @@ class RuleTables:
         """Add the newest changes of a rule to those to write, or all of them."""
         self._changed.add(rule_id)
         changes = self._revisions.changes(rule_id)[-newest:]
-        self._changes |= dict.fromkeys(_change_row(rule_id, change) for change in changes)
+        for row in (_change_row(rule_id, change) for change in changes):
+            self._changes.setdefault((row.rule_id, row.revision, row.changed_at), row)
 
 
 def _write(
