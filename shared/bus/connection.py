@@ -49,6 +49,7 @@ _REFUSAL_HINT: Final = (
 
 _CLOSE_TIMEOUT_S: Final = 1.5
 """For the flush and for the close, each: the broker may be unreachable."""
+_CANCEL_AGAIN_AFTER_S: Final = 0.05
 
 log = structlog.get_logger(__name__)
 E = TypeVar("E", bound=Event)
@@ -237,6 +238,18 @@ class Bus:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 if not self.client.is_closed:
                     await self.client.close()
+        await self._end_reconnecting()
+
+    async def _end_reconnecting(self) -> None:
+        """End nats-py's task that reconnects, which would keep the event loop from closing.
+
+        Before Python 3.12, ``wait_for`` loses a cancellation at the moment at which a connection is refused,
+        and ``close`` cancels the task only once.
+        """
+        task = self.client._reconnection_task  # noqa: SLF001 (nothing public ends it)
+        while task is not None and not task.done() and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.wait({task}, timeout=_CANCEL_AGAIN_AFTER_S)
 
     async def _failed(self, error: Exception) -> None:
         text = str(error) or type(error).__name__

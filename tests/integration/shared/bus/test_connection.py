@@ -177,6 +177,27 @@ async def test_a_bus_is_closed_quietly_when_its_broker_is_gone(
     assert not bus.is_connected
 
 
+async def test_a_closed_bus_reconnects_no_more_although_a_cancellation_was_lost(settings: Settings) -> None:
+    bus = await Bus.connect(settings, "test")
+    lost = 0
+
+    async def reconnect() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                lost += 1
+                if lost > 2:
+                    raise
+
+    bus.client._reconnection_task = reconnecting = asyncio.create_task(reconnect())
+    await asyncio.sleep(0)
+    await bus.close()
+    assert reconnecting.cancelled()
+    assert lost == 3
+
+
 async def test_a_closed_bus_says_so_and_refuses(settings: Settings) -> None:
     async with connected(settings, "brief") as bus:
         pass
