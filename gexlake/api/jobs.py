@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 EXAMPLE_ID: Final = "5b0cf1b6-6e0c-5bd6-9d35-3cf2f5a4f0d2"
 EXAMPLE_URL: Final = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"
+
+
+Duration = Annotated[timedelta, WithJsonSchema({"type": "string", "examples": ["PT1M7.9S"]})]
+"""An ISO 8601 duration. Not JSON Schema's format ``duration``, which has no fractions of a second."""
 
 
 class Stage(StrEnum):
@@ -76,7 +80,7 @@ class Queued(BaseModel):
     request_id: UUID | None = Field(None, description="for `/api/v1/ingest/priority/{request_id}`")
     priority_score: float | None = Field(None, description="from 0 to 1")
     deadline: datetime | None = Field(None, description="null if the priority is low")
-    estimated_processing_time: timedelta | None = Field(None, description="from now to the rows in the lake")
+    estimated_processing_time: Duration | None = Field(None, description="from now to the rows in the lake")
     queue_position: int | None = Field(None, description="from 1")
     warning: str | None = Field(None, description="if the estimate ends after the deadline")
 

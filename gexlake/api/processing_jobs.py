@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from gexlake.api.jobs import Priority
+from gexlake.api.jobs import Duration, Priority
 
 MAX_RETRIES: Final = 3
 
@@ -38,7 +38,7 @@ class ProcessingJob(BaseModel):
     requested_at: datetime
     started_at: datetime | None = Field(description="never before `requested_at`")
     completed_at: datetime | None = Field(description="when it ended, however; never before `started_at`")
-    processing_duration: timedelta | None = Field(
+    processing_duration: Duration | None = Field(
         description="ISO 8601: `completed_at - started_at`; null if it was not begun or has not ended"
     )
     records_processed: int | None = Field(description="snapshots in the partition")

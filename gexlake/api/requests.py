@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from gexlake.api.jobs import EXAMPLE_URL, Priority, Status
+from gexlake.api.jobs import EXAMPLE_URL, Duration, Priority, Status
 from gexlake.api.rules import DataType, EvaluationRequest, Score
 
 MAX_REASON_LENGTH: Final = 500
@@ -45,7 +45,7 @@ class PriorityAccepted(BaseModel):
     decided_by: list[str] = Field(description="names of the rules that decided; empty if none matched")
     job_id: UUID
     deadline: datetime | None = Field(description="null if the level is low")
-    estimated_processing_time: timedelta = Field(description="from now to the rows in the lake")
+    estimated_processing_time: Duration = Field(description="from now to the rows in the lake")
     queue_position: int = Field(description="from 1")
     deadline_at_risk: bool = Field(description="whether the estimate ends after the deadline")
     warning: str | None = Field(description="if the deadline is at risk")

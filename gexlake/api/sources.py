@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from gexlake.api.jobs import Duration
 
 
 class Circuit(StrEnum):
@@ -46,7 +47,7 @@ class DataSource(CircuitView):
     last_successful_fetch: AwareDatetime | None = Field(description="when it last gave what it was asked for")
     total_requests: int
     successful_requests: int = Field(description="answers, also such as 404: the source was working")
-    average_response_time: timedelta | None = Field(
+    average_response_time: Duration | None = Field(
         description="exponential mean of the time until it answered", examples=["PT0.25S"]
     )
     is_active: bool = Field(description="false while it is deactivated, and while the circuit is open")

@@ -23,7 +23,7 @@ Reason = Annotated[
 ]
 
 
-@router.delete("/api/v1/ingest/priority/{request_id}", summary="Cancel a request", responses=_ERRORS)
+@router.delete("/api/v1/ingest/priority/{request_id:uuid}", summary="Cancel a request", responses=_ERRORS)
 async def delete_request(
     request_id: UUID, context: Context, client: ClientName, reason: Reason = None
 ) -> Cancelled:

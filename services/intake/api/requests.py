@@ -70,14 +70,14 @@ async def get_requests(context: Context, wanted: Annotated[RequestFilter, Query(
     return view_requests(found, wanted, partial(_view, context))
 
 
-@router.get("/{request_id}", summary="Look at one request", responses=documented(401, 404, 422, 503))
+@router.get("/{request_id:uuid}", summary="Look at one request", responses=documented(401, 404, 422, 503))
 async def get_request(request_id: UUID, context: Context) -> RequestView:
     """Return the priority of a request, why it has it, its deadline, and what came of it."""
     return _shown(context, request_id)
 
 
 @router.patch(
-    "/{request_id}",
+    "/{request_id:uuid}",
     summary="Change the priority of a request",
     responses=documented(400, 401, 404, 409, 413, 415, 422, 503),
     openapi_extra=described_body(PriorityChange),

@@ -89,7 +89,7 @@ async def post_evaluation(request: Request, context: Context) -> Evaluation:
     )
 
 
-@router.get("/{rule_id}", summary="Show a rule", responses=documented(401, 404, 422, 503))
+@router.get("/{rule_id:uuid}", summary="Show a rule", responses=documented(401, 404, 422, 503))
 async def get_rule(rule_id: UUID, response: Response, context: Context) -> RuleView:
     """Show a rule; its ETag is its revision."""
     context.rules.require_read()
@@ -99,7 +99,9 @@ async def get_rule(rule_id: UUID, response: Response, context: Context) -> RuleV
     return _tagged(response, ready)
 
 
-@router.get("/{rule_id}/history", summary="Who changed a rule?", responses=documented(401, 404, 422, 503))
+@router.get(
+    "/{rule_id:uuid}/history", summary="Who changed a rule?", responses=documented(401, 404, 422, 503)
+)
 async def get_rule_history(rule_id: UUID, context: Context) -> RuleHistory:
     """List the changes of a rule, also of a deleted one: the last 64; the lake has all of them."""
     context.rules.require_read()
@@ -110,7 +112,7 @@ async def get_rule_history(rule_id: UUID, context: Context) -> RuleHistory:
 
 
 @router.put(
-    "/{rule_id}",
+    "/{rule_id:uuid}",
     summary="Replace a rule",
     responses=documented(400, 401, 404, 412, 413, 415, 422, 428, 503),
     openapi_extra=described_body(NewRule),
@@ -134,7 +136,7 @@ async def put_rule(
 
 
 @router.patch(
-    "/{rule_id}",
+    "/{rule_id:uuid}",
     summary="Change a rule",
     responses=documented(400, 401, 404, 412, 413, 415, 422, 503),
     openapi_extra=described_body(RuleChanges),
@@ -154,7 +156,7 @@ async def patch_rule(
 
 
 @router.delete(
-    "/{rule_id}", status_code=204, summary="Delete a rule", responses=documented(401, 404, 412, 422, 503)
+    "/{rule_id:uuid}", status_code=204, summary="Delete a rule", responses=documented(401, 404, 412, 422, 503)
 )
 async def delete_rule(rule_id: UUID, context: Context, client: ClientName, if_match: IfMatch = None) -> None:
     """Delete a rule; to keep it and switch it off, change `is_active`."""
