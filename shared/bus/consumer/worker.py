@@ -24,6 +24,8 @@ from shared.bus.consumer.windows import Windows
 from shared.errors import BrokerUnavailable
 
 POLL_S: Final = 1.0
+_PULL_AGAIN_S: Final = 0.05
+"""After a command was published and none was found: it reaches subscribers before it is stored."""
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +48,7 @@ class Worker:
         self._execution = Execution(bus, stage, handle, retries)
         self._running: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._was_published = False
         self._windows = Windows(bus, stage, slots)
 
     @property
@@ -62,9 +65,10 @@ class Worker:
         try:
             while not stop.is_set():
                 self._wake.clear()
-                await self._pull_available(stop)
+                was_published, self._was_published = self._was_published, False
+                has_found = await self._pull_available(stop)
                 if not stop.is_set():
-                    await self._wait_for_wake_up()
+                    await self._wait_for_wake_up(_PULL_AGAIN_S if was_published and not has_found else POLL_S)
         finally:
             stopping.cancel()
             with suppress(BrokerUnavailable), translate_errors("end the wake-up subscription"):
@@ -72,21 +76,26 @@ class Worker:
             await self._drain(drain_timeout_s)
 
     async def _on_command(self, _: Msg) -> None:
+        self._was_published = True
         self._wake.set()
 
-    async def _wait_for_wake_up(self) -> None:
+    async def _wait_for_wake_up(self, at_most_s: float) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(POLL_S):
+            async with asyncio.timeout(at_most_s):
                 await self._wake.wait()
 
-    async def _pull_available(self, stop: asyncio.Event) -> None:
+    async def _pull_available(self, stop: asyncio.Event) -> bool:
+        """Start what there are slots for, and return whether there was anything."""
+        has_found = False
         while not stop.is_set():
             message = await self._windows.take(self._slots - len(self._running))
             if message is None:
-                return
+                break
+            has_found = True
             task = asyncio.create_task(self._execution.run(message))
             self._running.add(task)
             task.add_done_callback(self._on_finished)
+        return has_found
 
     def _on_finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

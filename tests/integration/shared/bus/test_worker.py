@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
 
 import pytest
+from nats.aio.msg import Msg
 
 from gexlake.api.jobs import Priority, Stage, Status
 from shared.bus import subjects
@@ -65,6 +66,31 @@ async def test_a_command_is_handled_once_and_acknowledged(bus: Bus) -> None:
 
         await eventually(acknowledged)
     assert [command.url.get_secret_value() for command in seen] == [a_fetch().url.get_secret_value()]
+
+
+async def test_a_command_that_is_announced_before_it_is_stored_does_not_wait_for_the_poll(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "POLL_S", 3600)
+    seen = asyncio.Event()
+
+    async def handle(_: FetchFile) -> None:
+        seen.set()
+
+    async with working(bus, handle) as worker:
+        take, pulls = worker._windows.take, 0
+
+        async def take_too_early(free_slots: int) -> Msg | None:
+            nonlocal pulls
+            pulls += 1
+            return None if pulls == 1 else await take(free_slots)
+
+        await asyncio.sleep(0.2)  # the first pull is over
+        monkeypatch.setattr(worker._windows, "take", take_too_early)
+        await bus.publish_command(a_fetch())
+        async with asyncio.timeout(10):
+            await seen.wait()
+    assert pulls > 1
 
 
 async def test_a_terminal_error_becomes_one_dead_letter_that_names_the_field(bus: Bus) -> None:
