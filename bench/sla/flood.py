@@ -29,6 +29,8 @@ _ROOT: Final = Path(__file__).parents[2]
 _BASE_URL: Final = re.compile(r"^GEXLAKE_ALLOWED_SOURCES=(\S+)$", re.MULTILINE)
 _NO_LIMIT: Final = "100000000/minute"
 _POLL_S: Final = 1.0
+_SHORT_POLL_S: Final = 0.2
+"""Where the moment counts."""
 _STARTS_WITHIN_S: Final = 30.0
 _ENDS_WITHIN_S: Final = 3600.0
 _SAY_EVERY_S: Final = 30.0
@@ -134,7 +136,7 @@ def _vendor(folder: Path, log: Path) -> Iterator[str]:
         while not (found := _BASE_URL.search(log.read_text())):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise BenchFailed(f"the vendor did not start: {log.read_text()}")
-            time.sleep(_POLL_S / 5)
+            time.sleep(_SHORT_POLL_S)
         yield found[1]
     finally:
         end([process], grace_s=5, number=signal.SIGTERM)
@@ -216,7 +218,7 @@ class _Run:
             job = await self._intake.job(job_id)
             if job.is_finished or (job.stage is Stage.IMPORT and job.attempts > 0):
                 return
-            await asyncio.sleep(_POLL_S / 5)
+            await asyncio.sleep(_SHORT_POLL_S)
 
     async def _watch(self, flooding: asyncio.Task[float]) -> None:
         """Report progress until the flood has ended."""
