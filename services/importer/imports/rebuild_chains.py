@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import duckdb
-import structlog
 
+from services.importer.imports.rebuild_files import load_each
 from services.importer.lake import live_chains, live_units
 from services.importer.lake.database import Lake
 from services.importer.lake.live_chains import where
 from services.importer.lake.live_tables import CHAIN_SNAPSHOTS, CHAINS
-from services.importer.lake.quarantine import is_damage
-from services.importer.lake.statements import quoted, transaction
+from services.importer.lake.statements import quoted
 from services.importer.lake.stored_batch import ChainFile
-from shared.process.disk_space import is_full
 
 _LOADED: Final = "loaded_chains"
-log = structlog.get_logger(__name__)
 
 
 def load_chains(lake: Lake, files: Sequence[ChainFile]) -> None:
@@ -27,20 +25,7 @@ def load_chains(lake: Lake, files: Sequence[ChainFile]) -> None:
     Raises:
         StorageTrouble: the disk is full or fails.
     """
-    for chains in files:
-        file = live_units.parquet_of(lake.paths, chains)
-        try:
-            with lake.writing() as connection, lake.without_live_writes(), transaction(connection):
-                _load(connection, lake, chains)
-        except (duckdb.FatalException, duckdb.OutOfMemoryException):
-            raise
-        except duckdb.Error as error:
-            if is_damage(error) or is_full(error):
-                raise
-            problem = str(error).partition("\n")[0]
-            log.error("chains_not_loaded", file=str(file), error=problem)  # noqa: TRY400 (not ours)
-        else:
-            log.info("chains_loaded", file=str(file))
+    load_each(lake, files, partial(live_units.parquet_of, lake.paths), _load, "chains")
 
 
 def _load(connection: duckdb.DuckDBPyConnection, lake: Lake, chains: ChainFile) -> None:

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import duckdb
-import structlog
 
+from services.importer.imports.rebuild_files import load_each
 from services.importer.lake import live_units
 from services.importer.lake.database import Lake
 from services.importer.lake.live_units import LiveRows, hour_query
-from services.importer.lake.quarantine import is_damage
-from services.importer.lake.statements import quoted, transaction
+from services.importer.lake.statements import quoted
 from services.importer.lake.stored_batch import LiveHour
-from shared.process.disk_space import is_full
-
-log = structlog.get_logger(__name__)
 
 
 def load_hours(lake: Lake, hours: Sequence[LiveHour]) -> None:
@@ -24,20 +20,7 @@ def load_hours(lake: Lake, hours: Sequence[LiveHour]) -> None:
     Raises:
         StorageTrouble: the disk is full or fails.
     """
-    for hour in hours:
-        file = lake.paths.webhooks(hour.table, hour.hour)
-        try:
-            with lake.writing() as connection, lake.without_live_writes(), transaction(connection):
-                _load(connection, lake, hour)
-        except (duckdb.FatalException, duckdb.OutOfMemoryException):
-            raise
-        except duckdb.Error as error:
-            if is_damage(error) or is_full(error):
-                raise
-            problem = str(error).partition("\n")[0]
-            log.error("webhooks_not_loaded", file=str(file), error=problem)  # noqa: TRY400 (not ours)
-        else:
-            log.info("webhooks_loaded", file=str(file))
+    load_each(lake, hours, lambda hour: lake.paths.webhooks(hour.table, hour.hour), _load, "webhooks")
 
 
 def _load(connection: duckdb.DuckDBPyConnection, lake: Lake, hour: LiveHour) -> None:
