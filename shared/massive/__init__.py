@@ -1,0 +1,1 @@
+"""The words of Massive (formerly Polygon.io): symbols, minute bars, sessions, flat files."""
