@@ -149,6 +149,11 @@ def vendor_lease(ticker: str, endpoint: str) -> str:
     return f"gex.turn.{encode_token(ticker)}.{encode_token(endpoint)}"
 
 
+def rate_slot(vendor: str, slot: int) -> str:
+    """Return the subject of one of the slots in which calls to a vendor's API may begin."""
+    return f"gex.turn.{encode_token(vendor)}.{slot}"
+
+
 def probe(stream: str) -> str:
     """Return the subject of the messages that prove that a stream can be written."""
     return f"gex.probe.{stream}"
