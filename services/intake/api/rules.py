@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from gexlake.api.rules import (
     EvaluateBody,
@@ -20,11 +19,12 @@ from gexlake.api.rules import (
     RuleToCreate,
     RuleView,
 )
-from services.intake.errors import PreconditionRequired, Unprocessable
+from services.intake.errors import PreconditionRequired
 from services.intake.http.auth import ClientName, public_name, require_key
 from services.intake.http.context import Context
 from services.intake.http.error_responses import documented
 from services.intake.http.json_body import described_body, read_model
+from services.intake.http.revisions import IfMatch, revision_in
 from services.intake.priorities.conditions import Condition
 from services.intake.priorities.facts import facts_of
 from services.intake.priorities.rule_checks import check_condition
@@ -32,9 +32,6 @@ from services.intake.priorities.rule_store import no_rule
 from services.intake.priorities.scoring import Outcome, ReadyRule, Scored, evaluate, score
 
 router = APIRouter(prefix="/api/v1/rules", tags=["rules"], dependencies=[Depends(require_key)])
-
-_ETAG: Final = re.compile(r'(?:W/)?"?(\d{1,18})"?')
-IfMatch = Annotated[str | None, Header(description="the ETag of the rule that is changed, or *")]
 
 
 @router.get("", summary="Which rules are there?", responses=documented(401, 422, 503))
@@ -130,7 +127,7 @@ async def put_rule(
         raise PreconditionRequired
     new = await read_model(request, NewRule)
     changed = await context.rule_store.change(
-        rule_id, new.model_dump(), _revision(if_match), public_name(client)
+        rule_id, new.model_dump(), revision_in(if_match), public_name(client)
     )
     return _tagged(response, changed)
 
@@ -151,7 +148,7 @@ async def patch_rule(
 ) -> RuleView:
     """Change some fields of a rule; those that are left out, or null, stay as they are."""
     changes = (await read_model(request, RuleChanges)).model_dump(exclude_none=True)
-    changed = await context.rule_store.change(rule_id, changes, _revision(if_match), public_name(client))
+    changed = await context.rule_store.change(rule_id, changes, revision_in(if_match), public_name(client))
     return _tagged(response, changed)
 
 
@@ -160,21 +157,7 @@ async def patch_rule(
 )
 async def delete_rule(rule_id: UUID, context: Context, client: ClientName, if_match: IfMatch = None) -> None:
     """Delete a rule; to keep it and switch it off, change `is_active`."""
-    await context.rule_store.delete(rule_id, _revision(if_match), public_name(client))
-
-
-def _revision(if_match: str | None) -> int | None:
-    """Return the revision in an ``If-Match``.
-
-    Raises:
-        Unprocessable: it is no ETag of a rule.
-    """
-    if if_match is None or if_match.strip() == "*":
-        return None
-    match = _ETAG.fullmatch(if_match.strip())
-    if match is None:
-        raise Unprocessable("if-match", "etag", 'if-match: send the ETag of the rule, such as "7"')
-    return int(match[1])
+    await context.rule_store.delete(rule_id, revision_in(if_match), public_name(client))
 
 
 def _tagged(response: Response, ready: ReadyRule) -> RuleView:
