@@ -161,6 +161,16 @@ STREAMS: Final = (
         max_per_subject=REVISIONS_KEPT,
         is_bucket=True,
     ),
+    Stream(
+        subjects.bucket_stream(subjects.SYMBOLS),
+        (subjects.ALL_SYMBOLS,),
+        0.0,
+        64 * _MIB,
+        120.0,
+        refuses_when_full=True,
+        max_per_subject=5,
+        is_bucket=True,
+    ),
 )
 
 

@@ -21,6 +21,8 @@ TURNS: Final = "TURNS"
 BODIES: Final = "BODIES"
 RULES: Final = "RULES"
 """A key-value bucket: its stream is ``KV_RULES``."""
+SYMBOLS: Final = "SYMBOLS"
+"""The key-value bucket of the registry of symbols."""
 
 FEED_CONSUMER: Final = "importer"
 """The durable consumer of FEED that stores messages in the lake."""
@@ -34,6 +36,7 @@ ALL_SOURCES: Final = "gex.source.>"
 ALL_TURNS: Final = "gex.turn.>"
 ALL_BODIES: Final = "gex.body.>"
 ALL_RULES: Final = "$KV.RULES.>"
+ALL_SYMBOLS: Final = "$KV.SYMBOLS.>"
 ALL_HEARTBEATS: Final = "gex.heartbeat.>"
 ALL_PROGRESS: Final = "gex.progress.>"
 STREAM_NAMES: Final = "$JS.API.STREAM.NAMES"
@@ -142,6 +145,11 @@ def bucket_stream(bucket: str) -> str:
 def bucket_prefix(bucket: str) -> str:
     """Return what the subjects of a key-value bucket begin with; the key follows."""
     return f"$KV.{bucket}."
+
+
+def symbol_key(symbol: str) -> str:
+    """Return the key of a symbol in the bucket SYMBOLS."""
+    return encode_token(symbol)
 
 
 def vendor_lease(ticker: str, endpoint: str) -> str:
