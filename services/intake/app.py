@@ -25,6 +25,7 @@ from services.intake.api import (
     sources,
     sql,
     streams,
+    symbols,
     system,
     webhooks,
 )
@@ -45,6 +46,7 @@ _GROUPS: Final = (
     snapshots,
     backfill,
     rules,
+    symbols,
     queue,
     processing_jobs,
     requests,  # after the queue, whose path would be a request's
@@ -89,6 +91,7 @@ def new_api() -> FastAPI:
             {"name": "live", "description": "Post and follow live data, and read snapshots by time"},
             {"name": "priorities", "description": "Requests, the queue, its order, and the promises kept"},
             {"name": "rules", "description": "Decide how urgent a request is"},
+            {"name": "symbols", "description": "Register symbols whose minute bars are wanted"},
             {"name": "lake", "description": "Query what was imported"},
             {"name": "sources", "description": "Where files come from, and how reliable that was"},
             {"name": "system", "description": "Health, status and metrics"},

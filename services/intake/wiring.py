@@ -42,6 +42,8 @@ from services.intake.state.source_control import SourceControl
 from services.intake.state.source_metrics import SourceMetrics
 from services.intake.state.sources_view import KnownSources
 from services.intake.state.write_probe import WriteProbe
+from services.intake.symbols.known import KnownSymbols
+from services.intake.symbols.store import SymbolStore
 from shared.bus.batch_publisher import FeedPublisher
 from shared.bus.connection import connected, utc_now
 from shared.bus.presence import announce_service
@@ -58,6 +60,7 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
     readers = Readers(settings.max_stream_readers, metrics.registry)
     queue, promises = WorkQueue(), Promises()
     sources, rules = KnownSources(), KnownRules(RuleMetrics(metrics.registry))
+    symbols = KnownSymbols()
     estimates = Estimates(queue, sources, clock)
     requests = RequestMetrics(metrics.registry, promises, lambda: projection.is_rebuilt)
     on_change = (queue.changed, estimates.changed, promises.changed, requests.changed)
@@ -84,6 +87,8 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
         rule_store=RuleStore(link, rules, clock),
         thresholds=thresholds,
         prioritizer=prioritizer,
+        symbols=symbols,
+        symbol_store=SymbolStore(link, symbols, clock),
         publisher=publisher,
         commands=commands,
         priority_changes=PriorityChanges(publisher, projection, prioritizer, clock),
@@ -147,6 +152,7 @@ async def _keep_to_broker(context: AppContext) -> None:
                 context.projection.follow(bus),
                 context.sources.follow(bus),
                 context.rule_store.keep(bus),
+                context.symbols.follow(bus),
                 context.dead_letters.follow(bus),
                 context.hub.follow(bus),
                 restore_deleted_streams(bus, context.settings.stream_replicas),

@@ -35,6 +35,8 @@ from services.intake.state.projection import Projection
 from services.intake.state.source_control import SourceControl
 from services.intake.state.sources_view import KnownSources
 from services.intake.state.write_probe import WriteProbe
+from services.intake.symbols.known import KnownSymbols
+from services.intake.symbols.store import SymbolStore
 from shared.bus.batch_publisher import FeedPublisher
 from shared.sources.gate import SourceGate
 
@@ -56,6 +58,8 @@ class AppContext:
     source_control: SourceControl
     rules: KnownRules
     rule_store: RuleStore
+    symbols: KnownSymbols
+    symbol_store: SymbolStore
     thresholds: Thresholds
     prioritizer: Prioritizer
     publisher: JobPublisher

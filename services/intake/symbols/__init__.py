@@ -1,0 +1,1 @@
+"""The registry of symbols: ``known`` follows the bucket SYMBOLS, and ``store`` writes it."""
