@@ -12,6 +12,7 @@ import typer
 
 import gexlake
 from gexlake.api.jobs import JobsPage, JobView, Priority, Stage, Status
+from gexlake.cli import symbols
 from gexlake.cli.answers import read_as, read_job
 from gexlake.cli.backfill.command import INTERRUPTED, backfill
 from gexlake.cli.backups import backup, restore
@@ -131,6 +132,7 @@ app.command(short_help="Show what waits, and what is next.")(queue)
 app.command(short_help="Show which promises were kept.")(sla)
 app.add_typer(rules.app, name="rules")
 app.add_typer(sources.app, name="sources")
+app.add_typer(symbols.app, name="symbols")
 
 
 @app.command()

@@ -12,6 +12,7 @@
     ├── UnknownId            no job's id starts with it
     ├── AmbiguousId          the ids of several jobs do
     ├── UnknownRule          no rule, or several, have this name or start of an id
+    ├── UnusableCsv          a file with symbols cannot be read
     ├── NoSnapshots          the lake has none of the day that is to be replayed
     ├── HistoryWins          the gexlake that a day is posted to has it from history
     ├── StoresReplays        the gexlake that a day is posted to has no replays for stream readers alone
@@ -194,6 +195,20 @@ class UnknownSource(CommandFailed):
     def __init__(self, text: str, count: int) -> None:
         found = f"{count} sources are" if count else "no source is"
         super().__init__(f"{found} called {text[:80]!r}: 'gexlake sources list' shows addresses and ids")
+
+
+class UnusableCsv(CommandFailed):
+    """A file with symbols cannot be read.
+
+    Args:
+        path: the file.
+        why: what is wrong with it.
+    """
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"{path} cannot be read: {why}: its first line names the columns symbol and strategy"
+        )
 
 
 class NoSnapshots(CommandFailed):

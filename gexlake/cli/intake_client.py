@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from json import JSONDecodeError
 from types import TracebackType
@@ -156,6 +156,30 @@ class Intake:
         """Change fields of a source and return it."""
         return self._ask("PATCH", f"/api/v1/sources/{quote(source_id, safe='')}", json=dict(body))
 
+    def symbols(self, filters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the registered symbols."""
+        return self._ask("GET", "/api/v1/symbols", params={k: v for k, v in filters.items() if v is not None})
+
+    def symbol(self, symbol: str) -> dict[str, Any]:
+        """Return one registered symbol."""
+        return self._ask("GET", _symbol_path(symbol))
+
+    def add_symbols(self, symbols: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Register symbols and return what came of each."""
+        return self._ask("POST", "/api/v1/symbols/bulk", json={"symbols": list(symbols)})
+
+    def change_symbol(self, symbol: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Change fields of a registered symbol and return it."""
+        return self._ask("PATCH", _symbol_path(symbol), json=dict(body))
+
+    def set_symbol_status(self, symbol: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Set the status of a registered symbol and return it."""
+        return self._ask("PUT", f"{_symbol_path(symbol)}/status", json=dict(body))
+
+    def remove_symbol(self, symbol: str) -> None:
+        """Delete a registered symbol."""
+        self._ask("DELETE", _symbol_path(symbol))
+
     def query(self, statement: str, max_rows: int, timeout_s: float) -> SqlResponse:
         """Return the rows of a query, as far as the limits allow."""
         body = SqlRequest(query=statement, max_rows=max_rows, timeout_s=timeout_s).model_dump()
@@ -255,6 +279,8 @@ class Intake:
             answer = None
         if response.is_success and isinstance(answer, dict):
             return answer
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return {}
         problem = answer.get("error") if isinstance(answer, dict) else None
         problem = problem if isinstance(problem, dict) else {}
         message = problem.get("message")
@@ -269,6 +295,10 @@ class Intake:
         if self._has_key:
             return f"intake at {self._url} does not accept the API key in {self._key_setting}"
         return f"intake at {self._url} wants an API key: set {self._key_setting}"
+
+
+def _symbol_path(symbol: str) -> str:
+    return f"/api/v1/symbols/{quote(symbol, safe='')}"
 
 
 def _root_of(error: BaseException) -> BaseException:

@@ -57,6 +57,7 @@ def fake_intake() -> Iterator[FakeIntake]:
 
         do_POST = do_GET  # noqa: N815 (the base class names it)
         do_PATCH = do_GET  # noqa: N815
+        do_PUT = do_GET  # noqa: N815
         do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it)
