@@ -27,7 +27,8 @@ class LakePaths:
     ``parquet/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<kind>.parquet``,
     ``records/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<table>.parquet``,
     ``parquet/webhooks/<YYYYMMDD>/<HH>.<table>.parquet``, ``gex/<SYMBOL>/<YYYYMMDD>/snapshots.parquet``
-    or ``…/snapshot_<timestamp>.parquet``, and ``archive/jobs/<YYYY-MM>.parquet``.
+    or ``…/snapshot_<timestamp>.parquet``, ``parquet/ohlcv_1m/<YYYY>/<YYYYMMDD>.bars.parquet``, and
+    ``archive/jobs/<YYYY-MM>.parquet``.
     """
 
     data_dir: Path
@@ -68,6 +69,11 @@ class LakePaths:
     def chains_root(self) -> Path:
         """The Parquet files of option chains, below a folder for each symbol and day."""
         return self.data_dir / "gex"
+
+    @property
+    def bars_root(self) -> Path:
+        """The Parquet files of minute bars, one a trading day."""
+        return self.parquet_root.parent / "ohlcv_1m"
 
     @property
     def live(self) -> Path:
@@ -187,6 +193,18 @@ class LakePaths:
         """
         datetime.strptime(month, "%Y-%m")  # noqa: DTZ007
         return _inside(self.archived_jobs_root, f"{month}.parquet")
+
+    def bars(self, day: date) -> Path:
+        """Return the Parquet file of a trading day's minute bars, of all symbols."""
+        return _inside(self.bars_root, f"{day:%Y}", f"{day:%Y%m%d}.bars.parquet")
+
+    def bars_day_of(self, parquet: Path) -> date | None:
+        """Return the trading day whose minute bars have a path; None if no day's have."""
+        try:
+            day = datetime.strptime(parquet.name[:8], "%Y%m%d").date()  # noqa: DTZ007
+            return day if self.bars(day) == parquet else None
+        except ValueError:
+            return None
 
     def relative_to_parquet(self, path: Path) -> str:
         """Return a Parquet file's path as messages and the ledger carry it."""

@@ -130,6 +130,16 @@ STREAMS: Final = (
         takes_batches=True,
         is_compressed=True,
     ),
+    Stream(
+        subjects.CHRONOX,
+        (subjects.ALL_BARS,),
+        2 * _DAY_S,
+        1024 * _MIB,
+        _HOUR_S / 6,
+        refuses_when_full=True,
+        takes_batches=True,
+        is_compressed=True,
+    ),
     Stream(subjects.DEAD, (subjects.ALL_DEAD_LETTERS,), 90 * _DAY_S, 256 * _MIB, _DAY_S),
     Stream(subjects.BODIES, (subjects.ALL_BODIES,), 14 * _DAY_S, 128 * _MIB, _DAY_S, refuses_when_full=True),
     Stream(

@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from gexlake.api.jobs import Priority, Stage
+from gexlake.api.symbols import Phase
 
 JOBS: Final = "JOBS"
 EVENTS: Final = "EVENTS"
@@ -21,11 +22,12 @@ TURNS: Final = "TURNS"
 BODIES: Final = "BODIES"
 RULES: Final = "RULES"
 """A key-value bucket: its stream is ``KV_RULES``."""
+CHRONOX: Final = "CHRONOX"
 SYMBOLS: Final = "SYMBOLS"
 """The key-value bucket of the registry of symbols."""
 
 FEED_CONSUMER: Final = "importer"
-"""The durable consumer of FEED that stores messages in the lake."""
+"""The durable consumer of FEED, and of CHRONOX, that stores messages in the lake."""
 
 ALL_COMMANDS: Final = "gex.job.>"
 ALL_EVENTS: Final = "gex.event.job.>"
@@ -36,6 +38,7 @@ ALL_SOURCES: Final = "gex.source.>"
 ALL_TURNS: Final = "gex.turn.>"
 ALL_BODIES: Final = "gex.body.>"
 ALL_RULES: Final = "$KV.RULES.>"
+ALL_BARS: Final = "chronox.>"
 ALL_SYMBOLS: Final = "$KV.SYMBOLS.>"
 ALL_HEARTBEATS: Final = "gex.heartbeat.>"
 ALL_PROGRESS: Final = "gex.progress.>"
@@ -145,6 +148,11 @@ def bucket_stream(bucket: str) -> str:
 def bucket_prefix(bucket: str) -> str:
     """Return what the subjects of a key-value bucket begin with; the key follows."""
     return f"$KV.{bucket}."
+
+
+def chronox(phase: Phase, symbol: str) -> str:
+    """Return the subject of a symbol's bars or snapshots: ``chronox.<phase>.<symbol>``."""
+    return f"chronox.{phase}.{encode_token(symbol)}"
 
 
 def symbol_key(symbol: str) -> str:

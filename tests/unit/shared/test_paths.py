@@ -46,6 +46,14 @@ def test_a_parquet_file_is_named_after_its_kind(endpoint: str, name: str) -> Non
     assert path == Path("/lake/parquet/gexbot/SPX") / endpoint / name
 
 
+def test_the_bars_of_a_trading_day_have_a_file_by_its_date() -> None:
+    path = PATHS.bars(date(2025, 11, 14))
+    assert path == Path("/lake/parquet/ohlcv_1m/2025/20251114.bars.parquet")
+    assert PATHS.bars_day_of(path) == date(2025, 11, 14)
+    for name in ("2024/20251114.bars.parquet", "2025/20251114.strikes.parquet", "2025/x.bars.parquet"):
+        assert PATHS.bars_day_of(PATHS.bars_root / name) is None
+
+
 def test_the_webhooks_of_an_hour_have_a_file_by_its_time_in_utc() -> None:
     hour = datetime(2025, 11, 14, 23, tzinfo=timezone(timedelta(hours=-5)))
     path = PATHS.webhooks("universal_webhooks", hour)
