@@ -10,6 +10,8 @@ import structlog
 
 from gexlake.api.jobs import Stage
 from services.importer.backup.service import serve_snapshots
+from services.importer.bars.export import BarExporter
+from services.importer.bars.service import BarStorage
 from services.importer.errors import StorageTrouble
 from services.importer.feeds.export import Exporter
 from services.importer.feeds.service import FeedStorage
@@ -82,6 +84,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
     retries = Retries(settings.max_attempts, settings.retry_delay_s)
     worker = Worker(bus, Stage.IMPORT, handler, slots=_SLOTS, retries=retries)
     feed = FeedStorage(bus, lake, lake.live_files.append, a_file_each=settings.snapshot_parquet)
+    bars, bar_exporter = BarStorage(bus, lake), BarExporter(lake, settings.live_export_s)
     sql = SqlQueries(lake, settings)
     await sql.start()
     try:
@@ -99,7 +102,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
             await supervise(
                 bus.closed,
                 stop,
-                working=[worker.run(stop, settings.drain_timeout_s), feed.run(stop)],
+                working=[worker.run(stop, settings.drain_timeout_s), feed.run(stop), bars.run(stop)],
                 background=[
                     keeper.follow(),
                     keeper.write(),
@@ -108,6 +111,8 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
                     repair.run(),
                     feed.keep_room(),
                     exporter.run(),
+                    bars.keep_room(),
+                    bar_exporter.run(),
                     restore_deleted_streams(bus, settings.stream_replicas),
                 ],
             )

@@ -1,3 +1,4 @@
+CREATE TABLE bar_days(trading_day DATE NOT NULL, last_sequence BIGINT NOT NULL, exported_sequence BIGINT NOT NULL); -- One row a trading day with minute bars: whether its Parquet file has all of them
 CREATE TABLE chain_snapshots(snapshot_id UUID NOT NULL, job_id VARCHAR, market_symbol VARCHAR NOT NULL, snapshot_date DATE NOT NULL, snapshot_time TIME NOT NULL, "timestamp" BIGINT NOT NULL, strikes INTEGER NOT NULL, total_open_interest BIGINT NOT NULL, total_volume BIGINT NOT NULL, processed_at TIMESTAMP WITH TIME ZONE NOT NULL, content_digest VARCHAR NOT NULL, data_quality_score DOUBLE NOT NULL); -- One row a snapshot of an option chain
 CREATE TABLE chain_strikes(snapshot_id UUID NOT NULL, market_symbol VARCHAR NOT NULL, snapshot_date DATE NOT NULL, "timestamp" BIGINT NOT NULL, strike_number INTEGER NOT NULL, strike_price DOUBLE NOT NULL, call_open_interest BIGINT NOT NULL, put_open_interest BIGINT NOT NULL, call_volume BIGINT, put_volume BIGINT, call_bid DOUBLE, call_ask DOUBLE, put_bid DOUBLE, put_ask DOUBLE, gamma DOUBLE, delta DOUBLE, theta DOUBLE, vega DOUBLE); -- One row a strike of a snapshot of an option chain
 CREATE TABLE feed_position(stream VARCHAR NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, "sequence" BIGINT NOT NULL, sequence_base BIGINT NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL); -- One row a stream that is stored in batches: the last message that the lake holds
@@ -9,13 +10,16 @@ CREATE TABLE live_exports(parquet_path VARCHAR NOT NULL, parquet_bytes BIGINT, e
 CREATE TABLE live_hours(table_name VARCHAR NOT NULL, "hour" TIMESTAMP WITH TIME ZONE NOT NULL, "rows" BIGINT NOT NULL, last_sequence BIGINT NOT NULL, exported_sequence BIGINT NOT NULL); -- One row a table of webhooks and hour: how many rows, and up to where its Parquet file has them
 CREATE TABLE live_partitions(ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, trading_day DATE NOT NULL, snapshots BIGINT NOT NULL, strike_rows BIGINT NOT NULL, last_sequence BIGINT NOT NULL, exported_sequence BIGINT NOT NULL); -- One row a partition with live rows: how many, and up to where its Parquet file has them
 CREATE TABLE market_agg_state(received_at TIMESTAMP WITH TIME ZONE NOT NULL, date DATE, call_premium DOUBLE, put_premium DOUBLE, call_volume BIGINT, put_volume BIGINT, put_call_ratio DOUBLE, call_premium_otm_only DOUBLE, put_premium_otm_only DOUBLE, delta DOUBLE, gamma DOUBLE, theta DOUBLE, vega DOUBLE); -- One row a state of the whole options market that a webhook reported
+CREATE TABLE ohlcv_1m(symbol VARCHAR NOT NULL, "timestamp" BIGINT NOT NULL, open DOUBLE NOT NULL, high DOUBLE NOT NULL, low DOUBLE NOT NULL, "close" DOUBLE NOT NULL, volume DOUBLE NOT NULL, vwap DOUBLE, trades BIGINT, "source" VARCHAR NOT NULL, adjusted BOOLEAN NOT NULL, received_at TIMESTAMP WITH TIME ZONE NOT NULL); -- One row a symbol and minute in which something was traded; a minute without trades has none
 CREATE TABLE option_trades_events(received_at TIMESTAMP WITH TIME ZONE NOT NULL, topic VARCHAR, topic_symbol VARCHAR, ticker VARCHAR, option_chain_id VARCHAR, "type" VARCHAR, strike DOUBLE, expiry DATE, dte INTEGER, price DOUBLE, size BIGINT, premium DOUBLE, volume BIGINT, open_interest BIGINT, underlying_price DOUBLE, implied_volatility DOUBLE, delta DOUBLE, gamma DOUBLE, theta DOUBLE, vega DOUBLE, rho DOUBLE, tags VARCHAR, executed_at TIMESTAMP WITH TIME ZONE, trade_id VARCHAR, is_index_option BOOLEAN, raw VARCHAR); -- One row an option trade that a webhook reported
 CREATE TABLE orderflow("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE NOT NULL, z_mlgamma DOUBLE, z_msgamma DOUBLE, o_mlgamma DOUBLE, o_msgamma DOUBLE, zero_mcall DOUBLE, zero_mput DOUBLE, one_mcall DOUBLE, one_mput DOUBLE, zcvr DOUBLE, ocvr DOUBLE, zgr DOUBLE, ogr DOUBLE, zvanna DOUBLE, ovanna DOUBLE, zcharm DOUBLE, ocharm DOUBLE, agg_dex DOUBLE, one_agg_dex DOUBLE, agg_call_dex DOUBLE, one_agg_call_dex DOUBLE, agg_put_dex DOUBLE, one_agg_put_dex DOUBLE, net_dex DOUBLE, one_net_dex DOUBLE, net_call_dex DOUBLE, one_net_call_dex DOUBLE, net_put_dex DOUBLE, one_net_put_dex DOUBLE, dexoflow DOUBLE, gexoflow DOUBLE, cvroflow DOUBLE, one_dexoflow DOUBLE, one_gexoflow DOUBLE, one_cvroflow DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, zero_gamma DOUBLE, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, "source" VARCHAR NOT NULL, job_id VARCHAR); -- The orderflow package: one row a second of a ticker; the Parquet files have the same figures
 CREATE TABLE partitions(ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, trading_day DATE NOT NULL, job_id VARCHAR NOT NULL, generation INTEGER NOT NULL, checksum VARCHAR NOT NULL, replaced_checksum VARCHAR, source_bytes BIGINT NOT NULL, snapshots BIGINT NOT NULL, strike_rows BIGINT NOT NULL, first_timestamp BIGINT NOT NULL, last_timestamp BIGINT NOT NULL, parquet_path VARCHAR NOT NULL, parquet_bytes BIGINT NOT NULL, parquet_checksum VARCHAR NOT NULL, published BOOLEAN NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL, duplicates BIGINT DEFAULT(0), strays BIGINT DEFAULT(0), unknown_records BIGINT DEFAULT(0), unknown_fields VARCHAR); -- One row a ticker, endpoint and trading day: what the lake holds of it, and from which file
 CREATE TABLE priority_requests(request_id VARCHAR NOT NULL, job_id VARCHAR NOT NULL, channel VARCHAR NOT NULL, source_url VARCHAR NOT NULL, data_type VARCHAR NOT NULL, market_symbol VARCHAR NOT NULL, requested_at TIMESTAMP WITH TIME ZONE NOT NULL, submitted_at TIMESTAMP WITH TIME ZONE NOT NULL, priority_score DOUBLE NOT NULL, priority_level VARCHAR NOT NULL, decided_by VARCHAR[] NOT NULL, overrides VARCHAR NOT NULL, deadline TIMESTAMP WITH TIME ZONE, estimated_processing_time INTERVAL, queue_position INTEGER, metadata VARCHAR NOT NULL, generation INTEGER NOT NULL, status VARCHAR NOT NULL, completed_at TIMESTAMP WITH TIME ZONE, deadline_kept BOOLEAN, updated_at TIMESTAMP WITH TIME ZONE NOT NULL); -- One row a request for a file: its priority, what was promised, and how its job ended; from EVENTS
 CREATE TABLE priority_rule_changes(rule_id VARCHAR NOT NULL, revision BIGINT NOT NULL, changed_at TIMESTAMP WITH TIME ZONE NOT NULL, changed_by VARCHAR, operation VARCHAR NOT NULL, old_rule VARCHAR, new_rule VARCHAR); -- One row a change of a priority rule; rows stay when the rule, its revisions or the bucket are gone
 CREATE TABLE priority_rules(rule_id VARCHAR NOT NULL, "name" VARCHAR NOT NULL, description VARCHAR NOT NULL, condition VARCHAR NOT NULL, priority_score DOUBLE NOT NULL, is_active BOOLEAN NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL, changed_by VARCHAR, revision BIGINT NOT NULL); -- One row a priority rule, as it is now in the bucket RULES
+CREATE TABLE recent_bars(symbol VARCHAR NOT NULL, "timestamp" BIGINT NOT NULL, open DOUBLE NOT NULL, high DOUBLE NOT NULL, low DOUBLE NOT NULL, "close" DOUBLE NOT NULL, volume DOUBLE NOT NULL, vwap DOUBLE, trades BIGINT, "source" VARCHAR NOT NULL, adjusted BOOLEAN NOT NULL, received_at TIMESTAMP WITH TIME ZONE NOT NULL, trading_day DATE NOT NULL, "sequence" BIGINT NOT NULL); -- Rows of ohlcv_1m that the Parquet files do not have yet; read ohlcv_1m
 CREATE TABLE schema_migrations("name" VARCHAR NOT NULL, applied_at TIMESTAMP WITH TIME ZONE); -- The migrations that this file has seen
+CREATE TABLE snapshots(symbol VARCHAR NOT NULL, "timestamp" BIGINT NOT NULL, "minute" BIGINT, minute_close DOUBLE, minute_volume DOUBLE, open DOUBLE, high DOUBLE, low DOUBLE, "close" DOUBLE, volume DOUBLE, vwap DOUBLE, previous_close DOUBLE, change DOUBLE, change_percent DOUBLE, trade_price DOUBLE, trade_size DOUBLE, bid DOUBLE, bid_size DOUBLE, ask DOUBLE, ask_size DOUBLE, received_at TIMESTAMP WITH TIME ZONE NOT NULL); -- One row a symbol: its newest market snapshot
 CREATE TABLE source_records(source_id VARCHAR NOT NULL, base_url VARCHAR NOT NULL, "name" VARCHAR NOT NULL, last_successful_fetch TIMESTAMP WITH TIME ZONE, total_requests BIGINT NOT NULL, successful_requests BIGINT NOT NULL, mean_response_s DOUBLE, circuit_open_until TIMESTAMP WITH TIME ZONE, deactivated_at TIMESTAMP WITH TIME ZONE, deactivated_by VARCHAR, updated_at TIMESTAMP WITH TIME ZONE NOT NULL); -- One row a source of files, as its newest record in SOURCES; read data_sources
 CREATE TABLE state_contracts("timestamp" BIGINT USING COMPRESSION RLE NOT NULL, ticker VARCHAR USING COMPRESSION DICT_FSST NOT NULL, endpoint VARCHAR USING COMPRESSION DICT_FSST NOT NULL, strike DOUBLE USING COMPRESSION ALP NOT NULL, call_ivol DOUBLE USING COMPRESSION ALP, put_ivol DOUBLE USING COMPRESSION ALP, greek DOUBLE USING COMPRESSION ALP, priors VARCHAR USING COMPRESSION ZSTD, put_cvolume DOUBLE, put_cvolume_priors VARCHAR); -- Greeks of the state package: one row a strike of a record; the Parquet files have the same rows
 CREATE TABLE state_greeks("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE NOT NULL, min_dte INTEGER, sec_min_dte INTEGER, major_positive DOUBLE, major_negative DOUBLE, major_long_gamma DOUBLE, major_short_gamma DOUBLE, "source" VARCHAR NOT NULL, job_id VARCHAR); -- Greeks of the state package: one row a second of a ticker and endpoint, without its strikes
@@ -88,6 +92,9 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- archived_jobs | completed_at | TIMESTAMP WITH TIME ZONE | true | no default | When this generation ended, successfully or not; NULL until then
 -- archived_jobs | retry_count | INTEGER | true | no default | How many failed attempts of the stage that it is in were repeated
 -- archived_jobs | is_queued | BOOLEAN | true | no default | Whether it waits for its first attempt, or for the next one after one that failed
+-- bar_days | trading_day | DATE | false | no default | Date in New York
+-- bar_days | last_sequence | BIGINT | false | no default | Number of the last batch that changed the day
+-- bar_days | exported_sequence | BIGINT | false | no default | Number of the last batch that its Parquet file has
 -- chain_snapshots | snapshot_id | UUID | false | no default | The client's, or derived from the content
 -- chain_snapshots | job_id | VARCHAR | true | no default | The job that made the snapshot, as the client named it
 -- chain_snapshots | market_symbol | VARCHAR | false | no default | Symbol of the underlying, in upper case
@@ -258,6 +265,62 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- market_agg_state | gamma | DOUBLE | true | no default | Gamma of that day's trades; from the sender, not always there
 -- market_agg_state | theta | DOUBLE | true | no default | Theta of that day's trades; from the sender, not always there
 -- market_agg_state | vega | DOUBLE | true | no default | Vega of that day's trades; from the sender, not always there
+-- ohlcv_15m | symbol | VARCHAR | true | no default | As the vendor writes it, case included
+-- ohlcv_15m | start | BIGINT | true | no default | Start of the bar, UTC epoch milliseconds
+-- ohlcv_15m | adjusted | BOOLEAN | true | no default | Whether prices and volume are adjusted for splits; otherwise as traded
+-- ohlcv_15m | open | DOUBLE | true | no default | First price, USD
+-- ohlcv_15m | high | DOUBLE | true | no default | Highest price, USD
+-- ohlcv_15m | low | DOUBLE | true | no default | Lowest price, USD
+-- ohlcv_15m | close | DOUBLE | true | no default | Last price, USD
+-- ohlcv_15m | volume | DOUBLE | true | no default | Shares traded; may have a fraction
+-- ohlcv_15m | vwap | DOUBLE | true | no default | Volume-weighted average price of the minutes that have one, USD
+-- ohlcv_15m | trades | BIGINT | true | no default | How many trades; NULL if no minute has their number
+-- ohlcv_15m | minutes | BIGINT | true | no default | In how many minutes something was traded
+-- ohlcv_1d | symbol | VARCHAR | true | no default | As the vendor writes it, case included
+-- ohlcv_1d | trading_day | DATE | true | no default | Date in New York
+-- ohlcv_1d | adjusted | BOOLEAN | true | no default | Whether prices and volume are adjusted for splits; otherwise as traded
+-- ohlcv_1d | open | DOUBLE | true | no default | First price, USD
+-- ohlcv_1d | high | DOUBLE | true | no default | Highest price, USD
+-- ohlcv_1d | low | DOUBLE | true | no default | Lowest price, USD
+-- ohlcv_1d | close | DOUBLE | true | no default | Last price, USD
+-- ohlcv_1d | volume | DOUBLE | true | no default | Shares traded; may have a fraction
+-- ohlcv_1d | vwap | DOUBLE | true | no default | Volume-weighted average price of the minutes that have one, USD
+-- ohlcv_1d | trades | BIGINT | true | no default | How many trades; NULL if no minute has their number
+-- ohlcv_1d | minutes | BIGINT | true | no default | In how many minutes something was traded
+-- ohlcv_1m | symbol | VARCHAR | false | no default | As the vendor writes it, case included
+-- ohlcv_1m | timestamp | BIGINT | false | no default | Start of the minute, UTC epoch milliseconds
+-- ohlcv_1m | open | DOUBLE | false | no default | First price, USD
+-- ohlcv_1m | high | DOUBLE | false | no default | Highest price, USD
+-- ohlcv_1m | low | DOUBLE | false | no default | Lowest price, USD
+-- ohlcv_1m | close | DOUBLE | false | no default | Last price, USD
+-- ohlcv_1m | volume | DOUBLE | false | no default | Shares traded; may have a fraction
+-- ohlcv_1m | vwap | DOUBLE | true | no default | Volume-weighted average price, USD; NULL if the vendor did not send it
+-- ohlcv_1m | trades | BIGINT | true | no default | How many trades; NULL if the vendor did not send it
+-- ohlcv_1m | source | VARCHAR | false | no default | flat_file or rest, which are official, or stream
+-- ohlcv_1m | adjusted | BOOLEAN | false | no default | Whether prices and volume are adjusted for the splits up to received_at; otherwise as traded
+-- ohlcv_1m | received_at | TIMESTAMP WITH TIME ZONE | false | no default | When gexlake received it
+-- ohlcv_5m | symbol | VARCHAR | true | no default | As the vendor writes it, case included
+-- ohlcv_5m | start | BIGINT | true | no default | Start of the bar, UTC epoch milliseconds
+-- ohlcv_5m | adjusted | BOOLEAN | true | no default | Whether prices and volume are adjusted for splits; otherwise as traded
+-- ohlcv_5m | open | DOUBLE | true | no default | First price, USD
+-- ohlcv_5m | high | DOUBLE | true | no default | Highest price, USD
+-- ohlcv_5m | low | DOUBLE | true | no default | Lowest price, USD
+-- ohlcv_5m | close | DOUBLE | true | no default | Last price, USD
+-- ohlcv_5m | volume | DOUBLE | true | no default | Shares traded; may have a fraction
+-- ohlcv_5m | vwap | DOUBLE | true | no default | Volume-weighted average price of the minutes that have one, USD
+-- ohlcv_5m | trades | BIGINT | true | no default | How many trades; NULL if no minute has their number
+-- ohlcv_5m | minutes | BIGINT | true | no default | In how many minutes something was traded
+-- ohlcv_60m | symbol | VARCHAR | true | no default | As the vendor writes it, case included
+-- ohlcv_60m | start | BIGINT | true | no default | Start of the bar, UTC epoch milliseconds
+-- ohlcv_60m | adjusted | BOOLEAN | true | no default | Whether prices and volume are adjusted for splits; otherwise as traded
+-- ohlcv_60m | open | DOUBLE | true | no default | First price, USD
+-- ohlcv_60m | high | DOUBLE | true | no default | Highest price, USD
+-- ohlcv_60m | low | DOUBLE | true | no default | Lowest price, USD
+-- ohlcv_60m | close | DOUBLE | true | no default | Last price, USD
+-- ohlcv_60m | volume | DOUBLE | true | no default | Shares traded; may have a fraction
+-- ohlcv_60m | vwap | DOUBLE | true | no default | Volume-weighted average price of the minutes that have one, USD
+-- ohlcv_60m | trades | BIGINT | true | no default | How many trades; NULL if no minute has their number
+-- ohlcv_60m | minutes | BIGINT | true | no default | In how many minutes something was traded
 -- option_chains | snapshot_id | UUID | true | no default | As in chain_snapshots: the client's, or derived from the content
 -- option_chains | job_id | VARCHAR | true | no default | As in chain_snapshots: the job that made the snapshot, as the client named it
 -- option_chains | market_symbol | VARCHAR | true | no default | As in chain_snapshots: symbol of the underlying, in upper case
@@ -550,8 +613,43 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- processing_jobs | data_size_bytes | BIGINT | true | no default | Size of the staged file, bytes
 -- processing_jobs | error_message | VARCHAR | true | no default | What the last attempt failed of
 -- processing_jobs | retry_count | INTEGER | true | no default | How many failed attempts of the last stage were repeated
+-- recent_bars | symbol | VARCHAR | false | no default | As the vendor writes it, case included
+-- recent_bars | timestamp | BIGINT | false | no default | Start of the minute, UTC epoch milliseconds
+-- recent_bars | open | DOUBLE | false | no default | First price, USD
+-- recent_bars | high | DOUBLE | false | no default | Highest price, USD
+-- recent_bars | low | DOUBLE | false | no default | Lowest price, USD
+-- recent_bars | close | DOUBLE | false | no default | Last price, USD
+-- recent_bars | volume | DOUBLE | false | no default | Shares traded; may have a fraction
+-- recent_bars | vwap | DOUBLE | true | no default | Volume-weighted average price, USD
+-- recent_bars | trades | BIGINT | true | no default | How many trades
+-- recent_bars | source | VARCHAR | false | no default | flat_file or rest, which are official, or stream
+-- recent_bars | adjusted | BOOLEAN | false | no default | Whether prices and volume are adjusted for splits
+-- recent_bars | received_at | TIMESTAMP WITH TIME ZONE | false | no default | When gexlake received it
+-- recent_bars | trading_day | DATE | false | no default | Date in New York
+-- recent_bars | sequence | BIGINT | false | no default | Number of the batch that wrote the row
 -- schema_migrations | name | VARCHAR | false | no default | File name of the migration
 -- schema_migrations | applied_at | TIMESTAMP WITH TIME ZONE | true | no default | When it was applied
+-- snapshots | symbol | VARCHAR | false | no default | As the vendor writes it, case included
+-- snapshots | timestamp | BIGINT | false | no default | When the vendor updated it, UTC epoch milliseconds
+-- snapshots | minute | BIGINT | true | no default | Start of the latest minute with trades, UTC epoch milliseconds; NULL before the first one of a day
+-- snapshots | minute_close | DOUBLE | true | no default | Last price of that minute, USD
+-- snapshots | minute_volume | DOUBLE | true | no default | Shares traded in that minute
+-- snapshots | open | DOUBLE | true | no default | First price of the day, USD; NULL before its first trade
+-- snapshots | high | DOUBLE | true | no default | Highest price of the day, USD
+-- snapshots | low | DOUBLE | true | no default | Lowest price of the day, USD
+-- snapshots | close | DOUBLE | true | no default | Latest price of the day, USD
+-- snapshots | volume | DOUBLE | true | no default | Shares traded on the day so far
+-- snapshots | vwap | DOUBLE | true | no default | Volume-weighted average price of the day so far, USD
+-- snapshots | previous_close | DOUBLE | true | no default | Last price of the trading day before, USD
+-- snapshots | change | DOUBLE | true | no default | Since previous_close, USD
+-- snapshots | change_percent | DOUBLE | true | no default | Since previous_close, percent
+-- snapshots | trade_price | DOUBLE | true | no default | Price of the last trade, USD; NULL if the plan lacks trades
+-- snapshots | trade_size | DOUBLE | true | no default | Shares of the last trade
+-- snapshots | bid | DOUBLE | true | no default | Best bid, USD; NULL if the plan lacks quotes
+-- snapshots | bid_size | DOUBLE | true | no default | Size of the bid, as the vendor sends it
+-- snapshots | ask | DOUBLE | true | no default | Best ask, USD
+-- snapshots | ask_size | DOUBLE | true | no default | Size of the ask, as the vendor sends it
+-- snapshots | received_at | TIMESTAMP WITH TIME ZONE | false | no default | When gexlake received it
 -- source_records | source_id | VARCHAR | false | no default | UUIDv5 of base_url
 -- source_records | base_url | VARCHAR | false | no default | Scheme, host, and the port unless it is the default
 -- source_records | name | VARCHAR | false | no default | Its host, or the name that a client has given it
@@ -645,6 +743,10 @@ CREATE VIEW data_sources AS SELECT source_id, base_url, "name", (successful_requ
 CREATE VIEW gex_history AS SELECT CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE) AS trading_day, "timestamp" AS "timestamp", parse_path(filename)[-3] AS ticker, parse_path(filename)[-2] AS endpoint, strike AS strike, gamma AS gamma, oi_gamma AS oi_gamma, priors AS priors FROM (SELECT *, '' AS filename FROM gex_strikes WHERE false); -- The Parquet files of all partitions, with ticker, endpoint and trading day from the path: a filter on these opens no other file
 CREATE VIEW gex_profiles AS SELECT "snapshot"."timestamp", "snapshot".ticker, "snapshot".endpoint, "snapshot".spot_price, "snapshot".zero_gamma, strike.strike, strike.gamma, strike.oi_gamma, strike.priors FROM (gex_snapshots AS "snapshot" INNER JOIN gex_strikes AS strike ON (((strike."timestamp" = "snapshot"."timestamp") AND (strike.ticker = "snapshot".ticker) AND (strike.endpoint = "snapshot".endpoint)))); -- One row a strike with its snapshot's spot and zero gamma: gex_snapshots joined with gex_strikes
 CREATE VIEW import_jobs AS SELECT id, url, checksum, ticker, status, records_processed, last_error, created_at, updated_at FROM all_jobs; -- The ledger and the archive in the columns of the first system
+CREATE VIEW ohlcv_15m AS SELECT symbol, ("timestamp" - ("timestamp" % 900000)) AS "start", adjusted, arg_min(open, "timestamp") AS open, max(high) AS high, min(low) AS low, arg_max("close", "timestamp") AS "close", sum(volume) AS volume, (sum((vwap * volume)) / "nullif"(sum(volume) FILTER (WHERE (vwap IS NOT NULL)), 0)) AS vwap, CAST(sum(trades) AS BIGINT) AS trades, count_star() AS "minutes" FROM ohlcv_1m GROUP BY symbol, "start", adjusted; -- Bars of 15 minutes, from ohlcv_1m
+CREATE VIEW ohlcv_1d AS SELECT symbol, CAST(new_york_time("timestamp") AS DATE) AS trading_day, adjusted, arg_min(open, "timestamp") AS open, max(high) AS high, min(low) AS low, arg_max("close", "timestamp") AS "close", sum(volume) AS volume, (sum((vwap * volume)) / "nullif"(sum(volume) FILTER (WHERE (vwap IS NOT NULL)), 0)) AS vwap, CAST(sum(trades) AS BIGINT) AS trades, count_star() AS "minutes" FROM ohlcv_1m GROUP BY symbol, trading_day, adjusted; -- Bars of trading days, extended hours included, from ohlcv_1m
+CREATE VIEW ohlcv_5m AS SELECT symbol, ("timestamp" - ("timestamp" % 300000)) AS "start", adjusted, arg_min(open, "timestamp") AS open, max(high) AS high, min(low) AS low, arg_max("close", "timestamp") AS "close", sum(volume) AS volume, (sum((vwap * volume)) / "nullif"(sum(volume) FILTER (WHERE (vwap IS NOT NULL)), 0)) AS vwap, CAST(sum(trades) AS BIGINT) AS trades, count_star() AS "minutes" FROM ohlcv_1m GROUP BY symbol, "start", adjusted; -- Bars of 5 minutes, from ohlcv_1m
+CREATE VIEW ohlcv_60m AS SELECT symbol, ("timestamp" - ("timestamp" % 3600000)) AS "start", adjusted, arg_min(open, "timestamp") AS open, max(high) AS high, min(low) AS low, arg_max("close", "timestamp") AS "close", sum(volume) AS volume, (sum((vwap * volume)) / "nullif"(sum(volume) FILTER (WHERE (vwap IS NOT NULL)), 0)) AS vwap, CAST(sum(trades) AS BIGINT) AS trades, count_star() AS "minutes" FROM ohlcv_1m GROUP BY symbol, "start", adjusted; -- Bars of full hours, from ohlcv_1m
 CREATE VIEW option_chains AS SELECT "snapshot".snapshot_id, "snapshot".job_id, "snapshot".market_symbol, "snapshot".snapshot_date, "snapshot".snapshot_time, "snapshot"."timestamp", "snapshot".strikes, "snapshot".total_open_interest, "snapshot".total_volume, "snapshot".processed_at, "snapshot".content_digest, "snapshot".data_quality_score, strike.strike_number, strike.strike_price, strike.call_open_interest, strike.put_open_interest, strike.call_volume, strike.put_volume, strike.call_bid, strike.call_ask, strike.put_bid, strike.put_ask, strike.gamma, strike.delta, strike.theta, strike.vega FROM (chain_snapshots AS "snapshot" INNER JOIN chain_strikes AS strike ON (((strike.snapshot_id = "snapshot".snapshot_id) AND (strike.market_symbol = "snapshot".market_symbol) AND (strike.snapshot_date = "snapshot".snapshot_date) AND (strike."timestamp" = "snapshot"."timestamp")))); -- The strikes of option chains, each with its snapshot
 CREATE VIEW orderflow_history AS SELECT CAST(try_strptime(parse_filename(filename)[1:8], '%Y%m%d') AS DATE) AS trading_day, "timestamp" AS "timestamp", parse_path(filename)[-3] AS ticker, parse_path(filename)[-2] AS endpoint, spot_price AS spot_price, z_mlgamma AS z_mlgamma, z_msgamma AS z_msgamma, o_mlgamma AS o_mlgamma, o_msgamma AS o_msgamma, zero_mcall AS zero_mcall, zero_mput AS zero_mput, one_mcall AS one_mcall, one_mput AS one_mput, zcvr AS zcvr, ocvr AS ocvr, zgr AS zgr, ogr AS ogr, zvanna AS zvanna, ovanna AS ovanna, zcharm AS zcharm, ocharm AS ocharm, agg_dex AS agg_dex, one_agg_dex AS one_agg_dex, agg_call_dex AS agg_call_dex, one_agg_call_dex AS one_agg_call_dex, agg_put_dex AS agg_put_dex, one_agg_put_dex AS one_agg_put_dex, net_dex AS net_dex, one_net_dex AS one_net_dex, net_call_dex AS net_call_dex, one_net_call_dex AS one_net_call_dex, net_put_dex AS net_put_dex, one_net_put_dex AS one_net_put_dex, dexoflow AS dexoflow, gexoflow AS gexoflow, cvroflow AS cvroflow, one_dexoflow AS one_dexoflow, one_gexoflow AS one_gexoflow, one_cvroflow AS one_cvroflow, min_dte AS min_dte, sec_min_dte AS sec_min_dte, zero_gamma AS zero_gamma, major_pos_vol AS major_pos_vol, major_pos_oi AS major_pos_oi, major_neg_vol AS major_neg_vol, major_neg_oi AS major_neg_oi, sum_gex_vol AS sum_gex_vol, sum_gex_oi AS sum_gex_oi, delta_risk_reversal AS delta_risk_reversal FROM (SELECT *, '' AS filename FROM orderflow WHERE false); -- The Parquet files of all partitions, with ticker, endpoint and trading day from the path: a filter on these opens no other file
 CREATE VIEW parquet_gex_strikes AS SELECT "timestamp", ticker, endpoint, strike, gamma, oi_gamma, priors FROM (SELECT *, '' AS filename FROM gex_strikes WHERE false); -- The Parquet files of all partitions; rows as in gex_strikes

@@ -52,7 +52,7 @@ def take_snapshot(lake: Lake) -> SnapshotResponse:
             for source in (lake.paths.database, log_of(lake.paths.database)):
                 if source.exists():
                     _copy(source, folder / source.name)
-            for tree in (lake.paths.parquet_root, lake.paths.webhooks_root):
+            for tree in (lake.paths.parquet_root, lake.paths.webhooks_root, lake.paths.bars_root):
                 _link(tree, folder / "parquet" / tree.name)
             _link(lake.paths.records_root, folder / "records" / lake.paths.records_root.name)
             _link(lake.paths.chains_root, folder / lake.paths.chains_root.name)

@@ -1,4 +1,4 @@
-"""Keep room in FEED: messages that the lake has are removed before the stream refuses new ones."""
+"""Keep room in a stream: messages that the lake has are removed before the stream refuses new ones."""
 
 from __future__ import annotations
 
@@ -41,33 +41,39 @@ def first_to_keep(state: StreamState, max_bytes: int, stored: int) -> int | None
     return first if first > state.first_seq else None
 
 
-async def keep_room(bus: Bus, position: Callable[[], FeedPosition | None], look_s: float = _LOOK_S) -> None:
-    """Look at FEED forever, and remove its oldest messages when it is nearly full.
+async def keep_room(
+    bus: Bus,
+    position: Callable[[], FeedPosition | None],
+    look_s: float = _LOOK_S,
+    stream: str = subjects.FEED,
+) -> None:
+    """Look at a stream forever, and remove its oldest messages when it is nearly full.
 
     Args:
         bus: the connection.
         position: returns the last message that the lake has, if it is known.
         look_s: how often.
+        stream: which.
     """
     while True:
         await asyncio.sleep(look_s)
         try:
-            with translate_errors(f"keep room in {subjects.FEED}"):
-                await _remove(bus, position)
+            with translate_errors(f"keep room in {stream}"):
+                await _remove(bus, position, stream)
         except (BrokerUnavailable, NotFoundError) as error:
             raise_if_cancelled()
-            log.debug("feed_not_checked", error=str(error))
+            log.debug("feed_not_checked", stream=stream, error=str(error))
 
 
-async def _remove(bus: Bus, position: Callable[[], FeedPosition | None]) -> None:
+async def _remove(bus: Bus, position: Callable[[], FeedPosition | None], stream: str) -> None:
     if not bus.is_connected:
         return
-    found = await bus.js.stream_info(subjects.FEED)
+    found = await bus.js.stream_info(stream)
     stored = position()
     # A stream that was created again has other messages under the same numbers.
     if stored is None or found.created != stored.created_at or found.state.last_seq < stored.sequence:
         return
     first = first_to_keep(found.state, found.config.max_bytes or 0, stored.sequence)
     if first is not None:
-        await bus.js.purge_stream(subjects.FEED, seq=first)
-        log.info("feed_purged", messages=first - found.state.first_seq, first_seq=first)
+        await bus.js.purge_stream(stream, seq=first)
+        log.info("feed_purged", stream=stream, messages=first - found.state.first_seq, first_seq=first)

@@ -63,7 +63,7 @@ def sweep(lake: Lake) -> None:
     """
     paths = lake.paths
     roots = (
-        *(paths.parquet_root, paths.webhooks_root, paths.records_root),
+        *(paths.parquet_root, paths.webhooks_root, paths.bars_root, paths.records_root),
         *(paths.chains_root, paths.archived_jobs_root),
     )
     files = sum(map(remove_partials, roots))

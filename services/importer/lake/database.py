@@ -32,7 +32,9 @@ _CLOSE_READERS_WITHIN_S: Final = 10
 
 _CONFLICTS: Final = (duckdb.InterruptException, duckdb.TransactionException)
 
-_OF_LIVE_BATCHES: Final = frozenset({"feed_position", "live_partitions", "live_hours", "live_chains"})
+_OF_LIVE_BATCHES: Final = frozenset(
+    {"feed_position", "live_partitions", "live_hours", "live_chains", "bar_days", "recent_bars", "snapshots"}
+)
 """The small tables that live batches write to, beside the rows of partitions."""
 
 log = structlog.get_logger(__name__)
@@ -95,7 +97,10 @@ class Lake:
         """
         paths = settings.paths
         try:
-            folders = (paths.data_dir, paths.parquet_root, paths.records_root, paths.catalog, paths.scratch)
+            folders = (
+                *(paths.data_dir, paths.parquet_root, paths.bars_root, paths.records_root),
+                *(paths.catalog, paths.scratch),
+            )
             for folder in folders:
                 make_folder(folder)
         except OSError as error:

@@ -62,8 +62,8 @@ class ExportedFile:
 
 
 def stored_number(connection: duckdb.DuckDBPyConnection) -> int:
-    """Return the number of the last batch that is stored; 0 if none is."""
-    query = "SELECT coalesce(max(sequence + sequence_base), 0) FROM feed_position"
+    """Return the number of the last batch of FEED that is stored; 0 if none is."""
+    query = "SELECT coalesce(max(sequence + sequence_base), 0) FROM feed_position WHERE stream = 'FEED'"
     row = connection.execute(query).fetchone()
     return int(row[0]) if row else 0
 

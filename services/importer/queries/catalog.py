@@ -25,6 +25,7 @@ from services.importer.lake.live_files import LiveView
 from services.importer.lake.live_tables import CHAINS, LIVE_TABLES, WEBHOOKS
 from services.importer.lake.statements import quoted, set_variables
 from services.importer.lake.views import FROM_PATH, KINDS, columns_by_table, read_files
+from services.importer.queries.bar_views import BARS, RECENT, bars_query
 from services.importer.queries.live_views import VARIABLES, columns_to_read, rows_of_table, with_live_rows
 
 _OF_ROWS: Final = {kind.table: kind for kind in KINDS}
@@ -46,6 +47,7 @@ class Catalog:
         self._folder = lake.paths.catalog
         self._lock = threading.Lock()
         self._made_of: tuple[bool, ...] | None = None
+        self._bars_found = False
         self._copied: dict[str, int] = {}
         self._small: dict[str, set[str]] = {}
         """The small tables, each with the names by which a query may mean it."""
@@ -86,6 +88,7 @@ class Catalog:
             *(self._lake.has_files(kind) for kind in KINDS),
             *(self._lake.live_files.has_files(table) for table in _OF_FILES),
             self._lake.has_archived_jobs,
+            self._has_bars(),
         )
         if found == self._made_of:
             return
@@ -94,8 +97,9 @@ class Catalog:
         self._small = {
             table: _names_of(table, views)
             for table in tables
-            if table not in _OF_ROWS and table not in _OF_RECORDS and table not in _OF_FILES
+            if table not in {*_OF_ROWS, *_OF_RECORDS, *_OF_FILES, BARS}
         }
+        self._small[RECENT] |= {BARS, *(name for name, sql in views.items() if BARS in sql)}
         for table in self._small:
             self._copy(connection, table)
         for table in LIVE_TABLES:
@@ -147,6 +151,8 @@ class Catalog:
             pattern = f"{paths.records_root}/*/*/*.{table}.parquet"
         elif (kind := _OF_ROWS.get(table)) is not None:
             pattern = f"{paths.parquet_root}/*/*/*.{kind.kind}.parquet"
+        elif table == BARS:
+            return self._bars_query(columns)
         elif table in WEBHOOKS:
             pattern = f"{paths.webhooks_root}/*/*.{table}.parquet"
         elif table in CHAINS:
@@ -161,6 +167,15 @@ class Catalog:
         listed = ", ".join(f'{source} AS "{name}"' for name, source in names.items())
         files = rows_of_table(table, read_files(pattern, columns_to_read(table, columns)))
         return f"SELECT {listed} FROM {files}"  # noqa: S608 (names of ours)
+
+    def _bars_query(self, columns: dict[str, tuple[str, str]]) -> str:
+        pattern = f"{self._lake.paths.bars_root}/*/*.bars.parquet"
+        files = read_files(pattern, columns) if self._has_bars() else None
+        return bars_query(columns, quoted(str(self._folder / f"{RECENT}.parquet")), files)
+
+    def _has_bars(self) -> bool:
+        self._bars_found = self._bars_found or any(self._lake.paths.bars_root.glob("*/*.bars.parquet"))
+        return self._bars_found
 
 
 def _no_rows(columns: dict[str, tuple[str, str]]) -> str:

@@ -115,7 +115,7 @@ class SqlQueries:
             variables=self._catalog.variables(live),
             folders=(
                 *(paths.staging_root, paths.parquet_root, paths.webhooks_root, paths.records_root),
-                *(paths.chains_root, paths.archived_jobs_root, paths.catalog, paths.live),
+                *(paths.chains_root, paths.archived_jobs_root, paths.bars_root, paths.catalog, paths.live),
             ),
             scratch=Path(),
             memory_mb=settings.query_memory_mb,

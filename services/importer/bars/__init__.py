@@ -1,0 +1,5 @@
+"""Messages of CHRONOX become rows of minute bars and snapshots: one batch, one transaction.
+
+``rows`` decodes and checks them, ``merge`` decides which bars are written, ``store`` writes a batch,
+``service`` consumes CHRONOX, ``days`` and ``export`` keep the Parquet file of each trading day.
+"""

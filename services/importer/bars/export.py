@@ -1,0 +1,120 @@
+"""Keep one Parquet file a trading day with the minute bars of all symbols, sorted by symbol and time.
+
+A file is written under a hidden name, flushed, checked and renamed into place; then the database notes it.
+After a crash between these steps it is written again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+import duckdb
+import structlog
+
+from services.importer.bars import days
+from services.importer.bars.days import BarDay
+from services.importer.errors import StorageTrouble
+from services.importer.lake.database import Lake
+from services.importer.lake.parquet import hidden_parquet
+from services.importer.lake.statements import quoted, transaction
+from services.importer.lake.writer_thread import WriterThread
+from shared.gexbot.trading_day import bounds_ms
+from shared.process.durable_files import rename_durably
+from shared.process.failpoints import failpoint
+
+_OWNER: Final = "bars"
+_MAX_SHARE: Final = 0.25
+"""How much of the time exports may take."""
+_COLUMNS: Final = (
+    "symbol, timestamp, open, high, low, close, volume, vwap, trades, source, adjusted, received_at"
+)
+log = structlog.get_logger(__name__)
+
+
+def export_bars(lake: Lake) -> int:
+    """Write the Parquet files of all trading days that lack rows, and return how many.
+
+    Raises:
+        StorageTrouble: the disk is full or fails; a file that is not noted is written again.
+    """
+    with lake.live_writing(()) as connection, transaction(connection):
+        days.forget_exported(connection)
+        changed = days.dirty(connection)
+    for day in changed:
+        _export_day(lake, day)
+    return len(changed)
+
+
+def load_missing_days(lake: Lake) -> int:
+    """Load the Parquet files of days that the database does not have, and return how many.
+
+    It lacks them after it was quarantined and created again.
+
+    Raises:
+        StorageTrouble: a file or the database cannot be read or written.
+    """
+    found = {lake.paths.bars_day_of(path): path for path in lake.paths.bars_root.glob("*/*.bars.parquet")}
+    with lake.reading() as connection:
+        missing = sorted(day for day in found.keys() - days.known(connection) if day is not None)
+    for day in missing:
+        with lake.live_writing(()) as connection, transaction(connection):
+            connection.execute(
+                f"INSERT INTO ohlcv_1m BY NAME SELECT {_COLUMNS} "  # noqa: S608 (quoted)
+                f"FROM read_parquet({quoted(str(found[day]))}, hive_partitioning = false)"
+            )
+            connection.execute("INSERT INTO bar_days VALUES (?, 0, 0)", [day])
+    if missing:
+        log.info("bars_loaded", days=len(missing))
+    return len(missing)
+
+
+class BarExporter:
+    """Exports on a cadence.
+
+    Args:
+        lake: where.
+        every_s: the cadence.
+    """
+
+    def __init__(self, lake: Lake, every_s: float) -> None:
+        self._lake = lake
+        self._every_s = every_s
+        self._thread = WriterThread("bars-export")
+
+    async def run(self) -> None:
+        """Export until cancelled; an export that takes long is followed by a longer pause."""
+        pause_s = self._every_s
+        while True:
+            await asyncio.sleep(pause_s)
+            began = time.monotonic()
+            await self.try_to_export()
+            seconds = time.monotonic() - began
+            pause_s = max(self._every_s - seconds, seconds * (1 / _MAX_SHARE - 1))
+
+    async def try_to_export(self) -> None:
+        """Export what has changed; a failure is logged, and the next export tries again."""
+        began = time.monotonic()
+        try:
+            exported = await self._thread.run(lambda: export_bars(self._lake))
+        except (StorageTrouble, duckdb.Error) as error:
+            log.warning("bars_not_exported", error=str(error).partition("\n")[0])
+            return
+        if exported:
+            log.info("bars_exported", days=exported, seconds=round(time.monotonic() - began, 3))
+
+
+def _export_day(lake: Lake, day: BarDay) -> None:
+    start, end = bounds_ms(day.day)
+    query = (
+        f"SELECT {_COLUMNS} FROM ohlcv_1m WHERE timestamp >= {start} AND timestamp < {end} "  # noqa: S608
+        "ORDER BY symbol, timestamp, adjusted"
+    )
+    final = lake.paths.bars(day.day)
+    metadata = {"gexlake.trading_day": day.day.isoformat()}
+    with lake.reading() as connection, hidden_parquet(connection, query, final, _OWNER, metadata) as file:
+        rename_durably(file.path, final)
+    failpoint("importer.bars_placed")
+    with lake.live_writing(()) as connection, transaction(connection):
+        days.mark_exported(connection, day)
