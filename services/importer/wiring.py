@@ -26,6 +26,7 @@ from services.importer.ledger.keeper import LedgerKeeper
 from services.importer.mirrors.mirror import Mirror
 from services.importer.mirrors.rules import RuleTables
 from services.importer.mirrors.sources import SourceTable
+from services.importer.mirrors.symbols import SymbolTable
 from services.importer.queries.service import LakeQueries, SqlQueries, serve_queries
 from services.importer.reader import library
 from services.importer.settings import ImporterSettings
@@ -64,7 +65,8 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
     """Import and answer queries over an open bus and lake."""
     writer = WriterThread()
     keeper = LedgerKeeper(bus, lake, writer)
-    mirrors = [Mirror(bus, lake, writer, table) for table in (RuleTables(), SourceTable())]
+    tables = (RuleTables(), SourceTable(), SymbolTable())
+    mirrors = [Mirror(bus, lake, writer, table) for table in tables]
     repair = Repair(bus, lake, writer, keeper, limits=settings.limits, timeout_s=settings.import_timeout_s)
     repair.on_reopened = [mirror.write_again for mirror in mirrors]
     exporter = Exporter(lake, writer, every_s=settings.live_export_s, waiting=lambda: repair.to_load)

@@ -25,6 +25,7 @@ CREATE TABLE state_contracts("timestamp" BIGINT USING COMPRESSION RLE NOT NULL, 
 CREATE TABLE state_greeks("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE NOT NULL, min_dte INTEGER, sec_min_dte INTEGER, major_positive DOUBLE, major_negative DOUBLE, major_long_gamma DOUBLE, major_short_gamma DOUBLE, "source" VARCHAR NOT NULL, job_id VARCHAR); -- Greeks of the state package: one row a second of a ticker and endpoint, without its strikes
 CREATE TABLE state_snapshots("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE NOT NULL, zero_gamma DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, call_wall_candidate1_pct DOUBLE, call_wall_candidate2_pct DOUBLE, put_wall_candidate1_pct DOUBLE, put_wall_candidate2_pct DOUBLE, max_priors VARCHAR, "source" VARCHAR NOT NULL, job_id VARCHAR); -- GEX of the state package: one row a second of a ticker and endpoint, without its strikes
 CREATE TABLE state_strikes("timestamp" BIGINT USING COMPRESSION RLE NOT NULL, ticker VARCHAR USING COMPRESSION DICT_FSST NOT NULL, endpoint VARCHAR USING COMPRESSION DICT_FSST NOT NULL, strike DOUBLE USING COMPRESSION ALP NOT NULL, gamma DOUBLE USING COMPRESSION ALP, oi_gamma DOUBLE USING COMPRESSION ALP, priors VARCHAR USING COMPRESSION ZSTD); -- GEX of the state package: one row a strike of a snapshot; the Parquet files have the same rows
+CREATE TABLE symbol_registry(symbol VARCHAR NOT NULL, strategy VARCHAR NOT NULL, status VARCHAR NOT NULL, enabled BOOLEAN NOT NULL, last_backfill TIMESTAMP WITH TIME ZONE, last_snapshot TIMESTAMP WITH TIME ZONE, last_stream TIMESTAMP WITH TIME ZONE, error_message VARCHAR, description VARCHAR NOT NULL, metadata VARCHAR NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL, changed_by VARCHAR, revision BIGINT NOT NULL); -- One row a registered symbol, as it is now in the bucket SYMBOLS
 CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH TIME ZONE NOT NULL, topic VARCHAR, "event" VARCHAR, payload_json VARCHAR NOT NULL, source_ip VARCHAR, user_agent VARCHAR); -- Every webhook as it came
 -- all_jobs | id | VARCHAR | true | no default | The job's id: a UUIDv5 of ticker, endpoint and base_url
 -- all_jobs | url | VARCHAR | true | no default | Where the file comes from, its signed query taken out
@@ -730,6 +731,20 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- state_strikes | gamma | DOUBLE | true | no default | GEX by volume, in the vendor's unit; from the vendor
 -- state_strikes | oi_gamma | DOUBLE | true | no default | GEX by open interest, in the vendor's unit; from the vendor
 -- state_strikes | priors | VARCHAR | true | no default | JSON text: gamma 1, 5, 10, 15 and 30 minutes ago; the array may be shorter, empty or NULL; from the vendor
+-- symbol_registry | symbol | VARCHAR | false | no default | As the vendor writes it, case included
+-- symbol_registry | strategy | VARCHAR | false | no default | Which phases it is brought in by: docs/chronox.md
+-- symbol_registry | status | VARCHAR | false | no default | idle, running, error or disabled
+-- symbol_registry | enabled | BOOLEAN | false | no default | False exactly while the status is disabled
+-- symbol_registry | last_backfill | TIMESTAMP WITH TIME ZONE | true | no default | When a backfill was last completed; NULL if none was
+-- symbol_registry | last_snapshot | TIMESTAMP WITH TIME ZONE | true | no default | When a snapshot was last published; NULL if none was
+-- symbol_registry | last_stream | TIMESTAMP WITH TIME ZONE | true | no default | When a streamed bar was last published; NULL if none was
+-- symbol_registry | error_message | VARCHAR | true | no default | Why the last run failed; NULL in other statuses
+-- symbol_registry | description | VARCHAR | false | no default | What clients say of it
+-- symbol_registry | metadata | VARCHAR | false | no default | JSON text: what clients keep with it
+-- symbol_registry | created_at | TIMESTAMP WITH TIME ZONE | false | no default | When it was registered
+-- symbol_registry | updated_at | TIMESTAMP WITH TIME ZONE | false | no default | When it was last changed; never before created_at
+-- symbol_registry | changed_by | VARCHAR | true | no default | Who changed it last: a part of the hash of an API key, or an address; NULL for the nats command
+-- symbol_registry | revision | BIGINT | false | no default | Its revision in the bucket
 -- universal_webhooks | id | VARCHAR | false | no default | Digest of topic, event and payload: the same content has the same id
 -- universal_webhooks | received_at | TIMESTAMP WITH TIME ZONE | false | no default | When it arrived
 -- universal_webhooks | topic | VARCHAR | true | no default | Its topic, with suffix: option_trades_super_algo:SPX

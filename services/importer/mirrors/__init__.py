@@ -1,1 +1,1 @@
-"""Tables that follow what the broker holds of rules and sources."""
+"""Tables that follow what the broker holds of rules, sources and symbols."""
