@@ -1,4 +1,4 @@
-"""Publish to FEED in small atomic batches: many callers share one flush of the broker's disk.
+"""Publish to a stream in small atomic batches: many callers share one flush of the broker's disk.
 
 A message waits up to ``WINDOW_S`` for others. The batch is stored as a whole or not at all (nats-server's
 ADR-50), and each caller continues after its ack. The broker refuses a whole batch for one message id that it
@@ -70,6 +70,7 @@ class FeedPublisher:
             succeeded.
         window_s: how long a message waits for others.
         answer_within_s: when a caller stops waiting for the ack.
+        stream: which; it takes batches.
     """
 
     def __init__(
@@ -79,8 +80,10 @@ class FeedPublisher:
         *,
         window_s: float = WINDOW_S,
         answer_within_s: float = ANSWER_WITHIN_S,
+        stream: str = subjects.FEED,
     ) -> None:
         self._require_bus: Final = require_bus
+        self._stream: Final = stream
         self._sent: Final = sent
         self._window_s: Final = window_s
         self._answer_within_s: Final = answer_within_s
@@ -98,7 +101,7 @@ class FeedPublisher:
         Raises:
             BrokerUnavailable: no ack in time, or too much waits for the broker; the same message may be
                 published again.
-            StreamFull: FEED is at its byte cap.
+            StreamFull: the stream is at its byte cap.
             MessageTooLarge: the broker takes no message of that size.
         """
         self._require_bus()
@@ -113,7 +116,7 @@ class FeedPublisher:
         if size > MAX_MESSAGE_BYTES:
             raise MessageTooLarge(size)
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
-            raise BrokerUnavailable(f"publish to {subjects.FEED}: too many messages wait")
+            raise BrokerUnavailable(f"publish to {self._stream}: too many messages wait")
         entry = _Entry(message)
         self._by_id[message.id] = entry
         self._waiting.append(entry)
@@ -149,7 +152,7 @@ class FeedPublisher:
             self._waiting.popleft()
             self._waiting_bytes -= len(entry.message.data)
             if entry.enqueued_at_s <= expired_s:
-                self._settle([entry], BrokerUnavailable(f"publish to {subjects.FEED}"))
+                self._settle([entry], BrokerUnavailable(f"publish to {self._stream}"))
             else:
                 entries.append(entry)
                 size += len(entry.message.data)
@@ -158,9 +161,9 @@ class FeedPublisher:
     async def _send(self, entries: Sequence[_Entry]) -> None:
         """Publish messages; each is settled before the oldest one's time is up, whatever happens."""
         left_s = self._answer_within_s - (time.monotonic() - entries[0].enqueued_at_s)
-        error: GexlakeError = BrokerUnavailable(f"publish to {subjects.FEED}")
+        error: GexlakeError = BrokerUnavailable(f"publish to {self._stream}")
         try:
-            with translate_errors(f"publish to {subjects.FEED}", subjects.FEED):
+            with translate_errors(f"publish to {self._stream}", self._stream):
                 async with asyncio.timeout(left_s):
                     await self._exchange(self._require_bus(), entries)
         except GexlakeError as caught:
@@ -179,7 +182,7 @@ class FeedPublisher:
         """Publish messages as one batch; False when the broker refuses it for a reason of its own.
 
         Raises:
-            StreamFull: FEED is at its byte cap.
+            StreamFull: the stream is at its byte cap.
         """
         batch_id, client, began_s = uuid4().hex, bus.client, time.monotonic()
         numbered = zip(itertools.count(1), entries, strict=False)
@@ -199,14 +202,14 @@ class FeedPublisher:
             self._acked(entries, began_s)
             return True
         if problem.get("err_code") == STREAM_FULL:
-            raise StreamFull(subjects.FEED)
+            raise StreamFull(self._stream)
         log.info("batch_refused", messages=len(entries), reason=problem.get("description"))
         return False
 
     async def _send_one(self, bus: Bus, entry: _Entry) -> None:
         began_s = time.monotonic()
         try:
-            await bus.publish(entry.message.subject, entry.message.data, subjects.FEED, entry.message.id)
+            await bus.publish(entry.message.subject, entry.message.data, self._stream, entry.message.id)
         except GexlakeError as error:
             self._settle([entry], error)
         else:
