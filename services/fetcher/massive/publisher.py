@@ -1,0 +1,83 @@
+"""Publish bars and snapshots to CHRONOX."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Final
+
+from services.fetcher.massive.stream_events import StreamBar
+from shared.bus.bar_messages import Bars, ChronoxMessage, bars_message, encoded, snapshot_message
+from shared.bus.batch_publisher import FeedPublisher
+from shared.gexbot.trading_day import trading_day_of
+from shared.massive.bars import Bar, BarSource
+from shared.massive.snapshots import MarketSnapshot
+
+MAX_BARS: Final = 1000
+"""Bars in a message: a trading day has up to 960."""
+_AT_ONCE: Final = 1000
+"""Messages that are published together; the publisher takes more waiting ones, and not without limit."""
+
+
+class BarPublisher:
+    """Publishes to CHRONOX; a message is on the broker's disk when a method returns.
+
+    Args:
+        messages: publishes to CHRONOX.
+        clock: returns the time (UTC).
+    """
+
+    def __init__(self, messages: FeedPublisher, clock: Callable[[], datetime]) -> None:
+        self._messages = messages
+        self._clock = clock
+
+    async def history(self, symbol: str, bars: Iterable[Bar], source: BarSource, *, adjusted: bool) -> int:
+        """Publish bars of a symbol, one message a trading day, and return how many messages.
+
+        Raises:
+            BrokerUnavailable: no ack in time; the same bars may be published again.
+            StreamFull: CHRONOX is at its byte cap.
+        """
+        now = self._clock()
+        messages = [bars_message(Bars(symbol, source, part, adjusted), now) for part in _parts(bars)]
+        await self._publish(messages)
+        return len(messages)
+
+    async def streamed(self, bars: Sequence[StreamBar]) -> None:
+        """Publish streamed bars, one message each; of one minute only the last, which replaces the others.
+
+        Raises:
+            BrokerUnavailable: no ack in time; the same bars may be published again.
+            StreamFull: CHRONOX is at its byte cap.
+        """
+        now = self._clock()
+        newest = {(found.symbol, found.bar.timestamp): found for found in bars}
+        await self._publish(
+            [
+                bars_message(Bars(found.symbol, BarSource.STREAM, [found.bar]), now)
+                for found in newest.values()
+            ]
+        )
+
+    async def snapshots(self, snapshots: Iterable[MarketSnapshot]) -> None:
+        """Publish snapshots.
+
+        Raises:
+            BrokerUnavailable: no ack in time; the same snapshots may be published again.
+            StreamFull: CHRONOX is at its byte cap.
+        """
+        now = self._clock()
+        await self._publish([snapshot_message(snapshot, now) for snapshot in snapshots])
+
+    async def _publish(self, messages: Sequence[ChronoxMessage]) -> None:
+        for start in range(0, len(messages), _AT_ONCE):
+            part = messages[start : start + _AT_ONCE]
+            await asyncio.gather(*(self._messages.publish(encoded(message)) for message in part))
+
+
+def _parts(bars: Iterable[Bar]) -> Iterator[list[Bar]]:
+    for _, group in groupby(bars, lambda bar: trading_day_of(bar.timestamp)):
+        of_day = list(group)
+        yield from (of_day[start : start + MAX_BARS] for start in range(0, len(of_day), MAX_BARS))
