@@ -6,7 +6,7 @@ Statuses are the ledger's: ``pending``, ``started``, ``staged``, ``completed``, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import singledispatch
@@ -27,6 +27,7 @@ from shared.bus.messages import (
     NoData,
     PartitionImported,
     RequestEvent,
+    RowsPublished,
 )
 from shared.bus.requests import PriorityRequest
 from shared.older_attempts import OlderAttempt, ended_stage
@@ -77,6 +78,8 @@ class JobState:
     trading_day: date | None = None
     snapshots: int | None = None
     strike_rows: int | None = None
+    counts: Mapping[str, int] | None = None
+    """Rows by the dataset's names, of a dataset without snapshots and strike rows."""
     parquet_path: str | None = None
     parquet_bytes: int | None = None
     staged_path: str | None = None
@@ -251,6 +254,19 @@ def _no_data(event: NoData, state: JobState, at: datetime) -> JobState:
 
 
 @_apply.register
+def _published(event: RowsPublished, state: JobState, at: datetime) -> JobState:
+    return _moved(
+        state,
+        Status.COMPLETED,
+        at,
+        stage=Stage.FETCH,
+        counts=event.counts,
+        error=None,
+        error_field=None,
+    )
+
+
+@_apply.register
 def _failed(event: JobFailed, state: JobState, at: datetime) -> JobState:
     state = _in_stage(state, event.stage)
     is_news = (event.failures, event.waits) > (state.failures, state.waits)
@@ -287,6 +303,7 @@ def _ended(
         sha256=event.sha256,
         snapshots=event.snapshots,
         strike_rows=event.strike_rows,
+        counts=event.counts,
         parquet_path=event.parquet_path,
         parquet_bytes=event.parquet_bytes,
         error=None,

@@ -14,6 +14,7 @@ from shared.bus.messages import (
     JobStarted,
     NoData,
     PartitionImported,
+    RowsPublished,
 )
 
 _ORDER: Final = {Stage.FETCH: 0, Stage.IMPORT: 1}
@@ -55,7 +56,7 @@ class OlderAttempt:
 def ended_stage(event: Event) -> Stage | None:
     """Return the stage whose attempt ends with an event; None for any other event."""
     match event:
-        case FileStaged() | NoData():
+        case FileStaged() | NoData() | RowsPublished():
             return Stage.FETCH
         case PartitionImported() | JobSkipped():
             return Stage.IMPORT

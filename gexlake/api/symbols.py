@@ -137,6 +137,9 @@ class RegisteredSymbol(NewSymbol):
     last_snapshot: AwareDatetime | None = Field(None, description="when a snapshot was last published")
     last_stream: AwareDatetime | None = Field(None, description="when a streamed bar was last published")
     error_message: str | None = Field(None, description="why the last run failed; null in other statuses")
+    streaming: bool = Field(
+        default=False, description="whether its streamed bars are stored: a run has reached that phase"
+    )
     created_at: AwareDatetime
     updated_at: AwareDatetime = Field(description="when it was last changed; never before created_at")
     changed_by: str | None = Field(

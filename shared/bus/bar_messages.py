@@ -8,7 +8,7 @@ know.
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, TypeAlias
 
 import msgspec
@@ -29,6 +29,9 @@ class Bars(msgspec.Struct, frozen=True, omit_defaults=True):
     bars: list[Bar]
     adjusted: bool = False
     """Whether prices and volumes are in shares of the day of ``occurred_at``; otherwise as traded."""
+    complete_days: tuple[date, date] | None = None
+    """First and last of the days (New York) whose bars are complete with this message: it and those before it
+    have all that the vendor has, and the other minutes had no trades."""
 
 
 class BarsMessage(msgspec.Struct, frozen=True, tag_field="type", tag="chronox.v1.bars"):

@@ -24,6 +24,7 @@ from shared.bus.messages import (
     NoData,
     PartitionImported,
     Payload,
+    RowsPublished,
 )
 from shared.errors import MalformedMessage
 
@@ -42,6 +43,7 @@ PAYLOADS: Final[dict[str, type[Payload]]] = {
         PartitionImported,
         JobSkipped,
         NoData,
+        RowsPublished,
         JobFailed,
         JobReplayed,
         JobCancelled,

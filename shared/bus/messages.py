@@ -224,14 +224,16 @@ class PartitionImported(Event):
     EVENT_TYPE = EventType.IMPORTED
     trading_day: date
     sha256: Sha256
-    snapshots: int
-    strike_rows: int
+    snapshots: int = 0
+    strike_rows: int = 0
     parquet_path: str
     """Relative to the Parquet folder, with forward slashes."""
     parquet_bytes: int
     parquet_sha256: Sha256
     replaced_sha256: Sha256 | None = None
     """Checksum of the file that the partition was imported from before."""
+    counts: dict[str, int] | None = Field(default=None, exclude_if=_is_none)
+    """What was imported, by the dataset's names; None for the dataset that has snapshots and strike rows."""
 
 
 class JobSkipped(Event):
@@ -241,11 +243,13 @@ class JobSkipped(Event):
     EVENT_TYPE = EventType.SKIPPED
     trading_day: date
     sha256: Sha256
-    snapshots: int
-    strike_rows: int
+    snapshots: int = 0
+    strike_rows: int = 0
     parquet_path: str
     """Relative to the Parquet folder, with forward slashes."""
     parquet_bytes: int
+    counts: dict[str, int] | None = Field(default=None, exclude_if=_is_none)
+    """What the file holds, by the dataset's names."""
     own_import: bool = False
     """Whether an earlier generation of this job imported that file: the job stays completed."""
 
@@ -262,6 +266,15 @@ class NoData(Event):
     EVENT_TYPE = EventType.NO_DATA
     reason: str
     """Where that is known from, for people."""
+
+
+class RowsPublished(Event):
+    """The rows that the job fetches are stored in CHRONOX, from where the lake takes them."""
+
+    TYPE = "gex.event.v1.published"
+    EVENT_TYPE = EventType.PUBLISHED
+    counts: dict[str, int]
+    """How many rows, by the dataset's names: ``bars`` or ``snapshots``."""
 
 
 class JobFailed(Event):

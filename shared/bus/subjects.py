@@ -60,6 +60,7 @@ class EventType(StrEnum):
     IMPORTED = "imported"
     SKIPPED = "skipped"
     NO_DATA = "no_data"
+    PUBLISHED = "published"
     FAILED = "failed"
     REPLAYED = "replayed"
     CANCELLED = "cancelled"

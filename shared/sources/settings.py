@@ -7,6 +7,7 @@ from typing import Final
 from pydantic import Field, field_validator
 
 from shared.gexbot.vendor_api import DEFAULT_BASE, VendorApi
+from shared.massive.resources import DEFAULT_API, DEFAULT_FILES, MassiveUrls
 from shared.process.settings import CommaList, Settings
 from shared.sources.gate import Prefix, SourceGate
 from shared.sources.url_encryption import UrlCipher, parse_keys
@@ -32,10 +33,14 @@ class SourceSettings(Settings):
 
     vendor_api: str = DEFAULT_BASE
     """The vendor's API, which backfills ask for signed URLs; the only address that its key is sent to."""
+    massive_api: str = DEFAULT_API
+    """Massive's REST API; the only address that its key is sent to."""
+    massive_files: str = DEFAULT_FILES
+    """The address of Massive's flat files (S3)."""
     url_keys: CommaList = Field((), repr=False)
     """Keys that encrypt signed URLs, the newest first; by default those in ``<secrets_dir>/urls/keys``."""
 
-    @field_validator("vendor_api")
+    @field_validator("vendor_api", "massive_api", "massive_files")
     @classmethod
     def _fit_address(cls, address: str) -> str:
         if "*" in address:
@@ -65,6 +70,11 @@ class SourceSettings(Settings):
     def api(self) -> VendorApi:
         """The vendor's API."""
         return VendorApi(self.vendor_api)
+
+    @property
+    def massive(self) -> MassiveUrls:
+        """The URLs of Massive's data."""
+        return MassiveUrls(self.massive_api, self.massive_files)
 
     @property
     def url_cipher(self) -> UrlCipher:

@@ -21,6 +21,7 @@ from shared.bus.messages import (
     JobStarted,
     NoData,
     PartitionImported,
+    RowsPublished,
 )
 from shared.job_states import KEPT_FOR
 
@@ -63,6 +64,8 @@ class Metrics:
                     self._counters.imported.labels("gex_strikes").inc(event.strike_rows)
             case JobSkipped():
                 self._ended(event, Stage.IMPORT, "skipped", at, live=live)
+            case RowsPublished():
+                self._ended(event, Stage.FETCH, "done", at, live=live)
             case NoData():
                 self._ended(event, Stage.FETCH, "no_data", at, live=live)
             case JobFailed():

@@ -27,6 +27,7 @@ from shared.bus.messages import (
     NoData,
     PartitionImported,
     Payload,
+    RowsPublished,
     digest_of,
     job_id_of,
 )
@@ -108,6 +109,7 @@ VALUES: dict[str, Payload] = {
     "gex.event.v1.no_data": NoData(
         job=JOB, reason="https://api.gex.bot has no data for NQ_NDX gex_zero 2025-11-14"
     ),
+    "gex.event.v1.published": RowsPublished(job=JOB, counts={"bars": 17_412}),
     "gex.event.v1.failed": JobFailed(
         job=JOB,
         stage=Stage.IMPORT,
