@@ -26,7 +26,7 @@ class DayRange(Response):
 
 
 class BarCoverageRequest(Request):
-    """Which symbols, and which days."""
+    """Which symbols, and which days; a response has room for about 1,000 symbols of two years."""
 
     symbols: tuple[str, ...] = Field(max_length=MAX_SYMBOLS)
     first: date
@@ -41,7 +41,8 @@ class SymbolCoverage(Response):
     first_bar: Moment | None = Field(None, description="start of its first minute")
     last_bar: Moment | None = Field(None, description="start of its last minute")
     complete: tuple[DayRange, ...] = Field(
-        (), description="trading days of which the lake has all bars that the vendor has; days off count too"
+        (),
+        description="weekdays of which the lake has all that the vendor has; weekends between them count",
     )
 
 

@@ -15,6 +15,7 @@ from services.importer.bars.service import BarStorage
 from services.importer.errors import StorageTrouble
 from services.importer.feeds.export import Exporter
 from services.importer.feeds.service import FeedStorage
+from services.importer.gaps.service import BarQueries, serve_bar_queries
 from services.importer.imports.handler import import_file
 from services.importer.imports.recovery import finish_committed, sweep
 from services.importer.imports.repair import Repair
@@ -101,6 +102,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
             await serve_snapshots(service, lake, writer)
             await serve_archive(service, bus, lake, writer, keeper)
             await serve_queries(service, bus.client, sql, LakeQueries(lake, settings), exporter.export)
+            await serve_bar_queries(service, BarQueries(lake))
             await supervise(
                 bus.closed,
                 stop,

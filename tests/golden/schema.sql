@@ -1,6 +1,8 @@
 CREATE TABLE bar_days(trading_day DATE NOT NULL, last_sequence BIGINT NOT NULL, exported_sequence BIGINT NOT NULL); -- One row a trading day with minute bars: whether its Parquet file has all of them
+CREATE TABLE bar_gaps(symbol VARCHAR NOT NULL, "start" TIMESTAMP WITH TIME ZONE NOT NULL, "end" TIMESTAMP WITH TIME ZONE NOT NULL, missing INTEGER NOT NULL, status VARCHAR NOT NULL, detected_at TIMESTAMP WITH TIME ZONE NOT NULL, resolved_at TIMESTAMP WITH TIME ZONE, attempts INTEGER NOT NULL, asked_at TIMESTAMP WITH TIME ZONE, reason VARCHAR); -- One row a run of minutes of a session in which a symbol has, or had, no bar
 CREATE TABLE chain_snapshots(snapshot_id UUID NOT NULL, job_id VARCHAR, market_symbol VARCHAR NOT NULL, snapshot_date DATE NOT NULL, snapshot_time TIME NOT NULL, "timestamp" BIGINT NOT NULL, strikes INTEGER NOT NULL, total_open_interest BIGINT NOT NULL, total_volume BIGINT NOT NULL, processed_at TIMESTAMP WITH TIME ZONE NOT NULL, content_digest VARCHAR NOT NULL, data_quality_score DOUBLE NOT NULL); -- One row a snapshot of an option chain
 CREATE TABLE chain_strikes(snapshot_id UUID NOT NULL, market_symbol VARCHAR NOT NULL, snapshot_date DATE NOT NULL, "timestamp" BIGINT NOT NULL, strike_number INTEGER NOT NULL, strike_price DOUBLE NOT NULL, call_open_interest BIGINT NOT NULL, put_open_interest BIGINT NOT NULL, call_volume BIGINT, put_volume BIGINT, call_bid DOUBLE, call_ask DOUBLE, put_bid DOUBLE, put_ask DOUBLE, gamma DOUBLE, delta DOUBLE, theta DOUBLE, vega DOUBLE); -- One row a strike of a snapshot of an option chain
+CREATE TABLE complete_bar_days(symbol VARCHAR NOT NULL, trading_day DATE NOT NULL, "source" VARCHAR NOT NULL, answered_at TIMESTAMP WITH TIME ZONE NOT NULL); -- One row a symbol and day of which the lake has all bars as traded that the vendor has: its other minutes had no trades
 CREATE TABLE feed_position(stream VARCHAR NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, "sequence" BIGINT NOT NULL, sequence_base BIGINT NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL); -- One row a stream that is stored in batches: the last message that the lake holds
 CREATE TABLE gex_history_queue(id VARCHAR NOT NULL, url VARCHAR NOT NULL, base_url VARCHAR NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, trading_day DATE, status VARCHAR NOT NULL, attempts INTEGER NOT NULL, last_error VARCHAR, checksum VARCHAR, bytes BIGINT, records_processed BIGINT, strike_rows BIGINT, parquet_path VARCHAR, parquet_checksum VARCHAR, parquet_bytes BIGINT, replaced_checksum VARCHAR, replaced_records BIGINT, replaced_strike_rows BIGINT, reason VARCHAR, correction_of VARCHAR, generation INTEGER NOT NULL, requested_at TIMESTAMP WITH TIME ZONE NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL, request_id VARCHAR, priority_level VARCHAR, priority_score DOUBLE, deadline TIMESTAMP WITH TIME ZONE, started_at TIMESTAMP WITH TIME ZONE, completed_at TIMESTAMP WITH TIME ZONE, retry_count INTEGER DEFAULT(0), is_queued BOOLEAN DEFAULT(false)); -- The ledger: one row a job, which is one source file; told by EVENTS
 CREATE TABLE gex_snapshots("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE, zero_gamma DOUBLE, net_gex DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, max_priors VARCHAR, call_wall_candidate1_pct DOUBLE, call_wall_candidate2_pct DOUBLE, put_wall_candidate1_pct DOUBLE, put_wall_candidate2_pct DOUBLE, "source" VARCHAR NOT NULL, job_id VARCHAR); -- One row a second of a ticker and endpoint: what the vendor's record says beside its strikes
@@ -96,6 +98,16 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- bar_days | trading_day | DATE | false | no default | Date in New York
 -- bar_days | last_sequence | BIGINT | false | no default | Number of the last batch that changed the day
 -- bar_days | exported_sequence | BIGINT | false | no default | Number of the last batch that its Parquet file has
+-- bar_gaps | symbol | VARCHAR | false | no default | As the vendor writes it, case included
+-- bar_gaps | start | TIMESTAMP WITH TIME ZONE | false | no default | Start of the first missing minute
+-- bar_gaps | end | TIMESTAMP WITH TIME ZONE | false | no default | End of the last missing minute
+-- bar_gaps | missing | INTEGER | false | no default | How many minutes
+-- bar_gaps | status | VARCHAR | false | no default | open, filled (the bars have arrived), no_trades (the vendor has none) or unfillable (the vendor refuses)
+-- bar_gaps | detected_at | TIMESTAMP WITH TIME ZONE | false | no default | When it was first found
+-- bar_gaps | resolved_at | TIMESTAMP WITH TIME ZONE | true | no default | When it was found to be filled, without trades or unfillable; NULL while it is open
+-- bar_gaps | attempts | INTEGER | false | no default | How often the vendor was to be asked for it
+-- bar_gaps | asked_at | TIMESTAMP WITH TIME ZONE | true | no default | When the vendor was last to be asked for it; NULL if never
+-- bar_gaps | reason | VARCHAR | true | no default | Why it cannot be filled; NULL in other statuses
 -- chain_snapshots | snapshot_id | UUID | false | no default | The client's, or derived from the content
 -- chain_snapshots | job_id | VARCHAR | true | no default | The job that made the snapshot, as the client named it
 -- chain_snapshots | market_symbol | VARCHAR | false | no default | Symbol of the underlying, in upper case
@@ -126,6 +138,10 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- chain_strikes | delta | DOUBLE | true | no default | Delta exposure, in the sender's unit
 -- chain_strikes | theta | DOUBLE | true | no default | Theta exposure, in the sender's unit
 -- chain_strikes | vega | DOUBLE | true | no default | Vega exposure, in the sender's unit
+-- complete_bar_days | symbol | VARCHAR | false | no default | As the vendor writes it, case included
+-- complete_bar_days | trading_day | DATE | false | no default | Date in New York: any weekday, because holidays are answered for, too
+-- complete_bar_days | source | VARCHAR | false | no default | Who answered last: flat_file or rest
+-- complete_bar_days | answered_at | TIMESTAMP WITH TIME ZONE | false | no default | When gexlake received the last answer
 -- data_sources | source_id | VARCHAR | true | no default | UUIDv5 of base_url
 -- data_sources | base_url | VARCHAR | true | no default | Scheme, host, and the port unless it is the default
 -- data_sources | name | VARCHAR | true | no default | Its host, or the name that a client has given it

@@ -13,7 +13,7 @@ from typing import Final
 import duckdb
 import structlog
 
-from services.importer.bars import days
+from services.importer.bars import complete_days, days
 from services.importer.bars.days import BarDay
 from services.importer.errors import StorageTrouble
 from services.importer.lake.database import Lake
@@ -65,6 +65,7 @@ def load_missing_days(lake: Lake) -> int:
                 f"FROM read_parquet({quoted(str(found[day]))}, hive_partitioning = false)"
             )
             connection.execute("INSERT INTO bar_days VALUES (?, 0, 0)", [day])
+            complete_days.load(connection, day, found[day])
     if missing:
         log.info("bars_loaded", days=len(missing))
     return len(missing)
@@ -112,9 +113,10 @@ def _export_day(lake: Lake, day: BarDay) -> None:
         "ORDER BY symbol, timestamp, adjusted"
     )
     final = lake.paths.bars(day.day)
-    metadata = {"gexlake.trading_day": day.day.isoformat()}
-    with lake.reading() as connection, hidden_parquet(connection, query, final, _OWNER, metadata) as file:
-        rename_durably(file.path, final)
+    with lake.reading() as connection:
+        metadata = {"gexlake.trading_day": day.day.isoformat(), **complete_days.metadata(connection, day.day)}
+        with hidden_parquet(connection, query, final, _OWNER, metadata) as file:
+            rename_durably(file.path, final)
     failpoint("importer.bars_placed")
     with lake.live_writing(()) as connection, transaction(connection):
         days.mark_exported(connection, day)

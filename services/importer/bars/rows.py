@@ -7,6 +7,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from services.importer.bars.complete_days import MAX_DAYS, CompleteDays
 from shared.bus import bar_messages
 from shared.bus.bar_messages import BarsMessage, ChronoxMessage
 from shared.errors import MalformedMessage
@@ -78,7 +79,7 @@ def decoded(subject: str, data: bytes) -> ChronoxMessage:
     except ValueError as error:
         raise MalformedMessage(subject, str(error)) from error
     if isinstance(message, BarsMessage):
-        fault = next(filter(None, map(fault_of, message.payload.bars)), None)
+        fault = next(filter(None, map(fault_of, message.payload.bars)), None) or _fault_of_days(message)
     else:
         fault = fault_of_snapshot(message.payload)
     if fault:
@@ -108,6 +109,20 @@ def bar_rows(messages: Iterable[ChronoxMessage]) -> Iterator[BarRow]:
             )
 
 
+def answers(messages: Iterable[ChronoxMessage]) -> Iterator[CompleteDays]:
+    """Yield for which days messages complete the bars as traded."""
+    for message in messages:
+        if (
+            isinstance(message, BarsMessage)
+            and not message.payload.adjusted
+            and message.payload.complete_days
+        ):
+            bars = message.payload
+            yield CompleteDays(
+                bars.symbol, bars.source.value, message.occurred_at, *message.payload.complete_days
+            )
+
+
 def snapshot_rows(messages: Iterable[ChronoxMessage]) -> list[SnapshotRow]:
     """Return the newest snapshot of each symbol."""
     rows: dict[str, SnapshotRow] = {}
@@ -118,6 +133,15 @@ def snapshot_rows(messages: Iterable[ChronoxMessage]) -> list[SnapshotRow]:
         if row.symbol not in rows or rows[row.symbol].timestamp <= row.timestamp:
             rows[row.symbol] = row
     return list(rows.values())
+
+
+def _fault_of_days(message: BarsMessage) -> str | None:
+    if message.payload.complete_days is None:
+        return None
+    first, last = message.payload.complete_days
+    if 0 <= (last - first).days < MAX_DAYS:
+        return None
+    return f"complete_days are {first} to {last}: give 1 to {MAX_DAYS} days in their order"
 
 
 def _snapshot_row(snapshot: MarketSnapshot, received_at: datetime) -> SnapshotRow:

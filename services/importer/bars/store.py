@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.importer.bars import days
+from services.importer.bars import complete_days, days
 from services.importer.bars.merge import write_bars, write_snapshots
-from services.importer.bars.rows import bar_rows, decoded, snapshot_rows
+from services.importer.bars.rows import answers, bar_rows, decoded, snapshot_rows
 from services.importer.feeds import position
 from services.importer.feeds.position import FeedPosition
 from services.importer.lake.database import Lake
@@ -65,6 +65,7 @@ def store_bars(lake: Lake, batch: Batch, found: FeedPosition, *, clock: Callable
             changed = write_bars(connection, bars, new.number) if bars else {}
             if changed:
                 days.mark_changed(connection, changed, new.number)
+            complete_days.write(connection, answers(news), new.number)
             written = write_snapshots(connection, snapshots) if snapshots else 0
             position.write(connection, batch.stream.name, new, clock())
             failpoint("importer.bars_written")

@@ -33,7 +33,10 @@ _CLOSE_READERS_WITHIN_S: Final = 10
 _CONFLICTS: Final = (duckdb.InterruptException, duckdb.TransactionException)
 
 _OF_LIVE_BATCHES: Final = frozenset(
-    {"feed_position", "live_partitions", "live_hours", "live_chains", "bar_days", "recent_bars", "snapshots"}
+    {
+        *("feed_position", "live_partitions", "live_hours", "live_chains"),
+        *("bar_days", "recent_bars", "snapshots", "complete_bar_days", "bar_gaps"),
+    }
 )
 """The small tables that live batches write to, beside the rows of partitions."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, cast
 
 import msgspec
@@ -37,9 +37,10 @@ def bars(
     source: BarSource = BarSource.STREAM,
     adjusted: bool = False,
     at: datetime = NOON,
+    complete: tuple[date, date] | None = None,
 ) -> ChronoxMessage:
     """Return the message of bars."""
-    return bars_message(Bars(symbol, source, list(content), adjusted), at)
+    return bars_message(Bars(symbol, source, list(content), adjusted, complete), at)
 
 
 class BarsOnLake:
