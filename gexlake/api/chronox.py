@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from gexlake.api.jobs import Priority
 from gexlake.api.rpc import Endpoint
-from gexlake.api.symbols import Phase, Strategy, SymbolText
+from gexlake.api.symbols import Phase, RunOutcome, Strategy, SymbolText
 
 MAX_SYMBOLS: Final = 10_000
 
@@ -34,6 +34,12 @@ class Execute(_Request):
     adjusted: bool = Field(default=False, description="by REST: adjusted bars, too")
     priority: Priority | None = None
     dry_run: bool = Field(default=False, description="return what would be done, and do nothing")
+
+    @model_validator(mode="after")
+    def _days_ascend(self) -> Self:
+        if self.start and self.end and self.start > self.end:
+            raise ValueError(f"start: {self.start} is after the end, {self.end}")
+        return self
 
 
 class ExecuteOutcome(StrEnum):
@@ -58,7 +64,9 @@ class SymbolExecution(BaseModel):
     strategy: Strategy | None = None
     outcome: ExecuteOutcome
     phases: tuple[Phase, ...] = ()
-    jobs: int | None = Field(None, description="of a dry run: how many jobs would be queued")
+    jobs: int | None = Field(
+        None, description="of a dry run: how many jobs it would wait for; symbols share those of flat files"
+    )
     run_id: UUID | None = None
 
 
@@ -68,6 +76,46 @@ class ExecuteResult(BaseModel):
     symbols: tuple[SymbolExecution, ...]
     started: int
     dry_run: bool
+
+
+class RunView(BaseModel):
+    """A run in progress, or the last one of a symbol that ended."""
+
+    symbol: str
+    strategy: Strategy
+    run_id: UUID
+    outcome: RunOutcome | None = Field(None, description="null while it is in progress")
+    phase: Phase
+    phases: tuple[Phase, ...] = Field((), description="of a run in progress")
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None = None
+    jobs_done: int | None = Field(None, description="of the phase of a run in progress")
+    jobs_total: int | None = None
+    records: int = 0
+    error_message: str | None = None
+
+
+class RunsList(BaseModel):
+    """Runs by symbol, in alphabetical order."""
+
+    runs: list[RunView]
+    in_progress: int
+
+
+class RefreshSnapshots(_Request):
+    """Have the snapshots of symbols fetched again, in batches, without runs."""
+
+    symbols: tuple[SymbolText, ...] = Field(
+        (), max_length=MAX_SYMBOLS, description="all enabled ones whose strategy has snapshots if empty"
+    )
+
+
+class SnapshotsRefreshed(BaseModel):
+    """The jobs that fetch them; the registry has the times once they end."""
+
+    symbols: int
+    queued: tuple[UUID, ...] = Field(description="ids of jobs, each of up to 250 symbols")
+    under_way: int = Field(description="batches whose earlier job has not ended: nothing is queued for them")
 
 
 class DetectGaps(_Request):
@@ -110,6 +158,9 @@ class StreamsChecked(BaseModel):
 
 EXECUTE: Final = Endpoint("execute", "gex.svc.chronox.execute", Execute, ExecuteResult)
 DETECT_GAPS: Final = Endpoint("detect_gaps", "gex.svc.chronox.detect_gaps", DetectGaps, GapsDetected)
+REFRESH_SNAPSHOTS: Final = Endpoint(
+    "refresh_snapshots", "gex.svc.chronox.refresh_snapshots", RefreshSnapshots, SnapshotsRefreshed
+)
 CHECK_STREAMS: Final = Endpoint(
     "check_streams", "gex.svc.chronox.check_streams", CheckStreams, StreamsChecked
 )

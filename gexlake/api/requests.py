@@ -23,6 +23,8 @@ class Channel(StrEnum):
     """``POST /api/v1/ingest/priority``"""
     HISTORY_URL = "history_url"
     BACKFILL = "backfill"
+    CHRONOX = "chronox"
+    """Minute bars and snapshots of a registered symbol."""
 
 
 class NewPriorityRequest(EvaluationRequest):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 from pydantic import (
     AwareDatetime,
@@ -17,6 +19,7 @@ from pydantic import (
     field_validator,
 )
 
+from gexlake.api.jobs import Priority
 from gexlake.api.rules import MAX_METADATA_DEPTH, is_nested_deeper
 
 MAX_METADATA_BYTES: Final = 4096
@@ -127,6 +130,47 @@ class StatusChange(_Strict):
         return message
 
 
+class Run(BaseModel):
+    """A run of a symbol through its phases, while it is in progress."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: UUID
+    owner: str = Field(description="the instance of intake that drives it")
+    phases: tuple[Phase, ...]
+    phase: Phase = Field(description="the phase that it is in")
+    started_at: AwareDatetime
+    start: date | None = Field(None, description="the first day of the backfill, if the request named one")
+    end: date | None = Field(None, description="the last day of the backfill, if the request named one")
+    adjusted: bool = False
+    priority: Priority | None = None
+    jobs_done: int = Field(0, description="of its phase; written every few seconds")
+    jobs_total: int | None = Field(None, description="of its phase; null while that is not known")
+    records: int = Field(0, description="rows that its ended phases brought in")
+
+
+class RunOutcome(StrEnum):
+    """How a run ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    """A client disabled the symbol, set its status, or changed its strategy."""
+
+
+class EndedRun(BaseModel):
+    """The last run of a symbol that ended."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: UUID
+    outcome: RunOutcome
+    phase: Phase = Field(description="the phase that it ended in")
+    started_at: AwareDatetime
+    ended_at: AwareDatetime
+    records: int = 0
+
+
 class RegisteredSymbol(NewSymbol):
     """A symbol of the registry."""
 
@@ -140,6 +184,8 @@ class RegisteredSymbol(NewSymbol):
     streaming: bool = Field(
         default=False, description="whether its streamed bars are stored: a run has reached that phase"
     )
+    run: Run | None = Field(None, description="its run in progress; null in statuses other than running")
+    last_run: EndedRun | None = Field(None, description="its last run that ended")
     created_at: AwareDatetime
     updated_at: AwareDatetime = Field(description="when it was last changed; never before created_at")
     changed_by: str | None = Field(

@@ -156,9 +156,25 @@ def chronox(phase: Phase, symbol: str) -> str:
     return f"chronox.{phase}.{encode_token(symbol)}"
 
 
+def all_chronox(phase: Phase) -> str:
+    """Return the subject filter of all symbols' bars or snapshots of a phase."""
+    return f"chronox.{phase}.*"
+
+
 def symbol_key(symbol: str) -> str:
     """Return the key of a symbol in the bucket SYMBOLS."""
     return encode_token(symbol)
+
+
+def run_owner_key(owner: str) -> str:
+    """Return the key in the bucket SYMBOLS of an intake that drives runs; keys of symbols have no dot."""
+    return f"owner.{owner}"
+
+
+def run_owner_in(subject: str) -> str | None:
+    """Return the intake whose key in the bucket SYMBOLS a subject is; None if it is a symbol's."""
+    prefix = bucket_prefix(SYMBOLS) + run_owner_key("")
+    return subject.removeprefix(prefix) if subject.startswith(prefix) else None
 
 
 def vendor_lease(ticker: str, endpoint: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -41,6 +41,9 @@ class SymbolRow:
     revision: int
 
 
+_COLUMNS: Final = {column.name for column in fields(SymbolRow)}
+
+
 class SymbolTable:
     """The symbols of the bucket, and whether the table differs; it is small and written as a whole."""
 
@@ -64,6 +67,8 @@ class SymbolTable:
         if message.sequence <= self._position:  # the bucket was created again
             self._rows.clear()
         self._position = message.sequence
+        if subjects.run_owner_in(message.subject) is not None:
+            return
         self._has_changes = True
         try:
             row = _row(message.data, message.sequence) if message.data else None
@@ -97,4 +102,5 @@ def _write(connection: duckdb.DuckDBPyConnection, rows: list[SymbolRow]) -> None
 def _row(data: bytes, revision: int) -> SymbolRow:
     symbol = RegisteredSymbol.model_validate_json(data)
     metadata = json.dumps(symbol.metadata, ensure_ascii=False, separators=(",", ":"))
-    return SymbolRow(**{**symbol.model_dump(), "metadata": metadata}, revision=revision)
+    columns = symbol.model_dump(include=_COLUMNS - {"metadata", "revision"})
+    return SymbolRow(**columns, metadata=metadata, revision=revision)

@@ -72,6 +72,12 @@ _RULES: Final = {
         condition="channel == 'backfill' and day_age > 0",
         priority_score=0.3,
     ),
+    "bars": NewRule(
+        name="Minute bars later",
+        description="History of registered symbols, which may take days under the vendor's rate limit.",
+        condition="channel == 'chronox' and data_type == 'historical'",
+        priority_score=0.3,
+    ),
     "unreliable-source": NewRule(
         name="Unreliable sources later",
         description="Files of a source that fails more often than not.",

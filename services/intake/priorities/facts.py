@@ -26,7 +26,7 @@ FACTS: Final[Mapping[str, str]] = {
     "data_type": "'historical', 'real_time' or 'snapshot'",
     "market_symbol": "of the request, in upper case",
     "requested_at": "when it was made, in seconds since 1970 (UTC)",
-    "channel": "how it came: 'priority', 'history_url' or 'backfill'",
+    "channel": "how it came: 'priority', 'history_url', 'backfill' or 'chronox'",
     "metadata": "of the request: metadata['name'], get(metadata, 'name', 0)",
     "volume": "metadata's, in contracts",
     "open_interest": "metadata's, in contracts",

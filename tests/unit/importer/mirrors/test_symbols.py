@@ -47,6 +47,7 @@ def test_a_symbol_is_a_row_with_all_its_fields(lake: LakeOnDisk) -> None:
             "changed_by": "key:ba7816bf",
         }
     )
+    table.take(message(2, "owner.2f6a", a_symbol("OWNER")))
     table.take(message(3, "BRK-2EB", full))
     write(lake, table)
     assert lake.rows("FROM symbol_registry") == [
