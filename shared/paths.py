@@ -10,6 +10,7 @@ from typing import Final, Self
 from uuid import UUID
 
 from shared.gexbot.partition import Partition, normalize_endpoint, normalize_ticker
+from shared.massive.resources import BARS_ENDPOINT, WHOLE_MARKET
 
 PARTIAL_SUFFIX: Final = ".part"
 """Suffix of the hidden name under which a file is written before it is renamed into place."""
@@ -24,6 +25,7 @@ class LakePaths:
     """The absolute paths of one lake's folders and files.
 
     Layout: ``gex_data.db``, ``source/gexbot/<TICKER>/<endpoint>/<original name>``,
+    ``source/gexbot/us_stocks_sip/ohlcv_1m/<YYYY-MM-DD>.csv.gz``,
     ``parquet/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<kind>.parquet``,
     ``records/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<table>.parquet``,
     ``parquet/webhooks/<YYYYMMDD>/<HH>.<table>.parquet``, ``gex/<SYMBOL>/<YYYYMMDD>/snapshots.parquet``
@@ -106,6 +108,8 @@ class LakePaths:
         Raises:
             ValueError: a part is not valid, or the path would leave the staging folder.
         """
+        if (ticker, endpoint) == (WHOLE_MARKET, BARS_ENDPOINT):
+            return _inside(self.staging_root, ticker, endpoint, name)
         return _inside(self.staging_root, normalize_ticker(ticker), normalize_endpoint(endpoint), name)
 
     def staged_from_relative(self, relative: str) -> Path:
@@ -207,8 +211,13 @@ class LakePaths:
             return None
 
     def relative_to_parquet(self, path: Path) -> str:
-        """Return a Parquet file's path as messages and the ledger carry it."""
-        return path.relative_to(self.parquet_root).as_posix()
+        """Return a Parquet file's path as messages and the ledger carry it.
+
+        That of a partition is below the vendor's folder, that of bars below the folder around it:
+        ``ohlcv_1m/<YYYY>/<YYYYMMDD>.bars.parquet``.
+        """
+        root = self.parquet_root if path.is_relative_to(self.parquet_root) else self.parquet_root.parent
+        return path.relative_to(root).as_posix()
 
 
 def parquet_kind(endpoint: str) -> str:

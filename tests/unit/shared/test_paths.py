@@ -54,6 +54,14 @@ def test_the_bars_of_a_trading_day_have_a_file_by_its_date() -> None:
         assert PATHS.bars_day_of(PATHS.bars_root / name) is None
 
 
+def test_a_flat_file_is_staged_under_the_vendors_name_and_its_bars_are_below_the_parquet_folder() -> None:
+    relative = "us_stocks_sip/ohlcv_1m/2025-11-14.csv.gz"
+    staged = PATHS.staged(*relative.split("/"))
+    assert PATHS.relative_to_staging(staged) == relative
+    assert PATHS.staged_from_relative(relative) == staged
+    assert PATHS.relative_to_parquet(PATHS.bars(date(2025, 11, 14))) == "ohlcv_1m/2025/20251114.bars.parquet"
+
+
 def test_the_webhooks_of_an_hour_have_a_file_by_its_time_in_utc() -> None:
     hour = datetime(2025, 11, 14, 23, tzinfo=timezone(timedelta(hours=-5)))
     path = PATHS.webhooks("universal_webhooks", hour)
