@@ -32,6 +32,9 @@ class GexlakeError(Exception):
 class Terminal(GexlakeError):
     """A retry of the same work cannot succeed."""
 
+    is_refusal: bool = False
+    """Whether the source says that it does not give this data, and will not give it later."""
+
 
 class Transient(GexlakeError):
     """A later retry of the same work may succeed."""

@@ -71,6 +71,8 @@ class JobState:
     """How many attempts of the current stage were deferred without counting."""
     error: str | None = None
     error_field: str | None = None
+    is_refused: bool = False
+    """Whether it failed because the source does not give this data, and will not give it later."""
     dead_letter_seq: int | None = None
     size_bytes: int | None = None
     sha256: str | None = None
@@ -278,6 +280,7 @@ def _failed(event: JobFailed, state: JobState, at: datetime) -> JobState:
         waits=event.waits,
         error=event.error,
         error_field=event.field,
+        is_refused=event.refused,
         dead_letter_seq=event.dead_letter_seq,
         updated_at=at,
         # Of two deliveries of a command at a time, the later one may go on.

@@ -292,6 +292,8 @@ class JobFailed(Event):
     final: bool
     error: str
     field: str | None = None
+    refused: bool = Field(default=False, exclude_if=not_)
+    """Whether the source says that it does not give this data, and will not give it later."""
     dead_letter_seq: int | None = None
     """Stream sequence of the dead letter in DEAD."""
 

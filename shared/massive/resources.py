@@ -31,6 +31,7 @@ MAX_SYMBOLS: Final = 250
 MAX_DAYS: Final = 31
 """How many days one request for bars covers: a month has fewer bars than the vendor's page."""
 
+_MINUTE_BARS: Final = "/v2/aggs/ticker/"
 _SNAPSHOTS: Final = "/v2/snapshot/locale/us/markets/stocks/tickers"
 
 
@@ -59,7 +60,7 @@ class MinuteBars:
         """Path and query."""
         query = urlencode({"adjusted": str(self.adjusted).lower()})
         symbol = quote(self.symbol, safe="")
-        return f"/v2/aggs/ticker/{symbol}/range/1/minute/{self.first}/{self.last}?{query}"
+        return f"{_MINUTE_BARS}{symbol}/range/1/minute/{self.first}/{self.last}?{query}"
 
 
 @dataclass(frozen=True)
@@ -163,3 +164,16 @@ class MassiveUrls:
             case ["", *_, "tickers", symbol]:
                 return Snapshots((check_symbol(unquote(symbol)),))
         return None
+
+
+def minute_bars_of(base_url: str) -> MinuteBars | None:
+    """Return the bars that a job with a base URL fetches, at whatever address; None if it fetches others."""
+    of_api, found, rest = base_url.partition(_MINUTE_BARS)
+    match rest.split("/") if found and of_api else []:
+        case [symbol, "range", "1", "minute", first, last, *adjusted] if adjusted in ([], ["adjusted"]):
+            try:
+                days = date.fromisoformat(first), date.fromisoformat(last)
+                return MinuteBars(check_symbol(unquote(symbol)), *days, adjusted=bool(adjusted))
+            except ValueError:
+                return None
+    return None

@@ -53,6 +53,8 @@ class NotEntitled(Terminal):
         text: the vendor's words, without secrets.
     """
 
+    is_refusal = True
+
     def __init__(self, host: str, what: str, text: str) -> None:
         super().__init__(
             f"the plan of the key in {KEY_SETTING} does not include {what} ({host} answered 403: {text!r}): "
@@ -64,6 +66,7 @@ class SymbolUnknown(Terminal):
     """The vendor does not know the symbol."""
 
     field = "symbol"
+    is_refusal = True
 
     def __init__(self, host: str, symbol: str) -> None:
         super().__init__(
@@ -83,6 +86,8 @@ class FlatFileRefused(Terminal):
 
 class RequestRefused(Terminal):
     """The vendor refuses the request, and would refuse a retry."""
+
+    is_refusal = True
 
     def __init__(self, host: str, what: str, status: int, text: str) -> None:
         super().__init__(f"{host} refused the request for {what} (HTTP {status}: {text!r}): check its dates")

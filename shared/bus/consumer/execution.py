@@ -171,6 +171,7 @@ class Execution:
             final=final,
             error=_text(error, suffix),
             field=field,
+            refused=isinstance(error, Terminal) and error.is_refusal,
         )
 
 

@@ -96,7 +96,7 @@ async def test_a_command_that_is_announced_before_it_is_stored_does_not_wait_for
 async def test_a_terminal_error_becomes_one_dead_letter_that_names_the_field(bus: Bus) -> None:
     async def handle(_: FetchFile) -> None:
         error = Terminal("record 3 has no timestamp in https://h/f.json?sig=secret")
-        error.field = "timestamp"
+        error.field, error.is_refusal = "timestamp", True
         raise error
 
     async with working(bus, handle):
@@ -113,6 +113,7 @@ async def test_a_terminal_error_becomes_one_dead_letter_that_names_the_field(bus
     assert "secret" not in message.headers[dead_letters.REASON]
     assert failed is not None
     assert (failed.final, failed.field, failed.dead_letter_seq, failed.failures) == (True, "timestamp", 1, 1)
+    assert failed.refused
 
 
 @pytest.mark.parametrize("error", [Terminal("bad"), Transient("later"), Deferred("full")])

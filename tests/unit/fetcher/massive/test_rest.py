@@ -104,6 +104,7 @@ async def test_an_answer_that_a_retry_will_not_change_is_final(
     with pytest.raises(kind, match=text) as caught:
         await bars_of(rest, "AAPL", FRIDAY)
     assert isinstance(caught.value, Terminal)
+    assert caught.value.is_refusal is (kind in {RequestRefused, NotEntitled, SymbolUnknown})
     assert massive.key not in str(caught.value)
 
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from shared.massive.resources import FlatFile, MassiveUrls, MinuteBars, Resource, Snapshots
+from shared.massive.resources import FlatFile, MassiveUrls, MinuteBars, Resource, Snapshots, minute_bars_of
 
 URLS = MassiveUrls("https://api.test", "https://files.test")
 NOVEMBER = (date(2025, 11, 1), date(2025, 11, 30))
@@ -33,6 +33,8 @@ def test_a_url_names_its_resource_and_no_other_does(url: str, resource: Resource
     assert URLS.resource_of(url) == resource
     assert URLS.resource_of(url + "&apiKey=x") is None
     assert MassiveUrls().resource_of(url) is None
+    expected = resource if isinstance(resource, MinuteBars) else None
+    assert minute_bars_of(URLS.base_url_of(resource)) == expected
 
 
 def test_bars_as_traded_and_adjusted_bars_are_two_jobs() -> None:
