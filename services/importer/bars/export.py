@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import ExitStack
+from datetime import date
 from typing import Final
 
 import duckdb
@@ -18,7 +20,7 @@ from services.importer.bars.days import BarDay
 from services.importer.errors import StorageTrouble
 from services.importer.lake.database import Lake
 from services.importer.lake.parquet import hidden_parquet
-from services.importer.lake.statements import quoted, transaction
+from services.importer.lake.statements import transaction
 from services.importer.lake.writer_thread import WriterThread
 from shared.gexbot.trading_day import bounds_ms
 from shared.process.durable_files import rename_durably
@@ -27,7 +29,7 @@ from shared.process.failpoints import failpoint
 _OWNER: Final = "bars"
 _MAX_SHARE: Final = 0.25
 """How much of the time exports may take."""
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "symbol, timestamp, open, high, low, close, volume, vwap, trades, source, adjusted, received_at"
 )
 log = structlog.get_logger(__name__)
@@ -42,33 +44,7 @@ def export_bars(lake: Lake) -> int:
     with lake.live_writing(()) as connection, transaction(connection):
         days.forget_exported(connection)
         changed = days.dirty(connection)
-    for day in changed:
-        _export_day(lake, day)
-    return len(changed)
-
-
-def load_missing_days(lake: Lake) -> int:
-    """Load the Parquet files of days that the database does not have, and return how many.
-
-    It lacks them after it was quarantined and created again.
-
-    Raises:
-        StorageTrouble: a file or the database cannot be read or written.
-    """
-    found = {lake.paths.bars_day_of(path): path for path in lake.paths.bars_root.glob("*/*.bars.parquet")}
-    with lake.reading() as connection:
-        missing = sorted(day for day in found.keys() - days.known(connection) if day is not None)
-    for day in missing:
-        with lake.live_writing(()) as connection, transaction(connection):
-            connection.execute(
-                f"INSERT INTO ohlcv_1m BY NAME SELECT {_COLUMNS} "  # noqa: S608 (quoted)
-                f"FROM read_parquet({quoted(str(found[day]))}, hive_partitioning = false)"
-            )
-            connection.execute("INSERT INTO bar_days VALUES (?, 0, 0)", [day])
-            complete_days.load(connection, day, found[day])
-    if missing:
-        log.info("bars_loaded", days=len(missing))
-    return len(missing)
+    return sum(export_day(lake, day) for day in changed)
 
 
 class BarExporter:
@@ -106,17 +82,35 @@ class BarExporter:
             log.info("bars_exported", days=exported, seconds=round(time.monotonic() - began, 3))
 
 
-def _export_day(lake: Lake, day: BarDay) -> None:
-    start, end = bounds_ms(day.day)
-    query = (
-        f"SELECT {_COLUMNS} FROM ohlcv_1m WHERE timestamp >= {start} AND timestamp < {end} "  # noqa: S608
+def export_day(lake: Lake, day: BarDay) -> bool:
+    """Write the Parquet file of a trading day; return False if an import has replaced it in the meantime.
+
+    Raises:
+        StorageTrouble: the disk is full or fails.
+    """
+    final = lake.paths.bars(day.day)
+    with ExitStack() as stack:
+        with lake.reading() as connection:
+            metadata = metadata_of_day(connection, day.day)
+            written = hidden_parquet(connection, query_of_day(day.day), final, _OWNER, metadata)
+            file = stack.enter_context(written)
+        with lake.live_writing([days.lock_of(day.day)]) as connection, transaction(connection):
+            if not days.mark_exported(connection, day):
+                return False
+            rename_durably(file.path, final)
+            failpoint("importer.bars_placed")
+    return True
+
+
+def query_of_day(day: date) -> str:
+    """Return the query of the rows of a day's Parquet file."""
+    start, end = bounds_ms(day)
+    return (
+        f"SELECT {COLUMNS} FROM ohlcv_1m WHERE timestamp >= {start} AND timestamp < {end} "  # noqa: S608
         "ORDER BY symbol, timestamp, adjusted"
     )
-    final = lake.paths.bars(day.day)
-    with lake.reading() as connection:
-        metadata = {"gexlake.trading_day": day.day.isoformat(), **complete_days.metadata(connection, day.day)}
-        with hidden_parquet(connection, query, final, _OWNER, metadata) as file:
-            rename_durably(file.path, final)
-    failpoint("importer.bars_placed")
-    with lake.live_writing(()) as connection, transaction(connection):
-        days.mark_exported(connection, day)
+
+
+def metadata_of_day(connection: duckdb.DuckDBPyConnection, day: date) -> dict[str, str]:
+    """Return the metadata in the footer of a day's Parquet file."""
+    return {"gexlake.trading_day": day.isoformat(), **complete_days.metadata(connection, day)}

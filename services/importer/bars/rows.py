@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -121,6 +121,19 @@ def answers(messages: Iterable[ChronoxMessage]) -> Iterator[CompleteDays]:
             yield CompleteDays(
                 bars.symbol, bars.source.value, message.occurred_at, *message.payload.complete_days
             )
+
+
+def days_of(messages: Iterable[ChronoxMessage]) -> set[date]:
+    """Return the trading days that messages have bars or answers of."""
+    found: set[date] = set()
+    for message in messages:
+        if not isinstance(message, BarsMessage):
+            continue
+        found.update(_day_of_hour(bar.timestamp // _HOUR_MS) for bar in message.payload.bars)
+        if message.payload.complete_days:
+            first, last = message.payload.complete_days
+            found.update(first + timedelta(days=number) for number in range((last - first).days + 1))
+    return found
 
 
 def snapshot_rows(messages: Iterable[ChronoxMessage]) -> list[SnapshotRow]:

@@ -11,7 +11,7 @@ from typing import Final
 import duckdb
 import structlog
 
-from services.importer.bars.export import load_missing_days
+from services.importer.bars.load import load_missing_days
 from services.importer.bars.store import BarCounts, store_bars
 from services.importer.errors import trouble
 from services.importer.feeds import position

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from services.importer.bars import complete_days, days
 from services.importer.bars.merge import write_bars, write_snapshots
-from services.importer.bars.rows import answers, bar_rows, decoded, snapshot_rows
+from services.importer.bars.rows import answers, bar_rows, days_of, decoded, snapshot_rows
 from services.importer.feeds import position
 from services.importer.feeds.position import FeedPosition
 from services.importer.lake.database import Lake
@@ -51,7 +51,8 @@ def store_bars(lake: Lake, batch: Batch, found: FeedPosition, *, clock: Callable
         StorageTrouble: the disk is full or fails; nothing was changed.
     """
     arrived = [(message.sequence, _content(message)) for message in batch.messages]
-    with lake.live_writing(()) as connection:
+    touched = days_of(content for _, content in arrived)
+    with lake.live_writing(map(days.lock_of, touched)) as connection:
         with transaction(connection):
             held = position.read(connection, batch.stream.name)
             if held is None and found.sequence:  # the database was quarantined, and this is a new one

@@ -55,8 +55,14 @@ def log_of(database: Path) -> Path:
     return database.with_name(f"{database.name}.wal")
 
 
-def quarantine(paths: LakePaths, files: Sequence[Path], problem: str) -> Path:
+def quarantine(paths: LakePaths, files: Sequence[Path], problem: str, what_next: str = WHAT_NEXT) -> Path:
     """Move files into a new folder of the quarantine, with a note, and return the folder.
+
+    Args:
+        paths: where the quarantine is.
+        files: those to move; one that is missing is left out.
+        problem: what is wrong with them.
+        what_next: what follows, or has to be done.
 
     Raises:
         OSError: they cannot be moved.
@@ -67,9 +73,9 @@ def quarantine(paths: LakePaths, files: Sequence[Path], problem: str) -> Path:
         file.rename(folder / file.name)
         sync_folder(file.parent)
     names = ", ".join(file.name for file in moved)
-    (folder / "README.txt").write_text(f"{names}: {problem}\n\n{WHAT_NEXT}\n")
+    (folder / "README.txt").write_text(f"{names}: {problem}\n\n{what_next}\n")
     sync_folder(folder)
-    log.error("files_quarantined", folder=str(folder), files=names, problem=problem, next=WHAT_NEXT)
+    log.error("files_quarantined", folder=str(folder), files=names, problem=problem, next=what_next)
     return folder
 
 

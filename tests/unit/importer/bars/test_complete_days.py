@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.importer.bars.export import export_bars, load_missing_days
+from services.importer.bars.export import export_bars
+from services.importer.bars.load import load_missing_days
 from shared.bus.consumer.batch import MessageFailed
 from shared.massive.bars import BarSource
 from tests.support.importer.bars import BarsOnLake, a_bar, bars

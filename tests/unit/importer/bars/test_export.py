@@ -9,7 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from services.importer.bars.export import export_bars, load_missing_days
+from services.importer.bars.export import export_bars
+from services.importer.bars.load import load_missing_days
 from services.importer.queries.catalog import Catalog
 from shared.massive.bars import BarSource
 from tests.support.importer.bars import BarsOnLake, a_bar, bars
