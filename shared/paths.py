@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final, Self
 from uuid import UUID
 
+from shared import datasets
 from shared.gexbot.partition import Partition, normalize_endpoint, normalize_ticker
-from shared.massive.resources import BARS_ENDPOINT, WHOLE_MARKET
 
 PARTIAL_SUFFIX: Final = ".part"
 """Suffix of the hidden name under which a file is written before it is renamed into place."""
@@ -24,8 +24,7 @@ _VENDOR_FOLDER = "gexbot"
 class LakePaths:
     """The absolute paths of one lake's folders and files.
 
-    Layout: ``gex_data.db``, ``source/gexbot/<TICKER>/<endpoint>/<original name>``,
-    ``source/gexbot/us_stocks_sip/ohlcv_1m/<YYYY-MM-DD>.csv.gz``,
+    Layout: ``gex_data.db``, ``source/<dataset>/<ticker>/<endpoint>/<original name>``,
     ``parquet/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<kind>.parquet``,
     ``records/gexbot/<TICKER>/<endpoint>/<YYYYMMDD>.<table>.parquet``,
     ``parquet/webhooks/<YYYYMMDD>/<HH>.<table>.parquet``, ``gex/<SYMBOL>/<YYYYMMDD>/snapshots.parquet``
@@ -43,7 +42,7 @@ class LakePaths:
         root = Path(os.path.abspath(data_dir))  # noqa: PTH100 (resolve() would follow links)
         return cls(
             data_dir=root,
-            staging_root=Path(os.path.abspath(staging or root / "source")) / _VENDOR_FOLDER,  # noqa: PTH100
+            staging_root=Path(os.path.abspath(staging or root / "source")),  # noqa: PTH100
             parquet_root=Path(os.path.abspath(parquet or root / "parquet")) / _VENDOR_FOLDER,  # noqa: PTH100
         )
 
@@ -102,21 +101,26 @@ class LakePaths:
         """Where DuckDB spills what does not fit in memory."""
         return self.data_dir / ".scratch"
 
+    @property
+    def staging_folders(self) -> tuple[Path, ...]:
+        """The folders of staged files, one a dataset."""
+        return tuple(self.staging_root / dataset.name for dataset in datasets.DATASETS)
+
     def staged(self, ticker: str, endpoint: str, name: str) -> Path:
         """Return the path of a staged file.
 
         Raises:
             ValueError: a part is not valid, or the path would leave the staging folder.
         """
-        if (ticker, endpoint) == (WHOLE_MARKET, BARS_ENDPOINT):
-            return _inside(self.staging_root, ticker, endpoint, name)
-        return _inside(self.staging_root, normalize_ticker(ticker), normalize_endpoint(endpoint), name)
+        endpoint = datasets.check_endpoint(endpoint)
+        dataset = datasets.dataset_of(endpoint)
+        return _inside(self.staging_root / dataset.name, dataset.check_ticker(ticker), endpoint, name)
 
     def staged_from_relative(self, relative: str) -> Path:
-        """Return the staged file that a message names relative to the staging folder.
+        """Return the staged file that a message names.
 
         Raises:
-            ValueError: it is not of the form ``<TICKER>/<endpoint>/<name>``.
+            ValueError: it is not of the form ``<ticker>/<endpoint>/<name>``.
         """
         parts = relative.split("/")
         if len(parts) != 3:
@@ -124,8 +128,11 @@ class LakePaths:
         return self.staged(*parts)
 
     def relative_to_staging(self, path: Path) -> str:
-        """Return a staged file's path as messages carry it, relative to the staging folder."""
-        return path.relative_to(self.staging_root).as_posix()
+        """Return a staged file's path as messages carry it: relative to the folder of its dataset.
+
+        The endpoint in it tells the dataset.
+        """
+        return Path(*path.relative_to(self.staging_root).parts[1:]).as_posix()
 
     def parquet(self, partition: Partition) -> Path:
         """Return a partition's Parquet file."""
@@ -231,8 +238,9 @@ def parquet_kind(endpoint: str) -> str:
 
 def name_with_job_id(name: str, job_id: UUID) -> str:
     """Return the name of a job's staged file when another job's file already has its usual name."""
-    stem, _, ending = name.partition(".json")
-    return f"{stem}~{job_id.hex[:12]}.json{ending}"
+    kind = ".csv" if ".csv" in name and ".json" not in name else ".json"
+    stem, _, ending = name.partition(kind)
+    return f"{stem}~{job_id.hex[:12]}{kind}{ending}"
 
 
 def partial_path(path: Path, owner: str) -> Path:

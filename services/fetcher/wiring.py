@@ -153,14 +153,15 @@ def new_threads(slots: int) -> ThreadPoolExecutor:
 
 
 def prepare(paths: LakePaths) -> None:
-    """Create the staging folder and sweep the partial files of ended processes.
+    """Create the folders of staged files and sweep the partial files of ended processes.
 
     Raises:
-        CannotStart: the folder cannot be written.
+        CannotStart: a folder cannot be written.
     """
     try:
-        make_folder(paths.staging_root)
-        swept = sweep_tree(paths.staging_root, time.time())
+        for folder in paths.staging_folders:
+            make_folder(folder)
+        swept = sweep_folders(paths)
     except OSError as error:
         raise CannotStart(
             f"the staging folder {paths.staging_root} is unusable: {error.strerror or error}"
@@ -169,12 +170,17 @@ def prepare(paths: LakePaths) -> None:
         log.info("partial_files_swept", count=swept)
 
 
+def sweep_folders(paths: LakePaths) -> int:
+    """Sweep stale partial files of the staging folder; return how many."""
+    return sum(sweep_tree(folder, time.time()) for folder in paths.staging_folders)
+
+
 async def sweep_periodically(paths: LakePaths) -> None:
     """Sweep stale partial files of the staging folder every hour."""
     while True:
         await asyncio.sleep(SWEEP_INTERVAL_S)
         try:
-            swept = await asyncio.to_thread(sweep_tree, paths.staging_root, time.time())
+            swept = await asyncio.to_thread(sweep_folders, paths)
         except OSError as error:
             log.warning("partial_files_not_swept", error=error.strerror or str(error))
             continue

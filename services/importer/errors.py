@@ -6,6 +6,7 @@ Terminal
 │   ├── NoRecords           it has no records
 │   └── TooLargeUnpacked    its gzip data unpacks to too much
 ├── StagedFileMissing   it is not at the path in the message
+├── NotImportable       no dataset imports files of the endpoint in the message
 └── WorseData           it would replace a partition by fewer snapshots or strike rows
 Transient
 ├── StagedFileReplaced  it has another checksum than the message: a later download replaced it
@@ -107,6 +108,19 @@ class StagedFileReplaced(Transient):
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"the staged file {path} was replaced by another download since; post its URL again")
+
+
+class NotImportable(Terminal):
+    """No dataset imports files of an endpoint.
+
+    Args:
+        endpoint: of the job.
+    """
+
+    field = "endpoint"
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(f"this version imports no files of the endpoint {endpoint!r}; nothing was imported")
 
 
 class WorseData(Terminal):

@@ -12,6 +12,7 @@ from gexlake.api.jobs import Stage
 from services.importer.backup.service import serve_snapshots
 from services.importer.bars.export import BarExporter
 from services.importer.bars.service import BarStorage
+from services.importer.dispatch import Handler, by_dataset
 from services.importer.errors import StorageTrouble
 from services.importer.feeds.export import Exporter
 from services.importer.feeds.service import FeedStorage
@@ -37,6 +38,7 @@ from shared.bus.consumer.worker import Worker
 from shared.bus.presence import announce_service
 from shared.bus.restoration import restore_deleted_streams
 from shared.errors import BrokerUnavailable
+from shared.gexbot.dataset import GEXBOT
 from shared.process.garbage import collect_less_garbage
 from shared.process.runtime import supervise
 
@@ -74,7 +76,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
     await _recover(bus, lake, repair)
     # Queries read live rows from files, and the small ones of the time before were removed at start.
     await exporter.try_to_export()
-    handler = partial(
+    import_gexbot = partial(
         import_file,
         bus=bus,
         lake=lake,
@@ -84,8 +86,9 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
         repair=repair,
         after_import=exporter.after_import,
     )
+    handlers: dict[str, Handler] = {GEXBOT.name: import_gexbot}
     retries = Retries(settings.max_attempts, settings.retry_delay_s)
-    worker = Worker(bus, Stage.IMPORT, handler, slots=_SLOTS, retries=retries)
+    worker = Worker(bus, Stage.IMPORT, by_dataset(handlers), slots=_SLOTS, retries=retries)
     feed = FeedStorage(bus, lake, lake.live_files.append, a_file_each=settings.snapshot_parquet)
     bars, bar_exporter = BarStorage(bus, lake), BarExporter(lake, settings.live_export_s)
     sql = SqlQueries(lake, settings)

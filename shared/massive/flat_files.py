@@ -7,12 +7,12 @@ from typing import Final
 
 BUCKET: Final = "flatfiles"
 _ROOT: Final = "us_stocks_sip/minute_aggs_v1"
-_ENDING: Final = ".csv.gz"
+ENDING: Final = ".csv.gz"
 
 
 def key_of(day: date) -> str:
     """Return the key of a day's file: ``us_stocks_sip/minute_aggs_v1/<YYYY>/<MM>/<YYYY-MM-DD>.csv.gz``."""
-    return f"{_ROOT}/{day:%Y/%m}/{day.isoformat()}{_ENDING}"
+    return f"{_ROOT}/{day:%Y/%m}/{day.isoformat()}{ENDING}"
 
 
 def day_of(key: str) -> date:
@@ -22,7 +22,7 @@ def day_of(key: str) -> date:
         ValueError: it is not the key of a file with minute bars.
     """
     name = key.rpartition("/")[2]
-    day = date.fromisoformat(name.removesuffix(_ENDING))
+    day = date.fromisoformat(name.removesuffix(ENDING))
     if key_of(day) != key:
         raise ValueError(f"expected the key of a day's minute bars, got {key!r}")
     return day

@@ -25,6 +25,7 @@ from services.importer.lake.parquet_metadata import LIVE_JOB, Footer, read_foote
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import transaction
 from services.importer.lake.stored_batch import ChainFile, LiveHour, LiveUnit
+from shared.gexbot.dataset import GEXBOT
 from shared.gexbot.partition import Partition
 from shared.job_states import JobState
 from shared.paths import LakePaths
@@ -213,10 +214,11 @@ def _compare_chains(
 
 
 def newest_imports(states: Iterable[JobState]) -> dict[Partition, JobState]:
-    """Return the job that each partition was imported by last."""
+    """Return the job that each partition was imported by last; other datasets have no partitions."""
     newest: dict[Partition, JobState] = {}
     for state in states:
-        if state.status is not Status.COMPLETED or state.trading_day is None:
+        is_import = state.status is Status.COMPLETED and state.job.endpoint in GEXBOT.endpoints
+        if not is_import or state.trading_day is None:
             continue
         key = Partition(state.job.ticker, state.job.endpoint, state.trading_day)
         if key not in newest or newest[key].updated_at < state.updated_at:

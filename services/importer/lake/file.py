@@ -112,7 +112,7 @@ def memory_limit(memory_mb: int) -> str:
 
 def _confine(connection: duckdb.DuckDBPyConnection, paths: LakePaths) -> None:
     """Keep statements from reading or writing files outside the lake, and from undoing this."""
-    lasting = [paths.staging_root, paths.parquet_root, paths.webhooks_root, paths.records_root]
+    lasting = [*paths.staging_folders, paths.parquet_root, paths.webhooks_root, paths.records_root]
     lasting += [paths.chains_root, paths.archived_jobs_root, paths.bars_root]
     allowed = [*lasting, paths.catalog, paths.live, paths.scratch]
     connection.execute("SET GLOBAL TimeZone = 'UTC'")

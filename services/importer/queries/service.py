@@ -114,7 +114,8 @@ class SqlQueries:
             catalog=catalog,
             variables=self._catalog.variables(live),
             folders=(
-                *(paths.staging_root, paths.parquet_root, paths.webhooks_root, paths.records_root),
+                *paths.staging_folders,
+                *(paths.parquet_root, paths.webhooks_root, paths.records_root),
                 *(paths.chains_root, paths.archived_jobs_root, paths.bars_root, paths.catalog, paths.live),
             ),
             scratch=Path(),

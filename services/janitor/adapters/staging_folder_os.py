@@ -25,8 +25,8 @@ class StagingFolderOnDisk:
         Raises:
             OSError: the folder cannot be read.
         """
-        found = (self._staged(path) for path in self._paths.staging_root.glob("*/*/*"))
-        return [file for file in found if file is not None]
+        paths = (path for folder in self._paths.staging_folders for path in folder.glob("*/*/*"))
+        return [file for path in paths if (file := self._staged(path)) is not None]
 
     def remove(self, file: PrunableFile) -> bool:
         """Remove a file unless it has changed or no longer exists; return whether it was removed."""

@@ -12,18 +12,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
 from services.janitor.duty import Counts, Jobs
 from shared.bus import subjects
-from shared.bus.messages import Job
 from shared.bus.streams import STREAMS
-from shared.gexbot.partition import Partition
-from shared.gexbot.source_name import read_source_url, vendor_name
+from shared.datasets import find_dataset
 from shared.job_states import JobState
 from shared.paths import name_with_job_id
 
@@ -97,18 +93,10 @@ def _paths_of(job: JobState) -> Iterator[str]:
     """Yield the paths that the job's file has or may get."""
     if job.staged_path:
         yield job.staged_path
-    for name in _names_of(job.job):
+    dataset = find_dataset(job.job.endpoint)
+    for name in dataset.file_names(job.job) if dataset else ():
         yield f"{job.job.ticker}/{job.job.endpoint}/{name}"
         yield f"{job.job.ticker}/{job.job.endpoint}/{name_with_job_id(name, job.job.job_id)}"
-
-
-def _names_of(job: Job) -> Iterator[str]:
-    """Yield the names that a job's file may have: that of its URL, or the one used by the vendor's API."""
-    with suppress(ValueError):
-        yield read_source_url(urlsplit(job.base_url)).name
-    if job.trading_day is not None:
-        partition = Partition(job.ticker, job.endpoint, job.trading_day)
-        yield from (vendor_name(partition, ending) for ending in (".json", ".json.gz"))
 
 
 class PruneStagedFiles:

@@ -146,7 +146,7 @@ async def test_a_day_is_staged_read_only_and_its_import_asked_for(
     async with fetching(bus, settings):
         await bus.publish_command(command)
         event = await staged(bus, command.job)
-    path = settings.paths.staging_root / "NQ_NDX" / "gex_zero" / NAME
+    path = settings.paths.staging_root / "gexbot" / "NQ_NDX" / "gex_zero" / NAME
     assert path.read_bytes() == CONTENT
     assert stat.S_IMODE(path.stat().st_mode) == 0o444
     (importing,) = await imports(bus)

@@ -6,13 +6,14 @@ import os
 from datetime import date, datetime, timedelta, timezone
 from functools import partial as bound
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.gexbot.partition import ENDPOINTS, Partition
-from shared.paths import LakePaths, is_partial, partial_path
+from shared.paths import LakePaths, is_partial, name_with_job_id, partial_path
 
 PATHS = LakePaths.under(Path("/lake"))
 NAME = "2025-11-14_NQ_NDX_classic_gex_zero.json"
@@ -57,8 +58,11 @@ def test_the_bars_of_a_trading_day_have_a_file_by_its_date() -> None:
 def test_a_flat_file_is_staged_under_the_vendors_name_and_its_bars_are_below_the_parquet_folder() -> None:
     relative = "us_stocks_sip/ohlcv_1m/2025-11-14.csv.gz"
     staged = PATHS.staged(*relative.split("/"))
+    assert staged == Path("/lake/source/massive") / relative
     assert PATHS.relative_to_staging(staged) == relative
     assert PATHS.staged_from_relative(relative) == staged
+    job_id = UUID("5b0cf1b6-6e0c-5bd6-9d35-3cf2f5a4f0d2")
+    assert name_with_job_id(staged.name, job_id) == "2025-11-14~5b0cf1b66e0c.csv.gz"
     assert PATHS.relative_to_parquet(PATHS.bars(date(2025, 11, 14))) == "ohlcv_1m/2025/20251114.bars.parquet"
 
 
@@ -114,7 +118,7 @@ def test_no_symbol_leaves_the_folder_of_option_chains(symbol: str) -> None:
 def test_staging_and_parquet_may_have_folders_of_their_own() -> None:
     paths = LakePaths.under(Path("data"), staging=Path("/staged"), parquet=Path("/columns"))
     assert paths.database == Path.cwd() / "data/gex_data.db"
-    assert paths.staging_root == Path("/staged/gexbot")
+    assert paths.staging_folders == (Path("/staged/gexbot"), Path("/staged/massive"))
     assert paths.parquet_root == Path("/columns/gexbot")
 
 
@@ -137,7 +141,7 @@ def test_no_name_leaves_the_staging_folder(ticker: str, endpoint: str, name: str
         except ValueError:
             continue
         assert Path(os.path.normpath(path)) == path
-        assert path.relative_to(PATHS.staging_root).parts[2:] == (path.name,)
+        assert path.relative_to(PATHS.staging_root).parts[3:] == (path.name,)
 
 
 @given(evil, evil)

@@ -16,7 +16,7 @@ from shared.paths import LakePaths, is_partial, partial_path, resume_metadata_pa
 from shared.sources.gate import SourceGate
 
 PATHS: Final = LakePaths.under(Path("/lake"))
-FOLDER: Final = PATHS.staging_root / "NQ_NDX" / "gex_zero"
+FOLDER: Final = PATHS.staging_root / "gexbot" / "NQ_NDX" / "gex_zero"
 GATE: Final = SourceGate.parse(("https://hist.gex.bot/",))
 MAX_NAME_BYTES: Final = 255
 """What Linux file systems take."""

@@ -17,6 +17,7 @@ from services.janitor.adapters.staging_folder_os import StagingFolderOnDisk
 from services.janitor.duties.prune_staged_files import PrunableFile, PruneConfig, PruneStagedFiles, plan
 from services.janitor.errors import NotCaughtUp
 from shared.job_states import JobState
+from shared.massive.resources import BARS_ENDPOINT, WHOLE_MARKET, FlatFile, MassiveUrls
 from shared.paths import LakePaths, name_with_job_id, partial_path
 from tests.support.values import NOON, a_job
 
@@ -161,7 +162,7 @@ def duty(paths: LakePaths, *states: JobState) -> PruneStagedFiles:
 
 
 async def test_a_round_removes_old_files_and_nothing_else(paths: LakePaths) -> None:
-    root = paths.staging_root
+    root = paths.staging_root / "gexbot"
     old = put(root / PATH, 20)
     young = put(root / f"SPX/gex_one/{NAME}", 3)
     hidden = put(partial_path(old, "worker"), 400)
@@ -182,14 +183,31 @@ async def test_a_round_removes_old_files_and_nothing_else(paths: LakePaths) -> N
     assert all(path.exists() for path in (young, hidden, link, old.parent, *strangers))
 
 
+async def test_flat_files_are_pruned_like_other_staged_files(paths: LakePaths) -> None:
+    days = [date(2025, 11, 13), date(2025, 11, 14)]
+    old, needed = (put(paths.staged(WHOLE_MARKET, BARS_ENDPOINT, f"{day}.csv.gz"), 20) for day in days)
+    done, fetching = (
+        a_state(
+            status,
+            staged_path=None,
+            ticker=WHOLE_MARKET,
+            endpoint=BARS_ENDPOINT,
+            base_url=MassiveUrls().base_url_of(FlatFile(day)),
+        )
+        for status, day in zip((Status.COMPLETED, Status.STARTED), days, strict=True)
+    )
+    assert await duty(paths, done, fetching).run_once() == {"removed": 1, "freed_bytes": 10}
+    assert (old.exists(), needed.exists()) == (False, True)
+
+
 async def test_an_idle_round_counts_nothing(paths: LakePaths) -> None:
     assert await duty(paths).run_once() == {"removed": 0, "freed_bytes": 0}
-    put(paths.staging_root / PATH, 400)
+    put(paths.staging_root / "gexbot" / PATH, 400)
     assert await duty(paths, a_state(Status.STAGED)).run_once() == {"removed": 0, "freed_bytes": 0}
 
 
 async def test_nothing_is_removed_while_the_jobs_are_unknown(paths: LakePaths) -> None:
-    kept = put(paths.staging_root / PATH, 400)
+    kept = put(paths.staging_root / "gexbot" / PATH, 400)
     blind = PruneStagedFiles(CONFIG, StagingFolderOnDisk(paths), UnreadJobs(), lambda: NOW)
     with pytest.raises(NotCaughtUp):
         await blind.run_once()
@@ -198,7 +216,7 @@ async def test_nothing_is_removed_while_the_jobs_are_unknown(paths: LakePaths) -
 
 def test_a_file_staged_again_during_the_round_is_kept(paths: LakePaths) -> None:
     folder = StagingFolderOnDisk(paths)
-    path = put(paths.staging_root / PATH, 400)
+    path = put(paths.staging_root / "gexbot" / PATH, 400)
     (listed,) = folder.files()
     put(path, 0, "another download")
     assert not folder.remove(listed)
@@ -207,7 +225,7 @@ def test_a_file_staged_again_during_the_round_is_kept(paths: LakePaths) -> None:
 
 def test_a_file_that_no_longer_exists_is_not_counted(paths: LakePaths) -> None:
     folder = StagingFolderOnDisk(paths)
-    path = put(paths.staging_root / PATH, 400)
+    path = put(paths.staging_root / "gexbot" / PATH, 400)
     (listed,) = folder.files()
     path.unlink()
     assert not folder.remove(listed)
@@ -217,7 +235,7 @@ def test_a_file_that_cannot_be_removed_does_not_end_the_round(
     paths: LakePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = StagingFolderOnDisk(paths)
-    put(paths.staging_root / PATH, 400)
+    put(paths.staging_root / "gexbot" / PATH, 400)
     (listed,) = folder.files()
 
     def refuse(_: Path) -> None:

@@ -112,5 +112,5 @@ def test_the_broker_is_on_the_loopback_by_default(monkeypatch: pytest.MonkeyPatc
 def test_paths_follow_the_folder_settings(tmp_path: Path) -> None:
     paths = Settings(data_dir=tmp_path, staging_dir=tmp_path / "s").paths
     assert paths.database == tmp_path / "gex_data.db"
-    assert paths.staging_root == tmp_path / "s" / "gexbot"
+    assert paths.staging_root == tmp_path / "s"
     assert paths.parquet_root == tmp_path / "parquet" / "gexbot"
