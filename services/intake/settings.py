@@ -118,6 +118,12 @@ class IntakeSettings(SourceSettings):
     """The score from which a request is MEDIUM; below it is LOW."""
     optionable_symbols: Annotated[CommaList, AfterValidator(_fit_symbols)] = ()
     """Symbols of priority requests in addition to the vendor's; ``*`` for any."""
+    bars_history_days: int = Field(365, ge=1, le=8400)
+    """How many days back a backfill of minute bars begins, unless the symbol or the request says so."""
+    bars_max_jobs: int = Field(64, ge=1, le=1000)
+    """How many jobs of all runs may be queued and not ended at a time."""
+    bars_run_lease_s: float = Field(15.0, ge=0.5)
+    """After this time without a sign of life of an intake, others take over its runs."""
     timeout_keep_alive: int = Field(5, ge=0)
     """Seconds after which an idle connection is closed."""
     header_timeout_s: float = Field(10.0, gt=0)

@@ -10,6 +10,8 @@ from datetime import datetime
 
 from services.intake.app import create_app
 from services.intake.backfill.service import Backfills
+from services.intake.chronox.jobs import JobChanges
+from services.intake.chronox.service import serve_chronox, wire_chronox
 from services.intake.exposure import check_exposure
 from services.intake.history.cancellation import Cancellations
 from services.intake.history.commands import JobCommands
@@ -61,9 +63,20 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
     queue, promises = WorkQueue(), Promises()
     sources, rules = KnownSources(), KnownRules(RuleMetrics(metrics.registry))
     symbols = KnownSymbols()
+    changes = JobChanges()
+
+    def is_ready() -> bool:
+        return projection.is_rebuilt and rules.is_read
+
     estimates = Estimates(queue, sources, clock)
     requests = RequestMetrics(metrics.registry, promises, lambda: projection.is_rebuilt)
-    on_change = (queue.changed, estimates.changed, promises.changed, requests.changed)
+    on_change = (
+        queue.changed,
+        estimates.changed,
+        promises.changed,
+        requests.changed,
+        changes.changed,
+    )
     projection = Projection(clock, metrics, on_change, (queue.forget, promises.forget))
     metrics.registry.register(QueueMetrics(queue, clock))
     metrics.registry.register(SourceMetrics(sources, clock))
@@ -71,6 +84,10 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
     thresholds = Thresholds(settings.priority_critical, settings.priority_high, settings.priority_medium)
     prioritizer = Prioritizer(rules, thresholds, sources, queue, estimates, clock)
     commands = JobCommands(publisher, projection, prioritizer, clock)
+    store = SymbolStore(link, symbols, clock)
+    chronox = wire_chronox(
+        settings, link, symbols, store, projection, commands, changes, metrics.registry, is_ready, clock
+    )
     return AppContext(
         settings=settings,
         gate=settings.gate,
@@ -88,7 +105,8 @@ def wire(settings: IntakeSettings, clock: Callable[[], datetime] = utc_now) -> A
         thresholds=thresholds,
         prioritizer=prioritizer,
         symbols=symbols,
-        symbol_store=SymbolStore(link, symbols, clock),
+        symbol_store=store,
+        chronox=chronox,
         publisher=publisher,
         commands=commands,
         priority_changes=PriorityChanges(publisher, projection, prioritizer, clock),
@@ -146,6 +164,7 @@ async def _keep_to_broker(context: AppContext) -> None:
         await context.projection.listen(bus)
         async with announce_service(bus, "intake", DESCRIPTION, context.publisher) as service:
             await serve_replay(service, context.commands)
+            await serve_chronox(service, context.chronox)
             context.link.bus = bus
             # It goes on while HTTP drains: ``serve_app`` cancels it when that is done.
             background = (
@@ -153,6 +172,7 @@ async def _keep_to_broker(context: AppContext) -> None:
                 context.sources.follow(bus),
                 context.rule_store.keep(bus),
                 context.symbols.follow(bus),
+                context.chronox.orchestrator.keep(),
                 context.dead_letters.follow(bus),
                 context.hub.follow(bus),
                 restore_deleted_streams(bus, context.settings.stream_replicas),

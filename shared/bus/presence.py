@@ -46,6 +46,10 @@ class Heartbeat(Frozen):
     """How many commands a worker executes at the same time; None for other services."""
     has_vendor_key: bool | None = None
     """Whether a fetcher has a key for the vendor's API; None for other services."""
+    has_massive_key: bool | None = None
+    """Whether a fetcher has a key of Massive; None for other services."""
+    has_massive_file_keys: bool | None = None
+    """Whether a fetcher has the keys of Massive's flat files; None for other services."""
     rebuilding: int | None = None
     """How many partitions the importer has yet to rebuild; None for other services."""
 
@@ -68,6 +72,8 @@ async def announce_service(
     *,
     slots: int | None = None,
     has_vendor_key: bool | None = None,
+    has_massive_key: bool | None = None,
+    has_massive_file_keys: bool | None = None,
     rebuilding: Callable[[], int] | None = None,
 ) -> AsyncIterator[Service]:
     """Register the micro service and send heartbeats until exit; yield the service, to add endpoints to."""
@@ -92,6 +98,8 @@ async def announce_service(
         at=now,
         slots=slots,
         has_vendor_key=has_vendor_key,
+        has_massive_key=has_massive_key,
+        has_massive_file_keys=has_massive_file_keys,
     )
     beating = asyncio.create_task(_send_heartbeats(bus, first, workload, rebuilding))
     log.info("service_started", version=gexlake.__version__)

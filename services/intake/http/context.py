@@ -11,6 +11,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from services.intake.backfill.service import Backfills
+from services.intake.chronox.service import ChronoX
 from services.intake.history.cancellation import Cancellations
 from services.intake.history.commands import JobCommands
 from services.intake.history.priority_change import PriorityChanges
@@ -60,6 +61,7 @@ class AppContext:
     rule_store: RuleStore
     symbols: KnownSymbols
     symbol_store: SymbolStore
+    chronox: ChronoX
     thresholds: Thresholds
     prioritizer: Prioritizer
     publisher: JobPublisher

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import structlog
 from pydantic import ValidationError
 
-from gexlake.api.symbols import RegisteredSymbol
+from gexlake.api.symbols import RegisteredSymbol, SymbolStatus
 from services.intake.errors import NotReady
+from services.intake.symbols.owners import Owners
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.follower import Followed, follow
@@ -24,9 +26,16 @@ class SymbolRevision(NamedTuple):
 
 
 class KnownSymbols:
-    """The newest revision of every symbol; kept in memory only."""
+    """The newest revision of every symbol, and the leases of those that drive runs; kept in memory only.
 
-    def __init__(self) -> None:
+    Args:
+        owners: gets each revision of an owner's key.
+    """
+
+    def __init__(self, owners: Owners | None = None) -> None:
+        self.owners = owners or Owners()
+        self.on_change: Callable[[], object] | None = None
+        """Called after every change."""
         self._symbols: dict[str, SymbolRevision] = {}
         self._revisions: dict[str, int] = {}
         """By key of the bucket, also of deleted ones."""
@@ -37,6 +46,21 @@ class KnownSymbols:
     def all(self) -> list[SymbolRevision]:
         """All symbols, in alphabetical order."""
         return sorted(self._symbols.values(), key=lambda found: found.symbol.symbol)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the bucket was read to its end."""
+        return self._is_read
+
+    @property
+    def unfinished(self) -> Iterator[SymbolRevision]:
+        """Those with a run, or with the status of one, in no order."""
+        running = SymbolStatus.RUNNING
+        return (
+            found
+            for found in tuple(self._symbols.values())
+            if found.symbol.run is not None or found.symbol.status is running
+        )
 
     def get(self, symbol: str) -> SymbolRevision | None:
         """Return one symbol."""
@@ -64,7 +88,11 @@ class KnownSymbols:
         if message.sequence <= self._position:  # the bucket was created again
             self._symbols.clear()
             self._revisions.clear()
+            self.owners.clear()
         self._position = message.sequence
+        if (owner := subjects.run_owner_in(message.subject)) is not None:
+            self.owners.take(owner, message.sequence, is_deleted=not message.data)
+            return
         key = message.subject.removeprefix(subjects.bucket_prefix(subjects.SYMBOLS))
         try:
             symbol = RegisteredSymbol.model_validate_json(message.data) if message.data else None
@@ -82,3 +110,5 @@ class KnownSymbols:
             self._symbols.pop(key, None)
         else:
             self._symbols[key] = SymbolRevision(symbol, revision)
+        if self.on_change is not None:
+            self.on_change()

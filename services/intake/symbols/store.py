@@ -9,7 +9,16 @@ from typing import Any, Final
 import structlog
 from pydantic import ValidationError
 
-from gexlake.api.symbols import NewSymbol, RegisteredSymbol, StatusChange, SymbolStatus
+from gexlake.api.symbols import (
+    EndedRun,
+    NewSymbol,
+    Phase,
+    RegisteredSymbol,
+    RunOutcome,
+    StatusChange,
+    Strategy,
+    SymbolStatus,
+)
 from services.intake.errors import Conflict, NotFound, PreconditionFailed, Unprocessable
 from services.intake.state.broker_link import BrokerLink
 from services.intake.symbols.known import KnownSymbols, SymbolRevision
@@ -92,6 +101,7 @@ class SymbolStore:
         for _ in range(_TRIES):
             found, revision = await self._read_expected(symbol, expected)
             wanted = {**changes, **_status_with(found, changes)}
+            wanted |= ended_by(found, wanted, self._clock())
             if all(getattr(found, name) == value for name, value in wanted.items()):
                 return self._keep(found, revision)
             at = max(self._clock(), found.created_at)
@@ -115,6 +125,33 @@ class SymbolStore:
             "enabled": change.status is not SymbolStatus.DISABLED,
         }
         return await self.change(symbol, changes, expected, by)
+
+    async def update(
+        self, symbol: str, changed: Callable[[RegisteredSymbol], RegisteredSymbol | None]
+    ) -> SymbolRevision | None:
+        """Write what ``changed`` makes of the newest revision of a symbol; for runs, not for clients.
+
+        Args:
+            symbol: which.
+            changed: returns what to write, or None for nothing; called again if another was faster.
+
+        Returns:
+            what was written; None if ``changed`` returned None, or if there is no such symbol.
+
+        Raises:
+            PreconditionFailed: others change it all the time.
+            BrokerUnavailable: no ack in time.
+        """
+        for _ in range(_TRIES):
+            found, revision = await self._read(symbol)
+            new = changed(found) if found is not None else None
+            if new is None:
+                return None
+            at = max(self._clock(), new.created_at)
+            written = await self._write(new.model_copy(update={"updated_at": at}), revision)
+            if written is not None:
+                return written
+        raise _always_changed(symbol)
 
     async def delete(self, symbol: str, expected: int | None, by: str) -> None:
         """Delete a symbol; its bars stay.
@@ -191,6 +228,25 @@ def _status_with(found: RegisteredSymbol, changes: dict[str, Any]) -> dict[str, 
         "status": SymbolStatus.IDLE if changes["enabled"] else SymbolStatus.DISABLED,
         "error_message": None,
     }
+
+
+def ended_by(found: RegisteredSymbol, changes: dict[str, Any], at: datetime) -> dict[str, Any]:
+    """Return what follows for the run and the stream of a symbol from a client's changes."""
+    strategy: Strategy = changes.get("strategy", found.strategy)
+    ended: dict[str, Any] = {}
+    if not changes.get("enabled", found.enabled) or Phase.STREAM not in strategy.phases:
+        ended["streaming"] = False
+    if found.run is None or not ("status" in changes or strategy is not found.strategy):
+        return ended
+    last = EndedRun(
+        run_id=found.run.run_id,
+        outcome=RunOutcome.STOPPED,
+        phase=found.run.phase,
+        started_at=found.run.started_at,
+        ended_at=max(at, found.run.started_at),
+        records=found.run.records,
+    )
+    return {"status": SymbolStatus.IDLE, **changes, **ended, "run": None, "last_run": last}
 
 
 def _always_changed(symbol: str) -> PreconditionFailed:

@@ -1,0 +1,1 @@
+"""Runs of registered symbols through their phases: backfill, snapshot, stream."""
