@@ -37,4 +37,4 @@ USER 10001:10001
 WORKDIR /opt/gexlake
 # The shell only fills in the service's name: exec makes way for Python, which then gets the signals.
 ENTRYPOINT ["sh", "-c", "exec python -m services.$SERVICE \"$@\"", "gexlake"]
-HEALTHCHECK --interval=15s --timeout=6s --start-period=30s --retries=3 CMD exec python -m shared.bus.health $SERVICE
+HEALTHCHECK --interval=15s --timeout=6s --start-period=30s --retries=3 CMD exec python -m shared.bus.reports.health $SERVICE

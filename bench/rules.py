@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from bench.measure.tables import Table
-from gexlake.api.rules import EvaluationRequest
+from gexlake.api.priorities.rules import EvaluationRequest
 from services.intake.priorities.default_rules import default_rules
 from services.intake.priorities.facts import Surroundings, facts_of
 from services.intake.priorities.scoring import ReadyRule, score

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from gexlake.api.rules import PriorityRule, RuleChange, RuleOperation
+from gexlake.api.priorities.rules import PriorityRule, RuleChange, RuleOperation
 from shared.bus import subjects
 from shared.bus.follower import Followed
 from shared.bus.streams import REVISIONS_KEPT

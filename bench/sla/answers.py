@@ -14,7 +14,7 @@ import httpx
 from bench.measure.processes import BenchFailed
 from bench.sla.workload import Requested
 from gexlake.api.jobs import JobsPage, JobView, Priority
-from gexlake.api.requests import PriorityAccepted
+from gexlake.api.priorities.requests import PriorityAccepted
 from gexlake.api.system import StatusView
 
 PATH: Final = "/api/v1/ingest/priority"

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gexlake.api.symbols import (
+from gexlake.api.chronox.symbols import (
     MAX_BULK,
     BulkOutcome,
     BulkResult,

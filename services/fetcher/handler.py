@@ -30,7 +30,7 @@ from services.fetcher.sources.source import Source
 from shared.bus.connection import Bus
 from shared.bus.consumer.attempts import is_superseded
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, NoData
-from shared.bus.progress import ProgressReporter
+from shared.bus.reports.progress import ProgressReporter
 from shared.paths import LakePaths
 from shared.process.failpoints import failpoint
 from shared.sources.url_encryption import UrlCipher

@@ -33,7 +33,7 @@ from services.fetcher.sources.source import Body, ResumePoint, Source
 from shared.bus.connection import Bus, connected
 from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.worker import Worker
-from shared.bus.presence import announce_service
+from shared.bus.reports.presence import announce_service
 from shared.bus.restoration import restore_deleted_streams
 from shared.errors import CannotStart
 from shared.paths import LakePaths

@@ -19,7 +19,7 @@ from services.importer.feeds.service import FeedStorage
 from services.importer.gaps.service import BarQueries, serve_bar_queries
 from services.importer.imports.handler import import_file
 from services.importer.imports.recovery import finish_committed, sweep
-from services.importer.imports.repair import Repair
+from services.importer.imports.repair.service import Repair
 from services.importer.lake.database import Lake
 from services.importer.lake.records import place_missing_records
 from services.importer.lake.writer_thread import WriterThread
@@ -35,7 +35,7 @@ from services.importer.settings import ImporterSettings
 from shared.bus.connection import Bus, connected
 from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.worker import Worker
-from shared.bus.presence import announce_service
+from shared.bus.reports.presence import announce_service
 from shared.bus.restoration import restore_deleted_streams
 from shared.errors import BrokerUnavailable
 from shared.gexbot.dataset import GEXBOT

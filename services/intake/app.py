@@ -10,25 +10,18 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 import gexlake
-from services.intake.api import (
+from services.intake.api import methods, sql, system
+from services.intake.api.chronox import registry, symbols
+from services.intake.api.feeds import chains, live, snapshots, streams, webhooks
+from services.intake.api.history import (
     backfill,
     cancellation,
-    chains,
     jobs,
-    live,
-    methods,
     processing_jobs,
     queue,
-    registry,
     requests,
     rules,
-    snapshots,
     sources,
-    sql,
-    streams,
-    symbols,
-    system,
-    webhooks,
 )
 from services.intake.http import error_responses
 from services.intake.http.browser_guard import BrowserGuard

@@ -12,7 +12,6 @@ from services.intake.app import create_app
 from services.intake.backfill.service import Backfills
 from services.intake.chronox.jobs import JobChanges
 from services.intake.chronox.service import serve_chronox, wire_chronox
-from services.intake.exposure import check_exposure
 from services.intake.history.cancellation import Cancellations
 from services.intake.history.commands import JobCommands
 from services.intake.history.priority_change import PriorityChanges
@@ -34,7 +33,8 @@ from services.intake.queue.estimates import Estimates
 from services.intake.queue.metrics import QueueMetrics, RequestMetrics
 from services.intake.queue.promises import Promises
 from services.intake.queue.work_queue import WorkQueue
-from services.intake.server_uvicorn import listen, serve_http
+from services.intake.server.exposure import check_exposure
+from services.intake.server.server_uvicorn import listen, serve_http
 from services.intake.settings import IntakeSettings
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.dead_letters import DeadLetters
@@ -46,9 +46,9 @@ from services.intake.state.sources_view import KnownSources
 from services.intake.state.write_probe import WriteProbe
 from services.intake.symbols.known import KnownSymbols
 from services.intake.symbols.store import SymbolStore
-from shared.bus.batch_publisher import FeedPublisher
 from shared.bus.connection import connected, utc_now
-from shared.bus.presence import announce_service
+from shared.bus.feeds.batch_publisher import FeedPublisher
+from shared.bus.reports.presence import announce_service
 from shared.bus.restoration import restore_deleted_streams
 from shared.process.garbage import collect_less_garbage
 from shared.process.runtime import supervise

@@ -18,7 +18,7 @@ from services.janitor.duty import Jobs
 from services.janitor.scheduler import Scheduler
 from services.janitor.settings import JanitorSettings
 from shared.bus.connection import Bus, connected
-from shared.bus.presence import announce_service
+from shared.bus.reports.presence import announce_service
 from shared.bus.restoration import restore_deleted_streams
 from shared.process.runtime import supervise
 

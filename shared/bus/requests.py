@@ -11,8 +11,8 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from gexlake.api.jobs import Priority
-from gexlake.api.requests import Channel
-from gexlake.api.rules import DataType
+from gexlake.api.priorities.requests import Channel
+from gexlake.api.priorities.rules import DataType
 from shared.bus.frozen import Frozen
 
 __all__ = ["Channel", "Override", "PriorityRequest"]

@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from gexlake.api.chronox.symbols import Phase
 from gexlake.api.jobs import Priority, Stage
-from gexlake.api.symbols import Phase
 
 JOBS: Final = "JOBS"
 EVENTS: Final = "EVENTS"

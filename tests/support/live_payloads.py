@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from hypothesis import strategies as st
 
-from shared.bus.live_messages import Number, Snapshot, SnapshotPart, Strike
+from shared.bus.feeds.live_messages import Number, Snapshot, SnapshotPart, Strike
 
 NOW: Final = datetime(2026, 1, 2, 12, tzinfo=UTC)
 _FIRST_S: Final = 1_700_000_000

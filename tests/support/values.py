@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from gexlake.api.jobs import Priority
-from gexlake.api.rules import DataType
+from gexlake.api.priorities.rules import DataType
 from shared.bus.messages import Command, FetchFile, ImportFile, Job, JobSkipped, job_id_of
 from shared.bus.requests import Channel, PriorityRequest
 from shared.sources.settings import SourceSettings

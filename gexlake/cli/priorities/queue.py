@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gexlake.api.queue import Queue, Sla, SlaLevel
+from gexlake.api.priorities.queue import Queue, Sla, SlaLevel
 from gexlake.cli.answers import read_as
 from gexlake.cli.intake_client import Intake
 from gexlake.cli.output.fitted_table import Column, FittedTable

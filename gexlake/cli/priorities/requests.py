@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gexlake.api.jobs import Priority, Queued
-from gexlake.api.requests import RequestView
+from gexlake.api.priorities.requests import RequestView
 from gexlake.cli.answers import read_as
 from gexlake.cli.intake_client import Intake
 from gexlake.cli.output.tables import console

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import typer
 
-from gexlake.api.rules import DataType, Evaluation, OutcomeType, RulesList, RuleView
+from gexlake.api.priorities.rules import DataType, Evaluation, OutcomeType, RulesList, RuleView
 from gexlake.cli.answers import read_as
 from gexlake.cli.errors import UnknownRule
 from gexlake.cli.intake_client import Intake

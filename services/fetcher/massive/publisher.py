@@ -8,9 +8,9 @@ from datetime import datetime
 from itertools import groupby
 from typing import Final
 
-from services.fetcher.massive.stream_events import StreamBar
-from shared.bus.bar_messages import Bars, ChronoxMessage, bars_message, encoded, snapshot_message
-from shared.bus.batch_publisher import FeedPublisher
+from services.fetcher.massive.stream.events import StreamBar
+from shared.bus.feeds.bar_messages import Bars, ChronoxMessage, bars_message, encoded, snapshot_message
+from shared.bus.feeds.batch_publisher import FeedPublisher
 from shared.gexbot.trading_day import trading_day_of
 from shared.massive.bars import Bar, BarSource
 from shared.massive.snapshots import MarketSnapshot

@@ -8,8 +8,8 @@ from typing import Final
 
 from services.fetcher.errors import PostedFileGone
 from services.fetcher.sources.source import Body, ResumePoint
-from shared.bus import posted_files
 from shared.bus.connection import Bus
+from shared.bus.storage import posted_files
 
 _NAME: Final = "the client"
 _CHUNK_BYTES: Final = 256 * 1024

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from services.importer.bars.complete_days import MAX_DAYS, CompleteDays
-from shared.bus import bar_messages
-from shared.bus.bar_messages import BarsMessage, ChronoxMessage
+from shared.bus.feeds import bar_messages
+from shared.bus.feeds.bar_messages import BarsMessage, ChronoxMessage
 from shared.errors import MalformedMessage
 from shared.gexbot.trading_day import trading_day_of
 from shared.massive.bars import fault_of

@@ -13,8 +13,8 @@ from services.importer.feeds import position
 from services.importer.feeds.position import FeedPosition
 from services.importer.lake.database import Lake
 from services.importer.lake.statements import transaction
-from shared.bus.bar_messages import ChronoxMessage
 from shared.bus.consumer.batch import Batch, MessageFailed, OrderLost, StreamMessage
+from shared.bus.feeds.bar_messages import ChronoxMessage
 from shared.errors import MalformedMessage
 from shared.process.failpoints import failpoint
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 import duckdb
 
 from services.importer.feeds.columns import registered
-from services.importer.lake import live_chains
-from services.importer.lake.live_tables import CHAIN_SNAPSHOTS, CHAIN_STRIKES, CHAINS
-from services.importer.lake.stored_batch import ChainFile
-from shared.bus.chain_messages import Chain, ChainStrike, LiveChain
+from services.importer.lake.live import chains as live_chains
+from services.importer.lake.live.stored_batch import ChainFile
+from services.importer.lake.live.tables import CHAIN_SNAPSHOTS, CHAIN_STRIKES, CHAINS
+from shared.bus.feeds.chain_messages import Chain, ChainStrike, LiveChain
 from shared.gexbot.trading_day import trading_day_of
 
 _KEY_TYPES: Final = {

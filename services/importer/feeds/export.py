@@ -20,13 +20,14 @@ import duckdb
 import structlog
 
 from services.importer.errors import StorageTrouble
-from services.importer.lake import live_units, partitions
+from services.importer.lake import partitions
 from services.importer.lake.database import Lake
-from services.importer.lake.live_partition_files import place_chains, place_hour, place_partition
-from services.importer.lake.live_units import Check, LiveRows
+from services.importer.lake.live import units as live_units
+from services.importer.lake.live.partition_files import place_chains, place_hour, place_partition
+from services.importer.lake.live.stored_batch import ChainFile, LiveHour
+from services.importer.lake.live.units import Check, LiveRows
 from services.importer.lake.parquet import ParquetFile
 from services.importer.lake.statements import transaction
-from services.importer.lake.stored_batch import ChainFile, LiveHour
 from services.importer.lake.writer_thread import WriterThread
 from shared.gexbot.partition import Partition
 from shared.process.failpoints import failpoint

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, NamedTuple
 
-from shared.bus.live_messages import Snapshot, Strike
+from shared.bus.feeds.live_messages import Snapshot, Strike
 from shared.gexbot.partition import Partition
 
 VALUES: Final = tuple(

@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Final
 
 from services.importer.formats.classic import CLASSIC
-from shared.bus import live_messages
-from shared.bus.chain_messages import LiveChain
-from shared.bus.live_messages import LiveMessage, LiveSnapshot, Snapshot
+from shared.bus.feeds import live_messages
+from shared.bus.feeds.chain_messages import LiveChain
+from shared.bus.feeds.live_messages import LiveMessage, LiveSnapshot, Snapshot
 from shared.errors import MalformedMessage
 from shared.gexbot.partition import normalize_ticker
 from shared.gexbot.trading_day import NEW_YORK, trading_day_of

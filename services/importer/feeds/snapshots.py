@@ -16,7 +16,7 @@ import duckdb
 from services.importer.feeds.columns import registered
 from services.importer.feeds.json_text import json_text
 from services.importer.feeds.merge import VALUES, Key, MergedSnapshot
-from shared.bus.live_messages import Strike
+from shared.bus.feeds.live_messages import Strike
 from shared.gexbot.partition import Partition
 
 SNAPSHOTS: Final = "batch_snapshots"

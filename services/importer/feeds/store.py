@@ -15,14 +15,14 @@ from services.importer.feeds.merge import Key, MergedSnapshot, merge, partitions
 from services.importer.feeds.messages import day_of, decoded
 from services.importer.feeds.position import FeedPosition
 from services.importer.feeds.snapshots import SNAPSHOTS, STRIKES, write_snapshots
-from services.importer.feeds.webhook_rows import write_webhooks
-from services.importer.feeds.webhooks import WebhookRows, rows_of
+from services.importer.feeds.webhooks.rows import write_webhooks
+from services.importer.feeds.webhooks.tables import WebhookRows, rows_of
 from services.importer.lake.database import Lake
+from services.importer.lake.live.stored_batch import ChainFile, LiveHour, StoredBatch
 from services.importer.lake.statements import transaction
-from services.importer.lake.stored_batch import ChainFile, LiveHour, StoredBatch
-from shared.bus.chain_messages import LiveChain
 from shared.bus.consumer.batch import Batch, MessageFailed, OrderLost, StreamMessage
-from shared.bus.live_messages import LiveSnapshot, LiveWebhook
+from shared.bus.feeds.chain_messages import LiveChain
+from shared.bus.feeds.live_messages import LiveSnapshot, LiveWebhook
 from shared.errors import MalformedMessage
 from shared.gexbot.partition import Partition
 from shared.process.failpoints import failpoint

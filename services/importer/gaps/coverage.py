@@ -7,7 +7,7 @@ from typing import Final
 
 import duckdb
 
-from gexlake.api.bars import BarCoverageRequest, DayRange, SymbolCoverage
+from gexlake.api.chronox.bars import BarCoverageRequest, DayRange, SymbolCoverage
 from shared.gexbot.trading_day import bounds_ms
 
 _BARS: Final = """

@@ -1,4 +1,4 @@
-"""The importer's endpoints for minute bars over NATS (``gexlake.api.bars``)."""
+"""The importer's endpoints for minute bars over NATS (``gexlake.api.chronox.bars``)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import structlog
 from nats.micro.service import Service
 from pydantic import BaseModel
 
-from gexlake.api import bars
-from gexlake.api.bars import BarCoverageRequest, BarCoverageResponse
+from gexlake.api.chronox import bars
+from gexlake.api.chronox.bars import BarCoverageRequest, BarCoverageResponse
 from gexlake.api.rpc import Refused, serve
 from services.importer.errors import StorageTrouble
 from services.importer.gaps.coverage import bar_coverage

@@ -15,7 +15,7 @@ from gexlake.api.jobs import Status
 from services.importer.errors import StorageTrouble
 from services.importer.imports.command import task_of
 from services.importer.imports.recovery import finish_committed
-from services.importer.imports.repair import Repair
+from services.importer.imports.repair.service import Repair
 from services.importer.imports.replace import replace_partition
 from services.importer.imports.staged_file import staged_file
 from services.importer.interruption import Interruption

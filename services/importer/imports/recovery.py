@@ -9,8 +9,9 @@ import structlog
 
 from services.importer.errors import DiskFull, StorageTrouble
 from services.importer.imports.replace import complete
-from services.importer.lake import live_partitions, partitions
+from services.importer.lake import partitions
 from services.importer.lake.database import Lake
+from services.importer.lake.live import partitions as live_partitions
 from services.importer.lake.parquet import hidden_parquet, is_present, remove_partials
 from services.importer.lake.parquet_metadata import metadata_of
 from services.importer.lake.partition_tables import export_query

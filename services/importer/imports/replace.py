@@ -28,8 +28,9 @@ from services.importer.imports.selection import (
     unsorted_query,
 )
 from services.importer.imports.task import ImportTask
-from services.importer.lake import live_partitions, partitions
+from services.importer.lake import partitions
 from services.importer.lake.database import Lake
+from services.importer.lake.live import partitions as live_partitions
 from services.importer.lake.parquet import ParquetFile, hidden_parquet
 from services.importer.lake.parquet_metadata import metadata_of
 from services.importer.lake.partition_tables import PartitionContents, contents_of, delete, insert

@@ -13,12 +13,12 @@ import structlog
 
 from services.importer.errors import LakeDamaged, StorageTrouble, trouble
 from services.importer.interruption import Interruption
-from services.importer.lake.archive_view import ArchiveView
 from services.importer.lake.file import memory_limit, open_whole
-from services.importer.lake.live_files import LiveFiles
+from services.importer.lake.live.files import LiveFiles
 from services.importer.lake.partition_locks import PartitionLocks
 from services.importer.lake.quarantine import is_damage, quarantine_database
-from services.importer.lake.views import ParquetKind, ParquetViews
+from services.importer.lake.schema.archive_view import ArchiveView
+from services.importer.lake.schema.views import ParquetKind, ParquetViews
 from services.importer.memory_profile import ImportMemory
 from shared.errors import CannotStart
 from shared.gexbot.partition import Partition

@@ -9,8 +9,8 @@ from typing import Final
 import duckdb
 
 from services.importer.errors import DamagedDatabase, LakeLocked, StorageTrouble
-from services.importer.lake.migrate import migrate
 from services.importer.lake.quarantine import is_damage, is_in_log, log_of, quarantine_database
+from services.importer.lake.schema.migrate import migrate
 from services.importer.lake.statements import quoted
 from shared.errors import CannotStart
 from shared.paths import LakePaths

@@ -13,9 +13,9 @@ from typing import Final
 import duckdb
 
 from gexlake import __version__
-from services.importer.lake.live_partitions import NONE_LIVE, LiveCounts
+from services.importer.lake.live.partitions import NONE_LIVE, LiveCounts
+from services.importer.lake.live.stored_batch import ChainFile, LiveHour
 from services.importer.lake.statements import quoted
-from services.importer.lake.stored_batch import ChainFile, LiveHour
 from shared.gexbot.partition import Partition
 
 SCHEMA_VERSION: Final = 1

@@ -10,8 +10,9 @@ import duckdb
 
 from services.importer.formats import format_of
 from services.importer.formats.format import KEY_COLUMNS
-from services.importer.lake import live_partitions, partitions
-from services.importer.lake.live_partitions import NONE_LIVE, LiveCounts
+from services.importer.lake import partitions
+from services.importer.lake.live import partitions as live_partitions
+from services.importer.lake.live.partitions import NONE_LIVE, LiveCounts
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import quoted
 from shared.gexbot.partition import Partition

@@ -10,8 +10,9 @@ import duckdb
 import structlog
 
 from services.importer.formats import format_of
-from services.importer.lake import live_partitions, partitions
+from services.importer.lake import partitions
 from services.importer.lake.database import Lake
+from services.importer.lake.live import partitions as live_partitions
 from services.importer.lake.parquet import hidden_parquet
 from services.importer.lake.parquet_metadata import metadata_of
 from services.importer.lake.partition_tables import records_query

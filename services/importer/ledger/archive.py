@@ -16,11 +16,11 @@ import duckdb
 import structlog
 
 from services.importer.errors import trouble
-from services.importer.lake.archive_view import LEDGER
 from services.importer.lake.database import Lake
 from services.importer.lake.parquet import hidden_parquet
+from services.importer.lake.schema.archive_view import LEDGER
+from services.importer.lake.schema.views import columns_of, read_files
 from services.importer.lake.statements import transaction
-from services.importer.lake.views import columns_of, read_files
 from shared.process.durable_files import rename_durably
 from shared.process.failpoints import failpoint
 

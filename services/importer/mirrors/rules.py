@@ -16,7 +16,7 @@ from uuid import UUID
 import duckdb
 import structlog
 
-from gexlake.api.rules import PriorityRule, RuleChange
+from gexlake.api.priorities.rules import PriorityRule, RuleChange
 from services.importer.mirrors.columns import insert
 from services.importer.mirrors.mirror import Write
 from shared.bus import subjects

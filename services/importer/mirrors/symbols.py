@@ -12,7 +12,7 @@ import duckdb
 import structlog
 from pydantic import ValidationError
 
-from gexlake.api.symbols import RegisteredSymbol
+from gexlake.api.chronox.symbols import RegisteredSymbol
 from services.importer.mirrors.columns import insert
 from services.importer.mirrors.mirror import Write
 from shared.bus import subjects

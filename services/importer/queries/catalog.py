@@ -21,10 +21,10 @@ import duckdb
 
 from services.importer.errors import trouble
 from services.importer.lake.database import Lake
-from services.importer.lake.live_files import LiveView
-from services.importer.lake.live_tables import CHAINS, LIVE_TABLES, WEBHOOKS
+from services.importer.lake.live.files import LiveView
+from services.importer.lake.live.tables import CHAINS, LIVE_TABLES, WEBHOOKS
+from services.importer.lake.schema.views import FROM_PATH, KINDS, columns_by_table, read_files
 from services.importer.lake.statements import quoted, set_variables
-from services.importer.lake.views import FROM_PATH, KINDS, columns_by_table, read_files
 from services.importer.queries.bar_views import BARS, RECENT, bars_query
 from services.importer.queries.live_views import VARIABLES, columns_to_read, rows_of_table, with_live_rows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.importer.lake.live_tables import (
+from services.importer.lake.live.tables import (
     CHAIN_SNAPSHOTS,
     CHAINS,
     KEYS,
@@ -12,7 +12,7 @@ from services.importer.lake.live_tables import (
     SNAPSHOTS,
     STRIKES,
 )
-from services.importer.lake.views import read_listed_files
+from services.importer.lake.schema.views import read_listed_files
 
 _KEYS_OF: Final = {
     SNAPSHOTS: f"live_{SNAPSHOTS}",

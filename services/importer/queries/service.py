@@ -31,8 +31,8 @@ from gexlake.api.services import (
 )
 from services.importer.errors import QueryRefused, StorageTrouble
 from services.importer.lake.database import Lake
-from services.importer.lake.live_files import LiveView
-from services.importer.lake.live_units import Check
+from services.importer.lake.live.files import LiveView
+from services.importer.lake.live.units import Check
 from services.importer.lake.statements import quoted
 from services.importer.queries.catalog import Catalog
 from services.importer.queries.lake_query import answer

@@ -10,16 +10,17 @@ import duckdb
 
 from gexlake.api.services import PartitionDifference, VerifyRequest, VerifyResponse
 from services.importer.formats import format_of
-from services.importer.lake import live_partitions, partitions
+from services.importer.lake import partitions
 from services.importer.lake.database import Lake
-from services.importer.lake.live_chains import chains_query, where
-from services.importer.lake.live_partitions import NONE_LIVE
-from services.importer.lake.live_tables import CHAIN_SNAPSHOTS, CHAIN_STRIKES
-from services.importer.lake.live_units import LiveRows, hour_query, parquet_of
+from services.importer.lake.live import partitions as live_partitions
+from services.importer.lake.live.chains import chains_query, where
+from services.importer.lake.live.partitions import NONE_LIVE
+from services.importer.lake.live.stored_batch import ChainFile, LiveHour, LiveUnit
+from services.importer.lake.live.tables import CHAIN_SNAPSHOTS, CHAIN_STRIKES
+from services.importer.lake.live.units import LiveRows, hour_query, parquet_of
 from services.importer.lake.partition_tables import export_query, records_query
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import quoted
-from services.importer.lake.stored_batch import ChainFile, LiveHour, LiveUnit
 from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
 

@@ -12,7 +12,7 @@ from gexlake.api.backfill import Standing
 from services.intake.backfill.request import BackfillRequest
 from services.intake.history.request import HistoryRequest
 from services.intake.priorities.facts import Origin
-from shared.bus.presence import HEARTBEAT_INTERVAL_S, Heartbeat
+from shared.bus.reports.presence import HEARTBEAT_INTERVAL_S, Heartbeat
 from shared.bus.requests import Channel
 from shared.gexbot.partition import Partition
 from shared.gexbot.trading_day import NEW_YORK

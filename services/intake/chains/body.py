@@ -12,7 +12,7 @@ from services.intake.chains.quality import quality_of
 from services.intake.chains.refusals import refusal_of
 from services.intake.epochs import EPOCH, MILLISECOND
 from services.intake.errors import Unprocessable
-from shared.bus.chain_messages import MAX_STRIKES, Chain, ChainStrike
+from shared.bus.feeds.chain_messages import MAX_STRIKES, Chain, ChainStrike
 from shared.gexbot.partition import normalize_ticker
 from shared.gexbot.trading_day import NEW_YORK
 

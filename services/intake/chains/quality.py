@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from shared.bus.chain_messages import ChainStrike
+from shared.bus.feeds.chain_messages import ChainStrike
 
 WEIGHT_OF_COMPLETENESS: Final = 0.4
 WEIGHT_OF_ORDER: Final = 0.1

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from gexlake.api.chronox import (
+from gexlake.api.chronox.runs import (
     Execute,
     ExecuteOutcome,
     ExecuteResult,
@@ -17,7 +17,7 @@ from gexlake.api.chronox import (
     SnapshotsRefreshed,
     SymbolExecution,
 )
-from gexlake.api.symbols import Phase, RegisteredSymbol
+from gexlake.api.chronox.symbols import Phase, RegisteredSymbol
 from services.intake.chronox.errors import PhaseFailed
 from services.intake.chronox.phases import Phases
 from services.intake.chronox.plan import Asked
@@ -26,7 +26,7 @@ from services.intake.chronox.snapshots import SnapshotBatches
 from services.intake.errors import Conflict, Unprocessable
 from services.intake.state.projection import Projection
 from services.intake.symbols.known import KnownSymbols
-from shared.bus.presence import HEARTBEAT_INTERVAL_S, Heartbeat
+from shared.bus.reports.presence import HEARTBEAT_INTERVAL_S, Heartbeat
 from shared.gexbot.trading_day import NEW_YORK
 from shared.massive.symbols import check_symbol
 

@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from gexlake.api.jobs import Priority, Status
-from gexlake.api.rules import DataType
+from gexlake.api.priorities.rules import DataType
 from services.intake.chronox.backoff import repeated
 from services.intake.history.commands import JobCommands
 from services.intake.history.request import HistoryRequest

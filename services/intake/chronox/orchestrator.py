@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from gexlake.api.symbols import Phase, RegisteredSymbol, Run
+from gexlake.api.chronox.symbols import Phase, RegisteredSymbol, Run
 from services.intake.chronox.backoff import PASSING, repeated
 from services.intake.chronox.errors import PhaseFailed, RunLost
 from services.intake.chronox.jobs import RunJobs

@@ -10,8 +10,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from gexlake.api.bars import DayRange, SymbolCoverage
-from gexlake.api.symbols import Phase, RegisteredSymbol, Run, Strategy
+from gexlake.api.chronox.bars import DayRange, SymbolCoverage
+from gexlake.api.chronox.symbols import Phase, RegisteredSymbol, Run, Strategy
 from services.intake.chronox.backoff import repeated
 from services.intake.chronox.errors import PhaseFailed
 from services.intake.chronox.jobs import JobEnd, RunJobs
@@ -19,7 +19,7 @@ from services.intake.chronox.plan import Asked, Way, history_of, plan_backfill, 
 from services.intake.chronox.snapshots import SnapshotBatches
 from services.intake.errors import NotReady
 from services.intake.state.bar_coverage import BarCoverage
-from shared.bus.presence import HEARTBEAT_INTERVAL_S, Heartbeat
+from shared.bus.reports.presence import HEARTBEAT_INTERVAL_S, Heartbeat
 from shared.massive.resources import FlatFile, MinuteBars
 
 _JOBS_A_RUN: Final = 8

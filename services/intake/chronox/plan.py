@@ -9,8 +9,8 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Final
 
-from gexlake.api.bars import DayRange
-from gexlake.api.symbols import RegisteredSymbol, Strategy
+from gexlake.api.chronox.bars import DayRange
+from gexlake.api.chronox.symbols import RegisteredSymbol, Strategy
 from services.intake.chronox.errors import PhaseFailed
 from services.intake.market_days import days_between, why_closed
 from shared.gexbot.trading_day import NEW_YORK

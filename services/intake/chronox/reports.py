@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from gexlake.api.symbols import Phase, RegisteredSymbol, Run, RunOutcome
+from gexlake.api.chronox.symbols import Phase, RegisteredSymbol, Run, RunOutcome
 
 _SECONDS = (0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
 log = structlog.get_logger(__name__)

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from gexlake.api.chronox import Execute, ExecuteOutcome, SymbolExecution
-from gexlake.api.symbols import EndedRun, Phase, RegisteredSymbol, Run, RunOutcome, SymbolStatus
+from gexlake.api.chronox.runs import Execute, ExecuteOutcome, SymbolExecution
+from gexlake.api.chronox.symbols import EndedRun, Phase, RegisteredSymbol, Run, RunOutcome, SymbolStatus
 from services.intake.chronox.errors import RunLost
 from services.intake.symbols.lease import OwnerLease
 from services.intake.symbols.store import SymbolStore

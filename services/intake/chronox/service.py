@@ -10,7 +10,7 @@ import structlog
 from nats.micro.service import Service
 from prometheus_client import CollectorRegistry
 
-from gexlake.api.chronox import (
+from gexlake.api.chronox.runs import (
     CHECK_STREAMS,
     EXECUTE,
     REFRESH_SNAPSHOTS,

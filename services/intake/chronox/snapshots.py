@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import structlog
 
-from gexlake.api.chronox import SnapshotsRefreshed
-from gexlake.api.symbols import Phase
+from gexlake.api.chronox.runs import SnapshotsRefreshed
+from gexlake.api.chronox.symbols import Phase
 from services.intake.chronox.backoff import PASSING, repeated
 from services.intake.chronox.errors import PhaseFailed
 from services.intake.chronox.jobs import RunJobs

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from gexlake.api.chronox import StreamsChecked
-from gexlake.api.symbols import Phase, RegisteredSymbol
+from gexlake.api.chronox.runs import StreamsChecked
+from gexlake.api.chronox.symbols import Phase, RegisteredSymbol
 from services.intake.market_days import early_close, why_closed
 from services.intake.state.broker_link import BrokerLink
 from services.intake.symbols.known import KnownSymbols

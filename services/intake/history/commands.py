@@ -29,10 +29,10 @@ from services.intake.history.stored_commands import read_command_of
 from services.intake.priorities.overrides import as_of
 from services.intake.priorities.prioritizer import Prioritizer
 from services.intake.state.projection import Projection
-from shared.bus import posted_files
 from shared.bus.connection import Bus
 from shared.bus.messages import Command, Job, JobReplayed, JobRequested
 from shared.bus.requests import PriorityRequest
+from shared.bus.storage import posted_files
 from shared.job_states import JobState
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from services.intake.errors import Unprocessable
 from services.intake.history.body_fields import RAW_BODY, BodyFields
-from shared.bus import posted_files
+from shared.bus.storage import posted_files
 from shared.gexbot.trading_day import trading_day_of
 
 _FIRST_TIMESTAMP: Final = re.compile(r'"timestamp"\s*:\s*(\d{1,12}(?:\.\d+)?)')

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlunsplit
 from uuid import UUID
 
 from gexlake.api.jobs import Priority
-from gexlake.api.rules import MAX_METADATA_BYTES, MAX_METADATA_DEPTH, is_nested_deeper
+from gexlake.api.priorities.rules import MAX_METADATA_BYTES, MAX_METADATA_DEPTH, is_nested_deeper
 from services.intake.errors import Unprocessable
 from services.intake.history.body_fields import OPTIONS, BodyFields, check_reason, read_priority
 from services.intake.history.posted_file import PostedFile, read_posted_file

@@ -38,7 +38,7 @@ from services.intake.state.sources_view import KnownSources
 from services.intake.state.write_probe import WriteProbe
 from services.intake.symbols.known import KnownSymbols
 from services.intake.symbols.store import SymbolStore
-from shared.bus.batch_publisher import FeedPublisher
+from shared.bus.feeds.batch_publisher import FeedPublisher
 from shared.sources.gate import SourceGate
 
 

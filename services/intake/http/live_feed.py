@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.intake.errors import Refused, TooLarge
 from services.intake.http.context import AppContext
-from shared.bus.batch_publisher import MAX_MESSAGE_BYTES, MessageTooLarge
-from shared.bus.live_messages import EncodedMessage, LiveMessage
+from shared.bus.feeds.batch_publisher import MAX_MESSAGE_BYTES, MessageTooLarge
+from shared.bus.feeds.live_messages import EncodedMessage, LiveMessage
 from shared.errors import GexlakeError
 
 

@@ -12,7 +12,7 @@ import msgspec
 from services.intake.errors import Unprocessable
 from services.intake.live.payload import LIVE_ENDPOINTS
 from shared.bus import subjects
-from shared.bus.live_messages import LiveSnapshot, Snapshot, SnapshotPart
+from shared.bus.feeds.live_messages import LiveSnapshot, Snapshot, SnapshotPart
 from shared.gexbot.partition import category_named, normalize_ticker
 
 _OVERHEAD_BYTES: Final = 600

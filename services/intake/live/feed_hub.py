@@ -17,9 +17,9 @@ from services.intake.live.readers import Readers
 from services.intake.state.broker_link import BrokerLink
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
+from shared.bus.feeds.live_messages import LiveSnapshot, decode
 from shared.bus.follower import Followed, follow
-from shared.bus.live_messages import LiveSnapshot, decode
-from shared.bus.stored_messages import Page, read_page
+from shared.bus.storage.stored_messages import Page, read_page
 from shared.errors import BrokerUnavailable, MalformedMessage
 
 NEWEST: Final = 2000

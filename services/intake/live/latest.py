@@ -13,7 +13,7 @@ import msgspec
 from gexlake.api.lake import SqlRequest, text_literal
 from services.intake.lake_queries import LakeQueries
 from services.intake.live.events import encode_snapshot
-from shared.bus.live_messages import LiveSnapshot, Snapshot, SnapshotPart
+from shared.bus.feeds.live_messages import LiveSnapshot, Snapshot, SnapshotPart
 
 KEPT: Final = 4
 """How many seconds of a ticker and endpoint are kept: parts of the last ones may still come."""

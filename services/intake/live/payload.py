@@ -16,7 +16,7 @@ from services.intake.errors import Unprocessable
 from services.intake.history.json_object import read_object
 from services.intake.live.record import CHANGES, LiveRecord, Pair, convert_record, decode_record
 from services.intake.live.values import missing, read_time_ms
-from shared.bus.live_messages import Snapshot, SnapshotPart
+from shared.bus.feeds.live_messages import Snapshot, SnapshotPart
 from shared.gexbot.partition import PACKAGES, category_named, normalize_ticker
 
 DEFAULT_ENDPOINT: Final = "gex_zero"

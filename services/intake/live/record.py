@@ -12,7 +12,7 @@ import msgspec
 
 from services.intake.errors import Unprocessable
 from services.intake.live.values import MAX_INT32, MIN_INT32, missing, read_float, read_int32, read_number
-from shared.bus.live_messages import Number, Strike
+from shared.bus.feeds.live_messages import Number, Strike
 
 MAX_STRIKES: Final = 5_000
 MAX_PRIORS: Final = 32

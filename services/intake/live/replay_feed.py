@@ -12,7 +12,7 @@ from services.intake.errors import NotReady
 from services.intake.live.events import EventFilter, LiveEvent, ReplayEvent
 from services.intake.live.feed_ring import Cursor, CutOff, CutOffReason, FeedRing
 from services.intake.live.readers import Readers
-from shared.bus.live_messages import Snapshot
+from shared.bus.feeds.live_messages import Snapshot
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 """Of the replayed events in memory: a reader that falls behind them is cut off."""

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 from services.intake.epochs import EPOCH, MILLISECOND, epoch_ms, iso_ms
 from services.intake.errors import Unprocessable
-from shared.bus.live_messages import Number
+from shared.bus.feeds.live_messages import Number
 
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,400}")
 _NUMBER: Final = re.compile(r"[+-]?([0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})([eE][+-]?[0-9]{1,5})?")

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid5
 
-from gexlake.api.rules import NewRule, PriorityRule
+from gexlake.api.priorities.rules import NewRule, PriorityRule
 
 _CREATED_BY: Final = "gexlake"
 _NAMESPACE: Final = UUID("0d9b3f0e-6a0b-5d1f-9a52-3f6f2c8c7a11")

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from gexlake.api.jobs import Priority
-from gexlake.api.rules import DataType
+from gexlake.api.priorities.rules import DataType
 from services.intake.priorities import guidelines
 from shared.bus.requests import Channel
 from shared.gexbot.source_name import SourceName, read_source_url

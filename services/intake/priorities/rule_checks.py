@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from gexlake.api.rules import MAX_METADATA_BYTES, EvaluationRequest
+from gexlake.api.priorities.rules import MAX_METADATA_BYTES, EvaluationRequest
 from services.intake.errors import Unprocessable
 from services.intake.priorities.conditions import Condition
 from services.intake.priorities.facts import FACTS, Surroundings, facts_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter
 
-from gexlake.api.rules import OutcomeType
+from gexlake.api.priorities.rules import OutcomeType
 from services.intake.priorities.scoring import Scored
 
 

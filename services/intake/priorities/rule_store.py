@@ -14,7 +14,7 @@ from nats.js.errors import APIError, KeyDeletedError, KeyNotFoundError, KeyWrong
 from nats.js.kv import KV_DEL, KV_OP, KeyValue
 from pydantic import ValidationError
 
-from gexlake.api.rules import NewRule, PriorityRule, RuleToCreate
+from gexlake.api.priorities.rules import NewRule, PriorityRule, RuleToCreate
 from services.intake.errors import Conflict, NotFound, PreconditionFailed
 from services.intake.priorities.default_rules import default_rules
 from services.intake.priorities.rule_checks import check_condition

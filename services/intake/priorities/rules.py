@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from gexlake.api.rules import RuleChange
+from gexlake.api.priorities.rules import RuleChange
 from services.intake.errors import NotReady
 from services.intake.priorities.rule_metrics import RuleMetrics
 from services.intake.priorities.scoring import ReadyRule, Scored, score

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gexlake.api.jobs import Priority
-from gexlake.api.rules import OutcomeType, PriorityRule
+from gexlake.api.priorities.rules import OutcomeType, PriorityRule
 from services.intake.priorities.conditions import Condition, ConditionFailed
 from services.intake.priorities.facts import FACTS
 from services.intake.priorities.grammar import ConditionRefused

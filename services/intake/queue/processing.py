@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gexlake.api.jobs import Priority, Stage, Status
-from gexlake.api.processing_jobs import MAX_RETRIES, JobStatus, ProcessingJob, ProcessingJobsPage
+from gexlake.api.priorities.processing_jobs import MAX_RETRIES, JobStatus, ProcessingJob, ProcessingJobsPage
 from services.intake.queue.view import market_symbol
 from shared.gexbot.partition import normalize_ticker
 from shared.job_states import JobState

@@ -12,7 +12,7 @@ from typing import Final, Self
 from uuid import UUID
 
 from gexlake.api.jobs import PROMISES, Priority, Status
-from gexlake.api.queue import Sla, SlaLevel
+from gexlake.api.priorities.queue import Sla, SlaLevel
 from services.intake.errors import Unprocessable
 from shared.job_states import JobState
 

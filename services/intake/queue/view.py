@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gexlake.api.jobs import Priority
-from gexlake.api.queue import Queue, QueuedJob, QueueLevel
+from gexlake.api.priorities.queue import Queue, QueuedJob, QueueLevel
 from services.intake.queue.promises import submitted_at
 from services.intake.queue.work_queue import WorkQueue
-from shared.bus.presence import HEARTBEAT_INTERVAL_S, Heartbeat
+from shared.bus.reports.presence import HEARTBEAT_INTERVAL_S, Heartbeat
 from shared.job_states import JobState
 
 _ALIVE_FOR: Final = timedelta(seconds=3 * HEARTBEAT_INTERVAL_S)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from gexlake.api.requests import NewPriorityRequest, PriorityChange
+from gexlake.api.priorities.requests import NewPriorityRequest, PriorityChange
 from services.intake.epochs import EPOCH
 from services.intake.errors import Unprocessable
 from services.intake.history.request import HistoryRequest, read_history_request

@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from gexlake.api.jobs import Priority, Queued, Status
-from gexlake.api.requests import OverrideView, PriorityAccepted, RequestsPage, RequestView
+from gexlake.api.priorities.requests import OverrideView, PriorityAccepted, RequestsPage, RequestView
 from services.intake.history.commands import Accepted
 from services.intake.queue.promises import End, Outcome, submitted_at
 from shared.bus.requests import PriorityRequest

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gexlake.api.bars import BAR_COVERAGE, BarCoverageRequest, DayRange, SymbolCoverage
+from gexlake.api.chronox.bars import BAR_COVERAGE, BarCoverageRequest, DayRange, SymbolCoverage
 from gexlake.api.rpc import CallFailed, NoResponse, NoService, call
 from services.intake.errors import NotReady
 from services.intake.state.broker_link import BrokerLink

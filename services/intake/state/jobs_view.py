@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gexlake.api.jobs import JobsPage, JobView, ProgressView, Stage, Status, TransitionView
-from shared.bus.progress import Progress
+from shared.bus.reports.progress import Progress
 from shared.gexbot.partition import normalize_endpoint, normalize_ticker
 from shared.job_states import JobState
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from shared.bus.batch_publisher import MAX_BATCH
+from shared.bus.feeds.batch_publisher import MAX_BATCH
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5)
 _MESSAGES: Final = (1, 2, 4, 8, 16, 32, 64, 128, MAX_BATCH)

@@ -19,8 +19,8 @@ from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.follower import FollowedEvent, follow_events
 from shared.bus.messages import Event
-from shared.bus.presence import Heartbeat
-from shared.bus.progress import Progress
+from shared.bus.reports.presence import Heartbeat
+from shared.bus.reports.progress import Progress
 from shared.job_states import KEPT_FOR, JobState, JobStates
 
 HEARTBEATS_KEPT_FOR: Final = timedelta(hours=1)

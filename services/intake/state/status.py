@@ -20,7 +20,7 @@ from services.intake.state.sources_view import KnownSources, view_circuit
 from services.intake.state.write_probe import WriteProbe
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors
-from shared.bus.presence import Heartbeat, is_answering
+from shared.bus.reports.presence import Heartbeat, is_answering
 from shared.errors import BrokerUnavailable
 
 _STATES = tuple(status for status in Status if status is not Status.COMMITTED)

@@ -6,7 +6,7 @@ import csv
 import io
 from typing import Any, Final
 
-from gexlake.api.symbols import MAX_BULK
+from gexlake.api.chronox.symbols import MAX_BULK
 from services.intake.errors import Unprocessable
 
 _NEEDED: Final = ("symbol", "strategy")

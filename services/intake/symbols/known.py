@@ -8,7 +8,7 @@ from typing import NamedTuple
 import structlog
 from pydantic import ValidationError
 
-from gexlake.api.symbols import RegisteredSymbol, SymbolStatus
+from gexlake.api.chronox.symbols import RegisteredSymbol, SymbolStatus
 from services.intake.errors import NotReady
 from services.intake.symbols.owners import Owners
 from shared.bus import subjects

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from services.intake.state.broker_link import BrokerLink
 from shared.bus import subjects
-from shared.bus.bucket import Bucket
+from shared.bus.storage.bucket import Bucket
 from shared.process.failpoints import failpoint
 
 _RENEWALS: Final = 3

@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 from pydantic import ValidationError
 
-from gexlake.api.symbols import (
+from gexlake.api.chronox.symbols import (
     EndedRun,
     NewSymbol,
     Phase,
@@ -23,7 +23,7 @@ from services.intake.errors import Conflict, NotFound, PreconditionFailed, Unpro
 from services.intake.state.broker_link import BrokerLink
 from services.intake.symbols.known import KnownSymbols, SymbolRevision
 from shared.bus import subjects
-from shared.bus.bucket import Bucket
+from shared.bus.storage.bucket import Bucket
 from shared.massive.symbols import check_symbol
 
 CHANGED_BY: Final = "Gex-Changed-By"

@@ -13,7 +13,7 @@ import pytest
 from deploy.nats_server_binary import OPEN_CONFIG, binary
 from services.intake.settings import IntakeSettings
 from shared.bus.connection import connected
-from shared.bus.presence import announce_service
+from shared.bus.reports.presence import announce_service
 from simulator.nats_server import free_port
 from tests.support.intake.running import DAY_URL, RunningIntake, running_intake
 from tests.support.poll import eventually

@@ -15,13 +15,13 @@ from pydantic import SecretStr
 
 from services.fetcher.massive.publisher import BarPublisher
 from services.fetcher.massive.rest import MassiveRest
-from services.fetcher.massive.stream import BarStream, StreamLimits
-from services.fetcher.massive.stream_storage import StreamStorage
+from services.fetcher.massive.stream.client import BarStream, StreamLimits
+from services.fetcher.massive.stream.storage import StreamStorage
 from services.fetcher.sources.gated_network import GatedBackend
 from services.fetcher.sources.http import new_client
 from shared.bus import subjects
-from shared.bus.batch_publisher import FeedPublisher
 from shared.bus.connection import Bus, utc_now
+from shared.bus.feeds.batch_publisher import FeedPublisher
 from shared.massive.bars import Bar
 from shared.sources.gate import SourceGate
 from simulator.massive.market import Market

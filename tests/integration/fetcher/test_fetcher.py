@@ -14,12 +14,13 @@ import pytest
 
 from gexlake.api.jobs import Priority, Stage
 from services.fetcher.settings import FetcherSettings
-from shared.bus import posted_files, subjects
+from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.consumer import dead_letters
 from shared.bus.envelope import decode
 from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFailed, JobReplayed, JobRequested
-from shared.bus.progress import Progress
+from shared.bus.reports.progress import Progress
+from shared.bus.storage import posted_files
 from shared.paths import is_partial
 from simulator.vendor import Fault, Vendor
 from tests.support.fetcher.fetching import fetching

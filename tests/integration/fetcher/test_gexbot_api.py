@@ -21,7 +21,7 @@ from services.fetcher.wiring import serve
 from shared.bus import subjects
 from shared.bus.connection import Bus, connected
 from shared.bus.messages import Event, FetchFile, FileStaged, Job, JobFailed, JobStarted, NoData
-from shared.bus.presence import Heartbeat
+from shared.bus.reports.presence import Heartbeat
 from shared.gexbot.partition import Partition
 from shared.gexbot.source_name import vendor_name
 from shared.job_states import JobStates

@@ -14,7 +14,7 @@ from services.janitor.settings import JanitorSettings
 from services.janitor.wiring import archiving
 from shared.bus.connection import Bus, utc_now
 from shared.bus.messages import JobFailed, JobRequested
-from shared.bus.presence import is_answering
+from shared.bus.reports.presence import is_answering
 from tests.support.importer.importing import importing
 from tests.support.importer.lake import LakeOnDisk, records
 from tests.support.poll import eventually

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.bus import bar_messages, subjects
-from shared.bus.bar_messages import ChronoxMessage
+from shared.bus import subjects
 from shared.bus.connection import Bus
+from shared.bus.feeds import bar_messages
+from shared.bus.feeds.bar_messages import ChronoxMessage
 from shared.massive.bars import BarSource
 from tests.support.importer.bars import a_bar, bars
 from tests.support.importer.importing import importing

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from services.importer.feeds import retention
-from shared.bus import live_messages, subjects
+from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.bus.live_messages import LiveMessage
+from shared.bus.feeds import live_messages
+from shared.bus.feeds.live_messages import LiveMessage
 from tests.support.importer.feeding import a_snapshot, a_webhook, message_of
 from tests.support.importer.importing import importing
 from tests.support.importer.lake import LakeOnDisk

@@ -13,8 +13,9 @@ import duckdb
 import pytest
 from nats.js.errors import NotFoundError
 
-from shared.bus import bar_messages, live_messages, subjects
+from shared.bus import subjects
 from shared.bus.connection import Bus
+from shared.bus.feeds import bar_messages, live_messages
 from shared.process.settings import Settings
 from tests.support.importer.bars import a_bar, bars
 from tests.support.importer.feeding import a_snapshot, a_webhook, message_of

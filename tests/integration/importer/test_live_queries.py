@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from nats.errors import Error as NatsError
 
-from shared.bus import live_messages, subjects
+from shared.bus import subjects
 from shared.bus.connection import Bus
+from shared.bus.feeds import live_messages
 from shared.bus.messages import PartitionImported
 from tests.support.importer.feeding import a_snapshot, a_webhook, message_of
 from tests.support.importer.importing import importing

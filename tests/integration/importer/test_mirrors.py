@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from nats.errors import Error as NatsError
 
-from gexlake.api.rules import PriorityRule
+from gexlake.api.priorities.rules import PriorityRule
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.sources.record import SourceRecord

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gexlake.api.bars import DayRange
-from gexlake.api.chronox import CHECK_STREAMS, EXECUTE, CheckStreams, Execute
+from gexlake.api.chronox.bars import DayRange
+from gexlake.api.chronox.runs import CHECK_STREAMS, EXECUTE, CheckStreams, Execute
 from gexlake.api.rpc import call
 from services.intake.settings import IntakeSettings
 from shared.bus.connection import Bus

@@ -16,7 +16,7 @@ from gexlake.api.rpc import Refused, serve
 from gexlake.api.rpc_stream import serve_stream
 from services.intake.settings import IntakeSettings
 from shared.bus.connection import Bus
-from shared.bus.presence import announce_service
+from shared.bus.reports.presence import announce_service
 from tests.support.intake.running import RunningIntake, running_intake
 from tests.support.poll import eventually
 

@@ -12,7 +12,7 @@ from services.intake.settings import IntakeSettings
 from services.intake.state.dead_letters import StoredLetters
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.bus.presence import announce_service
+from shared.bus.reports.presence import announce_service
 from tests.support.intake.running import SIGNED_URL, RunningIntake, messages_in, running_intake
 from tests.support.poll import eventually
 

@@ -14,7 +14,7 @@ import trustme
 
 from gexlake.cli.__main__ import main
 from shared.bus.connection import Bus
-from shared.bus.presence import announce_service
+from shared.bus.reports.presence import announce_service
 from tests.support.intake.running import IntakeProcess, intake_process
 from tests.support.poll import eventually
 from tests.support.repository import ROOT

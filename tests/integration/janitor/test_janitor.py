@@ -29,7 +29,7 @@ from services.janitor.wiring import pruning, requeueing, serve
 from shared.bus import subjects
 from shared.bus.connection import Bus, utc_now
 from shared.bus.messages import FileStaged, Job, JobReplayed, JobRequested, JobStarted
-from shared.bus.presence import is_answering
+from shared.bus.reports.presence import is_answering
 from shared.process.settings import Settings
 from tests.support.poll import eventually
 from tests.support.repository import ROOT

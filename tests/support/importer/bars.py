@@ -14,9 +14,10 @@ from nats.aio.msg import Msg
 from services.importer.bars.store import BarCounts, store_bars
 from services.importer.feeds.position import FeedPosition
 from services.importer.lake.database import Lake
-from shared.bus import bar_messages, subjects
-from shared.bus.bar_messages import Bars, ChronoxMessage, bars_message
+from shared.bus import subjects
 from shared.bus.consumer.batch import Batch, StreamFound, StreamMessage
+from shared.bus.feeds import bar_messages
+from shared.bus.feeds.bar_messages import Bars, ChronoxMessage, bars_message
 from shared.massive.bars import Bar, BarSource
 from tests.support.values import NOON
 

@@ -15,11 +15,12 @@ from nats.aio.msg import Msg
 from services.importer.feeds.position import FeedPosition
 from services.importer.feeds.store import StoredCounts, store_batch
 from services.importer.lake.database import Lake
-from services.importer.lake.stored_batch import StoredBatch
-from shared.bus import live_messages, subjects
-from shared.bus.chain_messages import Chain, ChainStrike
+from services.importer.lake.live.stored_batch import StoredBatch
+from shared.bus import subjects
 from shared.bus.consumer.batch import Batch, StreamFound, StreamMessage
-from shared.bus.live_messages import LiveMessage, Snapshot, Strike, Webhook
+from shared.bus.feeds import live_messages
+from shared.bus.feeds.chain_messages import Chain, ChainStrike
+from shared.bus.feeds.live_messages import LiveMessage, Snapshot, Strike, Webhook
 from tests.support.values import NOON
 
 CREATED_AT = datetime(2025, 11, 14, 9, tzinfo=UTC)

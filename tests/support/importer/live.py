@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import duckdb
 
-from services.importer.lake.live_tables import SNAPSHOTS, STRIKES
+from services.importer.lake.live.stored_batch import LiveHour, StoredBatch
+from services.importer.lake.live.tables import SNAPSHOTS, STRIKES
 from services.importer.lake.statements import transaction
-from services.importer.lake.stored_batch import LiveHour, StoredBatch
 from shared.gexbot.partition import Partition
 from shared.gexbot.trading_day import bounds_ms, trading_day_of
 from tests.support.importer.lake import LakeOnDisk

@@ -11,7 +11,7 @@ from pathlib import Path
 from nats.aio.msg import Msg
 from nats.micro.request import Request
 
-from gexlake.api.bars import (
+from gexlake.api.chronox.bars import (
     BAR_COVERAGE,
     BarCoverageRequest,
     BarCoverageResponse,
@@ -20,11 +20,11 @@ from gexlake.api.bars import (
 )
 from gexlake.api.jobs import Stage
 from shared.bus import subjects
-from shared.bus.bar_messages import encoded, snapshot_message
 from shared.bus.connection import Bus, utc_now
 from shared.bus.envelope import decode
+from shared.bus.feeds.bar_messages import encoded, snapshot_message
 from shared.bus.messages import FetchFile, JobFailed, RowsPublished
-from shared.bus.presence import announce_service
+from shared.bus.reports.presence import announce_service
 from shared.massive.resources import MassiveUrls, Resource, Snapshots
 from shared.massive.snapshots import MarketSnapshot
 from shared.sources.url_encryption import UrlCipher

@@ -12,7 +12,7 @@ from nats.micro.request import Request
 
 from gexlake.api import services
 from shared.bus.connection import Bus
-from shared.bus.presence import announce_service
+from shared.bus.reports.presence import announce_service
 
 _LONG_AFTER: Final = "2025-12-01T00:00:00+00:00"
 

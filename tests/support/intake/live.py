@@ -14,7 +14,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.bus.live_messages import LiveSnapshot, Snapshot, Strike, encode, live_snapshot
+from shared.bus.feeds.live_messages import LiveSnapshot, Snapshot, Strike, encode, live_snapshot
 
 START_MS: Final = 1_763_132_400_000
 START: Final = datetime(2025, 11, 14, 15, tzinfo=UTC)

@@ -12,8 +12,8 @@ import httpx
 from services.intake.app import create_app
 from services.intake.settings import IntakeSettings
 from services.intake.wiring import wire
-from shared.bus.batch_publisher import MAX_MESSAGE_BYTES, FeedPublisher, MessageTooLarge
-from shared.bus.live_messages import EncodedMessage, LiveMessage, encoded
+from shared.bus.feeds.batch_publisher import MAX_MESSAGE_BYTES, FeedPublisher, MessageTooLarge
+from shared.bus.feeds.live_messages import EncodedMessage, LiveMessage, encoded
 from shared.errors import GexlakeError
 from tests.support.values import NOON
 

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from services.intake.http.context import AppContext
-from services.intake.server_uvicorn import listen
+from services.intake.server.server_uvicorn import listen
 from services.intake.settings import IntakeSettings
 from services.intake.wiring import serve_app, wire
 from shared.bus import subjects

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from gexlake.api.rules import PriorityRule, RuleOperation
+from gexlake.api.priorities.rules import PriorityRule, RuleOperation
 from shared.bus.follower import Followed
 from shared.bus.streams import REVISIONS_KEPT
 from shared.errors import MalformedMessage

@@ -18,7 +18,7 @@ from gexlake.backup.manifest import Manifest
 from gexlake.backup.restore import restore, verify
 from gexlake.backup.settings import BackupSettings
 from shared.bus.connection import Bus
-from shared.bus.presence import announce_service
+from shared.bus.reports.presence import announce_service
 from simulator.nats_server import NatsServer
 
 COUNTS = LakeCounts(partitions=1, snapshots=2, strike_rows=3, jobs=4, records=5)

@@ -9,8 +9,10 @@ from typing import Final
 
 import pytest
 
-from shared.bus import batch_publisher, subjects
-from shared.bus.batch_publisher import (
+from shared.bus import subjects
+from shared.bus.connection import Bus, utc_now
+from shared.bus.feeds import batch_publisher
+from shared.bus.feeds.batch_publisher import (
     ANSWER_WITHIN_S,
     MAX_IN_FLIGHT,
     MAX_MESSAGE_BYTES,
@@ -19,8 +21,7 @@ from shared.bus.batch_publisher import (
     FeedPublisher,
     MessageTooLarge,
 )
-from shared.bus.connection import Bus, utc_now
-from shared.bus.live_messages import LiveMessage, Snapshot, Webhook, decode, live_snapshot, live_webhook
+from shared.bus.feeds.live_messages import LiveMessage, Snapshot, Webhook, decode, live_snapshot, live_webhook
 from shared.errors import BrokerUnavailable, StreamFull
 from simulator.nats_server import NatsServer
 from tests.support.poll import eventually

@@ -9,11 +9,11 @@ import sys
 import pytest
 
 from shared.bus.connection import Bus
-from shared.bus.presence import announce_service
+from shared.bus.reports.presence import announce_service
 from simulator.nats_server import free_port
 from tests.support.repository import ROOT
 
-USAGE = "usage: python -m shared.bus.health SERVICE\n"
+USAGE = "usage: python -m shared.bus.reports.health SERVICE\n"
 
 
 async def check(url: str, *arguments: str) -> tuple[int | None, str]:
@@ -21,7 +21,7 @@ async def check(url: str, *arguments: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "shared.bus.health",
+        "shared.bus.reports.health",
         *arguments,
         cwd=ROOT,
         env={**os.environ, "GEXLAKE_NATS_URL": url},

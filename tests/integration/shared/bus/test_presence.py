@@ -13,7 +13,7 @@ from nats.errors import Error
 import gexlake
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.bus.presence import Heartbeat, announce_service, is_answering
+from shared.bus.reports.presence import Heartbeat, announce_service, is_answering
 from simulator.nats_server import NatsServer
 from tests.support.poll import eventually
 
@@ -64,6 +64,6 @@ async def test_a_lost_broker_does_not_end_the_service(bus: Bus, nats_server: Nat
 async def test_an_instance_on_another_host_does_not_answer_for_this_one(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.bus.presence.PING_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("shared.bus.reports.presence.PING_TIMEOUT_S", 0.3)
     async with announce_service(bus, "tester", "is there"):
         assert not await is_answering(bus.client, "tester", "another-host")

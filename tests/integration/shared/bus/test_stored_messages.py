@@ -6,7 +6,7 @@ import pytest
 
 from shared.bus import subjects
 from shared.bus.connection import Bus
-from shared.bus.stored_messages import Page, read_page
+from shared.bus.storage.stored_messages import Page, read_page
 from shared.errors import BrokerUnavailable
 from tests.support.intake.live import a_message, publish_live
 
@@ -51,6 +51,6 @@ async def test_purged_messages_are_skipped(bus: Bus) -> None:
 
 
 async def test_an_unknown_stream_is_an_error_in_time(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.bus.stored_messages._TIMEOUT_S", 0.2)
+    monkeypatch.setattr("shared.bus.storage.stored_messages._TIMEOUT_S", 0.2)
     with pytest.raises(BrokerUnavailable):
         await read_page(bus, "NOWHERE", ">", 1, max_messages=1, max_bytes=1)

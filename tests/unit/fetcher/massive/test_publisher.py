@@ -13,11 +13,11 @@ from services.fetcher.massive.decode import BarPage, RejectedBar
 from services.fetcher.massive.errors import RateLimited, SymbolUnknown
 from services.fetcher.massive.publisher import BarPublisher
 from services.fetcher.massive.rest import DayRange, MassiveRest
-from services.fetcher.massive.stream_events import Frame, StreamBar
-from services.fetcher.massive.stream_storage import LATE_MS, StreamStorage
-from shared.bus.bar_messages import BarsMessage, decode
-from shared.bus.batch_publisher import FeedPublisher
-from shared.bus.live_messages import EncodedMessage
+from services.fetcher.massive.stream.events import Frame, StreamBar
+from services.fetcher.massive.stream.storage import LATE_MS, StreamStorage
+from shared.bus.feeds.bar_messages import BarsMessage, decode
+from shared.bus.feeds.batch_publisher import FeedPublisher
+from shared.bus.feeds.live_messages import EncodedMessage
 from shared.errors import BrokerUnavailable
 from shared.massive.bars import Bar, BarSource
 from shared.massive.snapshots import MarketSnapshot

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.importer.bars.gaps import MissingMinutes, missing_minutes
-from shared.bus.bar_messages import ChronoxMessage
+from shared.bus.feeds.bar_messages import ChronoxMessage
 from shared.massive.bars import BarSource
 from shared.massive.sessions import Session, session_of
 from tests.support.importer.bars import BarsOnLake, a_bar, bars

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from services.importer.bars.store import BarCounts
-from services.importer.lake import live_units
-from shared.bus.bar_messages import ChronoxMessage, snapshot_message
+from services.importer.lake.live import units as live_units
 from shared.bus.consumer.batch import MessageFailed, OrderLost
+from shared.bus.feeds.bar_messages import ChronoxMessage, snapshot_message
 from shared.massive.bars import Bar, BarSource
 from shared.massive.snapshots import DayBar, LastQuote, LastTrade, MarketSnapshot
 from tests.support.importer.bars import OPEN_MS, BarsOnLake, a_bar, bars

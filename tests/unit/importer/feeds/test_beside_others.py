@@ -14,7 +14,7 @@ import pytest
 from services.importer.backup.snapshot import take_snapshot
 from services.importer.errors import DiskFull, StorageTrouble
 from services.importer.feeds import store
-from shared.bus.live_messages import Strike
+from shared.bus.feeds.live_messages import Strike
 from tests.support.importer.feeding import FeedOnLake, a_snapshot, a_webhook
 from tests.support.importer.full_disk import own_files_limited
 from tests.support.importer.lake import LakeOnDisk, a_record

@@ -17,13 +17,13 @@ from services.importer.backup.snapshot import take_snapshot
 from services.importer.feeds.export import export_live
 from services.importer.feeds.messages import decoded
 from services.importer.feeds.store import StoredCounts
-from services.importer.imports.comparison import Comparison, compare
-from services.importer.imports.rebuild_chains import load_chains
-from services.importer.lake.stored_batch import ChainFile
+from services.importer.imports.repair.comparison import Comparison, compare
+from services.importer.imports.repair.rebuild_chains import load_chains
+from services.importer.lake.live.stored_batch import ChainFile
 from services.importer.queries.service import SqlQueries
 from services.importer.queries.verify import Verification
-from shared.bus import live_messages
-from shared.bus.chain_messages import ChainStrike
+from shared.bus.feeds import live_messages
+from shared.bus.feeds.chain_messages import ChainStrike
 from shared.errors import MalformedMessage
 from tests.support.importer.feeding import OPEN_MS, FeedOnLake, a_chain, message_of
 from tests.support.importer.lake import LakeOnDisk, Rows

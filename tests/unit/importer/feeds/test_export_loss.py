@@ -12,7 +12,7 @@ import pytest
 
 from gexlake.api.services import VerifyRequest
 from services.importer.feeds.export import export_live
-from services.importer.imports.comparison import Comparison, compare
+from services.importer.imports.repair.comparison import Comparison, compare
 from services.importer.queries.verify import Verification
 from shared.gexbot.partition import Partition
 from tests.support.importer.lake import LakeOnDisk, records

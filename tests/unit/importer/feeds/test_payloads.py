@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 from services.importer.feeds.merge import VALUES
 from services.intake.live.payload import read_snapshot
-from shared.bus.live_messages import Snapshot
+from shared.bus.feeds.live_messages import Snapshot
 from tests.support.importer.feeding import FeedOnLake, message_of
 from tests.support.importer.lake import LakeOnDisk
 from tests.support.live_payloads import NOW, Payload, payloads

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.importer.feeds.merge import VALUES
-from shared.bus.live_messages import Snapshot, SnapshotPart, Strike
+from shared.bus.feeds.live_messages import Snapshot, SnapshotPart, Strike
 from tests.support.importer.feeding import OPEN_MS, FeedOnLake, split
 from tests.support.importer.lake import LakeOnDisk, a_record
 from tests.support.values import a_job

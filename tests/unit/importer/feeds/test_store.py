@@ -16,10 +16,10 @@ from services.importer.errors import WorseData
 from services.importer.feeds import position
 from services.importer.feeds.messages import decoded
 from services.importer.feeds.store import StoredCounts
-from services.importer.lake.stored_batch import LiveHour
-from shared.bus import live_messages
+from services.importer.lake.live.stored_batch import LiveHour
 from shared.bus.consumer.batch import MessageFailed
-from shared.bus.live_messages import SnapshotPart, Strike, Webhook
+from shared.bus.feeds import live_messages
+from shared.bus.feeds.live_messages import SnapshotPart, Strike, Webhook
 from shared.errors import MalformedMessage
 from shared.gexbot.partition import Partition
 from shared.gexbot.trading_day import trading_day_of

@@ -13,7 +13,7 @@ import pytest
 
 from services.importer.formats import FORMATS, format_of
 from services.importer.formats.format import Format, Kind
-from services.importer.lake.migrate import migrate
+from services.importer.lake.schema.migrate import migrate
 from shared.gexbot.partition import ENDPOINTS, PACKAGES, Partition, endpoint_of
 from shared.paths import LakePaths, parquet_kind
 from tests.support.repository import ROOT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from gexlake.api.bars import BarCoverageRequest, DayRange, SymbolCoverage
+from gexlake.api.chronox.bars import BarCoverageRequest, DayRange, SymbolCoverage
 from services.importer.gaps.service import BarQueries
 from shared.massive.bars import BarSource
 from tests.support.importer.bars import BarsOnLake, a_bar, bars

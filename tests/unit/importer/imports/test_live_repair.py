@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from services.importer.feeds.export import export_live
-from services.importer.imports.comparison import Comparison, compare
-from services.importer.imports.rebuild import load_partition
-from services.importer.imports.rebuild_hours import load_hours
+from services.importer.imports.repair.comparison import Comparison, compare
+from services.importer.imports.repair.rebuild import load_partition
+from services.importer.imports.repair.rebuild_hours import load_hours
 from services.importer.interruption import Interruption
-from services.importer.lake.stored_batch import LiveHour
+from services.importer.lake.live.stored_batch import LiveHour
 from shared.gexbot.partition import Partition
 from tests.support.importer.lake import LakeOnDisk, Rows, records
 from tests.support.importer.live import LiveFeed, LiveSnapshot

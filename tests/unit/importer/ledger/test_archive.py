@@ -16,10 +16,10 @@ import pytest
 from gexlake.api.services import DaysRequest, LedgerRequest
 from services.importer.backup.snapshot import take_snapshot
 from services.importer.errors import StorageTrouble
-from services.importer.imports.rebuild import load_partition
 from services.importer.imports.recovery import sweep
+from services.importer.imports.repair.rebuild import load_partition
 from services.importer.interruption import Interruption
-from services.importer.lake.archive_view import ArchiveView
+from services.importer.lake.schema.archive_view import ArchiveView
 from services.importer.ledger.archive import archive_jobs
 from services.importer.ledger.keeper import record
 from services.importer.queries.service import LakeQueries

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from gexlake.api.rules import PriorityRule
+from gexlake.api.priorities.rules import PriorityRule
 from services.importer.lake.statements import transaction
 from services.importer.mirrors.rules import RuleTables
 from shared.bus.follower import Followed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gexlake.api.symbols import RegisteredSymbol, Strategy
+from gexlake.api.chronox.symbols import RegisteredSymbol, Strategy
 from services.importer.lake.statements import transaction
 from services.importer.mirrors.symbols import SymbolTable
 from shared.bus.follower import Followed

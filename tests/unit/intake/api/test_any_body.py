@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.importer.feeds.messages import decoded
-from services.importer.feeds.webhooks import rows_of
-from shared.bus.chain_messages import LiveChain
-from shared.bus.live_messages import LiveSnapshot, LiveWebhook
+from services.importer.feeds.webhooks.tables import rows_of
+from shared.bus.feeds.chain_messages import LiveChain
+from shared.bus.feeds.live_messages import LiveSnapshot, LiveWebhook
 from tests.support.intake.live_routes import LiveRoutes, live_routes
 from tests.support.repository import GOLDEN
 

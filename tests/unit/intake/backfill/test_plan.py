@@ -22,7 +22,7 @@ from services.intake.backfill.plan import (
 )
 from services.intake.backfill.request import BackfillRequest
 from shared.bus.messages import Event, JobRequested, NoData, job_id_of
-from shared.bus.presence import Heartbeat
+from shared.bus.reports.presence import Heartbeat
 from shared.bus.requests import Channel
 from shared.gexbot.partition import Partition
 from shared.gexbot.vendor_api import DEFAULT_BASE, VendorApi

@@ -11,7 +11,7 @@ import pytest
 
 from services.intake.chains.body import read_chain
 from services.intake.errors import Refused
-from shared.bus.chain_messages import MAX_STRIKES, ChainStrike
+from shared.bus.feeds.chain_messages import MAX_STRIKES, ChainStrike
 from tests.support.values import NOON
 
 STRIKE: dict[str, Any] = {"strike_price": 6730, "call_open_interest": 10, "put_open_interest": 20}

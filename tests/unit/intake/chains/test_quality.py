@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.intake.chains.quality import OPTIONAL_FIELDS, quality_of
-from shared.bus.chain_messages import ChainStrike
+from shared.bus.feeds.chain_messages import ChainStrike
 
 prices = st.floats(0, 1000)
 strikes = st.builds(

@@ -12,7 +12,7 @@ import pytest
 
 from services.intake.errors import Unprocessable
 from services.intake.history.request import HistoryRequest, read_history_request
-from shared.bus.posted_files import MAX_PACKED_BYTES
+from shared.bus.storage.posted_files import MAX_PACKED_BYTES
 from shared.sources.gate import SourceGate
 from tests.support.importer.lake import records
 

@@ -9,7 +9,7 @@ import pytest
 from gexlake.api.live import LiveSnapshotView
 from services.intake.errors import Unprocessable
 from services.intake.live.events import EventFilter, LiveEvent, as_sse
-from shared.bus.live_messages import Snapshot, SnapshotPart, Strike
+from shared.bus.feeds.live_messages import Snapshot, SnapshotPart, Strike
 from tests.support.intake.live import START, START_MS, a_message
 
 

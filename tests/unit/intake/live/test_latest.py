@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.intake.live.latest import KEPT, MAX_KEYS, LatestSnapshots
-from shared.bus.live_messages import LiveSnapshot, Snapshot, SnapshotPart, Strike
+from shared.bus.feeds.live_messages import LiveSnapshot, Snapshot, SnapshotPart, Strike
 from tests.support.intake.live import START_MS, a_message, a_snapshot
 
 

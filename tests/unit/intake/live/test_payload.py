@@ -18,7 +18,7 @@ from services.intake.live.record import (
     convert_record,
     decode_record,
 )
-from shared.bus.live_messages import Snapshot, SnapshotPart, Strike
+from shared.bus.feeds.live_messages import Snapshot, SnapshotPart, Strike
 from tests.support.live_payloads import NOW, Payload, payloads, vendor_records
 
 RECORD: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gexlake.api.jobs import Priority
-from gexlake.api.rules import PriorityRule
+from gexlake.api.priorities.rules import PriorityRule
 from services.intake.errors import NotReady
 from services.intake.priorities.facts import Demand, Origin
 from services.intake.priorities.overrides import as_of, joined, overridden

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from gexlake.api.rules import PriorityRule
+from gexlake.api.priorities.rules import PriorityRule
 from services.intake.errors import NotReady
 from services.intake.priorities.rule_metrics import RuleMetrics
 from services.intake.priorities.rules import KnownRules

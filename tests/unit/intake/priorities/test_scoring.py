@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from gexlake.api.jobs import Priority
-from gexlake.api.rules import EvaluationRequest, OutcomeType, PriorityRule
+from gexlake.api.priorities.rules import EvaluationRequest, OutcomeType, PriorityRule
 from services.intake.priorities.default_rules import default_rules
 from services.intake.priorities.facts import FACTS, Surroundings, facts_of
 from services.intake.priorities.scoring import ReadyRule, Scored, Thresholds, score

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from gexlake.api.jobs import Priority, Stage
-from gexlake.api.processing_jobs import JobStatus
+from gexlake.api.priorities.processing_jobs import JobStatus
 from services.intake.queue.processing import (
     ProcessingJobFilter,
     list_processing_jobs,

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from gexlake.api.jobs import Priority
-from gexlake.api.queue import SlaLevel
+from gexlake.api.priorities.queue import SlaLevel
 from services.intake.errors import Unprocessable
 from services.intake.queue.metrics import QueueMetrics, RequestMetrics
 from services.intake.queue.promises import Promises, view_sla, window_of

@@ -23,7 +23,7 @@ from shared.bus.messages import (
     NoData,
     PartitionImported,
 )
-from shared.bus.progress import Progress
+from shared.bus.reports.progress import Progress
 from shared.job_states import JobState, JobStates
 from tests.support.values import BASE_URL, NOON, a_job, a_skip
 

@@ -20,8 +20,8 @@ from shared.bus import subjects
 from shared.bus.envelope import TimedEvent
 from shared.bus.follower import FollowedEvent
 from shared.bus.messages import Event, FileStaged, JobRequested, JobStarted
-from shared.bus.presence import Heartbeat
-from shared.bus.progress import Progress
+from shared.bus.reports.presence import Heartbeat
+from shared.bus.reports.progress import Progress
 from tests.support.values import NOON, a_job, a_request
 
 SHA = "a" * 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gexlake.api.symbols import RegisteredSymbol, Strategy
+from gexlake.api.chronox.symbols import RegisteredSymbol, Strategy
 from services.intake.errors import NotReady
 from services.intake.symbols.known import KnownSymbols
 from shared.bus.follower import Followed

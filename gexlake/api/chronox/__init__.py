@@ -1,0 +1,1 @@
+"""The interface of minute bars: symbols, runs, gaps and the schedule."""

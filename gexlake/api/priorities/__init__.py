@@ -1,0 +1,1 @@
+"""The interface of requests: their priorities, rules and the queue."""

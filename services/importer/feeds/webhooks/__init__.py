@@ -1,0 +1,1 @@
+"""Payloads of webhooks, as rows of tables."""

@@ -1,0 +1,1 @@
+"""Compare the database with the Parquet files, and rebuild what was lost."""

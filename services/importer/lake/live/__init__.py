@@ -1,0 +1,1 @@
+"""Rows that arrive live: their tables, and the files by which queries read them."""

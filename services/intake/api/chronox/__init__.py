@@ -1,0 +1,1 @@
+"""The routes of minute bars: symbols, runs, gaps and the schedule."""

@@ -1,0 +1,1 @@
+"""The routes of live data: payloads, webhooks, chains and streams."""

@@ -1,0 +1,1 @@
+"""The routes of jobs: history, backfills, requests, priorities and sources."""

@@ -1,0 +1,1 @@
+"""The messages of FEED and CHRONOX, which are data, and publishing them in batches."""

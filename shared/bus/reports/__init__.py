@@ -1,0 +1,1 @@
+"""What services report of themselves, without storage."""
