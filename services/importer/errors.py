@@ -5,6 +5,8 @@ Terminal
 ├── UnreadableFile      the file is not JSON of the vendor's form
 │   ├── NoRecords           it has no records
 │   └── TooLargeUnpacked    its gzip data unpacks to too much
+├── BadFlatFile         too many rows of a flat file are no correct bars
+├── NothingToImport     a flat file is to be imported for registered symbols, and there are none
 ├── StagedFileMissing   it is not at the path in the message
 ├── NotImportable       no dataset imports files of the endpoint in the message
 └── WorseData           it would replace a partition by fewer snapshots or strike rows
@@ -25,6 +27,7 @@ GexlakeError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from shared.errors import CannotStart, Deferred, GexlakeError, Terminal, Transient
@@ -80,6 +83,38 @@ class TooLargeUnpacked(UnreadableFile):
     def __init__(self, name: str, max_bytes: int) -> None:
         super().__init__(
             name, f"it unpacks to more than {max_bytes} bytes (raise GEXLAKE_MAX_FILE_BYTES if it is right)"
+        )
+
+
+class BadFlatFile(Terminal):
+    """Too many rows of a flat file are no correct bars.
+
+    Args:
+        name: the staged file's name.
+        rejected: how many.
+        rows: of how many.
+        reasons: why, the most frequent first.
+        share: the share that is accepted.
+    """
+
+    field = "file"
+
+    def __init__(self, name: str, rejected: int, rows: int, reasons: Sequence[str], share: float) -> None:
+        super().__init__(
+            f"{name}: {rejected} of {rows} rows are no correct bars, more than {share:.2%}; nothing was "
+            f"changed: {'; '.join(reasons[:3])} (GEXLAKE_FLAT_FILE_MAX_REJECTED_SHARE)"
+        )
+
+
+class NothingToImport(Terminal):
+    """A flat file is to be imported for registered symbols, and there are none."""
+
+    field = "symbols"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no symbol is registered, so the flat file was not imported: register symbols (gexlake symbols "
+            "add), or import all that it has (GEXLAKE_FLAT_FILE_SYMBOLS=all), and replay the job"
         )
 
 

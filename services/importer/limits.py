@@ -18,8 +18,10 @@ class ImportLimits:
         max_out_of_day: up to this many records outside the trading day are dropped; a file with more is
             refused.
         max_file_bytes: gzip data that unpacks to more is refused.
+        max_rejected_share: a flat file with a larger share of incorrect rows is refused.
     """
 
     min_share: float = 0.9
     max_out_of_day: int = 0
     max_file_bytes: int = MAX_FILE_BYTES
+    max_rejected_share: float = 0.01

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from pydantic import Field
 
 from services.importer.limits import MAX_FILE_BYTES, ImportLimits
@@ -13,6 +15,13 @@ from services.importer.memory_profile import (
     duckdb_memory_mb,
 )
 from shared.process.settings import Settings, aliases
+
+
+class FlatFileSymbols(StrEnum):
+    """For which symbols a flat file is imported."""
+
+    REGISTERED = "registered"
+    ALL = "all"
 
 
 class ImporterSettings(Settings):
@@ -44,6 +53,10 @@ class ImporterSettings(Settings):
     """Up to this many records outside the trading day are dropped; a file with more is refused."""
     max_file_bytes: int = Field(MAX_FILE_BYTES, ge=1)
     """A staged file that unpacks to more is refused, as the fetcher refuses it."""
+    flat_file_symbols: FlatFileSymbols = FlatFileSymbols.REGISTERED
+    """For which symbols a flat file is imported: the ``registered`` ones, or ``all`` that it has."""
+    flat_file_max_rejected_share: float = Field(0.01, ge=0, le=1)
+    """A flat file with a larger share of rows that are no correct bars is refused."""
     sql_max_rows: int = Field(10_000, ge=1)
     """The maximum number of rows that one query returns."""
     sql_timeout_s: float = Field(30.0, gt=0)
@@ -79,4 +92,9 @@ class ImporterSettings(Settings):
     @property
     def limits(self) -> ImportLimits:
         """The rules for imports that settings can change."""
-        return ImportLimits(self.min_snapshot_share, self.max_out_of_day_records, self.max_file_bytes)
+        return ImportLimits(
+            self.min_snapshot_share,
+            self.max_out_of_day_records,
+            self.max_file_bytes,
+            self.flat_file_max_rejected_share,
+        )

@@ -16,6 +16,8 @@ from services.importer.dispatch import Handler, by_dataset
 from services.importer.errors import StorageTrouble
 from services.importer.feeds.export import Exporter
 from services.importer.feeds.service import FeedStorage
+from services.importer.flat_files.handler import import_flat_file
+from services.importer.flat_files.recovery import finish_flat_files
 from services.importer.gaps.service import BarQueries, serve_bar_queries
 from services.importer.imports.handler import import_file
 from services.importer.imports.recovery import finish_committed, sweep
@@ -31,7 +33,7 @@ from services.importer.mirrors.sources import SourceTable
 from services.importer.mirrors.symbols import SymbolTable
 from services.importer.queries.service import LakeQueries, SqlQueries, serve_queries
 from services.importer.reader import library
-from services.importer.settings import ImporterSettings
+from services.importer.settings import FlatFileSymbols, ImporterSettings
 from shared.bus.connection import Bus, connected
 from shared.bus.consumer.attempts import Retries
 from shared.bus.consumer.worker import Worker
@@ -39,6 +41,7 @@ from shared.bus.reports.presence import announce_service
 from shared.bus.restoration import restore_deleted_streams
 from shared.errors import BrokerUnavailable
 from shared.gexbot.dataset import GEXBOT
+from shared.massive.dataset import MASSIVE
 from shared.process.garbage import collect_less_garbage
 from shared.process.runtime import supervise
 
@@ -76,17 +79,19 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
     await _recover(bus, lake, repair)
     # Queries read live rows from files, and the small ones of the time before were removed at start.
     await exporter.try_to_export()
-    import_gexbot = partial(
-        import_file,
+    common = partial(
+        partial,
         bus=bus,
         lake=lake,
         writer=writer,
         limits=settings.limits,
         timeout_s=settings.import_timeout_s,
-        repair=repair,
-        after_import=exporter.after_import,
     )
-    handlers: dict[str, Handler] = {GEXBOT.name: import_gexbot}
+    all_symbols = settings.flat_file_symbols is FlatFileSymbols.ALL
+    handlers: dict[str, Handler] = {
+        GEXBOT.name: common(import_file, repair=repair, after_import=exporter.after_import),
+        MASSIVE.name: common(import_flat_file, all_symbols=all_symbols),
+    }
     retries = Retries(settings.max_attempts, settings.retry_delay_s)
     worker = Worker(bus, Stage.IMPORT, by_dataset(handlers), slots=_SLOTS, retries=retries)
     feed = FeedStorage(bus, lake, lake.live_files.append, a_file_each=settings.snapshot_parquet)
@@ -134,6 +139,7 @@ async def _recover(bus: Bus, lake: Lake, repair: Repair) -> None:
         await repair.compare()
         await asyncio.to_thread(place_missing_records, lake)
         await finish_committed(bus, lake)
+        await finish_flat_files(bus, lake)
     except (BrokerUnavailable, StorageTrouble) as error:
         # The next import tries again.
         log.warning("recovery_deferred", error=str(error))

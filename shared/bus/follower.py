@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -73,7 +73,9 @@ async def follow_events(bus: Bus) -> AsyncIterator[FollowedEvent]:
         yield FollowedEvent(message.sequence, content, caught_up)
 
 
-async def follow(bus: Bus, stream: str, subject: str, newest: int | None = None) -> AsyncIterator[Followed]:
+async def follow(
+    bus: Bus, stream: str, subject: str, newest: int | None = None
+) -> AsyncGenerator[Followed, None]:
     """Yield every message of ``stream`` under ``subject``, the oldest first, then new ones as they come.
 
     After the messages that existed at the start, one item with ``data`` None is yielded, once.

@@ -4,6 +4,7 @@ CREATE TABLE chain_snapshots(snapshot_id UUID NOT NULL, job_id VARCHAR, market_s
 CREATE TABLE chain_strikes(snapshot_id UUID NOT NULL, market_symbol VARCHAR NOT NULL, snapshot_date DATE NOT NULL, "timestamp" BIGINT NOT NULL, strike_number INTEGER NOT NULL, strike_price DOUBLE NOT NULL, call_open_interest BIGINT NOT NULL, put_open_interest BIGINT NOT NULL, call_volume BIGINT, put_volume BIGINT, call_bid DOUBLE, call_ask DOUBLE, put_bid DOUBLE, put_ask DOUBLE, gamma DOUBLE, delta DOUBLE, theta DOUBLE, vega DOUBLE); -- One row a strike of a snapshot of an option chain
 CREATE TABLE complete_bar_days(symbol VARCHAR NOT NULL, trading_day DATE NOT NULL, "source" VARCHAR NOT NULL, answered_at TIMESTAMP WITH TIME ZONE NOT NULL); -- One row a symbol and day of which the lake has all bars as traded that the vendor has: its other minutes had no trades
 CREATE TABLE feed_position(stream VARCHAR NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, "sequence" BIGINT NOT NULL, sequence_base BIGINT NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL); -- One row a stream that is stored in batches: the last message that the lake holds
+CREATE TABLE flat_files(trading_day DATE NOT NULL, job_id VARCHAR NOT NULL, generation INTEGER NOT NULL, checksum VARCHAR NOT NULL, replaced_checksum VARCHAR, source_bytes BIGINT NOT NULL, symbols VARCHAR[], bars BIGINT NOT NULL, symbols_with_bars INTEGER NOT NULL, rejected BIGINT NOT NULL, duplicates BIGINT NOT NULL, reasons VARCHAR[] NOT NULL, parquet_path VARCHAR NOT NULL, parquet_bytes BIGINT NOT NULL, parquet_checksum VARCHAR NOT NULL, published BOOLEAN NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL); -- One row a trading day: the flat file whose minute bars the lake has, and for which symbols
 CREATE TABLE gex_history_queue(id VARCHAR NOT NULL, url VARCHAR NOT NULL, base_url VARCHAR NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, trading_day DATE, status VARCHAR NOT NULL, attempts INTEGER NOT NULL, last_error VARCHAR, checksum VARCHAR, bytes BIGINT, records_processed BIGINT, strike_rows BIGINT, parquet_path VARCHAR, parquet_checksum VARCHAR, parquet_bytes BIGINT, replaced_checksum VARCHAR, replaced_records BIGINT, replaced_strike_rows BIGINT, reason VARCHAR, correction_of VARCHAR, generation INTEGER NOT NULL, requested_at TIMESTAMP WITH TIME ZONE NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL, request_id VARCHAR, priority_level VARCHAR, priority_score DOUBLE, deadline TIMESTAMP WITH TIME ZONE, started_at TIMESTAMP WITH TIME ZONE, completed_at TIMESTAMP WITH TIME ZONE, retry_count INTEGER DEFAULT(0), is_queued BOOLEAN DEFAULT(false)); -- The ledger: one row a job, which is one source file; told by EVENTS
 CREATE TABLE gex_snapshots("timestamp" BIGINT NOT NULL, ticker VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, spot_price DOUBLE, zero_gamma DOUBLE, net_gex DOUBLE, min_dte INTEGER, sec_min_dte INTEGER, major_pos_vol DOUBLE, major_pos_oi DOUBLE, major_neg_vol DOUBLE, major_neg_oi DOUBLE, sum_gex_vol DOUBLE, sum_gex_oi DOUBLE, delta_risk_reversal DOUBLE, max_priors VARCHAR, call_wall_candidate1_pct DOUBLE, call_wall_candidate2_pct DOUBLE, put_wall_candidate1_pct DOUBLE, put_wall_candidate2_pct DOUBLE, "source" VARCHAR NOT NULL, job_id VARCHAR); -- One row a second of a ticker and endpoint: what the vendor's record says beside its strikes
 CREATE TABLE gex_strikes("timestamp" BIGINT USING COMPRESSION RLE NOT NULL, ticker VARCHAR USING COMPRESSION DICT_FSST NOT NULL, endpoint VARCHAR USING COMPRESSION DICT_FSST NOT NULL, strike DOUBLE USING COMPRESSION ALP NOT NULL, gamma DOUBLE USING COMPRESSION ALP, oi_gamma DOUBLE USING COMPRESSION ALP, priors VARCHAR USING COMPRESSION ZSTD); -- One row a strike of a snapshot, in the order of the file; the Parquet files have the same rows
@@ -159,6 +160,23 @@ CREATE TABLE universal_webhooks(id VARCHAR NOT NULL, received_at TIMESTAMP WITH 
 -- feed_position | sequence | BIGINT | false | no default | Sequence number of the last message that is stored
 -- feed_position | sequence_base | BIGINT | false | no default | What is added to a sequence number of the stream in live_partitions and live_hours
 -- feed_position | updated_at | TIMESTAMP WITH TIME ZONE | false | no default | When the message was stored
+-- flat_files | trading_day | DATE | false | no default | Date in New York
+-- flat_files | job_id | VARCHAR | false | no default | The job that imported it last
+-- flat_files | generation | INTEGER | false | no default | Which request of the job
+-- flat_files | checksum | VARCHAR | false | no default | SHA-256 of the file
+-- flat_files | replaced_checksum | VARCHAR | true | no default | SHA-256 of the file that the day was imported from before; NULL if there was none
+-- flat_files | source_bytes | BIGINT | false | no default | Size of the file
+-- flat_files | symbols | VARCHAR[] | true | no default | The symbols that it was imported for; NULL for all that it has
+-- flat_files | bars | BIGINT | false | no default | How many bars it has of them
+-- flat_files | symbols_with_bars | INTEGER | false | no default | How many of them it has bars of
+-- flat_files | rejected | BIGINT | false | no default | How many of its rows are no correct bars
+-- flat_files | duplicates | BIGINT | false | no default | How many of its rows were dropped for another one of the same minute
+-- flat_files | reasons | VARCHAR[] | false | no default | Why rows were rejected, each with an example
+-- flat_files | parquet_path | VARCHAR | false | no default | The Parquet file, below parquet/
+-- flat_files | parquet_bytes | BIGINT | false | no default | Its size after the import
+-- flat_files | parquet_checksum | VARCHAR | false | no default | Its SHA-256 after the import
+-- flat_files | published | BOOLEAN | false | no default | Whether the Parquet file is in place
+-- flat_files | updated_at | TIMESTAMP WITH TIME ZONE | false | no default | When it was imported
 -- gex_history | trading_day | DATE | true | no default | Date in New York; from the path
 -- gex_history | timestamp | BIGINT | true | no default | UTC epoch milliseconds: that of its snapshot
 -- gex_history | ticker | VARCHAR | true | no default | The vendor's name of what is traded, in capitals: NQ_NDX, SPX

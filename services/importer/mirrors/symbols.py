@@ -58,6 +58,11 @@ class SymbolTable:
         self._has_changes = False
 
     @property
+    def symbols(self) -> frozenset[str]:
+        """The symbols of the bucket, as far as they are taken."""
+        return frozenset(row.symbol for row in self._rows.values())
+
+    @property
     def has_changes(self) -> bool:
         """Whether anything is to be written."""
         return self._has_changes

@@ -6,20 +6,29 @@ from pathlib import Path
 
 import pytest
 
+from gexlake.api.chronox.symbols import RegisteredSymbol, Strategy
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.feeds import bar_messages
 from shared.bus.feeds.bar_messages import ChronoxMessage
+from shared.bus.messages import PartitionImported
 from shared.massive.bars import BarSource
 from tests.support.importer.bars import a_bar, bars
+from tests.support.importer.flat_files import a_flat_job, a_line, packed
 from tests.support.importer.importing import importing
 from tests.support.importer.lake import LakeOnDisk
 from tests.support.poll import eventually
+from tests.support.values import NOON
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> LakeOnDisk:
     return LakeOnDisk(tmp_path / "data", live_export_s=0.5)
+
+
+async def register(bus: Bus, symbol: str) -> None:
+    row = RegisteredSymbol(symbol=symbol, strategy=Strategy.FLATPACK, created_at=NOON, updated_at=NOON)
+    await (await bus.js.key_value(subjects.SYMBOLS)).put(symbol, row.model_dump_json().encode())
 
 
 async def post(bus: Bus, *messages: ChronoxMessage) -> None:
@@ -57,3 +66,21 @@ async def test_a_bar_that_cannot_be_stored_is_a_dead_letter_and_holds_up_nothing
     letter = await bus.js.get_last_msg(subjects.DEAD, "gex.dead.chronox.stream.AAPL")
     assert letter.headers
     assert "open: 270.5 is not between the low 280.0" in letter.headers["Gex-Reason"]
+
+
+async def test_a_flat_file_is_imported_for_the_symbols_registered_at_that_moment(
+    bus: Bus, lake: LakeOnDisk
+) -> None:
+    command = lake.stage(packed(a_line(), a_line("MSFT"), a_line("OTHER")), a_flat_job())
+    async with importing(bus, lake):
+        for symbol in ("AAPL", "MSFT"):
+            await register(bus, symbol)
+        await bus.publish_command(command)
+
+        async def look() -> PartitionImported | None:
+            return await bus.last_event(PartitionImported, command.job.job_id)
+
+        event = await eventually(look)
+        assert event is not None
+        assert event.counts == {"bars": 2, "symbols": 2, "rejected": 0}
+        assert lake.rows("SELECT symbol FROM ohlcv_1m ORDER BY ALL") == [("AAPL",), ("MSFT",)]
