@@ -177,6 +177,11 @@ def run_owner_in(subject: str) -> str | None:
     return subject.removeprefix(prefix) if subject.startswith(prefix) else None
 
 
+def is_symbol_key(subject: str) -> bool:
+    """Return whether a subject of the bucket SYMBOLS is a symbol's: other keys have a dot."""
+    return "." not in subject.removeprefix(bucket_prefix(SYMBOLS))
+
+
 def vendor_lease(ticker: str, endpoint: str) -> str:
     """Return the subject of the lease to request a ticker and endpoint from the vendor's API."""
     return f"gex.turn.{encode_token(ticker)}.{encode_token(endpoint)}"

@@ -72,7 +72,7 @@ class SymbolTable:
         if message.sequence <= self._position:  # the bucket was created again
             self._rows.clear()
         self._position = message.sequence
-        if subjects.run_owner_in(message.subject) is not None:
+        if not subjects.is_symbol_key(message.subject):
             return
         self._has_changes = True
         try:

@@ -21,10 +21,11 @@ from gexlake.api.chronox.symbols import (
 )
 from services.intake.errors import Conflict, NotFound, PreconditionFailed, Unprocessable
 from services.intake.state.broker_link import BrokerLink
-from services.intake.symbols.known import KnownSymbols, SymbolRevision
+from services.intake.symbols.known import KnownSymbols
 from shared.bus import subjects
 from shared.bus.storage.bucket import Bucket
 from shared.massive.symbols import check_symbol
+from shared.symbol_registry import SymbolRevision
 
 CHANGED_BY: Final = "Gex-Changed-By"
 """The header of a delete marker that says who deleted the symbol: the marker has no value."""

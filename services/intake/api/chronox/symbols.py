@@ -28,8 +28,8 @@ from services.intake.http.error_responses import documented
 from services.intake.http.json_body import described_body, read_limited, read_model
 from services.intake.http.revisions import IfMatch, revision_in
 from services.intake.symbols.csv_rows import symbols_in
-from services.intake.symbols.known import SymbolRevision
 from services.intake.symbols.store import no_symbol
+from shared.symbol_registry import SymbolRevision
 
 router = APIRouter(prefix="/api/v1/symbols", tags=["symbols"], dependencies=[Depends(require_key)])
 _CSV: Final = "text/csv"
