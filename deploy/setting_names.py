@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 _PREFIXES: Final = ("GEXLAKE_", "GEXBOT_")
-_NAME: Final = re.compile(r"\$\{((?:GEXLAKE|GEXBOT)_[A-Z0-9_]+)")
+_NAME: Final = re.compile(r"\$\{((?:GEXLAKE|GEXBOT|MASSIVE|POLYGON)_[A-Z0-9_]+)")
 _COMMAND_LINE: Final = frozenset(
     {"GEXLAKE_URL", "GEXLAKE_API_KEY", "GEXLAKE_TO_API_KEY", "GEXLAKE_CA_FILE", "GEXLAKE_NATS_URL"}
 )

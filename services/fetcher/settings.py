@@ -48,6 +48,27 @@ class FetcherSettings(SourceSettings):
         None, validation_alias=aliases("GEXLAKE_GEXBOT_API_KEY", "GEXBOT_API_KEY")
     )
     """Sent to the vendor's API only."""
+    massive_api_key: Annotated[SecretStr, AfterValidator(_fit_key)] | None = Field(
+        None, validation_alias=aliases("GEXLAKE_MASSIVE_API_KEY", "MASSIVE_API_KEY", "POLYGON_API_KEY")
+    )
+    """Sent to Massive's REST API and websocket only."""
+    massive_s3_access_key: Annotated[SecretStr, AfterValidator(_fit_key)] | None = Field(
+        None, validation_alias=aliases("GEXLAKE_MASSIVE_S3_ACCESS_KEY", "MASSIVE_S3_ACCESS_KEY")
+    )
+    """Names the account in signatures of Massive's flat files."""
+    massive_s3_secret_key: Annotated[SecretStr, AfterValidator(_fit_key)] | None = Field(
+        None, validation_alias=aliases("GEXLAKE_MASSIVE_S3_SECRET_KEY", "MASSIVE_S3_SECRET_KEY")
+    )
+    """Signs the URLs of Massive's flat files; sent nowhere."""
+    massive_calls_per_minute: int = Field(
+        5,
+        ge=1,
+        le=60_000,
+        validation_alias=aliases(
+            "GEXLAKE_MASSIVE_CALLS_PER_MINUTE", "MASSIVE_CALLS_PER_MINUTE", "POLYGON_CALLS_PER_MINUTE"
+        ),
+    )
+    """What the plan of Massive allows all fetchers together."""
     source_max_failures: int = Field(5, ge=1)
     """After this many failures in a row, the circuit of a source opens."""
     source_pause_s: Seconds = Field(30.0, gt=0)
@@ -55,3 +76,8 @@ class FetcherSettings(SourceSettings):
     source_longest_pause_s: Seconds = Field(600.0, gt=0)
     source_outage_limit_h: float = Field(72.0, ge=0, le=14 * 24)
     """How many hours a job waits for a source that is unreachable or keeps failing."""
+
+    @property
+    def has_massive_file_keys(self) -> bool:
+        """Whether both keys of Massive's flat files are set."""
+        return self.massive_s3_access_key is not None and self.massive_s3_secret_key is not None

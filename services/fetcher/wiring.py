@@ -132,9 +132,15 @@ async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
         locations(bus, settings) as found,
     ):
         worker = new_worker(bus, settings, source, found)
-        has_key = settings.gexbot_api_key is not None
         async with announce_service(
-            bus, "fetcher", DESCRIPTION, worker, slots=settings.fetch_slots, has_vendor_key=has_key
+            bus,
+            "fetcher",
+            DESCRIPTION,
+            worker,
+            slots=settings.fetch_slots,
+            has_vendor_key=settings.gexbot_api_key is not None,
+            has_massive_key=settings.massive_api_key is not None,
+            has_massive_file_keys=settings.has_massive_file_keys,
         ):
             await supervise(
                 bus.closed,

@@ -317,9 +317,11 @@ async def test_a_fetcher_tells_whether_it_has_a_key_and_not_which(
 
     await bus.client.subscribe(subjects.heartbeat("fetcher"), cb=hear)
     stop = asyncio.Event()
-    serving = asyncio.create_task(serve(settings.model_copy(update={"gexbot_api_key": key}), stop))
+    keys = ("gexbot_api_key", "massive_api_key", "massive_s3_access_key", "massive_s3_secret_key")
+    serving = asyncio.create_task(serve(settings.model_copy(update=dict.fromkeys(keys, key)), stop))
     await eventually(lambda: heard)
     stop.set()
     await serving
-    assert Heartbeat.model_validate_json(heard[0]).has_vendor_key is (key is not None)
+    beat = Heartbeat.model_validate_json(heard[0])
+    assert {beat.has_vendor_key, beat.has_massive_key, beat.has_massive_file_keys} == {key is not None}
     assert KEY.encode() not in heard[0]

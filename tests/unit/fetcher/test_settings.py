@@ -45,6 +45,8 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         ("GEXLAKE_FETCH_RETRY_AFTER_MAX_S", "-1"),
         ("GEXBOT_API_KEY", "two words"),
         ("GEXBOT_API_KEY", "kéy"),
+        ("GEXLAKE_MASSIVE_S3_SECRET_KEY", "two words"),
+        ("GEXLAKE_MASSIVE_CALLS_PER_MINUTE", "0"),
     ],
 )
 def test_an_unusable_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -53,19 +55,30 @@ def test_an_unusable_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str
         load(FetcherSettings)
 
 
-def test_the_key_is_read_from_the_vendors_name_or_ours_and_never_shown(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("field", "names"),
+    [
+        ("gexbot_api_key", ("GEXBOT_API_KEY", "GEXLAKE_GEXBOT_API_KEY")),
+        ("massive_api_key", ("POLYGON_API_KEY", "MASSIVE_API_KEY", "GEXLAKE_MASSIVE_API_KEY")),
+        ("massive_s3_access_key", ("MASSIVE_S3_ACCESS_KEY", "GEXLAKE_MASSIVE_S3_ACCESS_KEY")),
+        ("massive_s3_secret_key", ("MASSIVE_S3_SECRET_KEY", "GEXLAKE_MASSIVE_S3_SECRET_KEY")),
+    ],
+)
+def test_a_key_is_read_from_each_of_its_names_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, field: str, names: tuple[str, ...]
 ) -> None:
-    monkeypatch.setenv("GEXBOT_API_KEY", "gexbot_custom_0ld")
-    assert key_of(load(FetcherSettings)) == "gexbot_custom_0ld"
-    monkeypatch.setenv("GEXLAKE_GEXBOT_API_KEY", "gexbot_custom_n3w")
-    settings = load(FetcherSettings)
-    assert key_of(settings) == "gexbot_custom_n3w"
-    assert "n3w" not in repr(settings) + str(settings) + settings.model_dump_json()
+    """Later names take precedence."""
+    for name in names:
+        monkeypatch.setenv(name, f"s3cret_{name}")
+        settings = load(FetcherSettings)
+        assert getattr(settings, field).get_secret_value() == f"s3cret_{name}"
+        assert "s3cret" not in repr(settings) + str(settings) + settings.model_dump_json()
 
 
-def key_of(settings: FetcherSettings) -> str | None:
-    return settings.gexbot_api_key.get_secret_value() if settings.gexbot_api_key else None
+def test_the_calls_a_minute_have_the_first_systems_name_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(FetcherSettings).massive_calls_per_minute == 5
+    monkeypatch.setenv("POLYGON_CALLS_PER_MINUTE", "100")
+    assert load(FetcherSettings).massive_calls_per_minute == 100
 
 
 def test_a_key_that_is_none_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

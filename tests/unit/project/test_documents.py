@@ -52,7 +52,7 @@ def older_names_of(kind: type[BrokerSettings]) -> set[str]:
 
 
 def named_in(text: str) -> set[str]:
-    return set(re.findall(r"GEXLAKE_[A-Z_]+[A-Z]", text))
+    return set(re.findall(r"GEXLAKE_[A-Z0-9_]+[A-Z]", text))
 
 
 ALL: Final = {name for service in SERVICES for name in names_of(settings_of(service))} | names_of(CliSettings)
