@@ -96,6 +96,8 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
     worker = Worker(bus, Stage.IMPORT, by_dataset(handlers), slots=_SLOTS, retries=retries)
     feed = FeedStorage(bus, lake, lake.live_files.append, a_file_each=settings.snapshot_parquet)
     bars, bar_exporter = BarStorage(bus, lake), BarExporter(lake, settings.live_export_s)
+    gaps = BarQueries(lake, bus.clock)
+    keeper.on_change.append(gaps.take)
     sql = SqlQueries(lake, settings)
     await sql.start()
     try:
@@ -110,7 +112,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
             await serve_snapshots(service, lake, writer)
             await serve_archive(service, bus, lake, writer, keeper)
             await serve_queries(service, bus.client, sql, LakeQueries(lake, settings), exporter.export)
-            await serve_bar_queries(service, BarQueries(lake))
+            await serve_bar_queries(service, gaps)
             await supervise(
                 bus.closed,
                 stop,
@@ -125,6 +127,7 @@ async def serve_on(bus: Bus, lake: Lake, settings: ImporterSettings, stop: async
                     exporter.run(),
                     bars.keep_room(),
                     bar_exporter.run(),
+                    gaps.keep_refusals(keeper.has_caught_up),
                     restore_deleted_streams(bus, settings.stream_replicas),
                 ],
             )

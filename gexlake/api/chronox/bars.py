@@ -15,6 +15,10 @@ MAX_SYMBOLS: Final = 10_000
 MAX_DAYS: Final = 6000
 """Trading days of one search for gaps: more than the vendor's history has."""
 
+MAX_GAPS: Final = 2000
+"""Gaps in one response: it has at most 1 MB."""
+MAX_REASON: Final = 200
+
 Moment = Annotated[AwareDatetime, PlainSerializer(datetime.isoformat, when_used="json")]
 
 
@@ -84,16 +88,16 @@ class GapsRequest(Request):
 
     symbol: str | None = None
     status: GapStatus | None = None
-    limit: int = Field(1000, ge=1, le=10_000)
+    limit: int = Field(1000, ge=1, le=MAX_GAPS)
 
 
 class GapsResponse(Response):
     """Gaps, and how many there are."""
 
     gaps: tuple[Gap, ...]
-    total_count: int
-    missing_minutes: int
-    truncated: bool
+    total_count: int = Field(description="how many gaps fit the filters")
+    missing_minutes: int = Field(description="of all of these")
+    truncated: bool = Field(description="whether there are more than the limit")
 
 
 class TradingDay(Response):
@@ -111,6 +115,10 @@ class DetectGapsRequest(Request):
     extended: bool = False
     """Whether pre-market and after hours count, too."""
     max_fills: int = Field(1000, ge=0, le=10_000)
+    from_the_start: bool = False
+    """Whether minutes before a symbol's first bar and its registration count, too."""
+    again: bool = False
+    """Ask also for gaps that were asked for recently, and for those that the vendor refused."""
 
 
 class Fill(Response):
@@ -129,8 +137,14 @@ class DetectGapsResponse(Response):
     open: int
     missing_minutes: int = Field(description="of all open gaps")
     resolved: int = Field(description="gaps that were open before and are not any more")
-    fills: tuple[Fill, ...] = Field(description="ranges of at most 31 days, the oldest gaps first")
-    truncated: bool = False
+    fills: tuple[Fill, ...] = Field(
+        description="ranges of at most 31 days, the oldest gaps first; they count as asked for now"
+    )
+    fills_left: int = Field(0, description="how many more there are, which do not count as asked for")
+    by_status: dict[GapStatus, int] = Field(default_factory=dict, description="how many gaps there are")
+    truncated: bool = Field(
+        default=False, description="whether only the earlier days were looked at, because there are many gaps"
+    )
     seconds: float
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -71,6 +71,8 @@ class LedgerKeeper:
         self._requests: dict[UUID, dict[UUID, RequestState]] = {}
         """By job: it may have had several requests."""
         self._states = JobStates(on_drop=(self._forget,))
+        self.on_change: list[Callable[[JobState], object]] = []
+        """Called with each new state of a job."""
         self._changed: dict[UUID, set[UUID]] = {}
         """The jobs to write, each with its requests to write."""
         self._has_changes = asyncio.Event()
@@ -104,6 +106,8 @@ class LedgerKeeper:
             requests[request_id] = before.followed_by(state) if before else RequestState(state)
             changed.add(request_id)
         self._has_changes.set()
+        for on_change in self.on_change:
+            on_change(state)
 
     async def follow(self) -> None:
         """Apply every event, forever."""

@@ -10,6 +10,7 @@ from services.importer.gaps.service import BarQueries
 from shared.massive.bars import BarSource
 from tests.support.importer.bars import BarsOnLake, a_bar, bars
 from tests.support.importer.lake import LakeOnDisk
+from tests.support.values import NOON
 
 REST = BarSource.REST
 
@@ -27,7 +28,7 @@ def test_bars_are_counted_and_answers_joined_across_weekends(tmp_path: Path) -> 
     request = BarCoverageRequest(
         symbols=("NEW", "AAPL", "AAPL"), first=date(2025, 11, 1), last=date(2025, 11, 17)
     )
-    assert BarQueries(lake.lake).coverage(request).symbols == (
+    assert BarQueries(lake.lake, lambda: NOON).coverage(request).symbols == (
         SymbolCoverage(symbol="NEW", bars=0),
         SymbolCoverage(
             symbol="AAPL",
