@@ -12,10 +12,11 @@ import typer
 
 import gexlake
 from gexlake.api.jobs import JobsPage, JobView, Priority, Stage, Status
-from gexlake.cli import symbols
 from gexlake.cli.answers import read_as, read_job
 from gexlake.cli.backfill.command import INTERRUPTED, backfill
 from gexlake.cli.backups import backup, restore
+from gexlake.cli.chronox import symbols
+from gexlake.cli.chronox.gaps import gaps
 from gexlake.cli.errors import CommandFailed
 from gexlake.cli.following.tail import tail
 from gexlake.cli.following.waiting import WaitingNotices
@@ -128,6 +129,7 @@ app.command(short_help="Back up the running system.")(backup)
 app.command(short_help="Restore a backup.")(restore)
 app.command(short_help="Show a request, and what came of it.")(request)
 app.command("raise", short_help="Give a request another priority.")(raise_)
+app.command(short_help="List missing minute bars, and have them filled.")(gaps)
 app.command(short_help="Show what waits, and what is next.")(queue)
 app.command(short_help="Show which promises were kept.")(sla)
 app.add_typer(rules.app, name="rules")

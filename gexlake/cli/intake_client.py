@@ -27,6 +27,7 @@ from gexlake.cli.http_client import TIMEOUT_S, client_options, usable
 from gexlake.cli.settings import CliSettings
 
 _EXPORT_TIMEOUT_S: Final = 900.0
+_DETECT_TIMEOUT_S: Final = 180.0
 _SILENT_S: Final = 45.0
 """After how long a stream of live snapshots is lost; it has a heartbeat each 15 s."""
 
@@ -175,6 +176,16 @@ class Intake:
     def set_symbol_status(self, symbol: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Set the status of a registered symbol and return it."""
         return self._ask("PUT", f"{_symbol_path(symbol)}/status", json=dict(body))
+
+    def gaps(self, filters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return gaps of minute bars, the oldest first."""
+        return self._ask("GET", "/api/v1/gaps", params={k: v for k, v in filters.items() if v is not None})
+
+    def detect_gaps(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Have gaps found and filled."""
+        with self._translated(_DETECT_TIMEOUT_S):
+            response = self._client.post("/api/v1/gaps/detect", json=dict(body), timeout=_DETECT_TIMEOUT_S)
+        return self._read(response)
 
     def remove_symbol(self, symbol: str) -> None:
         """Delete a registered symbol."""

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 import gexlake
 from services.intake.api import methods, sql, system
-from services.intake.api.chronox import registry, symbols
+from services.intake.api.chronox import gaps, registry, symbols
 from services.intake.api.feeds import chains, live, snapshots, streams, webhooks
 from services.intake.api.history import (
     backfill,
@@ -41,6 +41,7 @@ _GROUPS: Final = (
     backfill,
     rules,
     registry,
+    gaps,
     symbols,
     queue,
     processing_jobs,

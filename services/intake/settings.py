@@ -124,6 +124,10 @@ class IntakeSettings(SourceSettings):
     """How many jobs of all runs may be queued and not ended at a time."""
     bars_run_lease_s: float = Field(15.0, ge=0.5)
     """After this time without a sign of life of an intake, others take over its runs."""
+    bars_extended_hours: bool = False
+    """Whether minutes of pre-market and after hours without a bar are gaps, too."""
+    bars_max_fills_a_day: int = Field(500, ge=0)
+    """How many jobs that fill gaps are queued a day (UTC)."""
     timeout_keep_alive: int = Field(5, ge=0)
     """Seconds after which an idle connection is closed."""
     header_timeout_s: float = Field(10.0, gt=0)

@@ -202,6 +202,25 @@ class SymbolView(RegisteredSymbol):
     revision: int = Field(description="of the bucket SYMBOLS; also in the header ETag, for If-Match")
 
 
+class BarsOfSymbol(BaseModel):
+    """What the lake has of a symbol's minute bars, as traded."""
+
+    bars: int
+    first_bar: AwareDatetime | None = Field(None, description="start of its first minute")
+    last_bar: AwareDatetime | None = Field(None, description="start of its last minute")
+    complete_days: int = Field(description="trading days for which the vendor has answered")
+    open_gaps: int = Field(description="runs of missing minutes, at the last detection")
+    missing_minutes: int = Field(description="of these")
+
+
+class SymbolDetails(SymbolView):
+    """A symbol as it is now, and what the lake has of it."""
+
+    coverage: BarsOfSymbol | None = Field(
+        None, description="null if the importer does not answer within a second"
+    )
+
+
 class SymbolsList(BaseModel):
     """The symbols of the registry, in alphabetical order."""
 

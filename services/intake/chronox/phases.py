@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from gexlake.api.chronox.bars import DayRange, SymbolCoverage
 from gexlake.api.chronox.symbols import Phase, RegisteredSymbol, Run, Strategy
+from services.intake.bars.coverage import BarCoverage
 from services.intake.chronox.backoff import repeated
 from services.intake.chronox.errors import PhaseFailed
 from services.intake.chronox.jobs import JobEnd, RunJobs
 from services.intake.chronox.plan import Asked, Way, history_of, plan_backfill, way_of
 from services.intake.chronox.snapshots import SnapshotBatches
 from services.intake.errors import NotReady
-from services.intake.state.bar_coverage import BarCoverage
 from shared.bus.reports.presence import HEARTBEAT_INTERVAL_S, Heartbeat
 from shared.massive.resources import FlatFile, MinuteBars
 

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from gexlake.api.chronox.runs import (
     CHECK_STREAMS,
+    DETECT_GAPS,
     EXECUTE,
     REFRESH_SNAPSHOTS,
     CheckStreams,
@@ -19,6 +20,10 @@ from gexlake.api.chronox.runs import (
 )
 from gexlake.api.rpc import Refused as RequestRefused
 from gexlake.api.rpc import serve
+from services.intake.bars.coverage import BarCoverage
+from services.intake.bars.fills import GapFills
+from services.intake.bars.lake import LakeBars
+from services.intake.bars.metrics import GapMetrics
 from services.intake.chronox.execution import Executions
 from services.intake.chronox.jobs import JobChanges, RunJobs
 from services.intake.chronox.orchestrator import Orchestrator
@@ -30,7 +35,6 @@ from services.intake.chronox.streams import PublishedTimes
 from services.intake.errors import Refused
 from services.intake.history.commands import JobCommands
 from services.intake.settings import IntakeSettings
-from services.intake.state.bar_coverage import BarCoverage
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.projection import Projection
 from services.intake.symbols.known import KnownSymbols
@@ -49,6 +53,8 @@ class ChronoX:
     executions: Executions
     orchestrator: Orchestrator
     times: PublishedTimes
+    lake: LakeBars
+    gaps: GapFills
 
 
 def wire_chronox(
@@ -85,10 +91,13 @@ def wire_chronox(
     days = settings.bars_history_days
     phases = Phases(jobs, snapshots, BarCoverage(link), projection.heartbeats, days, clock)
     reports = RunReports(registry, lambda: sum(found.symbol.run is not None for found in symbols.unfinished))
+    lake = LakeBars(link)
     return ChronoX(
         Executions(symbols, projection, runs, phases, snapshots, clock),
         Orchestrator(symbols, runs, lease, phases, jobs, snapshots, reports, is_ready),
         times,
+        lake,
+        GapFills(settings, symbols, projection, commands, lake, GapMetrics(registry), clock),
     )
 
 
@@ -100,6 +109,7 @@ async def serve_chronox(service: Service, chronox: ChronoX) -> None:
 
     await serve(service, EXECUTE, chronox.executions.execute, refusal=refusal_of)
     await serve(service, REFRESH_SNAPSHOTS, chronox.executions.refresh_snapshots, refusal=refusal_of)
+    await serve(service, DETECT_GAPS, chronox.gaps.detect, refusal=refusal_of)
     await serve(service, CHECK_STREAMS, check_streams, refusal=refusal_of)
 
 

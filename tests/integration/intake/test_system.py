@@ -207,6 +207,8 @@ async def test_the_api_describes_itself_with_its_errors(intake_settings: IntakeS
         "/api/v1/processing-jobs/{job_id}",
         "/api/v1/ingest/priority",
         "/api/v1/ingest/priority/{request_id}",
+        "/api/v1/gaps",
+        "/api/v1/gaps/detect",
         "/api/v1/registry/execute",
         "/api/v1/registry/runs",
         "/api/v1/registry/snapshots",

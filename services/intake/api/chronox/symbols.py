@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import ValidationError
 
+from gexlake.api.chronox.bars import DayRange
 from gexlake.api.chronox.symbols import (
     AnyStrategy,
     BulkOutcome,
@@ -17,6 +19,7 @@ from gexlake.api.chronox.symbols import (
     NewSymbol,
     StatusChange,
     SymbolChanges,
+    SymbolDetails,
     SymbolsList,
     SymbolStatus,
     SymbolView,
@@ -32,6 +35,8 @@ from services.intake.symbols.store import no_symbol
 from shared.symbol_registry import SymbolRevision
 
 router = APIRouter(prefix="/api/v1/symbols", tags=["symbols"], dependencies=[Depends(require_key)])
+_HISTORY_BEGINS: Final = date(2000, 1, 1)
+"""Before the vendor's first bar."""
 _CSV: Final = "text/csv"
 _AT_ONCE: Final = 16
 """How many symbols are registered at a time: the broker flushes its disk for each."""
@@ -124,13 +129,16 @@ async def put_status(
 
 
 @router.get("/{symbol:path}", summary="Show a symbol", responses=documented(401, 404, 422, 503))
-async def get_symbol(symbol: str, response: Response, context: Context) -> SymbolView:
-    """Show a symbol; its ETag is its revision."""
+async def get_symbol(symbol: str, response: Response, context: Context) -> SymbolDetails:
+    """Show a symbol, and what the lake has of its bars; its ETag is its revision."""
     context.symbols.require_read()
     found = context.symbols.get(symbol)
     if found is None:
         raise no_symbol(symbol)
-    return _tagged(response, found)
+    days = DayRange(first=_HISTORY_BEGINS, last=context.clock().date())
+    coverage = await context.chronox.lake.of_symbol(found.symbol.symbol, days)
+    view = _tagged(response, found)
+    return SymbolDetails(**view.model_dump(), coverage=coverage)
 
 
 @router.patch(

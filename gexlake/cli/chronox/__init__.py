@@ -1,0 +1,1 @@
+"""The commands of minute bars: the registry of symbols, and the gaps."""
