@@ -15,7 +15,7 @@ from gexlake.api.jobs import JobsPage, JobView, Priority, Stage, Status
 from gexlake.cli.answers import read_as, read_job
 from gexlake.cli.backfill.command import INTERRUPTED, backfill
 from gexlake.cli.backups import backup, restore
-from gexlake.cli.chronox import symbols
+from gexlake.cli.chronox import scheduler, symbols
 from gexlake.cli.chronox.gaps import gaps
 from gexlake.cli.errors import CommandFailed
 from gexlake.cli.following.tail import tail
@@ -135,6 +135,7 @@ app.command(short_help="Show which promises were kept.")(sla)
 app.add_typer(rules.app, name="rules")
 app.add_typer(sources.app, name="sources")
 app.add_typer(symbols.app, name="symbols")
+app.add_typer(scheduler.app, name="scheduler")
 
 
 @app.command()

@@ -161,6 +161,18 @@ class Intake:
         """Return the registered symbols."""
         return self._ask("GET", "/api/v1/symbols", params={k: v for k, v in filters.items() if v is not None})
 
+    def schedule(self) -> dict[str, Any]:
+        """Return the janitor's schedule."""
+        return self._ask("GET", "/api/v1/scheduler/status")
+
+    def change_schedule(self, change: str) -> dict[str, Any]:
+        """Start or stop the schedule and return it; ``change`` is ``start`` or ``stop``."""
+        return self._ask("POST", f"/api/v1/scheduler/{change}")
+
+    def run_scheduled(self, job_id: str) -> dict[str, Any]:
+        """Start a scheduled job now and return the schedule."""
+        return self._ask("POST", f"/api/v1/scheduler/jobs/{quote(job_id, safe='')}/run")
+
     def symbol(self, symbol: str) -> dict[str, Any]:
         """Return one registered symbol."""
         return self._ask("GET", _symbol_path(symbol))

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 import gexlake
 from services.intake.api import methods, sql, system
-from services.intake.api.chronox import gaps, registry, symbols
+from services.intake.api.chronox import gaps, registry, scheduler, symbols
 from services.intake.api.feeds import chains, live, snapshots, streams, webhooks
 from services.intake.api.history import (
     backfill,
@@ -43,6 +43,7 @@ _GROUPS: Final = (
     registry,
     gaps,
     symbols,
+    scheduler,
     queue,
     processing_jobs,
     requests,  # after the queue, whose path would be a request's
@@ -88,6 +89,7 @@ def new_api() -> FastAPI:
             {"name": "priorities", "description": "Requests, the queue, its order, and the promises kept"},
             {"name": "rules", "description": "Decide how urgent a request is"},
             {"name": "symbols", "description": "Register symbols whose minute bars are wanted, and run them"},
+            {"name": "scheduler", "description": "What the janitor runs when"},
             {"name": "lake", "description": "Query what was imported"},
             {"name": "sources", "description": "Where files come from, and how reliable that was"},
             {"name": "system", "description": "Health, status and metrics"},

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from services.intake.app import create_app
 from services.intake.backfill.service import Backfills
+from services.intake.calls.lake_queries import LakeQueries
 from services.intake.chronox.jobs import JobChanges
 from services.intake.chronox.service import serve_chronox, wire_chronox
 from services.intake.history.cancellation import Cancellations
@@ -19,7 +20,6 @@ from services.intake.history.publisher import JobPublisher
 from services.intake.history.replay_service import serve_replay
 from services.intake.http.context import AppContext
 from services.intake.http.rate_limits import RateLimit
-from services.intake.lake_queries import LakeQueries
 from services.intake.live.feed_hub import FeedHub
 from services.intake.live.latest import LatestSnapshots
 from services.intake.live.readers import Readers

@@ -1,11 +1,14 @@
 """The errors of a duty.
 
 Transient
-├── IntakeUnavailable   intake did not answer, or cannot replay now
+├── IntakeUnavailable   intake did not answer, or cannot do it now
 ├── ImporterUnavailable the importer did not answer, or cannot archive now
 └── NotCaughtUp         EVENTS has not been read to its end in time
 Terminal
-└── ReplayRefused       intake refuses to replay the job, now or later
+├── ReplayRefused       intake refuses to replay the job, now or later
+├── IntakeRefused       intake refuses what a duty asks for
+├── NoSuchDuty          no duty has this name
+└── AlreadyRunning      a round of the duty is in progress
 """
 
 from __future__ import annotations
@@ -16,14 +19,15 @@ from shared.errors import Terminal, Transient
 
 
 class IntakeUnavailable(Transient):
-    """Intake did not replay a job, but may later.
+    """Intake did not do what a duty asks for, but may later.
 
     Args:
         reason: why, as far as it is known.
+        what: it was to do.
     """
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"intake did not replay the job: {reason}")
+    def __init__(self, reason: str, what: str = "replay the job") -> None:
+        super().__init__(f"intake did not {what}: {reason}")
 
 
 class ImporterUnavailable(Transient):
@@ -63,3 +67,38 @@ class ReplayRefused(Terminal):
         self.job_id = job_id
         self.code = code
         self.reason = reason
+
+
+class IntakeRefused(Terminal):
+    """Intake refuses what a duty asks for.
+
+    Args:
+        what: it was to do.
+        reason: intake's error message.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"intake does not {what}: {reason}")
+
+
+class NoSuchDuty(Terminal):
+    """No duty has this name.
+
+    Args:
+        name: the name.
+        known: the names that there are.
+    """
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"{name[:64]!r} is no job of the schedule: use one of {', '.join(known)}")
+
+
+class AlreadyRunning(Terminal):
+    """A round of the duty is in progress.
+
+    Args:
+        name: of the duty.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is running: its state is in the schedule's status")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import time
+
 from pydantic import Field
 
 from shared.process.settings import Settings
@@ -23,5 +25,9 @@ class JanitorSettings(Settings):
     archive_after_days: float = Field(31.0, ge=31, le=36500)
     """How long a job that has ended stays in the ledger; EVENTS has it for 30 days."""
     archive_interval_s: float = Field(86400.0, gt=0)
+    gap_detection_at: time = time(0, 0)
+    """When missing minute bars are looked for each day (UTC)."""
+    snapshot_refresh_s: float = Field(300.0, ge=1)
+    stream_monitoring_s: float = Field(60.0, ge=1)
     archive_batch: int = Field(5000, ge=1, le=50_000)
     """The maximum number of jobs in one request; imports wait in the meantime."""

@@ -1,1 +1,1 @@
-"""The commands of minute bars: the registry of symbols, and the gaps."""
+"""The commands of minute bars: symbols, runs, gaps and the schedule."""

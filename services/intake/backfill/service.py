@@ -23,10 +23,10 @@ from services.intake.backfill.plan import (
     under_way,
 )
 from services.intake.backfill.request import BackfillRequest
+from services.intake.calls.known_days import known_days
 from services.intake.errors import Conflict
 from services.intake.history.commands import JobCommands
 from services.intake.state.broker_link import BrokerLink
-from services.intake.state.lake import known_days
 from services.intake.state.projection import Projection
 from shared.gexbot.partition import Partition
 from shared.gexbot.vendor_api import VendorApi

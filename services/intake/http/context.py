@@ -11,13 +11,13 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from services.intake.backfill.service import Backfills
+from services.intake.calls.lake_queries import LakeQueries
 from services.intake.chronox.service import ChronoX
 from services.intake.history.cancellation import Cancellations
 from services.intake.history.commands import JobCommands
 from services.intake.history.priority_change import PriorityChanges
 from services.intake.history.publisher import JobPublisher
 from services.intake.http.rate_limits import RateLimit
-from services.intake.lake_queries import LakeQueries
 from services.intake.live.feed_hub import FeedHub
 from services.intake.live.latest import LatestSnapshots
 from services.intake.live.replay_feed import ReplayFeed

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from gexlake.api.lake import SqlRequest, text_literal
-from services.intake.lake_queries import LakeQueries
+from services.intake.calls.lake_queries import LakeQueries
 from services.intake.live.events import encode_snapshot
 from shared.bus.feeds.live_messages import LiveSnapshot, Snapshot, SnapshotPart
 

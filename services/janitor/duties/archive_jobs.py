@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from services.janitor.duty import Counts
+from services.janitor.duty import Counts, Every
 
 _TRY_EVERY_S: Final = 600.0
 
@@ -56,9 +56,9 @@ class ArchiveJobs:
         self._done_at: datetime | None = None
 
     @property
-    def interval_s(self) -> float:
-        """Seconds from the start of one round to the start of the next."""
-        return min(self._config.interval_s, _TRY_EVERY_S)
+    def trigger(self) -> Every:
+        """When its rounds start."""
+        return Every(min(self._config.interval_s, _TRY_EVERY_S))
 
     async def run_once(self) -> Counts:
         """Have all jobs archived that are due, if the last complete round is long enough ago.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from services.janitor.duty import Counts, Jobs
+from services.janitor.duty import Counts, Every, Jobs
 from shared.bus import subjects
 from shared.bus.streams import STREAMS
 from shared.datasets import find_dataset
@@ -113,9 +113,9 @@ class PruneStagedFiles:
         self._clock = clock
 
     @property
-    def interval_s(self) -> float:
-        """Seconds from the start of one round to the start of the next."""
-        return self._config.interval_s
+    def trigger(self) -> Every:
+        """When its rounds start."""
+        return Every(self._config.interval_s)
 
     async def run_once(self) -> Counts:
         """Remove the files whose retention has passed; return counts.

@@ -25,7 +25,7 @@ from uuid import UUID
 import structlog
 
 from gexlake.api.jobs import Stage
-from services.janitor.duty import Counts, Jobs
+from services.janitor.duty import Counts, Every, Jobs
 from services.janitor.errors import ReplayRefused
 from shared.bus.subjects import durable
 from shared.job_states import JobState
@@ -203,9 +203,9 @@ class RequeueStrandedJobs:
         self._replayed: dict[UUID, RecentReplay] = {}
 
     @property
-    def interval_s(self) -> float:
-        """Seconds from the start of one round to the start of the next."""
-        return self._config.interval_s
+    def trigger(self) -> Every:
+        """When its rounds start."""
+        return Every(self._config.interval_s)
 
     async def run_once(self) -> Counts:
         """Requeue the stranded jobs; return counts.

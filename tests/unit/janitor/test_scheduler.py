@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import time
 
 import pytest
 from structlog.testing import capture_logs
 
-from services.janitor.duty import Counts, Duty
+from services.janitor.duty import Counts, Daily, Duty, Every, Trigger
+from services.janitor.errors import AlreadyRunning, NoSuchDuty
 from services.janitor.scheduler import Scheduler
 from services.janitor.settings import JanitorSettings
 from shared.errors import CannotStart, Transient
@@ -24,7 +26,7 @@ class Recorded:
 
     def __init__(self, work: Round, interval_s: float = 0.02, name: str = "recorded") -> None:
         self.name = name
-        self.interval_s = interval_s
+        self.trigger: Trigger = Every(interval_s)
         self.rounds = 0
         self._work = work
 
@@ -35,9 +37,9 @@ class Recorded:
 
 @contextlib.asynccontextmanager
 async def running(
-    duties: Sequence[Duty], drain_timeout_s: float = 5
+    duties: Sequence[Duty], drain_timeout_s: float = 5, catch_up_s: float = 60
 ) -> AsyncIterator[tuple[Scheduler, asyncio.Event]]:
-    scheduler, stop = Scheduler(duties), asyncio.Event()
+    scheduler, stop = Scheduler(duties, catch_up_s), asyncio.Event()
     task = asyncio.create_task(scheduler.run(stop, drain_timeout_s))
     try:
         yield scheduler, stop
@@ -167,3 +169,65 @@ def test_each_setting_has_its_name_and_default(
     monkeypatch.setenv(name, "-1")
     with pytest.raises(CannotStart, match=f"the setting {name} is unusable"):
         load(JanitorSettings)
+
+
+async def test_a_daily_duty_catches_up_after_the_start_and_then_waits_for_its_time() -> None:
+    duty, later = Recorded(nothing, name="daily"), Recorded(nothing, name="later")
+    duty.trigger, later.trigger = Daily(time(0, 0)), Every(3600, at_start=False)
+    async with running([duty, later], catch_up_s=0.05) as (scheduler, _):
+        assert (duty.rounds, later.rounds) == (0, 0)
+        await eventually(lambda: duty.rounds == 1 and later.rounds == 1)
+        job, _ = scheduler.status.jobs
+    assert job.trigger == "daily at 00:00 UTC"
+    assert job.next_run is not None
+    assert (job.next_run.hour, job.next_run.minute) == (0, 0)
+
+
+async def test_a_stopped_schedule_starts_no_duty_until_it_is_started_again() -> None:
+    duty = Recorded(nothing)
+    async with running([duty]) as (scheduler, _):
+        await eventually(lambda: duty.rounds)
+        scheduler.stop()
+        await eventually(lambda: scheduler.busy == 0)
+        before = duty.rounds
+        await asyncio.sleep(0.1)
+        assert (duty.rounds, scheduler.status.running) == (before, False)
+        assert scheduler.status.jobs[0].next_run is None
+        scheduler.start()
+        await eventually(lambda: duty.rounds > before)
+        assert scheduler.status.running
+
+
+async def test_a_duty_can_be_run_beside_its_schedule_but_not_twice() -> None:
+    release = asyncio.Event()
+
+    async def long(number: int) -> Counts:
+        if number == 2:
+            await release.wait()
+        return {"removed": number}
+
+    duty = Recorded(long, interval_s=3600)
+    async with running([duty]) as (scheduler, _):
+        await eventually(lambda: duty.rounds == 1 and not scheduler.busy)
+        scheduler.stop()
+        scheduler.run_now("recorded")
+        await eventually(lambda: duty.rounds == 2)
+        assert scheduler.status.jobs[0].running
+        with pytest.raises(AlreadyRunning):
+            scheduler.run_now("recorded")
+        with pytest.raises(NoSuchDuty, match="use one of recorded"):
+            scheduler.run_now("other")
+        release.set()
+        await eventually(lambda: not scheduler.busy)
+        (job,) = scheduler.status.jobs
+    assert (job.runs, job.failures, job.last_outcome, job.last_counts) == (2, 0, "done", {"removed": 2})
+
+
+async def test_the_status_has_the_error_of_the_last_round() -> None:
+    async def fail(_: int) -> Counts:
+        raise Transient("not now")
+
+    async with running([Recorded(fail, interval_s=3600)]) as (scheduler, _):
+        await eventually(lambda: scheduler.status.jobs[0].last_outcome)
+        (job,) = scheduler.status.jobs
+    assert (job.last_outcome, job.last_error, job.failures) == ("failed", "not now", 1)

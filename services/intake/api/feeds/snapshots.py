@@ -9,11 +9,11 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from gexlake.api.lake import ExportRequest, SqlRequest
 from gexlake.api.live import SnapshotsPage
+from services.intake.calls.lake_queries import LakeQueries
 from services.intake.http.auth import require_key
 from services.intake.http.context import Context
 from services.intake.http.error_responses import documented
 from services.intake.http.exports import CONTENT, Form, stream_result, wanted_form
-from services.intake.lake_queries import LakeQueries
 from services.intake.snapshots.page import encode_page
 from services.intake.snapshots.query import export_query, page_query
 from services.intake.snapshots.request import (

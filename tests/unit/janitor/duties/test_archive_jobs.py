@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from services.janitor.duties.archive_jobs import ArchiveConfig, ArchiveJobs
+from services.janitor.duty import Every
 from services.janitor.errors import ImporterUnavailable
 from tests.support.values import NOON
 
@@ -56,7 +57,7 @@ async def test_an_importer_that_does_not_archive_is_asked_again_in_the_next_roun
     else:
         with pytest.raises(ImporterUnavailable, match="the disk is full"):
             await duty.run_once()
-    assert duty.interval_s == 600
+    assert duty.trigger == Every(600)
     assert await duty.run_once() == {"archived": 3}
     clock.now += timedelta(seconds=86_399)
     assert await duty.run_once() == {"archived": 0}
