@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import duckdb
@@ -104,9 +105,15 @@ def take_all(connection: duckdb.DuckDBPyConnection, received_at: datetime) -> No
     )
 
 
-def insert_all(connection: duckdb.DuckDBPyConnection) -> None:
-    """Insert the rows that ``take_all`` took; call it within a transaction."""
-    connection.execute(f"INSERT INTO ohlcv_1m BY NAME FROM {MERGED}")
+def insert_file(connection: duckdb.DuckDBPyConnection, parquet: Path) -> None:
+    """Insert the rows of a Parquet file, which has what ``take_all`` took; call it within a transaction.
+
+    Each row group of the file becomes one of the table. From the view, two threads would make row groups of
+    all sizes, which DuckDB writes a second time at its next checkpoint.
+    """
+    connection.execute(
+        f"INSERT INTO ohlcv_1m BY NAME FROM read_parquet({quoted(str(parquet))}, hive_partitioning = false)"
+    )
 
 
 def replace_changed(connection: duckdb.DuckDBPyConnection, day: date) -> None:
@@ -120,7 +127,7 @@ def replace_changed(connection: duckdb.DuckDBPyConnection, day: date) -> None:
             f"DELETE FROM ohlcv_1m AS held USING {changed} AS new "  # noqa: S608 (constants)
             f"WHERE {_of(day, 'held.')} AND {same_key}"
         )
-    insert_all(connection)
+    connection.execute(f"INSERT INTO ohlcv_1m BY NAME FROM {MERGED}")
     values = ", ".join(f"{name} = new.{name}" for name in _VALUES)
     connection.execute(f"UPDATE recent_bars AS held SET {values} FROM {MERGED} AS new WHERE {same_key}")  # noqa: S608
     connection.execute(f"DELETE FROM recent_bars AS held USING {_GONE} AS new WHERE {same_key}")  # noqa: S608

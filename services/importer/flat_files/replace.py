@@ -124,12 +124,16 @@ class _Import:
         final = lake.paths.bars(task.day)
         with ExitStack() as stack:
             with transaction(connection):
-                day = self._write_rows(is_first=is_first)
+                if not is_first:
+                    merge.replace_changed(connection, task.day)
+                day = self._write_days()
                 query = f"FROM {merge.MERGED}" if is_first else query_of_day(task.day)
                 metadata = metadata_of_day(connection, task.day)
                 owner = str(task.command.job.job_id)
                 written = hidden_parquet(connection, query, final, owner, metadata)
                 file = stack.enter_context(written)
+                if is_first:
+                    merge.insert_file(connection, file.path)
                 row = self._row(bars, symbols, file)
                 self._note(row)
                 failpoint("importer.loaded")
@@ -143,13 +147,9 @@ class _Import:
         if new < share * held:
             raise WorseData(days.lock_of(self._task.day), "bars", new, held, share)
 
-    def _write_rows(self, *, is_first: bool) -> BarDay:
-        """Write the bars, and that the symbols' day is complete; return the day, its file outdated."""
+    def _write_days(self) -> BarDay:
+        """Write that the day has bars and is complete for the symbols; return it, its file outdated."""
         task, connection = self._task, self._connection
-        if is_first:
-            merge.insert_all(connection)
-        else:
-            merge.replace_changed(connection, task.day)
         days.add_loaded(connection, task.day)
         days.mark_outdated(connection, [task.day])
         day = days.every(connection)[task.day]
