@@ -15,8 +15,12 @@ from gexlake.api.jobs import JobsPage, JobView, Priority, Stage, Status
 from gexlake.cli.answers import read_as, read_job
 from gexlake.cli.backfill.command import INTERRUPTED, backfill
 from gexlake.cli.backups import backup, restore
+<<<<<<< HEAD
 from gexlake.cli.chronox import scheduler, symbols
 from gexlake.cli.chronox.gaps import gaps
+=======
+from gexlake.cli.chronox.command import chronox
+>>>>>>> d3f0046e (gexlake: run the registered symbols by command, with the first system's log)
 from gexlake.cli.errors import CommandFailed
 from gexlake.cli.following.tail import tail
 from gexlake.cli.following.waiting import WaitingNotices
@@ -132,6 +136,7 @@ app.command("raise", short_help="Give a request another priority.")(raise_)
 app.command(short_help="List missing minute bars, and have them filled.")(gaps)
 app.command(short_help="Show what waits, and what is next.")(queue)
 app.command(short_help="Show which promises were kept.")(sla)
+app.command(short_help="Run the registered symbols.")(chronox)
 app.add_typer(rules.app, name="rules")
 app.add_typer(sources.app, name="sources")
 app.add_typer(symbols.app, name="symbols")

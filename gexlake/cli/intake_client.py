@@ -27,7 +27,12 @@ from gexlake.cli.http_client import TIMEOUT_S, client_options, usable
 from gexlake.cli.settings import CliSettings
 
 _EXPORT_TIMEOUT_S: Final = 900.0
+<<<<<<< HEAD
 _DETECT_TIMEOUT_S: Final = 180.0
+=======
+_EXECUTE_TIMEOUT_S: Final = 120.0
+"""Each run is on the broker's disk before the answer, and there may be thousands."""
+>>>>>>> d3f0046e (gexlake: run the registered symbols by command, with the first system's log)
 _SILENT_S: Final = 45.0
 """After how long a stream of live snapshots is lost; it has a heartbeat each 15 s."""
 
@@ -202,6 +207,22 @@ class Intake:
     def remove_symbol(self, symbol: str) -> None:
         """Delete a registered symbol."""
         self._ask("DELETE", _symbol_path(symbol))
+
+    def execute(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Begin runs of registered symbols and return what came of each."""
+        return self._ask("POST", "/api/v1/registry/execute", json=dict(body), timeout=_EXECUTE_TIMEOUT_S)
+
+    def runs(self) -> dict[str, Any]:
+        """Return the run of each symbol, or its last one."""
+        return self._ask("GET", "/api/v1/registry/runs")
+
+    def refresh_snapshots(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Have snapshots fetched and return the jobs."""
+        return self._ask("POST", "/api/v1/registry/snapshots", json=dict(body))
+
+    def start_scheduler(self) -> dict[str, Any]:
+        """Start the jobs of the schedule and return its state."""
+        return self._ask("POST", "/api/v1/scheduler/start")
 
     def query(self, statement: str, max_rows: int, timeout_s: float) -> SqlResponse:
         """Return the rows of a query, as far as the limits allow."""

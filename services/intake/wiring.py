@@ -12,6 +12,7 @@ from services.intake.app import create_app
 from services.intake.backfill.service import Backfills
 from services.intake.calls.lake_queries import LakeQueries
 from services.intake.chronox.jobs import JobChanges
+from services.intake.chronox.reports import RUNS_LOGGER
 from services.intake.chronox.service import serve_chronox, wire_chronox
 from services.intake.history.cancellation import Cancellations
 from services.intake.history.commands import JobCommands
@@ -51,6 +52,7 @@ from shared.bus.feeds.batch_publisher import FeedPublisher
 from shared.bus.reports.presence import announce_service
 from shared.bus.restoration import restore_deleted_streams
 from shared.process.garbage import collect_less_garbage
+from shared.process.logs import write_beside
 from shared.process.runtime import supervise
 
 DESCRIPTION = "Takes requests over HTTP, queues and replays jobs, reports their state"
@@ -133,6 +135,8 @@ async def serve(settings: IntakeSettings, stop: asyncio.Event) -> None:
             broker was closed for good.
     """
     check_exposure(settings)
+    if settings.log_dir is not None:
+        write_beside(RUNS_LOGGER, settings.log_dir, "chronox.log")
     context = wire(settings)
     collect_less_garbage()
     await serve_app(context, listen(settings.host, settings.port), stop)

@@ -29,13 +29,7 @@ def configure(service: str, level: str = "INFO", log_dir: Path | None = None) ->
     Raises:
         CannotStart: the folder cannot be written to.
     """
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-        _hide_secrets,
-    ]
+    shared = _shared()
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -60,6 +54,34 @@ def configure(service: str, level: str = "INFO", log_dir: Path | None = None) ->
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def write_beside(logger: str, log_dir: Path, file_name: str) -> None:
+    """Write the lines of one logger to a file of their own, too, in the form of the first system.
+
+    It has ``time`` in place of ``timestamp``, ``message`` of ``event``, and ``level`` in upper case.
+
+    Args:
+        logger: its name.
+        log_dir: the folder.
+        file_name: rotated at 20 MB.
+
+    Raises:
+        CannotStart: the folder cannot be written to.
+    """
+    handler = _rotating(log_dir, file_name)
+    handler.setFormatter(_formatter(_shared(), terminal=False, rename=_as_first_system))
+    logging.getLogger(logger).addHandler(handler)
+
+
+def _shared() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _hide_secrets,
+    ]
+
+
 def _rotating(folder: Path, name: str) -> logging.Handler:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +91,9 @@ def _rotating(folder: Path, name: str) -> logging.Handler:
         raise CannotStart(problem) from error
 
 
-def _formatter(shared: list[Processor], *, terminal: bool) -> logging.Formatter:
+def _formatter(
+    shared: list[Processor], *, terminal: bool, rename: Processor | None = None
+) -> logging.Formatter:
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if terminal
@@ -77,8 +101,22 @@ def _formatter(shared: list[Processor], *, terminal: bool) -> logging.Formatter:
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *([rename] if rename else ()),
+            renderer,
+        ],
     )
+
+
+def _as_first_system(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    level = str(event.pop("level", "info")).upper()
+    first = {
+        "time": event.pop("timestamp", None),
+        "level": "WARN" if level == "WARNING" else level,
+        "message": event.pop("event", None),
+    }
+    return {**first, **event}
 
 
 def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -10,7 +11,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from gexlake.api.chronox.symbols import Phase, RegisteredSymbol, Run, RunOutcome
 
 _SECONDS = (0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
-log = structlog.get_logger(__name__)
+RUNS_LOGGER: Final = __name__
+"""The logger of runs: its lines are also written to ``chronox.log``."""
+log = structlog.get_logger(RUNS_LOGGER)
 
 
 class RunReports:

@@ -160,3 +160,16 @@ def test_a_terminal_gets_no_secret_either() -> None:
     assert not stderr.getvalue().startswith("{")
     assert "ConnectError" in stderr.getvalue()
     assert SECRET not in stderr.getvalue()
+
+
+def test_one_logger_is_also_written_in_the_form_of_the_first_system(tmp_path: Path) -> None:
+    configured("INFO", io.StringIO())
+    logs.write_beside("runs", tmp_path, "chronox.log")
+    structlog.get_logger("runs").error("symbol_execution_failed", symbol="NVDA", url=URL)
+    structlog.get_logger("others").error("else")
+    logger = logging.getLogger("runs")
+    logger.handlers.pop().close()
+    (line,) = [json.loads(text) for text in (tmp_path / "chronox.log").read_text().splitlines()]
+    assert list(line)[:3] == ["time", "level", "message"]
+    assert (line["level"], line["message"], line["symbol"]) == ("ERROR", "symbol_execution_failed", "NVDA")
+    assert SECRET not in line["url"]
