@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 
+from shared.massive.resources import DEFAULT_STREAM
 from shared.process.settings import aliases
+from shared.sources.gate import Prefix
 from shared.sources.settings import SourceSettings
 
 _KIB: Final = 1024
@@ -69,6 +71,8 @@ class FetcherSettings(SourceSettings):
         ),
     )
     """What the plan of Massive allows all fetchers together."""
+    massive_stream: str = DEFAULT_STREAM
+    """The URL of Massive's websocket of stocks; its key is sent there, too."""
     source_max_failures: int = Field(5, ge=1)
     """After this many failures in a row, the circuit of a source opens."""
     source_pause_s: Seconds = Field(30.0, gt=0)
@@ -76,6 +80,16 @@ class FetcherSettings(SourceSettings):
     source_longest_pause_s: Seconds = Field(600.0, gt=0)
     source_outage_limit_h: float = Field(72.0, ge=0, le=14 * 24)
     """How many hours a job waits for a source that is unreachable or keeps failing."""
+
+    @field_validator("massive_stream")
+    @classmethod
+    def _fit_stream(cls, url: str) -> str:
+        if not url.startswith(("wss://", "ws://")):
+            raise ValueError(f"{url!r} is no URL of a websocket: write wss://, or ws:// on a loopback host")
+        if "*" in url:
+            raise ValueError(f"{url!r} has a wildcard: the key goes to one address only")
+        Prefix.parse(f"http{url.removeprefix('ws')}")
+        return url
 
     @property
     def has_massive_file_keys(self) -> bool:

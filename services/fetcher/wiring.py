@@ -24,6 +24,9 @@ from services.fetcher.handler import fetch_file
 from services.fetcher.health.circuit_breaker import BreakerRules
 from services.fetcher.health.source_health_nats import SourceHealthStore
 from services.fetcher.locations import Locations
+from services.fetcher.massive.rate_slots_nats import RateSlots
+from services.fetcher.massive.rest import MassiveRest
+from services.fetcher.massive.stream.wiring import new_supervisor
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.sources.gated_network import GatedBackend
 from services.fetcher.sources.http import HttpSource, new_client
@@ -40,6 +43,7 @@ from shared.paths import LakePaths
 from shared.process.durable_files import make_folder
 from shared.process.runtime import supervise
 from shared.sources.gate import SourceGate
+from shared.symbol_registry import SymbolRegistry
 
 DESCRIPTION: Final = "Downloads source files and stages them"
 SWEEP_INTERVAL_S: Final = 3600.0
@@ -101,6 +105,15 @@ async def locations(bus: Bus, settings: FetcherSettings) -> AsyncIterator[Locati
         )
 
 
+@asynccontextmanager
+async def massive_rest(bus: Bus, settings: FetcherSettings) -> AsyncIterator[MassiveRest]:
+    """Yield Massive's REST API; only its client has the key."""
+    network = GatedBackend(SourceGate.parse((settings.massive_api,)))
+    slots = RateSlots(bus, settings.massive_calls_per_minute)
+    async with new_client(settings.fetch_connect_timeout_s, settings.fetch_read_timeout_s, network) as client:
+        yield MassiveRest(client, settings.massive_api, settings.massive_api_key, slots.wait)
+
+
 def new_worker(bus: Bus, settings: FetcherSettings, source: Source, locations: Locations) -> Worker:
     """Return the worker that executes fetch commands."""
     handle = partial(
@@ -130,7 +143,10 @@ async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
         connected(settings, "fetcher", stop) as bus,
         sources(settings) as source,
         locations(bus, settings) as found,
+        massive_rest(bus, settings) as rest,
     ):
+        registry = SymbolRegistry()
+        stream = new_supervisor(bus, registry, settings.massive_stream, settings.massive_api_key, rest)
         worker = new_worker(bus, settings, source, found)
         async with announce_service(
             bus,
@@ -141,12 +157,14 @@ async def serve(settings: FetcherSettings, stop: asyncio.Event) -> None:
             has_vendor_key=settings.gexbot_api_key is not None,
             has_massive_key=settings.massive_api_key is not None,
             has_massive_file_keys=settings.has_massive_file_keys,
+            stream=lambda: stream.report,
         ):
             await supervise(
                 bus.closed,
                 stop,
-                working=[worker.run(stop, settings.drain_timeout_s)],
+                working=[worker.run(stop, settings.drain_timeout_s), stream.run(stop)],
                 background=[
+                    registry.follow(bus),
                     sweep_periodically(settings.paths),
                     restore_deleted_streams(bus, settings.stream_replicas),
                 ],

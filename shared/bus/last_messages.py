@@ -1,4 +1,4 @@
-"""The newest message of each subject of a stream: where and when it was stored, without its content."""
+"""The newest message of each subject of a stream."""
 
 from __future__ import annotations
 
@@ -22,15 +22,20 @@ class Stored(NamedTuple):
     sequence: int
     at: datetime
     """When it was stored (UTC)."""
+    data: bytes = b""
+    """Its content, if that was asked for."""
 
 
-async def last_messages(bus: Bus, stream: str, subject: str) -> dict[str, Stored]:
+async def last_messages(
+    bus: Bus, stream: str, subject: str, *, with_content: bool = False
+) -> dict[str, Stored]:
     """Return the newest message of each subject.
 
     Args:
         bus: the connection.
         stream: its name.
         subject: a filter of its subjects.
+        with_content: whether their contents are read, too.
 
     Raises:
         BrokerUnavailable: no answer in time.
@@ -39,7 +44,7 @@ async def last_messages(bus: Bus, stream: str, subject: str) -> dict[str, Stored
         deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
         ack_policy=AckPolicy.NONE,
         filter_subject=subject,
-        headers_only=True,
+        headers_only=not with_content,
         inactive_threshold=2 * _WAIT_S,
         mem_storage=True,
         num_replicas=1,
@@ -60,7 +65,7 @@ async def last_messages(bus: Bus, stream: str, subject: str) -> dict[str, Stored
                     if (message.headers or {}).get("Status"):  # some were removed since
                         return found
                     at = message.metadata
-                    found[message.subject] = Stored(at.sequence.stream, at.timestamp)
+                    found[message.subject] = Stored(at.sequence.stream, at.timestamp, message.data)
                 left -= batch
         finally:
             await replies.unsubscribe()

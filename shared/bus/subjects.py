@@ -177,6 +177,11 @@ def run_owner_in(subject: str) -> str | None:
     return subject.removeprefix(prefix) if subject.startswith(prefix) else None
 
 
+def stream_lease_key() -> str:
+    """Return the key in the bucket SYMBOLS of the fetcher that follows the vendor's stream."""
+    return "lease.stream"
+
+
 def is_symbol_key(subject: str) -> bool:
     """Return whether a subject of the bucket SYMBOLS is a symbol's: other keys have a dot."""
     return "." not in subject.removeprefix(bucket_prefix(SYMBOLS))

@@ -8,6 +8,9 @@
     ├── FlatFileRefused     403 or 404 for a flat file of an earlier day
     ├── RequestRefused      400 and other statuses that a retry will not change
     └── MalformedAnswer     200, but not what the vendor documents
+    Transient, of the stream
+    ├── TooManyConnections  the account has another one
+    └── NotSubscribed       the vendor answered otherwise
     Transient, all Deferred: none is a fault of the job
     ├── DayNotOver          403: the plan has the data after the day only
     ├── RateLimited         429, or no free slot of the plan's calls a minute
@@ -22,7 +25,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Final
 
-from shared.errors import Deferred, Terminal
+from shared.errors import Deferred, Terminal, Transient
 
 KEY_SETTING: Final = "MASSIVE_API_KEY"
 _THEN: Final = "restart the fetcher and replay the job"
@@ -147,3 +150,17 @@ class FlatFileNotYet(Deferred):
         super().__init__(
             f"{host} has no flat file of {day} yet: it is published around 11:00 in New York on the day after"
         )
+
+
+class TooManyConnections(Transient):
+    """Another connection of the account is open; the vendor allows one."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"{host} counts too many connections of the account: end the other one")
+
+
+class NotSubscribed(Transient):
+    """The vendor did not accept a connection to its stream."""
+
+    def __init__(self, host: str, status: str, message: str) -> None:
+        super().__init__(f"{host} answered {status!r} ({message!r}) in place of a subscription")

@@ -45,8 +45,14 @@ class BarPublisher:
         await self._publish(messages)
         return len(messages)
 
-    async def streamed(self, bars: Sequence[StreamBar]) -> None:
+    async def streamed(
+        self, bars: Sequence[StreamBar], missing_since: Callable[[str], int | None] = lambda _: None
+    ) -> None:
         """Publish streamed bars, one message each; of one minute only the last, which replaces the others.
+
+        Args:
+            bars: in the order of their arrival.
+            missing_since: returns from which minute on other bars of a symbol may be missing.
 
         Raises:
             BrokerUnavailable: no ack in time; the same bars may be published again.
@@ -56,8 +62,31 @@ class BarPublisher:
         newest = {(found.symbol, found.bar.timestamp): found for found in bars}
         await self._publish(
             [
-                bars_message(Bars(found.symbol, BarSource.STREAM, [found.bar]), now)
+                bars_message(
+                    Bars(
+                        found.symbol,
+                        BarSource.STREAM,
+                        [found.bar],
+                        missing_since=missing_since(found.symbol),
+                    ),
+                    now,
+                )
                 for found in newest.values()
+            ]
+        )
+
+    async def filled(self, symbol: str, bars: Iterable[Bar], missing_since: int) -> None:
+        """Publish bars that the stream has missed, with the stream's rank, one message a trading day.
+
+        Raises:
+            BrokerUnavailable: no ack in time; the same bars may be published again.
+            StreamFull: CHRONOX is at its byte cap.
+        """
+        now = self._clock()
+        await self._publish(
+            [
+                bars_message(Bars(symbol, BarSource.STREAM, part, missing_since=missing_since), now)
+                for part in _parts(bars)
             ]
         )
 

@@ -32,6 +32,9 @@ class Bars(msgspec.Struct, frozen=True, omit_defaults=True):
     complete_days: tuple[date, date] | None = None
     """First and last of the days (New York) whose bars are complete with this message: it and those before it
     have all that the vendor has, and the other minutes had no trades."""
+    missing_since: int | None = None
+    """Of streamed bars: the minute (UTC epoch milliseconds) from which bars of the symbol may be missing up
+    to this message, because the stream was interrupted and is not filled yet."""
 
 
 class BarsMessage(msgspec.Struct, frozen=True, tag_field="type", tag="chronox.v1.bars"):

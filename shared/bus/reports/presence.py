@@ -32,6 +32,27 @@ _STOP_TIMEOUT_S: Final = 1.0
 log = structlog.get_logger(__name__)
 
 
+class StreamReport(Frozen):
+    """What the fetcher that follows the vendor's stream reports of it; counts are since its start."""
+
+    is_subscribed: bool
+    symbols: int
+    """How many are to be streamed."""
+    connections: int
+    """How often a subscription was accepted."""
+    bars: int
+    rejected: int
+    """How many bars were not correct."""
+    unknown: int
+    """How many events were of types that are not used."""
+    filled: int
+    """How many bars were fetched by REST because the stream may have missed them."""
+    to_fill: int
+    """How many symbols are not filled yet."""
+    last_bar_at: AwareDatetime | None
+    """When a bar arrived last."""
+
+
 class Heartbeat(Frozen):
     """One heartbeat of a service instance."""
 
@@ -50,6 +71,8 @@ class Heartbeat(Frozen):
     """Whether a fetcher has a key of Massive; None for other services."""
     has_massive_file_keys: bool | None = None
     """Whether a fetcher has the keys of Massive's flat files; None for other services."""
+    stream: StreamReport | None = None
+    """Of the fetcher that follows the vendor's stream; None for all others."""
     rebuilding: int | None = None
     """How many partitions the importer has yet to rebuild; None for other services."""
 
@@ -75,6 +98,7 @@ async def announce_service(
     has_massive_key: bool | None = None,
     has_massive_file_keys: bool | None = None,
     rebuilding: Callable[[], int] | None = None,
+    stream: Callable[[], StreamReport | None] = lambda: None,
 ) -> AsyncIterator[Service]:
     """Register the micro service and send heartbeats until exit; yield the service, to add endpoints to."""
     registered = Service(
@@ -101,7 +125,7 @@ async def announce_service(
         has_massive_key=has_massive_key,
         has_massive_file_keys=has_massive_file_keys,
     )
-    beating = asyncio.create_task(_send_heartbeats(bus, first, workload, rebuilding))
+    beating = asyncio.create_task(_send_heartbeats(bus, first, workload, rebuilding, stream))
     log.info("service_started", version=gexlake.__version__)
     try:
         yield registered
@@ -133,13 +157,18 @@ async def is_answering(client: Client, service: str, instance: str | None = None
 
 
 async def _send_heartbeats(
-    bus: Bus, first: Heartbeat, workload: Workload | None, rebuilding: Callable[[], int] | None
+    bus: Bus,
+    first: Heartbeat,
+    workload: Workload | None,
+    rebuilding: Callable[[], int] | None,
+    stream: Callable[[], StreamReport | None],
 ) -> None:
     while True:
         now = {
             "at": bus.clock(),
             "busy": workload.busy if workload is not None else 0,
             "rebuilding": rebuilding() if rebuilding is not None else None,
+            "stream": stream(),
         }
         beat = first.model_copy(update=now)
         with suppress(BrokerUnavailable), translate_errors("publish a heartbeat"):

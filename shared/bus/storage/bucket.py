@@ -53,14 +53,20 @@ class Bucket:
         is_deleted = KV_OP in (message.headers or {})
         return Entry(None if is_deleted else message.data, message.seq or 0)
 
-    async def write(self, key: str, value: bytes, revision: int) -> int | None:
+    async def write(self, key: str, value: bytes, revision: int, *, ttl_s: int | None = None) -> int | None:
         """Write a key and return its new revision; None if it was written after ``revision``.
+
+        Args:
+            key: which.
+            value: the new one.
+            revision: the newest that is known.
+            ttl_s: after so many seconds the broker removes it, unless it is written again.
 
         Raises:
             BrokerUnavailable: no ack in time.
             StreamFull: the bucket is at its byte cap.
         """
-        return await self._publish(key, value, revision, {})
+        return await self._publish(key, value, revision, {}, ttl_s)
 
     async def delete(self, key: str, revision: int, headers: Mapping[str, str] | None = None) -> int | None:
         """Delete a key and return its marker's revision; None if it was written after ``revision``.
@@ -76,11 +82,15 @@ class Bucket:
         """
         return await self._publish(key, b"", revision, {**(headers or {}), KV_OP: KV_DEL})
 
-    async def _publish(self, key: str, value: bytes, revision: int, headers: Mapping[str, str]) -> int | None:
+    async def _publish(
+        self, key: str, value: bytes, revision: int, headers: Mapping[str, str], ttl_s: int | None = None
+    ) -> int | None:
         expected = {str(Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value): str(revision)}
         with translate_errors(f"write {self._name}", self._name):
             try:
-                ack = await self._bus.js.publish(self._prefix + key, value, headers={**headers, **expected})
+                ack = await self._bus.js.publish(
+                    self._prefix + key, value, headers={**headers, **expected}, msg_ttl=ttl_s
+                )
             except APIError as error:
                 if error.err_code not in _WRONG_REVISION:
                     raise

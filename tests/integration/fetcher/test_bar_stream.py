@@ -1,61 +1,79 @@
-"""The vendor's stream on its way to the lake: cut, refused and corrected, it ends as the vendor has it."""
+"""The vendor's stream on its way to the lake: cut, killed and corrected, it ends as the vendor has it."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import pytest
-from pydantic import SecretStr
 
-from services.fetcher.massive.publisher import BarPublisher
-from services.fetcher.massive.rest import MassiveRest
-from services.fetcher.massive.stream.client import BarStream, StreamLimits
-from services.fetcher.massive.stream.storage import StreamStorage
-from services.fetcher.sources.gated_network import GatedBackend
-from services.fetcher.sources.http import new_client
+from gexlake.api.chronox.symbols import RegisteredSymbol, Strategy
+from gexlake.api.rpc import CallFailed
 from shared.bus import subjects
-from shared.bus.connection import Bus, utc_now
-from shared.bus.feeds.batch_publisher import FeedPublisher
-from shared.massive.bars import Bar
-from shared.sources.gate import SourceGate
+from shared.bus.connection import Bus
+from shared.bus.storage.bucket import Bucket
+from shared.gexbot.trading_day import NEW_YORK
+from shared.massive.bars import MINUTE_MS, Bar
+from shared.paths import LakePaths
 from simulator.massive.market import Market
 from simulator.massive.rest import Answer
 from simulator.massive.server import FakeMassive
 from simulator.massive.stream import FakeStream, minute_event
-from tests.support.importer.importing import importing
-from tests.support.importer.lake import LakeOnDisk
+from simulator.stack import Stack
 from tests.support.poll import eventually
+from tests.support.system.oracle import query_lake
+from tests.support.system.running import assert_nothing_was_refused, connection_to
+from tests.support.values import NOON
 
-DAY = date(2026, 6, 5)
-MARKET = Market({"AAPL": 1.0, "BRK.B": 0.6})
-MINUTES = MARKET.session(DAY, extended=False).minutes[:40]
-CUT_AFTER = (3, 12, 20, 29, 37)
+SEED = 3
+CUTS, IMPORTER_KILLS, FETCHER_KILLS = 20, 5, 3
+MINUTES_BETWEEN_FAULTS = (4, 14)
+SECONDS_A_MINUTE = 0.1
 FAULTS = (Answer(503, b""), Answer(429, b"", {"Retry-After": "0"}))
-LIMITS = StreamLimits(first_retry_s=0.01, max_retry_s=0.05, answer_s=10)
+COLUMNS = "symbol, timestamp, open, high, low, close, volume, vwap, trades"
+
+
+class EveryDay(Market):
+    """A market that is open on weekends, too: the fetcher asks for the day that it is."""
+
+    def is_open(self, day: date) -> bool:  # noqa: ARG002 (of the base class)
+        return True
 
 
 class Vendor:
     """REST and the stream of one market, whose time the test sets."""
 
-    def __init__(self, rest: FakeMassive, stream: FakeStream) -> None:
+    def __init__(self, rest: FakeMassive, stream: FakeStream, day: date) -> None:
         self.rest = rest
         self.stream = stream
-        self.now_ms = MINUTES[0]
+        self.day = day
+        self.minutes = list(rest.rest.market.session(day).minutes)
+        self.now_ms = self.minutes[0]
+        self._index: dict[tuple[str, int], Bar] = {
+            (symbol, bar.timestamp): bar
+            for symbol in rest.rest.market.symbols
+            for bar in rest.rest.market.bars(symbol, day)
+        }
+
+    @property
+    def symbols(self) -> list[str]:
+        return sorted(self.rest.rest.market.symbols)
 
     def tell(self, minute: int) -> None:
         """Let a minute end: REST has it, and whoever is connected is sent it."""
-        self.now_ms = minute + 60_000
+        self.now_ms = minute + MINUTE_MS
         self.send(minute)
 
     def send(self, minute: int) -> None:
         """Stream the bars of a minute as they are now."""
-        bars = [(symbol, self._bar(symbol, minute)) for symbol in MARKET.symbols]
+        bars = [(symbol, self._bar(symbol, minute)) for symbol in self.symbols]
         self.stream.send([minute_event(symbol, bar) for symbol, bar in bars if bar])
 
     def correct(self, symbol: str, minute: int) -> None:
@@ -65,66 +83,110 @@ class Vendor:
             self.rest.rest.changed[symbol, minute] = late
 
     def _bar(self, symbol: str, minute: int) -> Bar | None:
-        return next((bar for bar in self.rest.rest.bars(symbol, DAY) if bar.timestamp == minute), None)
+        return self.rest.rest.changed.get((symbol, minute)) or self._index.get((symbol, minute))
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Return what the lake should have."""
         return [
             (symbol, bar.timestamp, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.vwap, bar.trades)
-            for symbol in sorted(MARKET.symbols)
-            for bar in self.rest.rest.bars(symbol, DAY)
-            if bar.timestamp >= MINUTES[0]
+            for symbol in self.symbols
+            for bar in self.rest.rest.bars(symbol, self.day)
         ]
 
 
 @pytest.fixture
 def vendor() -> Iterator[Vendor]:
-    with FakeMassive(MARKET, now=lambda: found.now_ms) as rest, FakeStream() as stream:
-        found = Vendor(rest, stream)
+    market = EveryDay({"AAPL": 1.0, "BRK.B": 0.6, "THIN": 0.05})
+    day = datetime.now(UTC).astimezone(NEW_YORK).date()
+    with FakeMassive(market, now=lambda: found.now_ms) as rest, FakeStream() as stream:
+        found = Vendor(rest, stream, day)
         yield found
+
+
+@asynccontextmanager
+async def running(folder: Path, vendor: Vendor) -> AsyncIterator[tuple[Stack, Bus]]:
+    """Run broker, fetcher and importer, with the vendor's symbols registered."""
+    env = {
+        "GEXLAKE_MASSIVE_API": vendor.rest.base,
+        "GEXLAKE_MASSIVE_API_KEY": vendor.rest.key,
+        "GEXLAKE_MASSIVE_STREAM": vendor.stream.url,
+        "GEXLAKE_MASSIVE_CALLS_PER_MINUTE": "6000",
+        "GEXLAKE_LIVE_EXPORT_S": "1",
+    }
+    stack = Stack(folder, env=env)
+    folder.mkdir()
+    try:
+        for service in ("nats", "importer", "fetcher"):
+            stack.start_service(service)
+        async with connection_to(stack) as bus:
+            await bus.apply_streams()
+            bucket = Bucket(bus, subjects.SYMBOLS)
+            for symbol in vendor.symbols:
+                registered = RegisteredSymbol(
+                    symbol=symbol, strategy=Strategy.STREAM, streaming=True, created_at=NOON, updated_at=NOON
+                )
+                await bucket.write(subjects.symbol_key(symbol), registered.model_dump_json().encode(), 0)
+            await eventually(lambda: vendor.stream.topics)
+            yield stack, bus
+    finally:
+        stack.stop()
+    assert_nothing_was_refused(stack)
+
+
+async def strike(stack: Stack, vendor: Vendor, fault: str, source: random.Random) -> None:
+    """Let a fault happen; what is killed is started again."""
+    if fault == "cut":
+        vendor.rest.answer_next(source.choice(FAULTS))
+        await asyncio.to_thread(vendor.stream.disconnect, source.choice((1000, 1008, None)))
+        return
+    await asyncio.to_thread(stack.kill, fault)
+    stack.start_service(fault)
+
+
+async def stream_the_day(stack: Stack, vendor: Vendor) -> None:
+    """Stream minute by minute, with late trades and faults, until all faults have happened."""
+    source = random.Random(SEED)
+    faults = ["cut"] * CUTS + ["importer"] * IMPORTER_KILLS + ["fetcher"] * FETCHER_KILLS
+    source.shuffle(faults)
+    next_fault = 5
+    for number, minute in enumerate(vendor.minutes):
+        await asyncio.to_thread(vendor.tell, minute)
+        if number and source.random() < 0.3:
+            earlier = vendor.minutes[number - source.randrange(1, min(number, 5) + 1)]
+            vendor.correct(source.choice(vendor.symbols), earlier)
+            await asyncio.to_thread(vendor.send, earlier)
+        if number == next_fault:
+            if not faults:
+                return
+            await strike(stack, vendor, faults.pop(), source)
+            next_fault += source.randint(*MINUTES_BETWEEN_FAULTS)
+        await asyncio.sleep(SECONDS_A_MINUTE)
+    assert not faults
 
 
 @pytest.mark.slow
 async def test_a_stream_that_is_cut_again_and_again_ends_as_the_vendor_has_it(
-    bus: Bus, vendor: Vendor, tmp_path: Path
+    vendor: Vendor, tmp_path: Path
 ) -> None:
-    def clock() -> datetime:
-        return datetime.fromtimestamp(vendor.now_ms / 1000, UTC)
+    query = f"SELECT {COLUMNS} FROM ohlcv_1m ORDER BY symbol, timestamp"
+    async with running(tmp_path / "stack", vendor) as (stack, bus):
+        await stream_the_day(stack, vendor)
+        expected = [list(row) for row in vendor.rows()]
 
-    source, lake, stop = random.Random(3), LakeOnDisk(tmp_path / "data"), asyncio.Event()
-    gate = SourceGate.parse((vendor.rest.base,))
-    async with new_client(5, 5, GatedBackend(gate)) as client, importing(bus, lake):
+        async def held() -> bool:
+            try:
+                return await query_lake(bus, query) == expected
+            except CallFailed:  # the importer starts
+                return False
 
-        async def no_wait() -> None:
-            pass
-
-        rest = MassiveRest(client, vendor.rest.base, SecretStr(vendor.rest.key), no_wait)
-        publisher = BarPublisher(FeedPublisher(lambda: bus, stream=subjects.CHRONOX), utc_now)
-        storage = StreamStorage(publisher, rest, list(MARKET.symbols), clock, retry_s=0.01)
-        key = SecretStr(vendor.stream.key)
-        stream = BarStream(vendor.stream.url, key, list(MARKET.symbols), storage, LIMITS)
-        running = asyncio.create_task(stream.run(stop))
-        await eventually(lambda: vendor.stream.topics)
-        for number, minute in enumerate(MINUTES):
-            await asyncio.to_thread(vendor.tell, minute)
-            if number and source.random() < 0.3:
-                earlier = MINUTES[number - source.randrange(1, min(number, 5) + 1)]
-                vendor.correct(source.choice(list(MARKET.symbols)), earlier)
-                await asyncio.to_thread(vendor.send, earlier)
-            if number in CUT_AFTER:
-                await eventually(lambda: lake.rows("FROM ohlcv_1m LIMIT 1"))
-                vendor.rest.answer_next(source.choice(FAULTS))
-                await asyncio.to_thread(vendor.stream.disconnect, source.choice((1000, 1008, None)))
-            elif number - 2 in CUT_AFTER:
-                cuts = CUT_AFTER.index(number - 2) + 1
-                await eventually(lambda: stream.connections == cuts + 1)  # noqa: B023 (called at once)
-        columns = "symbol, timestamp, open, high, low, close, volume, vwap, trades"
-        query = f"SELECT {columns} FROM ohlcv_1m WHERE timestamp >= {MINUTES[0]} ORDER BY symbol, timestamp"
-        expected = vendor.rows()
-        await eventually(
-            lambda: lake.rows(query) == expected, what=lambda: str(set(expected) ^ set(lake.rows(query)))
-        )
-        assert stream.connections == len(CUT_AFTER) + 1
-        assert storage.filled > 0
-        stop.set()
-        await running
+        await eventually(held, within_s=60, what="that the lake has what the vendor has")
+        assert len(vendor.rest.rest.changed) > 10
+    paths = LakePaths.under(stack.data_dir)
+    with duckdb.connect(str(paths.database), read_only=True) as database:
+        table = database.execute(query).fetchall()
+        parquet = database.execute(
+            f"SELECT {COLUMNS} FROM read_parquet(?) ORDER BY symbol, timestamp",
+            [str(paths.bars(vendor.day))],
+        ).fetchall()
+    assert table == vendor.rows()
+    assert parquet == table

@@ -1,16 +1,16 @@
 """Follow minute bars on the vendor's websocket, reconnecting for as long as it takes.
 
 Frames are read in one task and handled in another, because the vendor cuts off slow readers. After each
-subscription, the handler is told since when bars may be missing, and fills them from REST.
+subscription, the handler gets the new symbols before their bars, and fills what is missing beside these.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -19,30 +19,17 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 import gexlake
-from services.fetcher.massive.errors import MassiveKeyRefused
+from services.fetcher.massive.errors import MassiveKeyRefused, NotSubscribed, TooManyConnections
 from services.fetcher.massive.stream.events import Frame, Status, decode_frame
 from services.fetcher.massive.stream.frame_buffer import FrameBuffer
+from services.fetcher.massive.stream.handler import StreamHandler
+from services.fetcher.massive.stream.subscription import Subscription, frames_of
 from services.fetcher.sources.response_policy import host_of
 from shared.errors import Transient
 
 _MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
-_TOPICS_A_FRAME: Final = 500
 
 log = structlog.get_logger(__name__)
-
-
-class StreamHandler(Protocol):
-    """Takes what the stream brings; an error that is ``Transient`` makes the stream connect again."""
-
-    async def subscribed(self, since_ms: int | None) -> None:
-        """Fill what may be missing.
-
-        Args:
-            since_ms: the latest minute that was handled before, which may have changed since; None at first.
-        """
-
-    async def frame(self, frame: Frame) -> None:
-        """Take the bars of one or more frames, in their order."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +53,15 @@ class StreamLimits:
     max_buffered: int = 200_000
 
 
-class TooManyConnections(Transient):
-    """Another connection of the account is open; the vendor allows one."""
-
-    def __init__(self, host: str) -> None:
-        super().__init__(f"{host} counts too many connections of the account: end the other one")
+LIMITS: Final = StreamLimits()
 
 
-class NotSubscribed(Transient):
-    """The vendor did not accept the connection."""
+class _Exchange(NamedTuple):
+    """What belongs to one connection."""
 
-    def __init__(self, host: str, status: Status) -> None:
-        super().__init__(f"{host} answered {status.status!r} ({status.message!r}) in place of a subscription")
+    connection: ClientConnection
+    buffer: FrameBuffer
+    subscription: Subscription
 
 
 class BarStream:
@@ -86,32 +70,34 @@ class BarStream:
     Args:
         url: of the cluster, such as ``wss://socket.massive.com/stocks``.
         key: the API key.
-        symbols: which; ``*`` for all.
         handler: takes the bars.
         limits: times and sizes.
     """
 
     def __init__(
-        self,
-        url: str,
-        key: SecretStr,
-        symbols: Sequence[str],
-        handler: StreamHandler,
-        limits: StreamLimits = StreamLimits(),
+        self, url: str, key: SecretStr, handler: StreamHandler, limits: StreamLimits = LIMITS
     ) -> None:
         self._url = url
         self._host = host_of(url)
         self._key = key
-        self._topics = [f"AM.{symbol}" for symbol in symbols]
         self._handler = handler
         self._limits = limits
-        self._since_ms: int | None = None
+        self._wanted: frozenset[str] = frozenset()
+        self._changed = asyncio.Event()
+        self._accepted = asyncio.Event()
         self._has_bars = False
         """Whether this connection has brought a bar: only then the pause starts from the beginning."""
+        self.is_subscribed = False
+        """Whether bars arrive as they are sent."""
         self.unknown: Counter[str] = Counter()
         """How many events of types that are not used have arrived, by type."""
         self.connections = 0
         """How often a subscription was accepted."""
+
+    def follow(self, symbols: Collection[str]) -> None:
+        """Follow these symbols from now on, on the open connection if there is one."""
+        self._wanted = frozenset(symbols)
+        self._changed.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow until ``stop`` is set; bars that have arrived are handled first.
@@ -151,66 +137,99 @@ class BarStream:
             proxy=None,
             user_agent_header=f"gexlake/{gexlake.__version__}",
         ) as connection:
-            buffer = FrameBuffer(options.max_buffered)
+            exchange = _Exchange(connection, FrameBuffer(options.max_buffered), Subscription())
             async with asyncio.timeout(options.answer_s):
-                await self._subscribe(connection, buffer)
+                await self._subscribe(exchange)
             self.connections += 1
-            log.info("stream_subscribed", host=self._host, topics=len(self._topics))
-            await self._exchange(connection, buffer, stop)
+            log.info("stream_subscribed", host=self._host, symbols=len(self._wanted))
+            self.is_subscribed = True
+            try:
+                await self._exchange(exchange, stop)
+            finally:
+                self.is_subscribed = False
 
-    async def _subscribe(self, connection: ClientConnection, buffer: FrameBuffer) -> None:
+    async def _subscribe(self, exchange: _Exchange) -> None:
         """Authenticate and subscribe; bars that arrive with the answer go to the buffer."""
-        await self._expect(connection, buffer, "connected")
-        await _send(connection, "auth", self._key.get_secret_value())
-        await self._expect(connection, buffer, "auth_success")
-        for start in range(0, len(self._topics), _TOPICS_A_FRAME):
-            await _send(connection, "subscribe", ",".join(self._topics[start : start + _TOPICS_A_FRAME]))
-        await self._expect(connection, buffer, "success")
+        await self._expect(exchange, "connected")
+        await _send(exchange.connection, "auth", self._key.get_secret_value())
+        await self._expect(exchange, "auth_success")
+        self._changed.clear()
+        for topics in frames_of(exchange.subscription.request(self._wanted)):
+            await _send(exchange.connection, "subscribe", topics)
+        await self._expect(exchange, "success")
 
-    async def _expect(self, connection: ClientConnection, buffer: FrameBuffer, wanted: str) -> None:
+    async def _expect(self, exchange: _Exchange, wanted: str) -> None:
         while True:
-            frame = self._decoded(await connection.recv())
-            buffer.put(frame)
-            for status in frame.statuses:
-                self._check(status)
+            frame = self._take(exchange, await exchange.connection.recv())
             if any(status.status == wanted for status in frame.statuses):
                 return
 
-    async def _exchange(self, connection: ClientConnection, buffer: FrameBuffer, stop: asyncio.Event) -> None:
-        reading = asyncio.create_task(self._read(connection, buffer))
-        handling = asyncio.create_task(self._handle(buffer))
-        stopping = asyncio.create_task(stop.wait())
-        tasks = (reading, handling, stopping)
+    async def _exchange(self, exchange: _Exchange, stop: asyncio.Event) -> None:
+        reading = asyncio.create_task(self._read(exchange))
+        handling = asyncio.create_task(self._handle(exchange.buffer))
+        filling = asyncio.create_task(self._handler.fill())
+        adjusting = asyncio.create_task(self._adjust(exchange))
+        tasks = (handling, reading, filling, adjusting, asyncio.create_task(stop.wait()))
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if not handling.done():
-                await connection.close()
+                await exchange.connection.close()
                 await asyncio.wait([reading])
-                buffer.close()
+                exchange.buffer.close()
                 await asyncio.wait([handling])
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        for task in (handling, reading):
+        for task in (handling, reading, filling, adjusting):
             if not task.cancelled():
                 task.result()
 
-    async def _read(self, connection: ClientConnection, buffer: FrameBuffer) -> None:
-        async for content in connection:
-            frame = self._decoded(content)
-            for status in frame.statuses:
-                self._check(status)
-            buffer.put(frame)
+    async def _read(self, exchange: _Exchange) -> None:
+        async for content in exchange.connection:
+            self._take(exchange, content)
+
+    async def _adjust(self, exchange: _Exchange) -> None:
+        """Subscribe and unsubscribe as symbols come and go."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            self._accepted.clear()
+            added = exchange.subscription.request(self._wanted)
+            for topics in frames_of(added):
+                await _send(exchange.connection, "subscribe", topics)
+            if added:
+                async with asyncio.timeout(self._limits.answer_s):
+                    await self._accepted.wait()
+            else:
+                self._accept(exchange)
+            for topics in frames_of(exchange.subscription.take_obsolete()):
+                await _send(exchange.connection, "unsubscribe", topics)
 
     async def _handle(self, buffer: FrameBuffer) -> None:
-        await self._handler.subscribed(self._since_ms)
         while (frame := await buffer.take()) is not None:
+            if frame.subscribed:
+                await self._handler.subscribed(frame.subscribed)
             await self._handler.frame(frame)
-            if frame.bars:
-                self._has_bars = True
-                latest = max(found.bar.timestamp for found in frame.bars)
-                self._since_ms = max(latest, self._since_ms or 0)
+            self._has_bars = self._has_bars or bool(frame.bars)
+
+    def _take(self, exchange: _Exchange, content: str | bytes) -> Frame:
+        """Take in a frame, in the order of their arrival."""
+        frame = self._decoded(content)
+        for status in frame.statuses:
+            self._check(status)
+            if status.status == "success" and not status.message.lower().startswith("unsubscribed"):
+                self._accept(exchange)
+        exchange.buffer.put(exchange.subscription.only_followed(frame))
+        return frame
+
+    def _accept(self, exchange: _Exchange) -> None:
+        new, gone = exchange.subscription.accepted()
+        self._accepted.set()
+        if gone:
+            self._handler.unsubscribed(gone)
+        if new:
+            exchange.buffer.put(Frame(subscribed=new))
 
     def _decoded(self, content: str | bytes) -> Frame:
         try:
@@ -229,7 +248,7 @@ class BarStream:
             case "max_connections":
                 raise TooManyConnections(self._host)
             case "auth_timeout" | "error":
-                raise NotSubscribed(self._host, status)
+                raise NotSubscribed(self._host, status.status, status.message)
 
 
 async def _send(connection: ClientConnection, action: str, params: str) -> None:

@@ -38,6 +38,8 @@ class Frame:
     statuses: list[Status] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
     """How many events of other types there were, by type."""
+    subscribed: frozenset[str] = frozenset()
+    """Symbols that are subscribed to from this frame on."""
 
 
 class _Kind(msgspec.Struct):

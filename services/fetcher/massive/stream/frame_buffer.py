@@ -34,12 +34,13 @@ class FrameBuffer:
         Raises:
             HandlerTooSlow: too many bars wait.
         """
-        if not frame.bars and not frame.rejected:
+        if not frame.bars and not frame.rejected and not frame.subscribed:
             return
         if len(self._waiting.bars) + len(frame.bars) > self._max_bars:
             raise HandlerTooSlow(self._max_bars)
         self._waiting.bars += frame.bars
         self._waiting.rejected += frame.rejected
+        self._waiting.subscribed |= frame.subscribed
         self._changed.set()
 
     def close(self) -> None:
@@ -51,7 +52,7 @@ class FrameBuffer:
         """Return all that waits, as one frame, once there is something; None at the end."""
         await self._changed.wait()
         frame, self._waiting = self._waiting, Frame()
-        if self._is_closed and not frame.bars and not frame.rejected:
+        if self._is_closed and not frame.bars and not frame.rejected and not frame.subscribed:
             return None
         if not self._is_closed:
             self._changed.clear()

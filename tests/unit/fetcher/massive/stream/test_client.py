@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from services.fetcher.massive.errors import MassiveKeyRefused
 from services.fetcher.massive.stream.client import BarStream, StreamLimits
 from services.fetcher.massive.stream.events import Frame, StreamBar
+from services.fetcher.massive.stream.subscription import MAX_TOPICS
 from shared.errors import BrokerUnavailable
 from simulator.massive.market import Market
 from simulator.massive.server import KEY
@@ -29,13 +30,17 @@ class Handler:
 
     def __init__(self) -> None:
         self.bars: list[StreamBar] = []
-        self.subscriptions: list[int | None] = []
+        self.subscriptions: list[set[str]] = []
+        self.dropped: list[set[str]] = []
         self.error: Exception | None = None
         self.goes_on = asyncio.Event()
         self.goes_on.set()
 
-    async def subscribed(self, since_ms: int | None) -> None:
-        self.subscriptions.append(since_ms)
+    async def subscribed(self, symbols: frozenset[str]) -> None:
+        self.subscriptions.append(set(symbols))
+
+    def unsubscribed(self, symbols: frozenset[str]) -> None:
+        self.dropped.append(set(symbols))
 
     async def frame(self, frame: Frame) -> None:
         await self.goes_on.wait()
@@ -43,6 +48,9 @@ class Handler:
         if error:
             raise error
         self.bars += frame.bars
+
+    async def fill(self) -> None:
+        await asyncio.Event().wait()
 
 
 @pytest.fixture
@@ -56,7 +64,8 @@ async def following(
     vendor: FakeStream, limits: StreamLimits = LIMITS
 ) -> AsyncIterator[tuple[BarStream, Handler]]:
     handler, stop = Handler(), asyncio.Event()
-    stream = BarStream(vendor.url, SecretStr(vendor.key), ["AAPL"], handler, limits)
+    stream = BarStream(vendor.url, SecretStr(vendor.key), handler, limits)
+    stream.follow(["AAPL"])
     running = asyncio.create_task(stream.run(stop))
     try:
         await eventually(lambda: bool(handler.subscriptions))
@@ -66,8 +75,8 @@ async def following(
         await running
 
 
-async def send(vendor: FakeStream, *numbers: int) -> None:
-    await asyncio.to_thread(vendor.send, [minute_event("AAPL", BARS[number]) for number in numbers])
+async def send(vendor: FakeStream, *numbers: int, symbol: str = "AAPL") -> None:
+    await asyncio.to_thread(vendor.send, [minute_event(symbol, BARS[number]) for number in numbers])
 
 
 async def test_bars_arrive_in_their_order_and_a_later_one_of_a_minute_again(vendor: FakeStream) -> None:
@@ -76,7 +85,7 @@ async def test_bars_arrive_in_their_order_and_a_later_one_of_a_minute_again(vend
         await send(vendor, 0)
         await eventually(lambda: len(handler.bars) == 3)
     assert handler.bars == [StreamBar("AAPL", BARS[number]) for number in (0, 1, 0)]
-    assert handler.subscriptions == [None]
+    assert handler.subscriptions == [{"AAPL"}]
     assert vendor.frames == [
         {"action": "auth", "params": "…"},
         {"action": "subscribe", "params": "AM.AAPL"},
@@ -84,7 +93,7 @@ async def test_bars_arrive_in_their_order_and_a_later_one_of_a_minute_again(vend
 
 
 @pytest.mark.parametrize("code", [1000, 1008, None])
-async def test_after_any_end_of_a_connection_it_subscribes_again_and_says_since_when(
+async def test_after_any_end_of_a_connection_it_subscribes_again(
     vendor: FakeStream, code: int | None
 ) -> None:
     async with following(vendor) as (stream, handler):
@@ -94,13 +103,28 @@ async def test_after_any_end_of_a_connection_it_subscribes_again_and_says_since_
         await eventually(lambda: stream.connections == 2)
         await send(vendor, 2)
         await eventually(lambda: len(handler.bars) == 3)
-    assert handler.subscriptions == [None, BARS[1].timestamp]
+    assert handler.subscriptions == [{"AAPL"}, {"AAPL"}]
+
+
+async def test_symbols_come_and_go_on_the_open_connection(vendor: FakeStream) -> None:
+    async with following(vendor) as (stream, handler):
+        stream.follow(["AAPL", "MSFT"])
+        await eventually(lambda: len(handler.subscriptions) == 2)
+        await send(vendor, 0, symbol="MSFT")
+        await eventually(lambda: len(handler.bars) == 1)
+        stream.follow(["MSFT"])
+        await eventually(lambda: vendor.topics == {"AM.MSFT"})
+    assert handler.subscriptions == [{"AAPL"}, {"MSFT"}]
+    assert handler.dropped == [{"AAPL"}]
+    assert [found.symbol for found in handler.bars] == ["MSFT"]
+    assert stream.connections == 1
 
 
 async def test_too_many_connections_are_waited_for(vendor: FakeStream) -> None:
     async with following(vendor):
         handler, stop = Handler(), asyncio.Event()
-        other = BarStream(vendor.url, SecretStr(vendor.key), ["AAPL"], handler, LIMITS)
+        other = BarStream(vendor.url, SecretStr(vendor.key), handler, LIMITS)
+        other.follow(["AAPL"])
         running = asyncio.create_task(other.run(stop))
         await eventually(lambda: vendor.accepted >= 4)
         vendor.max_connections = 2
@@ -115,12 +139,12 @@ async def test_too_many_connections_are_waited_for(vendor: FakeStream) -> None:
 
 
 async def test_a_key_that_is_refused_ends_it(vendor: FakeStream) -> None:
-    stream = BarStream(vendor.url, SecretStr("wrong"), ["AAPL"], Handler(), LIMITS)
+    stream = BarStream(vendor.url, SecretStr("wrong"), Handler(), LIMITS)
     with pytest.raises(MassiveKeyRefused, match="does not accept the key in MASSIVE_API_KEY"):
         await stream.run(asyncio.Event())
 
 
-async def test_bars_that_could_not_be_handled_are_filled_after_the_next_subscription(
+async def test_after_bars_that_could_not_be_handled_it_subscribes_again(
     vendor: FakeStream,
 ) -> None:
     async with following(vendor) as (stream, handler):
@@ -129,7 +153,7 @@ async def test_bars_that_could_not_be_handled_are_filled_after_the_next_subscrip
         handler.error = BrokerUnavailable("publish")
         await send(vendor, 1)
         await eventually(lambda: stream.connections == 2)
-    assert handler.subscriptions == [None, BARS[0].timestamp]
+    assert handler.subscriptions == [{"AAPL"}, {"AAPL"}]
 
 
 async def test_a_handler_that_is_too_slow_ends_the_connection_and_loses_nothing_that_it_was_given(
@@ -146,7 +170,7 @@ async def test_a_handler_that_is_too_slow_ends_the_connection_and_loses_nothing_
         await eventually(lambda: stream.connections == 2)
     given = [found.bar for found in handler.bars]
     assert given == list(BARS[: len(given)])
-    assert handler.subscriptions[1] == given[-1].timestamp
+    assert len(handler.subscriptions) == 2
 
 
 async def test_frames_that_are_not_known_are_counted_and_the_connection_stays(vendor: FakeStream) -> None:
@@ -162,10 +186,11 @@ async def test_frames_that_are_not_known_are_counted_and_the_connection_stays(ve
 async def test_it_keeps_trying_while_the_vendor_is_down(unused_tcp_port: int) -> None:
     stop, handler = asyncio.Event(), Handler()
     url = f"ws://127.0.0.1:{unused_tcp_port}/stocks"
-    stream = BarStream(url, SecretStr(KEY), ["*"], handler, LIMITS)
+    stream = BarStream(url, SecretStr(KEY), handler, LIMITS)
+    stream.follow([f"S{number}" for number in range(MAX_TOPICS + 1)])
     running = asyncio.create_task(stream.run(stop))
     with FakeStream(port=unused_tcp_port) as vendor:
         await eventually(lambda: vendor.topics == {"AM.*"})
         stop.set()
         await running
-    assert handler.subscriptions == [None]
+    assert [len(symbols) for symbols in handler.subscriptions] == [MAX_TOPICS + 1]

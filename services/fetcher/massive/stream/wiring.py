@@ -1,0 +1,54 @@
+"""Build what follows the stream."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from uuid import uuid4
+
+from pydantic import SecretStr
+
+from gexlake.api.chronox.symbols import Phase
+from services.fetcher.massive.publisher import BarPublisher
+from services.fetcher.massive.rest import MassiveRest
+from services.fetcher.massive.stream.client import LIMITS, BarStream, StreamLimits
+from services.fetcher.massive.stream.lease import StreamLease
+from services.fetcher.massive.stream.storage import StreamStorage
+from services.fetcher.massive.stream.supervisor import StreamParts, StreamSupervisor
+from shared.bus import subjects
+from shared.bus.connection import Bus
+from shared.bus.feeds.batch_publisher import FeedPublisher
+from shared.bus.last_messages import last_messages
+from shared.symbol_registry import SymbolRegistry
+
+
+def new_supervisor(
+    bus: Bus,
+    registry: SymbolRegistry,
+    url: str,
+    key: SecretStr | None,
+    rest: MassiveRest,
+    limits: StreamLimits = LIMITS,
+) -> StreamSupervisor:
+    """Return what follows the stream for the symbols of a registry.
+
+    Args:
+        bus: the connection.
+        registry: the symbols.
+        url: of the stream.
+        key: the API key; without one, no stream is followed.
+        rest: fetches what the stream has missed.
+        limits: times and sizes of the stream.
+    """
+    if key is None:
+        return StreamSupervisor(registry, None)
+    lease = StreamLease(bus, f"{socket.gethostname()}-{uuid4().hex[:8]}")
+    streamed = subjects.all_chronox(Phase.STREAM)
+    storage = StreamStorage(
+        BarPublisher(FeedPublisher(lambda: bus, stream=subjects.CHRONOX), bus.clock),
+        rest,
+        partial(last_messages, bus, subjects.CHRONOX, streamed, with_content=True),
+        lease.require,
+        bus.clock,
+    )
+    return StreamSupervisor(registry, StreamParts(BarStream(url, key, storage, limits), storage, lease))
