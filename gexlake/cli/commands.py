@@ -15,12 +15,9 @@ from gexlake.api.jobs import JobsPage, JobView, Priority, Stage, Status
 from gexlake.cli.answers import read_as, read_job
 from gexlake.cli.backfill.command import INTERRUPTED, backfill
 from gexlake.cli.backups import backup, restore
-<<<<<<< HEAD
 from gexlake.cli.chronox import scheduler, symbols
-from gexlake.cli.chronox.gaps import gaps
-=======
 from gexlake.cli.chronox.command import chronox
->>>>>>> d3f0046e (gexlake: run the registered symbols by command, with the first system's log)
+from gexlake.cli.chronox.gaps import gaps
 from gexlake.cli.errors import CommandFailed
 from gexlake.cli.following.tail import tail
 from gexlake.cli.following.waiting import WaitingNotices

@@ -27,12 +27,9 @@ from gexlake.cli.http_client import TIMEOUT_S, client_options, usable
 from gexlake.cli.settings import CliSettings
 
 _EXPORT_TIMEOUT_S: Final = 900.0
-<<<<<<< HEAD
 _DETECT_TIMEOUT_S: Final = 180.0
-=======
 _EXECUTE_TIMEOUT_S: Final = 120.0
 """Each run is on the broker's disk before the answer, and there may be thousands."""
->>>>>>> d3f0046e (gexlake: run the registered symbols by command, with the first system's log)
 _SILENT_S: Final = 45.0
 """After how long a stream of live snapshots is lost; it has a heartbeat each 15 s."""
 

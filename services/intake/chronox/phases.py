@@ -12,11 +12,7 @@ from typing import Any, Final
 
 from gexlake.api.chronox.bars import DayRange, SymbolCoverage
 from gexlake.api.chronox.symbols import Phase, RegisteredSymbol, Run, Strategy
-<<<<<<< HEAD
 from services.intake.bars.coverage import BarCoverage
-=======
-from services.intake.bar_coverage import BarCoverage
->>>>>>> d3f0046e (gexlake: run the registered symbols by command, with the first system's log)
 from services.intake.chronox.backoff import repeated
 from services.intake.chronox.errors import PhaseFailed
 from services.intake.chronox.jobs import JobEnd, RunJobs

@@ -20,14 +20,10 @@ from gexlake.api.chronox.runs import (
 )
 from gexlake.api.rpc import Refused as RequestRefused
 from gexlake.api.rpc import serve
-<<<<<<< HEAD
 from services.intake.bars.coverage import BarCoverage
 from services.intake.bars.fills import GapFills
 from services.intake.bars.lake import LakeBars
 from services.intake.bars.metrics import GapMetrics
-=======
-from services.intake.bar_coverage import BarCoverage
->>>>>>> d3f0046e (gexlake: run the registered symbols by command, with the first system's log)
 from services.intake.chronox.execution import Executions
 from services.intake.chronox.jobs import JobChanges, RunJobs
 from services.intake.chronox.orchestrator import Orchestrator
