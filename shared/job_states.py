@@ -30,6 +30,7 @@ from shared.bus.messages import (
     RowsPublished,
 )
 from shared.bus.requests import PriorityRequest
+from shared.datasets import records_in
 from shared.older_attempts import OlderAttempt, ended_stage
 
 KEPT_FOR: Final = timedelta(days=30)
@@ -103,6 +104,18 @@ class JobState:
     """The last attempt of an older generation."""
     skipped: bool = False
     """Whether this generation had nothing to import; the job may be completed by an earlier one."""
+
+    @property
+    def counted(self) -> Mapping[str, int] | None:
+        """What the job brought in, by the dataset's names; None as long as it has brought in nothing."""
+        if self.counts is not None or self.snapshots is None:
+            return self.counts
+        return {"snapshots": self.snapshots, "strike_rows": self.strike_rows or 0}
+
+    @property
+    def records(self) -> int | None:
+        """How many records the job brought in: snapshots, or what its dataset counts first."""
+        return self.snapshots if self.counts is None else records_in(self.counts, self.job.endpoint)
 
     @property
     def command_seq(self) -> int:
@@ -304,8 +317,8 @@ def _ended(
         stage=Stage.IMPORT,
         trading_day=event.trading_day,
         sha256=event.sha256,
-        snapshots=event.snapshots,
-        strike_rows=event.strike_rows,
+        snapshots=event.snapshots if event.counts is None else None,
+        strike_rows=event.strike_rows if event.counts is None else None,
         counts=event.counts,
         parquet_path=event.parquet_path,
         parquet_bytes=event.parquet_bytes,

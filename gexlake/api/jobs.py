@@ -130,9 +130,13 @@ class JobView(BaseModel):
     progress: ProgressView | None = Field(
         description="as last reported by the worker; null when no worker has the job"
     )
-    rows: int | None = Field(description="snapshots in the partition")
+    rows: int | None = Field(description="records that it brought in: snapshots in the partition, or bars")
     snapshots: int | None
     strike_rows: int | None
+    counts: dict[str, int] | None = Field(
+        None,
+        description="what it brought in, by the names of its dataset: `snapshots`, `strike_rows`, `bars`",
+    )
     checksum: str | None = Field(description="SHA-256 of the source file")
     replaced_checksum: str | None = Field(description="of the file that the partition came from before")
     parquet_path: str | None = Field(description="relative to the Parquet folder")
@@ -161,6 +165,11 @@ class JobView(BaseModel):
         return self.state in {Status.COMPLETED, Status.SKIPPED} and not self.no_data
 
     @property
+    def has_file(self) -> bool:
+        """Whether a file was staged for it; some datasets have jobs without one."""
+        return any(transition.state is Status.STAGED for transition in self.transitions)
+
+    @property
     def seconds(self) -> dict[str, float]:
         """The duration of each finished stage: ``wait``, ``fetch``, ``import``.
 
@@ -168,7 +177,9 @@ class JobView(BaseModel):
         """
         at = {transition.state: transition.at for transition in self.transitions}
         done = next((at[state] for state in FINISHED if state in at), None)
-        ends = (at.get(Status.PENDING), at.get(Status.STARTED), at.get(Status.STAGED), done)
+        ends = [at.get(Status.PENDING), at.get(Status.STARTED), at.get(Status.STAGED), done]
+        if self.state is Status.COMPLETED and not self.has_file:
+            ends[2:] = [done]
         return {
             name: max(0.0, (end - start).total_seconds())
             for name, start, end in zip(("wait", "fetch", "import"), ends, ends[1:], strict=False)

@@ -40,6 +40,16 @@ def read_job(answer: Any) -> JobView:
     return read_as(JobView, answer, "a job")
 
 
+def counts_of(job: JobView) -> str | None:
+    """Return what a job brought in, as text; None if it has brought in nothing."""
+    counts = job.counts
+    if counts is None and job.snapshots is not None:  # of an intake of an older version
+        counts = {"snapshots": job.snapshots, "strike_rows": job.strike_rows or 0}
+    if counts is None:
+        return None
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+
+
 def skip_reason(job: JobView) -> str | None:
     """Return why a job imported nothing the last time; None for other jobs."""
     if not job.skipped:

@@ -41,7 +41,11 @@ class ProcessingJob(BaseModel):
     processing_duration: Duration | None = Field(
         description="ISO 8601: `completed_at - started_at`; null if it was not begun or has not ended"
     )
-    records_processed: int | None = Field(description="snapshots in the partition")
+    records_processed: int | None = Field(description="snapshots in the partition, or bars")
+    counts: dict[str, int] | None = Field(
+        None,
+        description="what it brought in, by the names of its dataset: `snapshots`, `strike_rows`, `bars`",
+    )
     data_size_bytes: int | None = Field(description="of the source file; null until it is fetched")
     error_message: str | None = Field(description="of the last attempt that failed")
     retry_count: int = Field(

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from gexlake.api.jobs import JobView, Stage, Status
-from gexlake.cli.answers import skip_reason
+from gexlake.cli.answers import counts_of, skip_reason
 from gexlake.cli.errors import IntakeUnreachable, RequestRefused
 
 POLL_S: Final = 0.2
@@ -105,8 +105,7 @@ def summary(job: JobView) -> str:
             return f"completed: {skip_reason(job)}"
         case Status.COMPLETED:
             took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in job.seconds.items())
-            rows = f"{job.snapshots:,} snapshots, {job.strike_rows:,} strike rows"
-            return f"completed: {rows} ({took})"
+            return f"completed: {counts_of(job)} ({took})"
         case Status.SKIPPED if job.no_data:
             return f"no data: {skip_reason(job)}"
         case Status.SKIPPED:
@@ -129,7 +128,7 @@ class _Bars:
         self._started: set[Stage] = set()
 
     def __call__(self, job: JobView) -> None:
-        is_staged = job.state is Status.STAGED or job.succeeded
+        is_staged = job.state is Status.STAGED or (job.succeeded and job.has_file)
         if job.state is not Status.PENDING:
             self._show(Stage.FETCH, job.bytes_fetched or 0, job.bytes_expected)
         if is_staged:

@@ -15,23 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from gexlake.api.jobs import JobView, Status
-from gexlake.cli.answers import skip_reason
+from gexlake.cli.answers import counts_of, skip_reason
 from gexlake.cli.output.fitted_table import Column, FittedTable
 from gexlake.cli.output.rows import Rows
 
 _PIPED_WIDTH: Final = 100_000
 """Columns when the output is no terminal: wide enough that rows stay whole."""
 _SHORT_ID: Final = 8
-_JOB_COLUMNS: Final = (
-    Column("id"),
-    Column("ticker"),
-    Column("endpoint"),
-    Column("day"),
-    Column("state"),
-    Column("size", right=True, drop=2),
-    Column("strikes", right=True, drop=1),
-    Column("asked (UTC)", drop=3),
-)
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _COLOURS: Final = {
     Status.COMPLETED: "green",
@@ -77,7 +67,7 @@ def jobs_table(jobs: Sequence[JobView], *, whole_ids: bool) -> FittedTable:
         jobs: the jobs.
         whole_ids: show every id whole, not just as much of it as tells these jobs apart.
     """
-    table = FittedTable(_JOB_COLUMNS, has_rule=False)
+    table = FittedTable(_job_columns(jobs), has_rule=False)
     length = None if whole_ids else _telling_length([str(job.id) for job in jobs])
     for job in jobs:
         table.add_row(
@@ -87,10 +77,24 @@ def jobs_table(jobs: Sequence[JobView], *, whole_ids: bool) -> FittedTable:
             "" if job.trading_day is None else job.trading_day.isoformat(),
             _state(job),
             decimal(job.bytes_fetched) if job.bytes_fetched else "",
-            _count(job.strike_rows),
+            _count(job.rows if job.strike_rows is None else job.strike_rows),
             f"{job.requested_at.astimezone(UTC):%m-%d %H:%M}",
         )
     return table
+
+
+def _job_columns(jobs: Sequence[JobView]) -> tuple[Column, ...]:
+    has_others = any(job.strike_rows is None and job.rows is not None for job in jobs)
+    return (
+        Column("id"),
+        Column("ticker"),
+        Column("endpoint"),
+        Column("day"),
+        Column("state"),
+        Column("size", right=True, drop=2),
+        Column("rows" if has_others else "strikes", right=True, drop=1),
+        Column("asked (UTC)", drop=3),
+    )
 
 
 def _telling_length(ids: Sequence[str]) -> int:
@@ -167,8 +171,8 @@ def _facts(job: JobView) -> Iterable[tuple[str, str | Text]]:
     if job.bytes_fetched:
         expected = "" if job.bytes_expected is None else f" of {decimal(job.bytes_expected)}"
         yield "fetched", decimal(job.bytes_fetched) + expected
-    if job.snapshots is not None:
-        yield "rows", f"{_count(job.snapshots)} snapshots, {_count(job.strike_rows)} strike rows"
+    if rows := counts_of(job):
+        yield "rows", rows
     if job.checksum:
         yield "sha256", job.checksum
     if job.parquet_path:

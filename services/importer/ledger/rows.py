@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -54,6 +55,8 @@ class LedgerRow:
     """How many failed attempts of the current stage were repeated."""
     is_queued: bool
     """Whether it waits for its first attempt, or for the next one after one that failed."""
+    counts: str | None
+    """A JSON object: what the job brought in, of a dataset without snapshots and strike rows."""
 
     @property
     def job(self) -> Job:
@@ -105,6 +108,7 @@ def fresh(job: Job, created_at: datetime) -> LedgerRow:
         completed_at=None,
         retry_count=0,
         is_queued=True,
+        counts=None,
         **_of_request(job),
     )
 
@@ -149,6 +153,7 @@ def updated_by(row: LedgerRow | None, state: JobState) -> LedgerRow | None:
             is_queued=_is_queued(state),
             **_of_request(state.job),
             **_of_staged_file(state),
+            **_of_counts(state),
             **_of_reason(state),
         )
     return None if updated == row else updated
@@ -239,6 +244,12 @@ def with_replacement(
 def _of_reason(state: JobState) -> dict[str, Any]:
     reason = state.no_data or state.cancel_reason
     return {} if reason is None else {"reason": reason}
+
+
+def _of_counts(state: JobState) -> dict[str, Any]:
+    if state.counts is None:
+        return {}
+    return {"counts": json.dumps(dict(state.counts)), "records_processed": state.records}
 
 
 def _of_staged_file(state: JobState) -> dict[str, Any]:

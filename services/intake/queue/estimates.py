@@ -209,7 +209,7 @@ class Estimates:
             self._fetches.popitem(last=False)
 
     def _learn_import(self, state: JobState, seconds: float) -> None:
-        rows = (state.snapshots or 0) + (state.strike_rows or 0)
+        rows = sum((state.counted or {}).values())
         if rows and not state.skipped:
             self._imports.observe(rows, seconds)
             self._mean_rows += NEW_SHARE * (rows - self._mean_rows)

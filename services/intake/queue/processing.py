@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from gexlake.api.jobs import Priority, Stage, Status
 from gexlake.api.priorities.processing_jobs import MAX_RETRIES, JobStatus, ProcessingJob, ProcessingJobsPage
 from services.intake.queue.view import market_symbol
-from shared.gexbot.partition import normalize_ticker
+from shared.datasets import check_ticker, is_ticker
 from shared.job_states import JobState
 
 _ENDS: Final = {
@@ -36,7 +36,7 @@ class ProcessingJobFilter(BaseModel):
     symbol: str | None = Field(
         None, min_length=1, max_length=32, description="the market symbol or the ticker"
     )
-    ticker: Annotated[str, AfterValidator(normalize_ticker)] | None = None
+    ticker: Annotated[str, AfterValidator(check_ticker)] | None = None
     request_id: UUID | None = Field(
         None, description="the job of a request, as it was while it was the request's"
     )
@@ -48,9 +48,14 @@ class ProcessingJobFilter(BaseModel):
         return (
             self.status in {None, status_of(state)}
             and self.level in {None, state.job.priority}
-            and self.ticker in {None, state.job.ticker}
-            and (self.symbol is None or self.symbol.upper() in {market_symbol(state), state.job.ticker})
+            and (self.ticker is None or is_ticker(self.ticker, state.job.ticker, state.job.endpoint))
+            and (self.symbol is None or self._is_symbol_of(self.symbol, state))
         )
+
+    @staticmethod
+    def _is_symbol_of(text: str, state: JobState) -> bool:
+        names = {market_symbol(state), state.job.ticker}
+        return text.upper() in names or text in names
 
 
 def status_of(state: JobState) -> JobStatus:
@@ -82,7 +87,8 @@ def view_processing_job(state: JobState) -> ProcessingJob:
         started_at=started_at,
         completed_at=completed_at,
         processing_duration=completed_at - started_at if completed_at and started_at else None,
-        records_processed=state.snapshots,
+        records_processed=state.records,
+        counts=dict(counted) if (counted := state.counted) is not None else None,
         data_size_bytes=state.size_bytes if state.stage is Stage.IMPORT else None,
         error_message=state.error,
         retry_count=_retries(state),

@@ -145,7 +145,7 @@ def view_request(
         completed_at=state.transitions[-1].at if state.is_finished else None,
         deadline=job.deadline,
         deadline_kept=_is_kept(end),
-        records_processed=state.snapshots,
+        records_processed=state.records,
         estimated_completion=expected_at,
         error_message=state.error,
         job_id=job.job_id,

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gexlake.api.jobs import JobsPage, JobView, ProgressView, Stage, Status, TransitionView
 from shared.bus.reports.progress import Progress
-from shared.gexbot.partition import normalize_endpoint, normalize_ticker
+from shared.datasets import check_endpoint, check_ticker, is_ticker
 from shared.job_states import JobState
 
 _ID_START: Final = "^[0-9A-Fa-f-]{1,36}$"
@@ -24,8 +24,8 @@ class JobFilter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     status: Status | None = None
-    ticker: Annotated[str, AfterValidator(normalize_ticker)] | None = None
-    endpoint: Annotated[str, AfterValidator(normalize_endpoint)] | None = None
+    ticker: Annotated[str, AfterValidator(check_ticker)] | None = None
+    endpoint: Annotated[str, AfterValidator(check_endpoint)] | None = None
     id: str | None = Field(None, pattern=_ID_START, description="the id, or the start of it")
     limit: int = Field(50, ge=1, le=500)
     offset: int = Field(0, ge=0)
@@ -34,7 +34,7 @@ class JobFilter(BaseModel):
         """Return whether a job is to be listed."""
         return (
             self.status in {None, state.status}
-            and self.ticker in {None, state.job.ticker}
+            and (self.ticker is None or is_ticker(self.ticker, state.job.ticker, state.job.endpoint))
             and self.endpoint in {None, state.job.endpoint}
             and state.job.job_id.hex.startswith((self.id or "").replace("-", "").lower())
         )
@@ -62,9 +62,10 @@ def view_job(state: JobState, progress: Progress | None) -> JobView:
         bytes_fetched=fetched,
         bytes_expected=expected,
         progress=ProgressView.model_validate(progress, from_attributes=True) if progress else None,
-        rows=state.snapshots,
+        rows=state.records,
         snapshots=state.snapshots,
         strike_rows=state.strike_rows,
+        counts=dict(counted) if (counted := state.counted) is not None else None,
         checksum=state.sha256 if is_staged else None,
         replaced_checksum=state.replaced_sha256,
         parquet_path=state.parquet_path,

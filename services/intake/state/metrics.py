@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -23,9 +24,11 @@ from shared.bus.messages import (
     PartitionImported,
     RowsPublished,
 )
+from shared.datasets import find_dataset
 from shared.job_states import KEPT_FOR
 
 _SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
+_ROWS: Final = (0, 1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _UNMATCHED: Final = "unmatched"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -59,13 +62,15 @@ class Metrics:
                     self._counters.fetched.inc(event.size_bytes)
             case PartitionImported():
                 self._ended(event, Stage.IMPORT, "done", at, live=live)
-                if live:
-                    self._counters.imported.labels("gex_snapshots").inc(event.snapshots)
-                    self._counters.imported.labels("gex_strikes").inc(event.strike_rows)
+                counts = event.counts
+                if counts is None:
+                    counts = {"snapshots": event.snapshots, "strike_rows": event.strike_rows}
+                self._brought(event, counts, live=live)
             case JobSkipped():
                 self._ended(event, Stage.IMPORT, "skipped", at, live=live)
             case RowsPublished():
                 self._ended(event, Stage.FETCH, "done", at, live=live)
+                self._brought(event, event.counts, live=live)
             case NoData():
                 self._ended(event, Stage.FETCH, "no_data", at, live=live)
             case JobFailed():
@@ -75,6 +80,14 @@ class Metrics:
         """Return all metrics in Prometheus' text format."""
         self._gauges.set(projection, broker_state, now)
         return generate_latest(self.registry)
+
+    def _brought(self, event: Event, counts: Mapping[str, int], *, live: bool) -> None:
+        """Count rows by table: by symbol there would be too many series."""
+        dataset = find_dataset(event.job.endpoint) if live else None
+        for name, table in dataset.tables.items() if dataset else ():
+            if name in counts:
+                self._counters.imported.labels(table).inc(counts[name])
+                self._counters.job_rows.labels(table).observe(counts[name])
 
     def _ended(self, event: Event, stage: Stage, outcome: str, at: datetime, *, live: bool) -> None:
         started_at = self._starts.take(event.job.job_id, stage)
@@ -94,6 +107,13 @@ class _Counters:
         self.fetched = Counter("gexlake_fetched_bytes", "Bytes of staged files", registry=registry)
         self.imported = Counter(
             "gexlake_imported_rows", "Rows imported, by table", ("table",), registry=registry
+        )
+        self.job_rows = Histogram(
+            "gexlake_job_rows",
+            "Rows that a job brought in, by table: of bars and snapshots, mostly those of a symbol",
+            ("table",),
+            buckets=_ROWS,
+            registry=registry,
         )
         self.stage_seconds = Histogram(
             "gexlake_stage_seconds",

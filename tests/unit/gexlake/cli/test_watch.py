@@ -155,6 +155,10 @@ def test_on_a_terminal_the_bars_of_both_stages_end_full() -> None:
     ("job", "words"),
     [
         (DONE, "completed: 23,400 snapshots, 2,340,000 strike rows (wait 1.0 s, fetch 2.5 s, import 3.5 s)"),
+        (
+            answer("pending", "started", "completed", counts={"bars": 8190}),
+            "completed: 8,190 bars (wait 1.0 s, fetch 6.0 s)",
+        ),
         (answer("pending", "skipped"), "skipped: the lake already holds this very file"),
         (answer("pending", "completed", skipped=True), "completed: the lake already holds this very file"),
         (

@@ -21,6 +21,7 @@ from shared.bus.messages import (
     JobRequested,
     JobStarted,
     NoData,
+    RowsPublished,
 )
 from shared.job_states import JobStates
 from tests.support.importer.lake import LakeOnDisk, records
@@ -222,6 +223,7 @@ def test_a_job_has_its_request_its_times_and_how_often_it_was_repeated(
         None,
         "busy",
         1,
+        None,
     )
     keeper.learn((JobFailed(job=job, stage=Stage.FETCH, failures=2, final=True, error="gone"), at[4]))
     row = ledger_row(lake)
@@ -230,6 +232,17 @@ def test_a_job_has_its_request_its_times_and_how_often_it_was_repeated(
     assert lake.rows("SELECT status, processing_duration FROM processing_jobs") == [
         ("FAILED", timedelta(seconds=3))
     ]
+
+
+def test_a_job_without_a_file_has_what_it_counted(lake: LakeOnDisk, keeper: Keeper) -> None:
+    job = a_job(ticker="MTBpC", endpoint="ohlcv_1m", base_url="https://api.massive.com/bars")
+    keeper.learn((RowsPublished(job=job, counts={"bars": 8190}), NOON))
+    query = "SELECT status, ticker, records_processed, counts::JSON->>'bars' FROM all_jobs"
+    assert lake.rows(query) == [("completed", "MTBpC", 8190, "8190")]
+    assert lake.rows("SELECT records_processed, counts FROM processing_jobs") == [(8190, '{"bars": 8190}')]
+    again = a_job(**{**job.model_dump(), "generation": 2})
+    keeper.learn((JobRequested(job=again, command_seq=1, url_sha256=SHA), LATER))
+    assert lake.rows("SELECT status, records_processed, counts FROM all_jobs") == [("pending", None, None)]
 
 
 def test_an_import_that_the_importer_wrote_itself_has_its_end_and_its_request(lake: LakeOnDisk) -> None:

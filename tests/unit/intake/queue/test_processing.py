@@ -65,6 +65,7 @@ def test_the_view_of_a_completed_job() -> None:
         "completed_at": "2025-11-14T17:00:04Z",
         "processing_duration": "PT3S",
         "records_processed": 23_400,
+        "counts": {"snapshots": 23_400, "strike_rows": 100},
         "data_size_bytes": 70,
         "error_message": None,
         "retry_count": 0,

@@ -22,12 +22,14 @@ from shared.bus.messages import (
     JobStarted,
     NoData,
     PartitionImported,
+    RowsPublished,
 )
 from shared.bus.reports.progress import Progress
 from shared.job_states import JobState, JobStates
 from tests.support.values import BASE_URL, NOON, a_job, a_skip
 
 SHA, OLD = "a" * 64, "b" * 64
+BARS = a_job(ticker="MTBpC", endpoint="ohlcv_1m", base_url="https://api.massive.com/bars", trading_day=None)
 
 
 def after(*events: Event) -> JobState:
@@ -209,3 +211,39 @@ def test_a_bad_filter_is_refused_by_name(wanted: dict[str, Any], field: str) -> 
     with pytest.raises(ValidationError) as caught:
         JobFilter(**wanted)
     assert caught.value.errors()[0]["loc"] == (field,)
+
+
+@pytest.mark.parametrize(
+    ("end", "rows", "counts"),
+    [
+        (RowsPublished(job=BARS, counts={"bars": 8190}), 8190, {"bars": 8190}),
+        (
+            imported(BARS).model_copy(update={"counts": {"bars": 9, "symbols": 2}}),
+            9,
+            {"bars": 9, "symbols": 2},
+        ),
+        (imported(a_job()), 3, {"snapshots": 3, "strike_rows": 30}),
+    ],
+)
+def test_each_dataset_shows_what_it_counts(end: Event, rows: int, counts: dict[str, int]) -> None:
+    view = view_job(after(requested(end.job), end), None)
+    assert (view.state, view.rows, view.counts) == (Status.COMPLETED, rows, counts)
+    assert (view.snapshots, view.strike_rows) == (counts.get("snapshots"), counts.get("strike_rows"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"endpoint": "OHLCV_1M"}, ["MTBpC"]),
+        ({"ticker": "MTBpC"}, ["MTBpC"]),
+        ({"ticker": "MTBPC"}, []),
+        ({"ticker": "spx"}, ["SPX"]),
+        ({"ticker": "us_stocks_sip"}, []),
+    ],
+)
+def test_jobs_are_found_by_the_endpoints_and_tickers_of_their_dataset(
+    wanted: dict[str, str], found: list[str]
+) -> None:
+    states = [after(requested(BARS)), after(requested(a_job(ticker="SPX")))]
+    listed = list_jobs(states, JobFilter.model_validate(wanted), lambda _: None)
+    assert [job.ticker for job in listed.jobs] == found

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gexlake.api.jobs import Stage
 from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
-from shared.bus.messages import Event, FileStaged, Job, JobStarted, NoData
+from shared.bus.messages import Event, FileStaged, Job, JobStarted, NoData, RowsPublished
 from tests.support.values import NOON, a_job
 
 ONE, OTHER = a_job(ticker="SPX"), a_job(ticker="NDX")
@@ -85,3 +85,14 @@ def test_a_stage_that_is_started_again_is_as_young_as_its_last_start(metrics: Me
         (staged(ONE), NOON + timedelta(days=31)),
     )
     assert fetches(metrics) == (1, timedelta(days=2).total_seconds())
+
+
+def test_rows_are_counted_by_table_and_not_by_symbol(metrics: Metrics) -> None:
+    for ticker, bars in (("AAPL", 8190), ("THIN", 40)):
+        job = a_job(ticker=ticker, endpoint="ohlcv_1m")
+        metrics.saw(RowsPublished(job=job, counts={"bars": bars}), NOON, live=True)
+    metrics.saw(RowsPublished(job=job, counts={"bars": 9}), NOON, live=False)
+    text = metrics.expose(Projection(lambda: NOON, metrics), None, NOON).decode()
+    assert 'gexlake_imported_rows_total{table="ohlcv_1m"} 8230.0' in text
+    assert 'gexlake_job_rows_bucket{le="100.0",table="ohlcv_1m"} 1.0' in text
+    assert 'gexlake_job_rows_count{table="ohlcv_1m"} 2.0' in text
