@@ -21,6 +21,10 @@ class SourceFile(Protocol):
     def trading_day(self) -> date | None: ...
 
 
+def _as_it_is(base_url: str) -> Iterable[str]:
+    return (base_url,)
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """What jobs, staged files, views and metrics need to know of a dataset.
@@ -32,6 +36,8 @@ class Dataset:
         tables: the tables of the rows that its events count, by the name of the count; the first one that an
             event has is the number of its records.
         file_names: returns the names that a job's staged file may have.
+        urls_of: returns the whole URLs without a secret that a job may have, of its URL without a query.
+        symbol_of: returns the market symbol that a ticker is about.
     """
 
     name: str
@@ -39,6 +45,8 @@ class Dataset:
     check_ticker: Callable[[str], str]
     tables: Mapping[str, str]
     file_names: Callable[[SourceFile], Iterable[str]]
+    urls_of: Callable[[str], Iterable[str]] = _as_it_is
+    symbol_of: Callable[[str], str] = str
 
     def records_in(self, counts: Mapping[str, int]) -> int | None:
         """Return the number of records among the counts of an event; None if it has none."""

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from shared.dataset import Dataset, SourceFile
 from shared.gexbot.partition import ENDPOINTS, Partition, normalize_ticker
 from shared.gexbot.source_name import read_source_url, vendor_name
+from shared.gexbot.symbols import underlying_of
+from shared.gexbot.vendor_api import NO_REDIRECT
 
 
 def _file_names(job: SourceFile) -> Iterator[str]:
@@ -27,4 +29,6 @@ GEXBOT: Final = Dataset(
     check_ticker=normalize_ticker,
     tables={"snapshots": "gex_snapshots", "strike_rows": "gex_strikes"},
     file_names=_file_names,
+    urls_of=lambda base_url: (base_url, base_url + NO_REDIRECT),
+    symbol_of=underlying_of,
 )

@@ -9,7 +9,13 @@ from typing import Final
 
 from shared.dataset import Dataset, SourceFile
 from shared.massive import flat_files
-from shared.massive.resources import BARS_ENDPOINT, MANY_SYMBOLS, SNAPSHOTS_ENDPOINT, WHOLE_MARKET
+from shared.massive.resources import (
+    BARS_ENDPOINT,
+    MANY_SYMBOLS,
+    SNAPSHOTS_ENDPOINT,
+    WHOLE_MARKET,
+    minute_bars_of,
+)
 from shared.massive.symbols import check_symbol
 
 _BATCH: Final = re.compile(rf"{MANY_SYMBOLS}(-\d+)?")
@@ -29,10 +35,17 @@ def _file_names(job: SourceFile) -> Iterator[str]:
             yield f"{flat_files.day_of(key)}{flat_files.ENDING}"
 
 
+def _urls_of(base_url: str) -> tuple[str, ...]:
+    """Return a flat file's URL or that of a symbol's snapshot as it is, and that of bars with its query."""
+    bars = minute_bars_of(base_url)
+    return (base_url,) if bars is None else (f"{base_url.removesuffix('/adjusted')}?{bars.query}",)
+
+
 MASSIVE: Final = Dataset(
     name="massive",
     endpoints=(BARS_ENDPOINT, SNAPSHOTS_ENDPOINT),
     check_ticker=_check_ticker,
     tables={"bars": "ohlcv_1m", "snapshots": "snapshots"},
     file_names=_file_names,
+    urls_of=_urls_of,
 )

@@ -56,11 +56,15 @@ class MinuteBars:
         return self.symbol
 
     @property
+    def query(self) -> str:
+        """The query of its URL."""
+        return urlencode({"adjusted": str(self.adjusted).lower()})
+
+    @property
     def path(self) -> str:
         """Path and query."""
-        query = urlencode({"adjusted": str(self.adjusted).lower()})
         symbol = quote(self.symbol, safe="")
-        return f"{_MINUTE_BARS}{symbol}/range/1/minute/{self.first}/{self.last}?{query}"
+        return f"{_MINUTE_BARS}{symbol}/range/1/minute/{self.first}/{self.last}?{self.query}"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,9 @@ from services.intake.priorities.overrides import as_of
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.messages import Command, FetchFile, ImportFile, digest_of
-from shared.gexbot.vendor_api import NO_REDIRECT, base_of
+from shared.datasets import find_dataset
+from shared.gexbot.dataset import GEXBOT
+from shared.gexbot.vendor_api import base_of
 from shared.job_states import JobState
 
 _KEPT_IN_JOBS: Final = "commands are kept for 14 days"
@@ -156,6 +158,8 @@ async def find_command_of_job(bus: Bus, job_id: UUID, state: JobState | None, st
     command = await read_command_of(bus, job_id, stage, sequence) or rebuilt(state, stage)
     if command is None:
         then = "ask for the backfill again" if base_of(state.job.base_url) else "post the URL again"
+        if state.job.endpoint not in GEXBOT.endpoints:
+            then = "have its symbols run again"
         message = f"the {stage} command of the job {job_id} is no longer message {sequence} of JOBS"
         raise NotFound("job_id", "not_found", f"{message}: {_KEPT_IN_JOBS}; {then}")
     return command
@@ -164,10 +168,11 @@ async def find_command_of_job(bus: Bus, job_id: UUID, state: JobState | None, st
 def rebuilt(state: JobState, stage: Stage) -> Command | None:
     """Rebuild a command that is gone from JOBS from the job's events; None if they do not suffice.
 
-    A URL with a query cannot be rebuilt, as EVENTS has no secrets; except that of a backfill, which is none.
+    A URL with a query cannot be rebuilt, as EVENTS has no secrets; except those that the dataset knows.
     """
     if stage is Stage.FETCH:
-        urls = (state.job.base_url, state.job.base_url + NO_REDIRECT)
+        dataset = find_dataset(state.job.endpoint)
+        urls = dataset.urls_of(state.job.base_url) if dataset else ()
         whole = next((SecretStr(url) for url in urls if digest_of(url) == state.url_sha256), None)
         return FetchFile(job=state.job, url=whole, force=state.force, reason=state.reason) if whole else None
     if state.staged_path is None or state.sha256 is None or state.size_bytes is None:

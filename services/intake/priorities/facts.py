@@ -12,8 +12,8 @@ from gexlake.api.jobs import Priority
 from gexlake.api.priorities.rules import DataType
 from services.intake.priorities import guidelines
 from shared.bus.requests import Channel
+from shared.datasets import find_dataset
 from shared.gexbot.source_name import SourceName, read_source_url
-from shared.gexbot.symbols import underlying_of
 from shared.gexbot.trading_day import NEW_YORK
 from shared.sources.record import SourceRecord
 
@@ -104,7 +104,10 @@ class Demand:
     @property
     def market_symbol(self) -> str:
         """The symbol that the client said, or else that of the ticker."""
-        return self.origin.market_symbol or underlying_of(self.ticker)
+        if self.origin.market_symbol:
+            return self.origin.market_symbol
+        dataset = find_dataset(self.endpoint)
+        return dataset.symbol_of(self.ticker) if dataset else self.ticker
 
     @property
     def requested_at(self) -> datetime | None:

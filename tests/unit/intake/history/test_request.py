@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from services.intake.errors import Refused, Unprocessable
 from services.intake.history.request import HistoryRequest, read_history_request
 from shared.bus.envelope import Envelope, decode
 from shared.bus.messages import JobRequested, job_id_of
+from shared.massive.resources import FlatFile, MassiveUrls, MinuteBars
 from shared.sources.gate import SourceGate
 from tests.support.values import NOON, a_job, a_request
 
@@ -21,6 +23,7 @@ GATE = SourceGate.parse(
 )
 BASE = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"
 URL = f"{BASE}?sig=S3CRET"
+DAY = date(2025, 11, 14)
 PLAIN_URL = "https://hist.gex.bot/a/day.json?sig=S3CRET"
 
 
@@ -303,3 +306,20 @@ def test_an_object_metadata_is_what_rules_read_without_options_and_secrets() -> 
     assert asked.demand.metadata == {"link": f"{BASE}?[redacted]", "volume": 61_000}
     assert read(url=URL, metadata={"note": "x" * 17_000}).demand.metadata == {}
     assert (asked.demand.market_symbol, asked.demand.endpoint) == ("NDX", "gex_zero")
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        (MassiveUrls().url_of(MinuteBars("AAPL", DAY, DAY)), "https://api.massive.com is not allowed"),
+        (
+            MassiveUrls("https://hist.gex.bot").url_of(MinuteBars("AAPL", DAY, DAY)),
+            "must end in a plain file name",
+        ),
+        (MassiveUrls(files="https://hist.gex.bot").url_of(FlatFile(DAY)), "must end in a plain file name"),
+    ],
+)
+def test_the_urls_of_minute_bars_are_no_files_of_history(url: str, problem: str) -> None:
+    """Wherever they are: the registry of symbols has them fetched."""
+    with pytest.raises(Unprocessable, match=problem):
+        read_history_request({"url": url, "ticker": "AAPL", "endpoint": "gex_zero"}, GATE)
