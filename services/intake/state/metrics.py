@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -24,12 +24,14 @@ from shared.bus.messages import (
     PartitionImported,
     RowsPublished,
 )
+from shared.bus.reports.presence import HEARTBEAT_INTERVAL_S
 from shared.datasets import find_dataset
 from shared.job_states import KEPT_FOR
 
 _SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
 _ROWS: Final = (0, 1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_REPORTS_COUNT_FOR: Final = timedelta(seconds=3 * HEARTBEAT_INTERVAL_S)
 _UNMATCHED: Final = "unmatched"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -151,6 +153,7 @@ class _Gauges:
             ("service", "instance"),
             registry=registry,
         )
+        self._stream = _StreamGauges(registry)
 
     def set(self, projection: Projection, broker_state: BrokerState | None, now: datetime) -> None:
         for status, count in jobs_by_state(projection).items():
@@ -168,6 +171,46 @@ class _Gauges:
         self._age.clear()
         for beat in projection.heartbeats():
             self._age.labels(beat.service, beat.instance).set((now - beat.at).total_seconds())
+        self._stream.set(projection, now)
+
+
+class _StreamGauges:
+    """What the fetcher that follows the vendor's stream has reported last."""
+
+    _TEXTS: Final = {
+        "is_subscribed": ("subscribed", "Whether the vendor's stream is followed"),
+        "symbols": ("symbols", "Symbols that are to be streamed"),
+        "connections": ("connections", "Subscriptions that the vendor has accepted"),
+        "bars": ("bars", "Streamed bars"),
+        "rejected": ("rejected_bars", "Streamed bars that were not correct"),
+        "unknown": ("unknown_events", "Events of the stream of types that are not used"),
+        "filled": ("filled_bars", "Bars fetched by REST because the stream may have missed them"),
+        "to_fill": ("symbols_to_fill", "Symbols whose missed bars are not fetched yet"),
+    }
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._gauges = {
+            field: Gauge(f"gexlake_stream_{name}", text, ("instance",), registry=registry)
+            for field, (name, text) in self._TEXTS.items()
+        }
+        self._age = Gauge(
+            "gexlake_stream_last_bar_age_seconds",
+            "Seconds since the last streamed bar",
+            ("instance",),
+            registry=registry,
+        )
+
+    def set(self, projection: Projection, now: datetime) -> None:
+        for gauge in (*self._gauges.values(), self._age):
+            gauge.clear()
+        for beat in projection.heartbeats():
+            report = beat.stream
+            if report is None or now - beat.at > _REPORTS_COUNT_FOR:
+                continue
+            for field, gauge in self._gauges.items():
+                gauge.labels(beat.instance).set(getattr(report, field))
+            if report.last_bar_at is not None:
+                self._age.labels(beat.instance).set((now - report.last_bar_at).total_seconds())
 
 
 class _Starts:

@@ -20,7 +20,7 @@ from shared.bus import subjects
 from shared.bus.envelope import TimedEvent
 from shared.bus.follower import FollowedEvent
 from shared.bus.messages import Event, FileStaged, JobRequested, JobStarted
-from shared.bus.reports.presence import Heartbeat
+from shared.bus.reports.presence import Heartbeat, StreamReport
 from shared.bus.reports.progress import Progress
 from tests.support.values import NOON, a_job, a_request
 
@@ -152,6 +152,41 @@ async def test_what_the_importer_has_to_rebuild_is_shown_once_it_reports_it(
     await hear(projection, beat)
     assert view_status(projection, KnownSources(), None, clock.now).partitions_to_rebuild == 7
     assert values(metrics.expose(projection, None, clock.now))["gexlake_partitions_to_rebuild[]"] == 7
+
+
+async def test_what_the_fetcher_reports_of_the_stream_is_measured_while_it_is_alive(
+    projection: Projection, metrics: Metrics, clock: Clock
+) -> None:
+    report = StreamReport(
+        is_subscribed=True,
+        symbols=3,
+        connections=2,
+        bars=100,
+        rejected=1,
+        unknown=4,
+        filled=50,
+        to_fill=2,
+        last_bar_at=NOON - timedelta(seconds=7),
+    )
+    beat = Heartbeat(service="fetcher", instance="a", version="1", started_at=NOON, at=NOON, stream=report)
+    await hear(projection, beat)
+    clock.now = NOON
+    found = values(metrics.expose(projection, None, clock.now))
+    of_stream = {name: value for name, value in found.items() if name.startswith("gexlake_stream_")}
+    assert of_stream == {
+        "gexlake_stream_subscribed['a']": 1,
+        "gexlake_stream_symbols['a']": 3,
+        "gexlake_stream_connections['a']": 2,
+        "gexlake_stream_bars['a']": 100,
+        "gexlake_stream_rejected_bars['a']": 1,
+        "gexlake_stream_unknown_events['a']": 4,
+        "gexlake_stream_filled_bars['a']": 50,
+        "gexlake_stream_symbols_to_fill['a']": 2,
+        "gexlake_stream_last_bar_age_seconds['a']": 7,
+    }
+    clock.now = NOON + timedelta(minutes=1)
+    later = values(metrics.expose(projection, None, clock.now))
+    assert not [name for name in later if name.startswith("gexlake_stream_")]
 
 
 def test_jobs_that_events_has_forgotten_are_forgotten_here(projection: Projection, clock: Clock) -> None:
