@@ -25,7 +25,7 @@ from shared.massive.bars import Bar
 MAX_AGE: Final = timedelta(days=5)
 """What is missing for longer is left to the daily search for gaps."""
 RETRY_S: Final = 5.0
-_MAX_RETRY_S: Final = 300.0
+_MAX_RETRY_S: Final = 60.0
 
 Publish = Callable[[str, list[Bar], int], Awaitable[None]]
 """Publishes bars of a symbol, and that it may lack others since a minute."""
