@@ -18,7 +18,7 @@ from bench.inputs import inputs_folder
 from bench.measure import machine
 from bench.measure.processes import BenchFailed
 from bench.measure.tables import Table
-from bench.sections import fetch, file, imports, lake, pipeline, queries
+from bench.sections import fetch, file, imports, lake, pipeline, queries, stream
 from bench.workbench import Workbench
 from simulator.generator import MAX_SNAPSHOTS, Day
 from simulator.stack import StackError
@@ -30,6 +30,7 @@ SECTIONS: Final[dict[str, Callable[[Workbench], list[Table]]]] = {
     "queries": queries.measured,
     "pipeline": pipeline.measured,
     "fetch": fetch.measured,
+    "stream": stream.measured,
 }
 
 
