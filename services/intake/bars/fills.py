@@ -14,6 +14,7 @@ from gexlake.api.chronox.runs import DetectGaps, GapsDetected
 from gexlake.api.jobs import Priority
 from services.intake.bars.lake import LakeBars
 from services.intake.bars.metrics import GapMetrics
+from services.intake.bars.under_way import UnderWay
 from services.intake.errors import Unprocessable
 from services.intake.history.commands import JobCommands
 from services.intake.history.request import HistoryRequest
@@ -25,7 +26,7 @@ from services.intake.symbols.known import KnownSymbols
 from services.intake.symbols.store import no_symbol
 from shared.bus.requests import Channel
 from shared.gexbot.trading_day import NEW_YORK
-from shared.massive.resources import BARS_ENDPOINT, MinuteBars, minute_bars_of
+from shared.massive.resources import MinuteBars
 
 PURPOSE: Final = "purpose"
 GAP: Final = "gap"
@@ -141,8 +142,8 @@ class GapFills:
         return max(0, self._settings.bars_max_fills_a_day - queued)
 
     async def _queue(self, fills: Iterable[Fill]) -> int:
-        """Queue fills that no unfinished job covers, and return how many."""
-        under_way = self._under_way()
+        """Queue fills that unfinished jobs do not cover, and return how many."""
+        under_way = UnderWay.of(self._projection.jobs, self._settings.massive)
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def queue(fill: Fill) -> bool:
@@ -150,29 +151,12 @@ class GapFills:
                 accepted = await self._commands.accept(self._request_of(fill))
                 return accepted.is_new
 
-        wanted = [
-            fill
-            for fill in fills
-            if not any(
-                bars.first <= fill.first and fill.last <= bars.last for bars in under_way.get(fill.symbol, ())
-            )
-        ]
+        wanted = [fill for fill in fills if not under_way.covers(fill)]
         results = await asyncio.gather(*map(queue, wanted), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         return sum(result is True for result in results)
-
-    def _under_way(self) -> dict[str, list[MinuteBars]]:
-        """Return what unfinished jobs fetch by REST, as traded, by symbol."""
-        found: dict[str, list[MinuteBars]] = {}
-        for state in self._projection.jobs:
-            if state.job.endpoint != BARS_ENDPOINT or state.is_finished:
-                continue
-            bars = minute_bars_of(state.job.base_url)
-            if bars is not None and not bars.adjusted:
-                found.setdefault(bars.symbol, []).append(bars)
-        return found
 
     def _request_of(self, fill: Fill) -> HistoryRequest:
         bars = MinuteBars(fill.symbol, fill.first, fill.last)
