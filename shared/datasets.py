@@ -47,20 +47,20 @@ def check_endpoint(text: str) -> str:
 
 
 def check_ticker(text: str) -> str:
-    """Return ``text`` without surrounding blanks, if it may be a ticker of some dataset.
+    """Return ``text`` as a ticker of some dataset; as it is, if datasets differ in how they write it.
 
     Raises:
-        ValueError: it may not; the message is that of the first dataset.
+        ValueError: no dataset has such tickers; the message is that of the first one.
     """
-    problems = []
+    tickers, problems = set(), []
     for dataset in DATASETS:
         try:
-            dataset.check_ticker(text)
+            tickers.add(dataset.check_ticker(text))
         except ValueError as problem:
             problems.append(problem)
-        else:
-            return text.strip()
-    raise problems[0]
+    if not tickers:
+        raise problems[0]
+    return tickers.pop() if len(tickers) == 1 else text.strip()
 
 
 def is_ticker(text: str, ticker: str, endpoint: str) -> bool:

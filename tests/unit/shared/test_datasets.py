@@ -58,7 +58,7 @@ def test_each_dataset_has_its_rule_for_tickers(text: str, ticker: str, endpoint:
 
 def test_a_ticker_of_any_dataset_may_be_asked_for() -> None:
     assert datasets.check_ticker(" MTBpC ") == "MTBpC"
-    assert datasets.check_ticker("^spx") == "^spx"
+    assert datasets.check_ticker("spx") == "SPX"
     with pytest.raises(ValueError, match="is not a ticker"):
         datasets.check_ticker("a b")
 

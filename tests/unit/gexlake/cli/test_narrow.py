@@ -94,6 +94,15 @@ def test_jobs_leave_out_the_last_column_before_a_word_is_broken(intake: FakeInta
     assert words(shown)[1] == row
 
 
+def test_jobs_of_bars_have_their_rows_beside_those_of_strikes(intake: FakeIntake, lines: Lines) -> None:
+    bars = {"ticker": "MTBpC", "endpoint": "ohlcv_1m", "state": "completed", "rows": 8190}
+    intake.body = page_of(job_of(**{**LONG, "id": ID, "endpoint": "gex_zero"}), job_of(**bars, id=NEIGHBOUR))
+    shown = words(lines("jobs"))
+    assert shown[0] == "id ticker endpoint day state size rows asked (UTC)"
+    assert "148.9 MB 2,340,000" in shown[1]
+    assert shown[2] == "6f2f5b1e-2 MTBpC ohlcv_1m completed 8,190 11-14 21:00"
+
+
 def test_wide_jobs_have_whole_ids_and_every_column(intake: FakeIntake, lines: Lines) -> None:
     intake.body = jobs_with("state_gamma_zero")
     first = lines("jobs", "--wide")[1]
