@@ -71,6 +71,7 @@ class FeedPublisher:
         window_s: how long a message waits for others.
         answer_within_s: when a caller stops waiting for the ack.
         stream: which; it takes batches.
+        max_batch: how many messages are published together; up to 1,000.
     """
 
     def __init__(
@@ -81,9 +82,11 @@ class FeedPublisher:
         window_s: float = WINDOW_S,
         answer_within_s: float = ANSWER_WITHIN_S,
         stream: str = subjects.FEED,
+        max_batch: int = MAX_BATCH,
     ) -> None:
         self._require_bus: Final = require_bus
         self._stream: Final = stream
+        self._max_batch: Final = max_batch
         self._sent: Final = sent
         self._window_s: Final = window_s
         self._answer_within_s: Final = answer_within_s
@@ -121,7 +124,7 @@ class FeedPublisher:
         self._by_id[message.id] = entry
         self._waiting.append(entry)
         self._waiting_bytes += size
-        if len(self._waiting) >= MAX_BATCH or self._waiting_bytes >= MAX_BATCH_BYTES:
+        if len(self._waiting) >= self._max_batch or self._waiting_bytes >= MAX_BATCH_BYTES:
             self._flush()
         elif len(self._waiting) == 1:
             self._timer = asyncio.get_running_loop().call_later(self._window_s, self._flush)
@@ -145,7 +148,7 @@ class FeedPublisher:
         """Remove the oldest waiting messages, as many as fit a batch; those whose time is up are dropped."""
         entries: list[_Entry] = []
         size, expired_s = 0, time.monotonic() - self._answer_within_s
-        while self._waiting and len(entries) < MAX_BATCH:
+        while self._waiting and len(entries) < self._max_batch:
             entry = self._waiting[0]
             if entries and size + len(entry.message.data) > MAX_BATCH_BYTES:
                 break

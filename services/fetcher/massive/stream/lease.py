@@ -36,7 +36,7 @@ class LeaseTimes:
 
     held_s: int = 15
     renew_s: float = 3.0
-    margin_s: float = 3.0
+    margin_s: float = 5.0
     retry_s: float = 1.0
 
 

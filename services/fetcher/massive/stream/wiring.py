@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from functools import partial
+from typing import Final
 from uuid import uuid4
 
 from pydantic import SecretStr
@@ -20,6 +21,11 @@ from shared.bus.connection import Bus
 from shared.bus.feeds.batch_publisher import FeedPublisher
 from shared.bus.last_messages import last_messages
 from shared.symbol_registry import SymbolRegistry
+
+MAX_BATCH: Final = 1000
+"""Streamed bars are small, and thousands arrive at the end of a minute."""
+PUBLISH_WITHIN_S: Final = 4.0
+"""Less than the margin of the lease: what is published later may come after the next owner's."""
 
 
 def new_supervisor(
@@ -44,8 +50,11 @@ def new_supervisor(
         return StreamSupervisor(registry, None)
     lease = StreamLease(bus, f"{socket.gethostname()}-{uuid4().hex[:8]}")
     streamed = subjects.all_chronox(Phase.STREAM)
+    messages = FeedPublisher(
+        lambda: bus, answer_within_s=PUBLISH_WITHIN_S, stream=subjects.CHRONOX, max_batch=MAX_BATCH
+    )
     storage = StreamStorage(
-        BarPublisher(FeedPublisher(lambda: bus, stream=subjects.CHRONOX), bus.clock),
+        BarPublisher(messages, bus.clock),
         rest,
         partial(last_messages, bus, subjects.CHRONOX, streamed, with_content=True),
         lease.require,
