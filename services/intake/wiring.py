@@ -41,9 +41,9 @@ from services.intake.state.broker_link import BrokerLink
 from services.intake.state.dead_letters import DeadLetters
 from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
-from services.intake.state.source_control import SourceControl
-from services.intake.state.source_metrics import SourceMetrics
-from services.intake.state.sources_view import KnownSources
+from services.intake.state.sources.control import SourceControl
+from services.intake.state.sources.metrics import SourceMetrics
+from services.intake.state.sources.view import KnownSources
 from services.intake.state.write_probe import WriteProbe
 from services.intake.symbols.known import KnownSymbols
 from services.intake.symbols.store import SymbolStore

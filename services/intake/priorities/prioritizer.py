@@ -15,7 +15,7 @@ from services.intake.priorities.rules import KnownRules
 from services.intake.priorities.scoring import Thresholds
 from services.intake.queue.estimates import Estimates
 from services.intake.queue.work_queue import WorkQueue, due_of
-from services.intake.state.sources_view import KnownSources
+from services.intake.state.sources.view import KnownSources
 from shared.bus.messages import Job
 from shared.bus.requests import Override, PriorityRequest
 from shared.gexbot.trading_day import NEW_YORK

@@ -13,7 +13,7 @@ from gexlake.api.jobs import Priority, Stage, Status
 from services.intake.queue.rates import ArrivalRate, CompletionRate
 from services.intake.queue.work_queue import URGENT_FIRST, WorkQueue
 from services.intake.queue.work_times import NEW_SHARE, WorkTimes
-from services.intake.state.sources_view import KnownSources
+from services.intake.state.sources.view import KnownSources
 from shared.job_states import JobState
 from shared.sources.record import origin_of
 

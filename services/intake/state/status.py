@@ -16,7 +16,7 @@ from gexlake.api.system import BrokerView, ServiceView, StatusView
 from services.intake.state.broker_link import BrokerLink
 from services.intake.state.dead_letters import DeadLetters, StoredLetters
 from services.intake.state.projection import Projection
-from services.intake.state.sources_view import KnownSources, view_circuit
+from services.intake.state.sources.view import KnownSources, view_circuit
 from services.intake.state.write_probe import WriteProbe
 from shared.bus import subjects
 from shared.bus.connection import Bus, translate_errors

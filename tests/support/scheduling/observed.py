@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from gexlake.api.jobs import Stage, Status
 from services.intake.queue.estimates import Estimates
 from services.intake.queue.work_queue import WorkQueue
-from services.intake.state.sources_view import KnownSources
+from services.intake.state.sources.view import KnownSources
 from shared.bus.messages import Job
 from shared.job_states import JobState, Transition
 from tests.support.scheduling.consumer import SimulatedJob

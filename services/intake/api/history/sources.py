@@ -12,8 +12,8 @@ from services.intake.http.auth import ClientName, public_name, require_key
 from services.intake.http.context import Context
 from services.intake.http.error_responses import documented
 from services.intake.http.json_body import described_body, read_model
-from services.intake.state.source_control import no_source
-from services.intake.state.sources_view import view_source
+from services.intake.state.sources.control import no_source
+from services.intake.state.sources.view import view_source
 
 router = APIRouter(prefix="/api/v1/sources", tags=["sources"], dependencies=[Depends(require_key)])
 Limit = Annotated[int, Query(ge=1, le=1000)]

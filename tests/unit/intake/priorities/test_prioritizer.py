@@ -17,7 +17,7 @@ from services.intake.priorities.rules import KnownRules
 from services.intake.priorities.scoring import Thresholds
 from services.intake.queue.estimates import Estimates
 from services.intake.queue.work_queue import WorkQueue
-from services.intake.state.sources_view import KnownSources
+from services.intake.state.sources.view import KnownSources
 from shared.bus.requests import Channel, Override
 from shared.job_states import JobStates
 from shared.rule_revisions import RuleRevision

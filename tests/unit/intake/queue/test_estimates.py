@@ -13,7 +13,7 @@ from services.intake.queue.estimates import TYPICAL_BYTES, Estimates
 from services.intake.queue.rates import ArrivalRate, CompletionRate
 from services.intake.queue.work_queue import WorkQueue
 from services.intake.queue.work_times import WorkTimes
-from services.intake.state.sources_view import KnownSources
+from services.intake.state.sources.view import KnownSources
 from shared.bus.follower import Followed
 from shared.bus.messages import Event
 from shared.job_states import JobStates

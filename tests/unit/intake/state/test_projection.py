@@ -14,7 +14,7 @@ from gexlake.api.jobs import Priority, Stage, Status
 from services.intake.errors import NotReady
 from services.intake.state.metrics import Metrics
 from services.intake.state.projection import Projection
-from services.intake.state.sources_view import KnownSources
+from services.intake.state.sources.view import KnownSources
 from services.intake.state.status import BrokerState, view_status
 from shared.bus import subjects
 from shared.bus.envelope import TimedEvent

@@ -11,7 +11,7 @@ import structlog
 from gexlake.api.sources import SourceChanges
 from services.intake.errors import NotFound, NotReady
 from services.intake.state.broker_link import BrokerLink
-from services.intake.state.sources_view import KnownSources
+from services.intake.state.sources.view import KnownSources
 from shared.sources.record import SourceRecord
 from shared.sources.record_store import WRITE_TRIES, SourceRecords
 

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from gexlake.api.sources import Circuit
-from services.intake.state.sources_view import KnownSources
+from services.intake.state.sources.view import KnownSources
 
 _LABELS = ("source",)
 

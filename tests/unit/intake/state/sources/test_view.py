@@ -11,8 +11,8 @@ from prometheus_client.exposition import generate_latest
 
 from gexlake.api.sources import Circuit
 from services.intake.errors import NotReady
-from services.intake.state.source_metrics import SourceMetrics
-from services.intake.state.sources_view import KnownSources, view_circuit, view_source
+from services.intake.state.sources.metrics import SourceMetrics
+from services.intake.state.sources.view import KnownSources, view_circuit, view_source
 from shared.bus import subjects
 from shared.bus.follower import Followed
 from shared.sources.record import SourceRecord
