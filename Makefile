@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 SERVICES := intake fetcher importer janitor
 WORKERS ?= auto
 PARALLEL := -n $(WORKERS) --dist worksteal
+# Else each worker, and each service that a test starts, compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo sql test test-slow test-integration coverage fuzz bench bench-live bench-sla lint fmt docs lock clean
@@ -40,16 +42,16 @@ sql: export QUERY := $(value Q)
 sql: $(VENV)/.ready ## Query the lake: make sql Q="SELECT ..." [FORMAT=json]
 	@$(BIN)/gexlake sql --format "$(or $(FORMAT),table)" -- "$$QUERY"
 
-test: $(VENV)/.ready ## Run the quick tests, without containers, on all cores [WORKERS=2]
+test: $(VENV)/.ready ## Run the quick tests, without containers, on all cores [WORKERS=3]
 	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
-test-slow: $(VENV)/.ready ## Run the tests with large files, random kills and full disks [WORKERS=2]
+test-slow: $(VENV)/.ready ## Run the tests with large files, random kills and full disks [WORKERS=3]
 	$(BIN)/pytest $(PARALLEL) -m slow
 
 test-integration: $(VENV)/.ready ## Run the container tests on compose.yaml, and Schemathesis against OpenAPI
 	$(BIN)/pytest tests/e2e
 
-coverage: $(VENV)/.ready ## Run the quick and the slow tests, and print which lines and branches they cover [WORKERS=2]
+coverage: $(VENV)/.ready ## Run the quick and the slow tests, and print which lines and branches they cover [WORKERS=3]
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(PARALLEL)
 	$(BIN)/coverage combine --quiet
