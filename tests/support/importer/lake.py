@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ class LakeOnDisk:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.settings = ImporterSettings(data_dir=folder, **settings)
+        if not folder.exists() or not any(folder.iterdir()):
+            folder.mkdir(parents=True, exist_ok=True)
+            self.settings.paths.database.write_bytes(_empty_database())
         self.lake = Lake.open(self.settings)
 
     def close(self) -> None:
@@ -72,6 +77,15 @@ class LakeOnDisk:
     def leftovers(self) -> list[Path]:
         """Return the hidden files of the lake."""
         return [path for path in self.settings.paths.parquet_root.rglob(".*") if path.is_file()]
+
+
+@cache
+def _empty_database() -> bytes:
+    """Return a database of the current schema: a copy of it is ready sooner than one that is migrated."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = ImporterSettings(data_dir=Path(folder))
+        Lake.open(settings).close()
+        return settings.paths.database.read_bytes()
 
 
 def a_record(second: int = 0, **changes: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, cast
 
+import duckdb
 import pytest
 
 from services.importer.errors import LakeDamaged, WorseData
@@ -186,10 +187,18 @@ DATABASES: Final[dict[str, Callable[[Path], None]]] = {
     "its first block is garbage": lambda path: write_at(path, 4_100),
     "its last block is garbage": lambda path: write_at(path, path.stat().st_size - 4_096),
     "all of its blocks are garbage": lambda path: write_at(path, 12_288, path.stat().st_size - 12_288),
-    "a block of its rows is garbage": lambda path: write_at(path, 12_288 + 2 * 262_144 + 5_000),
+    "a block of its rows is garbage": lambda path: write_at(path, block_of_rows(path) + 5_000),
     "it is cut": cut(0.4),
     "it is empty": cut(0),
 }
+
+
+def block_of_rows(path: Path) -> int:
+    """Return where a block with values of strikes begins."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        query = "SELECT max(block_id) FROM pragma_storage_info('gex_strikes') WHERE block_id >= 0"
+        ((block,),) = connection.execute(query).fetchall()
+    return 12_288 + int(block) * 262_144
 
 
 def write_at(path: Path, offset: int, size: int = 100) -> None:
