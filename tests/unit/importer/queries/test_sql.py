@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 import duckdb
@@ -97,34 +99,45 @@ def test_what_is_not_one_reading_statement_is_refused(query: str) -> None:
         check(query)
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
-        "EXPLAIN (ANALYZE) COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
-        "SELECT * FROM nothing",
-        "SELECT * FROM read_text('/etc/passwd')",
-        "SELECT * FROM '/etc/passwd'",
-        "SELECT * FROM read_csv('/etc/passwd')",
-        "SELECT * FROM glob('/etc/*')",
-        "SELECT * FROM read_parquet('https://example.test/x.parquet')",
-    ],
+OUTSIDE: Final = (
+    "COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
+    "EXPLAIN (ANALYZE) COPY (SELECT 42) TO '{parquet}' (FORMAT parquet)",
+    "SELECT * FROM nothing",
+    "SELECT * FROM read_text('/etc/passwd')",
+    "SELECT * FROM '/etc/passwd'",
+    "SELECT * FROM read_csv('/etc/passwd')",
+    "SELECT * FROM glob('/etc/*')",
+    "SELECT * FROM read_parquet('https://example.test/x.parquet')",
 )
-def test_what_does_not_read_the_lake_is_refused_and_changes_nothing(lake: LakeOnDisk, query: str) -> None:
+
+
+async def answered(queries: SqlQueries, texts: Iterable[str], refusal: str = "") -> list[str]:
+    """Return which of these queries are not refused with these words."""
+    found = []
+    for text in texts:
+        try:
+            await queries.sql(SqlRequest(query=text))
+        except QueryRefused as error:
+            if re.search(refusal, str(error)):
+                continue
+        found.append(text)
+    return found
+
+
+def test_what_does_not_read_the_lake_is_refused_and_changes_nothing(lake: LakeOnDisk) -> None:
     lake.import_staged(lake.stage(records(3)))
     (parquet,) = lake.settings.paths.parquet_root.rglob("*.parquet")
-    with pytest.raises(QueryRefused):
-        ask(lake, query.replace("{parquet}", str(parquet)))
+    texts = [query.replace("{parquet}", str(parquet)) for query in OUTSIDE]
+    assert with_queries(lake, lambda queries: answered(queries, texts)) == []
     assert lake.rows("SELECT count(*) FROM gex_strikes") == [(6,)]
     assert lake.differences() == 0
 
 
-@pytest.mark.parametrize("before", ["", "EXPLAIN ", "EXPLAIN (FORMAT json) "])
-def test_a_pivot_without_values_is_refused_with_advice(lake: LakeOnDisk, before: str) -> None:
-    with pytest.raises(
-        QueryRefused, match=r"a PIVOT has to name the values that become columns: ON … IN \(…\)"
-    ):
-        ask(lake, f"{before}PIVOT (VALUES (1, 2)) t(a, b) ON a USING sum(b)")
+def test_a_pivot_without_values_is_refused_with_advice(lake: LakeOnDisk) -> None:
+    pivot = "PIVOT (VALUES (1, 2)) t(a, b) ON a USING sum(b)"
+    texts = [f"{before}{pivot}" for before in ("", "EXPLAIN ", "EXPLAIN (FORMAT json) ")]
+    advice = r"a PIVOT has to name the values that become columns: ON … IN \(…\)"
+    assert with_queries(lake, lambda queries: answered(queries, texts, advice)) == []
 
 
 def test_rows_beyond_the_limit_are_left_out_and_it_says_so(lake: LakeOnDisk) -> None:

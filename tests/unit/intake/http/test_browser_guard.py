@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any, Final
 
 import httpx
 import pytest
 from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
 
 from services.intake.app import create_app, new_api
 from services.intake.settings import IntakeSettings
@@ -35,9 +37,14 @@ FOREIGN: Final = {
 """What browsers send for pages of unlisted origins."""
 
 
+@cache
+def app_with(**settings: Any) -> ASGIApp:
+    """Return the app with these settings, one for all tests: none of them starts or changes it."""
+    return create_app(wire(IntakeSettings(**settings)))
+
+
 def client_of(*, base_url: str = HERE, **settings: Any) -> httpx.AsyncClient:
-    app = create_app(wire(IntakeSettings(**settings)))
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    transport = httpx.ASGITransport(app_with(**settings), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url=base_url)
 
 
@@ -145,7 +152,6 @@ async def test_programs_and_pages_of_listed_origins_may_post(
 
 async def handshake(headers: dict[str, str], **settings: Any) -> list[dict[str, Any]]:
     """Ask for the WebSocket as a client with these headers does; return what the app answers."""
-    app = create_app(wire(IntakeSettings(**settings)))
     sent: list[dict[str, Any]] = []
     given = {"Host": "127.0.0.1:8877", **headers}.items()
 
@@ -163,7 +169,7 @@ async def handshake(headers: dict[str, str], **settings: Any) -> list[dict[str, 
         "subprotocols": [],
         "extensions": {"websocket.http.response": {}},
     }
-    await app(scope, receive, send)
+    await app_with(**settings)(scope, receive, send)
     return sent
 
 
