@@ -10,7 +10,7 @@ PARALLEL := -n $(WORKERS) --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo sql test test-slow test-integration coverage fuzz bench bench-live bench-sla lint fmt docs lock clean
+.PHONY: help run demo demo-chronox sql test test-slow test-integration coverage fuzz bench bench-live bench-sla lint fmt docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ broker: $(VENV)/.ready ## Start nats-server alone in this terminal, for gexlake 
 
 demo: $(VENV)/.ready ## Bring one generated trading day through the whole system and show what landed
 	@$(BIN)/python -m simulator.demo
+
+demo-chronox: $(VENV)/.ready ## Bring minute bars in by history, snapshot and stream, and fill the gaps
+	@$(BIN)/python -m simulator.demo.chronox
 
 # By way of the environment: whatever quotes and dollars the query has, no shell reads them.
 sql: export QUERY := $(value Q)

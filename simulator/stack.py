@@ -33,7 +33,7 @@ NATS: Final = "nats"
 _ROOT: Final = Path(__file__).parent.parent
 _POLL_S: Final = 0.05
 _LEGACY: Final = ("HOST", "PORT", "DATA_DIR", "LOG_LEVEL", "CORS_ORIGINS", "STAGING_DIR", "PARQUET_DIR")
-_STARTS: Final = ("GEXLAKE_", "MAX_IMPORT_", "IMPORT_", "RATE_LIMIT_", "GEXBOT_", "MASSIVE_")
+_STARTS: Final = ("GEXLAKE_", "MAX_IMPORT_", "IMPORT_", "RATE_LIMIT_", "GEXBOT_", "MASSIVE_", "POLYGON_")
 
 
 def is_setting(name: str) -> bool:

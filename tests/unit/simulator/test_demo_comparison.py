@@ -10,7 +10,8 @@ import pytest
 
 from gexlake.cli.answers import read_job
 from gexlake.cli.output.rows import Rows
-from simulator.demo import DemoFailed, Imported, compare
+from simulator.demo.gex import Imported, compare
+from simulator.demo.process import DemoFailed
 from simulator.generator import FileSummary
 from tests.support.gexlake.responses import job_of
 

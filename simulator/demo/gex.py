@@ -6,12 +6,6 @@ When the result differs from the generated day, it prints the ends of the logs a
 
 from __future__ import annotations
 
-import argparse
-import os
-import shutil
-import signal
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,10 +22,11 @@ from gexlake.cli.errors import CommandFailed
 from gexlake.cli.following.watch import follow, shown_on
 from gexlake.cli.intake_client import Intake
 from gexlake.cli.output.rows import Rows
-from gexlake.cli.output.tables import console, rows_table
+from gexlake.cli.output.tables import rows_table
 from gexlake.cli.settings import CliSettings
 from shared.gexbot.partition import Partition
 from shared.paths import LakePaths
+from simulator.demo.process import DemoFailed
 from simulator.generator import Day, FileSummary
 from simulator.stack import Stack, StackError
 from simulator.vendor import Vendor
@@ -41,10 +36,6 @@ _TOP_STRIKES = """
 SELECT strike, gamma, oi_gamma, priors FROM gex_strikes
 WHERE {where} AND timestamp = (SELECT max(timestamp) FROM gex_snapshots WHERE {where})
 ORDER BY abs(gamma) DESC LIMIT 5"""
-
-
-class DemoFailed(Exception):
-    """The lake does not hold what was generated."""
 
 
 @dataclass
@@ -169,57 +160,3 @@ def _show(imported: Imported, folder: Path, watch: Stopwatch, out: Console) -> N
     out.print("Seconds  " + ", ".join(f"{stage} {s:.1f}" for stage, s in watch.seconds.items()))
     out.print("\nThe strikes with the largest gamma at the last snapshot:")
     out.print(rows_table(imported.top_strikes))
-
-
-def main() -> None:
-    """Run the demo and clean up."""
-    parser = argparse.ArgumentParser(prog="python -m simulator.demo", description=run.__doc__)
-    parser.add_argument("--snapshots", type=int, default=Day.snapshots)
-    parser.add_argument("--strikes", type=int, default=Day.strikes)
-    parser.add_argument("--keep", action="store_true", help="keep the folder")
-    options = parser.parse_args()
-    try:
-        day = Day(snapshots=options.snapshots, strikes=options.strikes)
-    except ValueError as error:
-        parser.error(str(error))
-    for number in (signal.SIGTERM, signal.SIGINT):  # background jobs of a shell ignore SIGINT
-        signal.signal(number, _interrupt)
-    try:
-        _run_and_clean_up(day, keep=options.keep)
-    except Interrupted as error:
-        # The shell, or make, is to see which signal ended the demo.
-        signal.signal(error.number, signal.SIG_DFL)
-        os.kill(os.getpid(), error.number)
-
-
-def _run_and_clean_up(day: Day, *, keep: bool) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="gexlake-demo-"))
-    try:
-        run(day, folder, console(sys.stdout))
-    except (DemoFailed, StackError, CommandFailed, OSError) as error:
-        sys.exit(f"demo: {str(error).splitlines()[0]}")
-    finally:
-        if keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder)
-
-
-class Interrupted(BaseException):
-    """A signal asked the demo to end.
-
-    Not KeyboardInterrupt: Python notes one that is raised where it runs source text, such as that of a
-    dataclass, and then ends the process by SIGINT at its exit, although it was handled.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-def _interrupt(number: int, _: object) -> None:
-    raise Interrupted(number)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""The whole system on generated data, from a request to Parquet: ``make demo``, ``make demo-chronox``."""
