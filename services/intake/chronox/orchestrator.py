@@ -24,6 +24,8 @@ from services.intake.symbols.known import KnownSymbols
 from services.intake.symbols.lease import OwnerLease
 
 _TICK_S: Final = 1.0
+_LOOKS_A_LEASE: Final = 5
+"""The lease is renewed at looks: at a third of it, so there are more of them."""
 _MAX_ERROR: Final = 2000
 _RELEASE_WITHIN_S: Final = 2.0
 log = structlog.get_logger(__name__)
@@ -77,6 +79,7 @@ class Orchestrator:
 
     async def keep(self) -> None:
         """Drive runs, forever; when it is cancelled, others may take them over at once."""
+        tick_s = min(_TICK_S, self._lease.lease_s / _LOOKS_A_LEASE)
         try:
             while True:
                 if self._known.is_read and self._is_ready():
@@ -85,7 +88,7 @@ class Orchestrator:
                     except PASSING as error:
                         log.debug("runs_not_looked_at", error=str(error))
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_TICK_S):
+                    async with asyncio.timeout(tick_s):
                         await self._changed.wait()
                 self._changed.clear()
         finally:
