@@ -1,4 +1,4 @@
-"""Compare partitions in the database with their Parquet files and the copies of their records."""
+"""Compare partitions and days of bars in the database with their Parquet files and the copies of records."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Final
 import duckdb
 
 from gexlake.api.services import PartitionDifference, VerifyRequest, VerifyResponse
+from services.importer.bars.comparison import compare_days
+from services.importer.bars.days import lock_of
 from services.importer.formats import format_of
 from services.importer.lake import partitions
 from services.importer.lake.database import Lake
@@ -22,6 +24,7 @@ from services.importer.lake.partition_tables import export_query, records_query
 from services.importer.lake.partitions import PartitionRow
 from services.importer.lake.statements import quoted
 from shared.gexbot.partition import Partition
+from shared.massive.resources import BARS_ENDPOINT, WHOLE_MARKET
 from shared.paths import LakePaths
 
 _MAX_DIFFERENCES: Final = 1000
@@ -66,11 +69,18 @@ class Verification:
                 problems = list(_problems(connection, self._lake.paths, row))
                 if live_partitions.read(connection, row.partition) == NONE_LIVE:
                     self._note(row.partition, problems)
+        self._compare_bars()
         return VerifyResponse(
             checked=len(self._checked),
             differences=tuple(self._differences[:_MAX_DIFFERENCES]),
             truncated=len(self._differences) > _MAX_DIFFERENCES,
         )
+
+    def _compare_bars(self) -> None:
+        request = self._request
+        if request.ticker in {None, WHOLE_MARKET} and request.endpoint in {None, BARS_ENDPOINT}:
+            for day, problem in compare_days(self._lake, request.trading_day):
+                self._note(lock_of(day), [problem] if problem else [])
 
     def _is_wanted(self, unit: LiveUnit) -> bool:
         request = self._request
