@@ -18,7 +18,7 @@ from bench.inputs import inputs_folder
 from bench.measure import machine
 from bench.measure.processes import BenchFailed
 from bench.measure.tables import Table
-from bench.sections import fetch, file, imports, lake, pipeline, queries, stream
+from bench.sections import bars, fetch, file, imports, lake, pipeline, queries, stream
 from bench.workbench import Workbench
 from simulator.generator import MAX_SNAPSHOTS, Day
 from simulator.stack import StackError
@@ -31,6 +31,7 @@ SECTIONS: Final[dict[str, Callable[[Workbench], list[Table]]]] = {
     "pipeline": pipeline.measured,
     "fetch": fetch.measured,
     "stream": stream.measured,
+    "bars": bars.measured,
 }
 
 

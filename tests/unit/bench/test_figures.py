@@ -11,7 +11,7 @@ from bench.inputs import Input
 from bench.measure.figures import MIB, Run, Runs, Target, grown
 from bench.measure.rounds import interleaved
 from bench.measure.tables import Table
-from bench.sections import file, imports, lake, pipeline, queries
+from bench.sections import bars, file, imports, lake, pipeline, queries
 from bench.workbench import Sizes
 from simulator.generator import Day, FileSummary
 
@@ -108,6 +108,16 @@ def test_imports_are_judged_by_the_seeds_time_and_by_their_own_memory() -> None:
     assert column(table, "target", 1) == ["", "≤ 300: MISSED", "≤ 280: met"]
     assert column(table, "Parquet MB") == ["55.0"] * 3
     assert table.markdown().count("\n| ") == 5
+
+
+def test_a_flat_file_is_judged_by_the_faster_reader(tmp_path: Path) -> None:
+    path = tmp_path / "day.csv.gz"
+    path.write_bytes(bytes(28_000_000))
+    measured = {bars.DUCKDB: runs(2), bars.POLARS: runs(1.6), bars.OURS: runs(2)}
+    table = bars.day_table(bars.FlatFileInput(path, 1_499_340), measured)
+    assert column(table, "of the faster reader") == ["1.250", "1.000", "1.250"]
+    assert column(table, "target") == ["", "", "≤ 1.2: MISSED"]
+    assert "1,499,340 bars, 28.0 MB" in table.markdown()
 
 
 def test_growth_with_the_file_is_judged_against_the_day_itself_on_the_same_path() -> None:
