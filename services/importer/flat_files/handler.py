@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 
@@ -190,6 +190,7 @@ def _skip(lake: Lake, job: Job, held: FlatFileRow, now: datetime) -> JobSkipped:
         row = of_generation(ledger.read_one(connection, job.job_id), job)
         if row is not None:
             with transaction(connection):
-                ledger.write(connection, [with_outcome(row, held.as_partition, event.status, now)])
+                ended = with_outcome(row, held.as_partition, event.status, now)
+                ledger.write(connection, [replace(ended, counts=held.counts_text)])
     log.info("job_skipped", trading_day=held.trading_day.isoformat(), sha256=held.checksum)
     return event

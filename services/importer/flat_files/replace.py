@@ -163,6 +163,10 @@ class _Import:
         replaced = PartitionContents(before.bars, 0, before.as_partition) if before else _NOTHING
         table.write(self._connection, row)
         LedgerNotes(self._task.command).committed(self._connection, row.as_partition, replaced)
+        self._connection.execute(
+            "UPDATE gex_history_queue SET counts = ? WHERE id = ? AND generation = ?",
+            [row.counts_text, row.job_id, row.generation],
+        )
 
     def _row(self, bars: int, symbols: int, file: ParquetFile) -> FlatFileRow:
         task, staged = self._task, self._staged

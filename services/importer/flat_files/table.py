@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import astuple, dataclass, fields, replace
 from datetime import date, datetime
 from typing import Any, Final
@@ -44,6 +45,11 @@ class FlatFileRow:
     def counts(self) -> dict[str, int]:
         """What was imported, as events have it."""
         return {"bars": self.bars, "symbols": self.symbols_with_bars, "rejected": self.rejected}
+
+    @property
+    def counts_text(self) -> str:
+        """The counts as the ledger has them."""
+        return json.dumps(self.counts)
 
     @property
     def as_partition(self) -> PartitionRow:

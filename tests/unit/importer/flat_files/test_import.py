@@ -61,8 +61,9 @@ def test_the_bars_of_all_symbols_are_rows_and_one_sorted_file(lake: LakeOnDisk) 
     assert export_bars(lake.lake) == 0
     answered = "SELECT symbol FROM complete_bar_days WHERE trading_day = '2025-11-14' ORDER BY symbol"
     assert lake.rows(answered) == [("AAPL",), ("BRK.B",), ("MTBpC",)]
-    ledger = "SELECT status, records_processed, parquet_path FROM gex_history_queue"
-    assert lake.rows(ledger) == [("completed", 4, event.parquet_path)]
+    ledger = "SELECT status, records_processed, parquet_path, counts FROM gex_history_queue"
+    counts = '{"bars": 4, "symbols": 3, "rejected": 0}'
+    assert lake.rows(ledger) == [("completed", 4, event.parquet_path, counts)]
 
 
 def test_only_registered_symbols_are_imported_and_those_without_trades_are_complete_too(
