@@ -16,6 +16,8 @@ from services.fetcher.massive.errors import RateLimited
 from services.fetcher.massive.publisher import BarPublisher
 from services.fetcher.massive.rest import MassiveRest
 from services.fetcher.massive.stream.client import BarStream, StreamLimits
+from services.fetcher.massive.stream.events import StreamBar
+from services.fetcher.massive.stream.last_bars import last_streamed
 from services.fetcher.massive.stream.lease import LeaseLost, LeaseTimes, StreamLease
 from services.fetcher.massive.stream.storage import StreamStorage
 from services.fetcher.massive.stream.supervisor import Pauses, StreamParts, StreamSupervisor
@@ -26,6 +28,7 @@ from shared.bus.storage.bucket import Bucket
 from shared.symbol_registry import SymbolRegistry
 from simulator.massive.stream import FakeStream
 from tests.support.fetcher.bar_bus import BarBus
+from tests.support.importer.bars import a_bar
 from tests.support.poll import eventually
 from tests.support.values import NOON
 
@@ -145,6 +148,17 @@ async def test_a_fetcher_whose_key_is_refused_leaves_the_stream_to_others(
     await register(bus, "AAPL", streaming=True)
     async with fetcher(bus, "a", vendor, key="wrong"), fetcher(bus, "b", vendor) as other:
         await eventually(lambda: vendor.topics and other.lease.is_held)
+
+
+async def test_the_last_streamed_messages_are_found_for_few_symbols_and_for_many(bus: Bus) -> None:
+    publisher = BarPublisher(FeedPublisher(lambda: bus, stream=subjects.CHRONOX), lambda: NOON)
+    for minute in (0, 1):
+        await publisher.streamed([StreamBar(symbol, a_bar(minute)) for symbol in ("AAPL", "BRK.B")])
+    many = frozenset(f"S{number}" for number in range(30))
+    few = await last_streamed(bus, frozenset({"AAPL", "BRK.B", "NONE"}))
+    assert sorted(few) == ["chronox.stream.AAPL", "chronox.stream.BRK-2EB"]
+    assert b"%d" % a_bar(1).timestamp in few["chronox.stream.AAPL"]
+    assert await last_streamed(bus, many | {"AAPL", "BRK.B"}) == few
 
 
 async def test_a_lease_that_cannot_be_renewed_is_lost_before_it_ends_on_the_broker(bus: Bus) -> None:

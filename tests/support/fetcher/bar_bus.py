@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from gexlake.api.chronox.symbols import Phase
 from shared.bus import subjects
 from shared.bus.feeds.bar_messages import Bars, BarsMessage, decode
 from shared.bus.feeds.live_messages import EncodedMessage
-from shared.bus.last_messages import Stored
 from shared.massive.bars import Bar
-from tests.support.values import NOON
 
 
 class BarBus:
@@ -32,10 +31,10 @@ class BarBus:
         subject_of = [message.subject for message in self.messages]
         return [(subject, each.bars) for subject, each in zip(subject_of, self.payloads, strict=True)]
 
-    async def last(self) -> dict[str, Stored]:
-        """Return the last streamed messages by subject, as ``last_messages`` does."""
+    async def last(self, symbols: frozenset[str]) -> dict[str, bytes]:
+        """Return the last streamed messages by subject, as ``last_streamed`` does."""
         return {
-            message.subject: Stored(number, NOON, message.data)
-            for number, message in enumerate(self.messages, 1)
-            if message.subject.startswith(subjects.ALL_BARS.removesuffix(">") + "stream.")
+            message.subject: message.data
+            for message in self.messages
+            if message.subject in {subjects.chronox(Phase.STREAM, symbol) for symbol in symbols}
         }

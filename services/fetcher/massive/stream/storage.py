@@ -23,7 +23,6 @@ from services.fetcher.massive.stream.fills import RETRY_S, StreamFills
 from shared.bus import subjects
 from shared.bus.feeds import bar_messages
 from shared.bus.feeds.bar_messages import BarsMessage
-from shared.bus.last_messages import Stored
 from shared.errors import MalformedMessage
 from shared.gexbot.trading_day import bounds_ms, trading_day_of
 from shared.massive.bars import Bar
@@ -40,7 +39,7 @@ class StreamStorage:
     Args:
         publisher: publishes to CHRONOX.
         rest: fetches what is missing.
-        read_last: returns the last streamed messages of CHRONOX, by subject.
+        read_last: returns the last streamed messages of symbols in CHRONOX, by subject.
         may_publish: raises an error that is ``Transient`` once another fetcher may follow the stream.
         clock: returns the time (UTC).
         retry_s: the first pause after a failed request, unless the error says how long.
@@ -50,7 +49,7 @@ class StreamStorage:
         self,
         publisher: BarPublisher,
         rest: MassiveRest,
-        read_last: Callable[[], Awaitable[Mapping[str, Stored]]],
+        read_last: Callable[[frozenset[str]], Awaitable[Mapping[str, bytes]]],
         may_publish: Callable[[], None],
         clock: Callable[[], datetime],
         retry_s: float = RETRY_S,
@@ -74,7 +73,7 @@ class StreamStorage:
         Raises:
             BrokerUnavailable: no reply in time.
         """
-        last = await self._read_last()
+        last = await self._read_last(symbols)
         today_ms = bounds_ms(trading_day_of(int(self._clock().timestamp() * 1000)))[0]
         since = {symbol: _since(last.get(subjects.chronox(Phase.STREAM, symbol))) for symbol in symbols}
         self.fills.add(
@@ -118,12 +117,12 @@ class StreamStorage:
         await self._publisher.filled(symbol, bars, since_ms)
 
 
-def _since(last: Stored | None) -> int | None:
+def _since(last: bytes | None) -> int | None:
     """Return from which minute on bars may be missing, by the last message of a symbol."""
     if last is None:
         return None
     try:
-        message = bar_messages.decode("", last.data)
+        message = bar_messages.decode("", last)
     except MalformedMessage:  # published by a later version
         return None
     if not isinstance(message, BarsMessage) or not message.payload.bars:

@@ -9,17 +9,16 @@ from uuid import uuid4
 
 from pydantic import SecretStr
 
-from gexlake.api.chronox.symbols import Phase
 from services.fetcher.massive.publisher import BarPublisher
 from services.fetcher.massive.rest import MassiveRest
 from services.fetcher.massive.stream.client import LIMITS, BarStream, StreamLimits
+from services.fetcher.massive.stream.last_bars import last_streamed
 from services.fetcher.massive.stream.lease import StreamLease
 from services.fetcher.massive.stream.storage import StreamStorage
 from services.fetcher.massive.stream.supervisor import StreamParts, StreamSupervisor
 from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.feeds.batch_publisher import FeedPublisher
-from shared.bus.last_messages import last_messages
 from shared.symbol_registry import SymbolRegistry
 
 MAX_BATCH: Final = 1000
@@ -49,14 +48,13 @@ def new_supervisor(
     if key is None:
         return StreamSupervisor(registry, None)
     lease = StreamLease(bus, f"{socket.gethostname()}-{uuid4().hex[:8]}")
-    streamed = subjects.all_chronox(Phase.STREAM)
     messages = FeedPublisher(
         lambda: bus, answer_within_s=PUBLISH_WITHIN_S, stream=subjects.CHRONOX, max_batch=MAX_BATCH
     )
     storage = StreamStorage(
         BarPublisher(messages, bus.clock),
         rest,
-        partial(last_messages, bus, subjects.CHRONOX, streamed, with_content=True),
+        partial(last_streamed, bus),
         lease.require,
         bus.clock,
     )
