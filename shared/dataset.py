@@ -48,6 +48,10 @@ class Dataset:
     urls_of: Callable[[str], Iterable[str]] = _as_it_is
     symbol_of: Callable[[str], str] = str
 
+    def has_file(self, job: SourceFile) -> bool:
+        """Return whether a job stages a file, which is then imported."""
+        return any(True for _ in self.file_names(job))
+
     def records_in(self, counts: Mapping[str, int]) -> int | None:
         """Return the number of records among the counts of an event; None if it has none."""
         return next((counts[name] for name in self.tables if name in counts), None)

@@ -127,9 +127,10 @@ class Estimates:
 
     def _wait_s(self, stage: Stage, priority: Priority, deadline: datetime | None, own_s: float) -> float:
         """Return how long it takes until a stage has begun all jobs ahead."""
-        ahead = self._queue.ahead(stage, priority, deadline)
         if stage is Stage.IMPORT:  # those that wait to be fetched have to be imported first, too
-            ahead += self._queue.ahead(Stage.FETCH, priority, deadline)
+            ahead = self._queue.ahead_of_import(priority, deadline)
+        else:
+            ahead = self._queue.ahead(stage, priority, deadline)
         residual_s = self._running_import_s() if stage is Stage.IMPORT else 0.0
         if stage is Stage.FETCH and priority is not Priority.CRITICAL and self._queue.waiting(stage):
             ahead += 1  # no slot is free

@@ -17,6 +17,7 @@ from sortedcontainers import SortedList
 
 from gexlake.api.jobs import Priority, Stage, deadline_after
 from shared.bus.messages import Job
+from shared.datasets import find_dataset
 from shared.job_states import JobState
 
 NEXT: Final = 10
@@ -42,6 +43,8 @@ class _Entry:
     state: JobState
     due: _Key
     submitted: _Key
+    is_without_file: bool
+    """Whether it ends in its fetch."""
 
 
 def due_of(job: Job) -> datetime | None:
@@ -59,6 +62,10 @@ class WorkQueue:
         self._waiting: dict[tuple[Stage, Priority], SortedList[_Key]] = {
             (stage, priority): SortedList() for stage in Stage for priority in Priority
         }
+        self._without_file: dict[Priority, SortedList[_Key]] = {
+            priority: SortedList() for priority in Priority
+        }
+        """Of those that wait before the fetch."""
         self._submitted: dict[Priority, SortedList[_Key]] = {priority: SortedList() for priority in Priority}
         self._running: dict[Stage, dict[UUID, JobState]] = {stage: {} for stage in Stage}
 
@@ -78,6 +85,8 @@ class WorkQueue:
         self._submitted[known.job.priority].remove(entry.submitted)
         if self._running[known.stage].pop(job_id, None) is None:
             self._waiting[known.stage, known.job.priority].remove(entry.due)
+            if entry.is_without_file:
+                self._without_file[known.job.priority].remove(entry.due)
 
     @property
     def depth(self) -> int:
@@ -94,8 +103,12 @@ class WorkQueue:
 
     def ahead(self, stage: Stage, priority: Priority, deadline: datetime | None) -> int:
         """Return how many jobs that wait before a stage are taken before a new one."""
-        *above, own = (self._waiting[stage, level] for level in _down_to(priority))
-        return sum(map(len, above)) + own.bisect_left((_seconds(deadline), _FIRST))
+        return _before([self._waiting[stage, level] for level in _down_to(priority)], deadline)
+
+    def ahead_of_import(self, priority: Priority, deadline: datetime | None) -> int:
+        """Return how many jobs that wait before either stage are imported before a new one."""
+        without = _before([self._without_file[level] for level in _down_to(priority)], deadline)
+        return sum(self.ahead(stage, priority, deadline) for stage in Stage) - without
 
     def waiting(self, stage: Stage) -> int:
         """Return how many jobs wait before a stage."""
@@ -125,13 +138,27 @@ class WorkQueue:
     def _add(self, state: JobState) -> None:
         job = state.job
         due = (_seconds(due_of(job)), job.job_id)
-        entry = _Entry(state, due, (_seconds(_submitted_at(state)), job.job_id))
+        is_without_file = state.stage is Stage.FETCH and _is_without_file(job)
+        entry = _Entry(state, due, (_seconds(_submitted_at(state)), job.job_id), is_without_file)
         self._entries[job.job_id] = entry
         self._submitted[job.priority].add(entry.submitted)
         if state.is_running:
             self._running[state.stage][job.job_id] = state
         else:
             self._waiting[state.stage, job.priority].add(entry.due)
+            if is_without_file:
+                self._without_file[job.priority].add(entry.due)
+
+
+def _is_without_file(job: Job) -> bool:
+    dataset = find_dataset(job.endpoint)
+    return dataset is not None and not dataset.has_file(job)
+
+
+def _before(levels: list[SortedList[_Key]], deadline: datetime | None) -> int:
+    """Count the jobs of some levels; of the last one, those that are due before a deadline."""
+    *above, own = levels
+    return sum(map(len, above)) + own.bisect_left((_seconds(deadline), _FIRST))
 
 
 _FIRST: Final = UUID(int=0)

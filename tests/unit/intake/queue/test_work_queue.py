@@ -15,8 +15,9 @@ from shared.bus.envelope import TimedEvent
 from shared.bus.follower import FollowedEvent
 from shared.bus.messages import Event, Job, JobCancelled
 from shared.job_states import JobState
+from shared.massive.resources import MassiveUrls, MinuteBars
 from tests.support.intake.events import failed, numbered, requested, staged, started
-from tests.support.values import NOON, a_request
+from tests.support.values import NOON, a_job, a_request
 
 CRITICAL, HIGH, MEDIUM, LOW = Priority
 PROMISED = timedelta(minutes=5)
@@ -110,6 +111,16 @@ def test_a_job_of_an_older_version_is_due_by_its_request() -> None:
     queue = queue_after(requested(old))
     assert queue.position(HIGH, NOON + PROMISED - timedelta(seconds=1)) == 1
     assert queue.position(HIGH, NOON + PROMISED + timedelta(seconds=1)) == 2
+
+
+def test_jobs_that_end_in_their_fetch_are_before_no_import() -> None:
+    bars = MinuteBars("AAPL", NOON.date(), NOON.date())
+    job = a_job(endpoint=bars.endpoint, base_url=MassiveUrls().base_url_of(bars), priority=HIGH)
+    queue = queue_after(requested(numbered(1, HIGH)), requested(job))
+    assert (queue.ahead(Stage.FETCH, LOW, None), queue.ahead_of_import(LOW, None)) == (2, 1)
+    for event in (started(job), JobCancelled(job=job)):
+        queue = queue_after(requested(numbered(1, HIGH)), requested(job), event)
+        assert (queue.ahead(Stage.FETCH, LOW, None), queue.ahead_of_import(LOW, None)) == (1, 1)
 
 
 def test_what_events_forget_leaves_the_queue() -> None:
