@@ -14,11 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 from gexlake import __version__
-from gexlake.api.lake import SqlResponse
+from gexlake.api.lake import SqlRequest, SqlResponse
 from gexlake.cli.commands import app
 from gexlake.cli.intake_client import Intake
+from services.importer.queries.service import SqlQueries
 from tests.support.importer.lake import LakeOnDisk, a_record
-from tests.support.importer.queries import ask
+from tests.support.importer.queries import ask, with_queries
 from tests.support.recipes import Recipe, recipes_of
 from tests.support.repository import ROOT
 from tests.support.values import a_job
@@ -254,10 +255,25 @@ def check_rows(recipe: Recipe, rows: Rows) -> None:
         SQL_CHECKS[recipe.name](rows)
 
 
+@pytest.fixture(scope="module")
+def answers(small_lake: LakeOnDisk) -> dict[str, SqlResponse]:
+    """Return what the importer answers to the queries, by the names of their recipes."""
+    folder = small_lake.settings.data_dir
+
+    async def run(queries: SqlQueries) -> dict[str, SqlResponse]:
+        return {
+            recipe.name: await queries.sql(SqlRequest(query=recipe.code.replace("'data/", f"'{folder}/")))
+            for recipe in of_language("sql")
+        }
+
+    return with_queries(small_lake, run)
+
+
 @pytest.mark.parametrize("recipe", of_language("sql"), ids=lambda recipe: recipe.name)
-def test_a_query_to_the_importer_returns_what_the_files_hold(lake: LakeOnDisk, recipe: Recipe) -> None:
-    code = recipe.code.replace("'data/", f"'{lake.settings.data_dir}/")
-    answer = ask(lake, code)
+def test_a_query_to_the_importer_returns_what_the_files_hold(
+    answers: dict[str, SqlResponse], recipe: Recipe
+) -> None:
+    answer = answers[recipe.name]
     assert not answer.truncated
     kinds = [column.type for column in answer.columns]
     check_rows(recipe, [tuple(map(read, kinds, row)) for row in answer.rows])
