@@ -1,8 +1,12 @@
-"""Redact secrets in text: URL queries, userinfo and API keys. No other module does this."""
+"""Redact secrets in text: URL queries, userinfo and API keys. No other module does this.
+
+Keys of vendors have no form by which they could be recognized, so a service names those that it has.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 HIDDEN: Final = "[redacted]"
@@ -22,8 +26,20 @@ _SECRET_NAMES = re.compile(
 """The fields of a JSON object, such as ``access_token``, ``x-amz-signature`` and ``Set-Cookie``."""
 
 
+_MIN_LENGTH: Final = 8
+"""A shorter secret would be found in ordinary words."""
+_named: Final[set[str]] = set()
+
+
+def redact_values(secrets: Iterable[str]) -> None:
+    """Have secrets of this process redacted from now on, wherever they occur; very short ones are not."""
+    _named.update(secret for secret in secrets if len(secret) >= _MIN_LENGTH)
+
+
 def redact(text: str) -> str:
     """Return ``text`` with every recognised secret replaced by ``[redacted]``."""
+    for secret in _named:
+        text = text.replace(secret, HIDDEN)
     text = _URL_SECRETS.sub(_hide_query, text)
     text = _KEYS.sub(rf"\1{HIDDEN}", text)
     text = _KEY_HEADERS.sub(rf"\1{HIDDEN}", text)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.process.redaction import HIDDEN, redact, redact_json
+from shared.process import redaction
+from shared.process.redaction import HIDDEN, redact, redact_json, redact_values
 
 URL = "https://hist.gex.bot/2025-11-14_NQ_NDX_classic_gex_zero.json"
 secrets = st.text(
@@ -86,3 +87,9 @@ def test_json_is_redacted_in_all_its_texts_and_secret_fields() -> None:
 )
 def test_a_field_whose_name_is_that_of_a_secret_is_redacted(name: str) -> None:
     assert redact_json({name: "S3CRET", "design": "kept"}) == {name: HIDDEN, "design": "kept"}
+
+
+def test_the_secrets_of_the_process_are_redacted_wherever_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_named", set())
+    redact_values(["s3cret-of-this-process", "short"])
+    assert redact("the key s3cret-of-this-process is too short") == f"the key {HIDDEN} is too short"
