@@ -58,6 +58,7 @@ class SignatureRejected(Terminal):
         super().__init__(
             f"{host} answered {status}: the signature has expired or is not valid: post a fresh URL"
         )
+        self.status = status
 
 
 _CHECK_THE_URL: Final = "check ticker, endpoint and day, then post the right URL"

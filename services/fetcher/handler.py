@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -17,12 +17,12 @@ from services.fetcher.download.partial_recovery import remove_abandoned
 from services.fetcher.download.staged_files import StagedFile, find
 from services.fetcher.errors import (
     CircuitOpenError,
-    SourceGone,
     SourceRefused,
     SourceUnreachable,
     StagingFailed,
 )
 from services.fetcher.gexbot.errors import NoHistory
+from services.fetcher.health.outage import raise_if_gone
 from services.fetcher.health.source_health_nats import SourceHealthStore, TrackedSource
 from services.fetcher.locations import Locations
 from services.fetcher.sources.posted import PostedSource
@@ -72,7 +72,7 @@ async def fetch_file(
         log.info("no_data", reason=str(error))
         return
     except (SourceUnreachable, CircuitOpenError) as error:
-        _raise_if_gone(error, command.job, bus.clock() - outage_limit)
+        raise_if_gone(error, command.job, bus.clock() - outage_limit)
         raise
     if staged is None:
         log.info("job_superseded")
@@ -81,12 +81,6 @@ async def fetch_file(
         seconds = round(time.monotonic() - started, 3)
         log.info("file_staged", bytes=staged.size_bytes, seconds=seconds, sha256=staged.sha256)
     await _remove_other_partials(command.job, bus, paths)
-
-
-def _raise_if_gone(error: SourceUnreachable | CircuitOpenError, job: Job, limit: datetime) -> None:
-    """Raise ``SourceGone`` when both the job and the failure of its source are older than ``limit``."""
-    if error.failing_since is not None and max(error.failing_since, job.requested_at) <= limit:
-        raise SourceGone(error, error.failing_since) from error
 
 
 async def _stage(

@@ -1,5 +1,7 @@
 """Locate the file of a command: at its URL, or at a signed URL from the vendor's API.
 
+The URL of a flat file of Massive has no signature, either; its source signs it.
+
 A URL of the vendor's API has no signature. The signed URL is requested just before the download, so that a
 job may wait for days, and once more if the source rejects the signature.
 """
@@ -21,6 +23,8 @@ from services.fetcher.sources.response_policy import host_of
 from shared.gexbot.partition import Partition
 from shared.gexbot.source_name import read_source_url, vendor_name
 from shared.gexbot.vendor_api import NO_REDIRECT, VendorApi, base_of
+from shared.massive.flat_files import ENDING
+from shared.massive.resources import FlatFile, MassiveUrls
 from shared.sources.record import origin_of
 
 SignedUrlOf: TypeAlias = Callable[[Partition], Awaitable[str]]
@@ -43,15 +47,22 @@ class Locations:
 
     Args:
         api: recognizes URLs of the vendor's API.
+        massive: recognizes URLs of Massive's flat files.
         signed_url: returns the signed URL of a partition's file, from the API.
         lease: keeps the vendor's limit of one request a second.
         health: records the health of the API, as of any source.
     """
 
     def __init__(
-        self, api: VendorApi, signed_url: SignedUrlOf, lease: VendorLease, health: SourceHealthStore
+        self,
+        api: VendorApi,
+        massive: MassiveUrls,
+        signed_url: SignedUrlOf,
+        lease: VendorLease,
+        health: SourceHealthStore,
     ) -> None:
         self._api = api
+        self._massive = massive
         self._signed_url = signed_url
         self._lease = lease
         self._health = health
@@ -88,6 +99,9 @@ class Locations:
         Raises:
             SourceRefused: the URL has no file name.
         """
+        flat_file = self._massive.resource_of(url)
+        if isinstance(flat_file, FlatFile):
+            return Location(url, f"{flat_file.day}{ENDING}")
         return Location(url, _name_in(url))
 
     def _refuse_if_of_another_api(self, url: str) -> None:

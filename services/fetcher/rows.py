@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 import structlog
@@ -30,7 +30,7 @@ from shared.bus.consumer.attempts import is_superseded
 from shared.bus.messages import FetchFile, Job, RowsPublished
 from shared.bus.reports.progress import ProgressReporter
 from shared.gexbot.trading_day import NEW_YORK, bounds_ms, trading_day_of
-from shared.massive.bars import BarSource
+from shared.massive.bars import MINUTE_MS, BarSource
 from shared.massive.resources import MinuteBars, Snapshots
 from shared.process.failpoints import failpoint
 
@@ -129,35 +129,40 @@ class RowJobs:
             raise SourceTooSlow(host_of(self._api), what) from error
 
     async def _bars(self, rest: MassiveRest, wanted: MinuteBars, job: Job) -> dict[str, int] | None:
-        today = self._bus.clock().astimezone(NEW_YORK).date()
+        now = self._bus.clock()
         days = DayRange(wanted.first, wanted.last)
         rejected: list[RejectedBar] = []
         published = 0
         async with aclosing(rest.minute_bars(wanted.symbol, days, adjusted=wanted.adjusted)) as pages:
             async for page in pages:
-                await self._publish_page(wanted, page, today)
+                published += await self._publish_page(wanted, page, now)
                 failpoint("fetcher.page_published")
-                published += len(page.bars)
                 rejected += page.rejected
                 if page.next_url is not None and await is_superseded(self._bus, job):
                     return None
         if not wanted.adjusted:
-            over = DayRange(wanted.first, min(wanted.last, today - _DAY))
+            over = DayRange(wanted.first, min(wanted.last, now.astimezone(NEW_YORK).date() - _DAY))
             await self._publisher.complete(wanted.symbol, complete_ranges(over, rejected))
         return {"bars": published}
 
-    async def _publish_page(self, wanted: MinuteBars, page: BarPage, today: date) -> None:
-        """Publish a page; the bars of the running day have the rank of the stream, see docs/adr/0054."""
+    async def _publish_page(self, wanted: MinuteBars, page: BarPage, now: datetime) -> int:
+        """Publish a page and return how many bars.
+
+        Those of the running day have the rank of the stream (see docs/adr/0054). The minute that ran when the
+        request was sent is left out: its bar is not complete.
+        """
         self.unknown_fields.count(page.unknown_fields, "minute bars")
-        start_ms, _ = bounds_ms(today)
+        start_ms, _ = bounds_ms(now.astimezone(NEW_YORK).date())
+        end_ms = int(now.timestamp() * 1000) - MINUTE_MS
         over = [bar for bar in page.bars if bar.timestamp < start_ms]
-        running = [bar for bar in page.bars if bar.timestamp >= start_ms]
+        running = [bar for bar in page.bars if start_ms <= bar.timestamp <= end_ms]
         for source, bars in ((BarSource.REST, over), (BarSource.STREAM, running)):
             await self._publisher.history(wanted.symbol, bars, source, adjusted=wanted.adjusted)
         if page.rejected:
             reason = page.rejected[0].reason
             log.warning("bars_rejected", symbol=wanted.symbol, rejected=len(page.rejected), reason=reason)
             await publish_rejected(self._bus, wanted.symbol, page.rejected)
+        return len(over) + len(running)
 
     async def _snapshots(self, rest: MassiveRest, wanted: Snapshots) -> dict[str, int]:
         symbols = wanted.symbols

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 
+from services.fetcher.massive.snapshot_limits import SnapshotLimits
 from shared.massive.resources import DEFAULT_STREAM
 from shared.process.settings import aliases
 from shared.sources.gate import Prefix
@@ -73,6 +76,10 @@ class FetcherSettings(SourceSettings):
     """What the plan of Massive allows all fetchers together."""
     massive_stream: str = DEFAULT_STREAM
     """The URL of Massive's websocket of stocks; its key is sent there, too."""
+    bars_snapshot_max_age_h: float = Field(120.0, gt=0, le=10_000)
+    """A snapshot that is older is rejected."""
+    bars_snapshot_max_spread: float = Field(0.5, ge=0)
+    """One whose last quote has a wider spread, as a share of the price, is rejected; 0 for no limit."""
     source_max_failures: int = Field(5, ge=1)
     """After this many failures in a row, the circuit of a source opens."""
     source_pause_s: Seconds = Field(30.0, gt=0)
@@ -95,3 +102,19 @@ class FetcherSettings(SourceSettings):
     def has_massive_file_keys(self) -> bool:
         """Whether both keys of Massive's flat files are set."""
         return self.massive_s3_access_key is not None and self.massive_s3_secret_key is not None
+
+    @property
+    def snapshot_limits(self) -> SnapshotLimits:
+        """Which snapshots are stored."""
+        return SnapshotLimits(timedelta(hours=self.bars_snapshot_max_age_h), self.bars_snapshot_max_spread)
+
+    @property
+    def vendor_keys(self) -> Iterator[str]:
+        """The keys of vendors, which no text may contain."""
+        keys = (
+            self.gexbot_api_key,
+            self.massive_api_key,
+            self.massive_s3_access_key,
+            self.massive_s3_secret_key,
+        )
+        return (key.get_secret_value() for key in keys if key is not None)

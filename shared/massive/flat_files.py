@@ -1,4 +1,4 @@
-"""The names of the vendor's flat files with the minute bars of a day, all symbols in one."""
+"""The vendor's flat files, a day's minute bars of all symbols in one: their names and their columns."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Final
 BUCKET: Final = "flatfiles"
 _ROOT: Final = "us_stocks_sip/minute_aggs_v1"
 ENDING: Final = ".csv.gz"
+REQUIRED_COLUMNS: Final = ("ticker", "open", "close", "high", "low", "window_start")
+"""The columns without which a file cannot be read, in any order; those of indices lack the others."""
 
 
 def key_of(day: date) -> str:
@@ -26,3 +28,18 @@ def day_of(key: str) -> date:
     if key_of(day) != key:
         raise ValueError(f"expected the key of a day's minute bars, got {key!r}")
     return day
+
+
+def columns_of(first_line: bytes) -> tuple[str, ...]:
+    """Return the names in the first line of a file.
+
+    Raises:
+        ValueError: it lacks a column that is needed, or has one twice.
+    """
+    text = first_line.decode("utf-8-sig", "replace").strip()
+    columns = tuple(column.strip().strip('"') for column in text.split(","))
+    if missing := [column for column in REQUIRED_COLUMNS if column not in columns]:
+        raise ValueError(f"its first line has no column {', '.join(missing)}: {text[:200]!r}")
+    if len(set(columns)) < len(columns):
+        raise ValueError(f"its first line has a column twice: {text[:200]!r}")
+    return columns

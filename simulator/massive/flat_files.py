@@ -22,6 +22,7 @@ SECRET_KEY: Final = "stand-in-secret-key"  # noqa: S105 (no secret)
 COLUMNS: Final = ("ticker", "volume", "open", "close", "high", "low", "window_start", "transactions")
 _SIGNED_BY: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/.*Signature=[0-9a-f]{64}")
 _SIGNATURE: Final = re.compile("[0-9a-f]{64}")
+_RANGE: Final = re.compile(r"bytes=(\d+)-")
 _MS_NS: Final = 1_000_000
 
 
@@ -33,11 +34,13 @@ class FlatFiles:
         rest: has the bars, with the changes to them.
         published: the days whose files exist.
         extra: lines that a day's file has beside its bars, such as ``ACME,0,1,1,1,1,0,0``.
+        cut_after_bytes: the connection is closed after so many bytes of a whole file.
     """
 
     rest: Rest
     published: set[date] = field(default_factory=set)
     extra: dict[date, list[str]] = field(default_factory=dict)
+    cut_after_bytes: int | None = None
     _files: dict[date, bytes] = field(default_factory=dict)
 
     def replace(self, day: date) -> None:
@@ -68,7 +71,12 @@ class FlatFiles:
         tags = {"ETag": etag, "Last-Modified": "Sat, 15 Nov 2025 16:00:00 GMT"}
         if headers.get("if-none-match") == etag:
             return Answer(HTTPStatus.NOT_MODIFIED, b"", tags)
-        return Answer(HTTPStatus.OK, content, {**tags, "Content-Type": "application/gzip"})
+        tags["Content-Type"] = "application/gzip"
+        start = _start_of(headers, etag)
+        if 0 < start < len(content):
+            tags["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            return Answer(HTTPStatus.PARTIAL_CONTENT, content[start:], tags)
+        return Answer(HTTPStatus.OK, content, tags, self.cut_after_bytes)
 
     def _text(self, day: date) -> str:
         text = io.StringIO()
@@ -86,6 +94,12 @@ class FlatFiles:
                 for bar in self.rest.bars(symbol, day)
             )
         return text.getvalue() + "".join(f"{line}\n" for line in self.extra.get(day, ()))
+
+
+def _start_of(headers: Mapping[str, str], etag: str) -> int:
+    """Return where the rest begins that a request asks for; 0 for the whole."""
+    match = _RANGE.fullmatch(headers.get("range", ""))
+    return int(match[1]) if match and headers.get("if-range", etag) == etag else 0
 
 
 def _access_key(query: str, headers: Mapping[str, str]) -> str | None:

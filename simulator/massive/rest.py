@@ -34,6 +34,8 @@ class Answer:
     status: int = 200
     body: dict[str, Any] | bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    cut_after_bytes: int | None = None
+    """The connection is closed after so many bytes of the body."""
 
 
 @dataclass

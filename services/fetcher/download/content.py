@@ -10,6 +10,7 @@ from services.fetcher.errors import ErrorInsteadOfFile, FileTooLarge, NotAHistor
 from services.fetcher.sources.response_policy import check_first_bytes, closing_bracket, is_gzip, last_byte
 from services.fetcher.sources.source import Chunk
 from shared.gexbot.error_answer import MAX_ERROR_BYTES, error_in
+from shared.massive import flat_files
 
 HEAD_BYTES: Final = MAX_ERROR_BYTES + 1
 """How much of the beginning is kept: a file of which this is all may be an error of the vendor."""
@@ -25,7 +26,8 @@ class Content:
     """The checksum and the checks of one file's bytes, which are not kept.
 
     Args:
-        name: the file's name, for messages; the first two bytes decide whether it is gzip data.
+        name: the file's name, for messages, and whether it is JSON or a flat file of Massive; the first two
+            bytes decide whether it is gzip data.
         max_bytes: the maximum inflated size of gzip data.
     """
 
@@ -34,6 +36,8 @@ class Content:
         self._name = name
         self._max_bytes = max_bytes
         self._sha256 = hashlib.sha256()
+        self._is_flat_file = name.endswith(flat_files.ENDING)
+        self._is_header_checked = False
         self._gzip: Gzip | None = None
         self._head = bytearray()
         self._last = self._closing = b""
@@ -47,7 +51,7 @@ class Content:
         """Add the next bytes; the first block has at least four unless the file is shorter.
 
         Raises:
-            NotAHistoryFile: the content is not that of a history file.
+            NotAHistoryFile: the content is not that of a history file, or of a flat file.
             FileTooLarge: the inflated size exceeds the maximum.
         """
         if self.size_bytes == 0:
@@ -56,6 +60,8 @@ class Content:
         self.size_bytes += len(block)
         if self._gzip:
             self._gzip.update(source, block)
+            if self._is_flat_file and b"\n" in self._gzip.head:
+                self._check_header(source)
         else:
             self._last = last_byte(block) or self._last
             self._head += block[: HEAD_BYTES - len(self._head)]
@@ -63,21 +69,36 @@ class Content:
     def _begin(self, source: str, first: bytes) -> None:
         if is_gzip(first):
             self._gzip = Gzip(self._name, self._max_bytes)
+        elif self._is_flat_file:
+            raise NotAHistoryFile(source, self._name, "is not gzip data")
         else:
             check_first_bytes(source, self._name, first)
             self._closing = closing_bracket(first)
 
+    def _check_header(self, source: str) -> None:
+        """Check the first line of a flat file, once."""
+        if self._is_header_checked or self._gzip is None:
+            return
+        try:
+            flat_files.columns_of(bytes(self._gzip.head).partition(b"\n")[0])
+        except ValueError as error:
+            raise NotAHistoryFile(source, self._name, f"is no flat file: {error}") from error
+        self._is_header_checked = True
+
     def finish(self, source: str) -> None:
-        """Check that the file is not empty or an error and, for gzip, complete; the importer checks JSON.
+        """Check that the file is not empty or an error and, for gzip, complete; the importer checks the rest.
 
         Raises:
-            NotAHistoryFile: it is empty, an incomplete gzip, or a gzip of something else than JSON.
+            NotAHistoryFile: it is empty, an incomplete gzip, or a gzip of something else than expected.
             ErrorInsteadOfFile: it is an error of the vendor.
         """
         if self.size_bytes == 0:
             raise NotAHistoryFile(source, self._name, "is empty")
         if self._gzip and not self._gzip.at_end:
             raise NotAHistoryFile(source, self._name, "is a broken gzip: it breaks off")
+        if self._is_flat_file:
+            self._check_header(source)
+            return
         head = bytes(self._gzip.head if self._gzip else self._head)
         if head:
             check_first_bytes(source, self._name, head)

@@ -2,7 +2,7 @@
 
     DELIVERED   the file is complete: a success
     ANSWERED    the source works, the request is wrong (401, 403, 404, 410, too large): a success
-    UNUSABLE    the source works, but the content is not a history file: not a success
+    UNUSABLE    the source works, but what it sends cannot be used: not a success
     FAILED      no connection, no response in time, 408, 425, 429, 5xx, an incomplete body: not a success, and
                 too many in a row open the circuit
 
@@ -24,6 +24,14 @@ from services.fetcher.errors import (
     UnusableAnswer,
 )
 from services.fetcher.gexbot.errors import NoSignedUrl, VendorForbids, VendorKeyMissing
+from services.fetcher.massive.errors import (
+    DayNotOver,
+    FileKeysMissing,
+    FlatFileNotYet,
+    MalformedAnswer,
+    MassiveKeyMissing,
+    SnapshotsRejected,
+)
 from shared.errors import BrokerUnavailable, Deferred, Terminal, Transient
 from shared.process.redaction import redact
 from shared.sources.record import SourceRecord
@@ -56,6 +64,12 @@ OUTCOMES: Final[dict[type[BaseException], Outcome | None]] = {
     UnusableAnswer: Outcome.UNUSABLE,
     NoSignedUrl: Outcome.UNUSABLE,
     VendorKeyMissing: None,
+    DayNotOver: Outcome.ANSWERED,
+    FlatFileNotYet: Outcome.ANSWERED,
+    SnapshotsRejected: Outcome.UNUSABLE,
+    MalformedAnswer: Outcome.UNUSABLE,
+    MassiveKeyMissing: None,
+    FileKeysMissing: None,
 }
 """The outcome of an error, None if it does not count; the nearest base class decides."""
 

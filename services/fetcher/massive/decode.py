@@ -1,6 +1,7 @@
 """Decode the JSON of REST: minute aggregates and snapshots.
 
-Unknown fields are ignored, and their names are returned, so that a change of the format is noticed.
+Unknown fields are ignored, and their names are returned, so that a change of the format is noticed. A bar or
+snapshot that cannot be read is rejected, and the others are returned.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from shared.massive.bars import Bar, fault_of
+from shared.massive.bars import END_MS, FIRST_MS, Bar, fault_of
 from shared.massive.snapshots import DayBar, LastQuote, LastTrade, MarketSnapshot
 
 
@@ -18,6 +19,8 @@ class RejectedBar(NamedTuple):
 
     sent: str
     reason: str
+    timestamp: int | None = None
+    """Start of its minute, UTC epoch milliseconds, if that can be read."""
 
 
 class BarPage(NamedTuple):
@@ -28,6 +31,15 @@ class BarPage(NamedTuple):
     next_url: str | None
     is_delayed: bool
     """Whether the vendor says that the plan's data are delayed."""
+    unknown_fields: frozenset[str]
+
+
+class SnapshotPage(NamedTuple):
+    """The snapshots of a response."""
+
+    snapshots: list[MarketSnapshot]
+    rejected: dict[str, str]
+    """The symbols whose snapshots cannot be read, and why."""
     unknown_fields: frozenset[str]
 
 
@@ -51,6 +63,10 @@ class _Aggregate(msgspec.Struct, gc=False):
 
     def bar(self) -> Bar:
         return Bar(self.t, self.o, self.h, self.l, self.c, self.v, self.vw, self.n)
+
+
+class _Timestamp(msgspec.Struct):
+    t: int
 
 
 class _Day(msgspec.Struct):
@@ -116,19 +132,33 @@ class _Ticker(msgspec.Struct, rename="camel"):
 
 
 class _OneSnapshot(msgspec.Struct):
-    ticker: _Ticker
+    ticker: msgspec.Raw
 
 
 class _ManySnapshots(msgspec.Struct):
-    tickers: list[_Ticker] = []
+    tickers: list[msgspec.Raw] = []
+
+
+class _Symbol(msgspec.Struct):
+    ticker: str
 
 
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 _AGGREGATES: Final = msgspec.json.Decoder(list[_Aggregate])
 _ONE: Final = msgspec.json.Decoder(_OneSnapshot)
 _MANY: Final = msgspec.json.Decoder(_ManySnapshots)
+_TICKER: Final = msgspec.json.Decoder(_Ticker)
+_SYMBOL: Final = msgspec.json.Decoder(_Symbol)
 _KNOWN: Final = frozenset(_Aggregate.__struct_fields__) | {"otc", "dv", "dav"}
 """``dv`` and ``dav`` repeat volumes as decimal text."""
+_KNOWN_OF_TICKER: Final = frozenset(_Ticker.__struct_encode_fields__) | {"fmv"}
+_KNOWN_OF_PARTS: Final = {
+    "min": _KNOWN | {"av"},
+    "day": _KNOWN,
+    "prevDay": _KNOWN,
+    "lastTrade": frozenset({"p", "s", "t", "x", "c", "i", "ds"}),
+    "lastQuote": frozenset(_Quote.__struct_encode_fields__),
+}
 
 
 def bar_page(content: bytes) -> BarPage:
@@ -149,22 +179,22 @@ def bar_page(content: bytes) -> BarPage:
     return BarPage(bars, rejected, envelope.next_url, envelope.status == "DELAYED", unknown)
 
 
-def snapshot(content: bytes) -> MarketSnapshot:
+def snapshot(content: bytes) -> SnapshotPage:
     """Return the snapshot of one symbol.
 
     Raises:
         ValueError: it is none.
     """
-    return _ONE.decode(content).ticker.snapshot()
+    return _snapshot_page([_ONE.decode(content).ticker])
 
 
-def snapshots(content: bytes) -> list[MarketSnapshot]:
+def snapshots(content: bytes) -> SnapshotPage:
     """Return the snapshots of several symbols.
 
     Raises:
         ValueError: they are none.
     """
-    return [each.snapshot() for each in _MANY.decode(content).tickers]
+    return _snapshot_page(_MANY.decode(content).tickers)
 
 
 def error_text(content: bytes) -> str:
@@ -176,6 +206,26 @@ def error_text(content: bytes) -> str:
     if not isinstance(found, dict):
         return ""
     return str(found.get("error") or found.get("message") or found.get("status") or "")[:300]
+
+
+def _snapshot_page(tickers: list[msgspec.Raw]) -> SnapshotPage:
+    page = SnapshotPage([], {}, _unknown_of_ticker(tickers[0]) if tickers else frozenset())
+    for raw in tickers:
+        symbol = _SYMBOL.decode(raw).ticker
+        try:
+            page.snapshots.append(_TICKER.decode(raw).snapshot())
+        except msgspec.ValidationError as error:
+            page.rejected[symbol] = str(error)
+    return page
+
+
+def _unknown_of_ticker(raw: msgspec.Raw) -> frozenset[str]:
+    """Return the fields of a snapshot that this version does not know, those of its parts with a dot."""
+    found = msgspec.json.decode(raw, type=dict[str, Any])
+    parts = {name: part for name, part in found.items() if name in _KNOWN_OF_PARTS and isinstance(part, dict)}
+    return frozenset(found.keys() - _KNOWN_OF_TICKER) | {
+        f"{name}.{field}" for name, part in parts.items() for field in part.keys() - _KNOWN_OF_PARTS[name]
+    }
 
 
 def _bars(results: bytes, rejected: list[RejectedBar]) -> list[Bar]:
@@ -191,14 +241,26 @@ def _bars_one_by_one(results: bytes, rejected: list[RejectedBar]) -> list[Bar]:
         try:
             bars.append(msgspec.json.decode(raw, type=_Aggregate).bar())
         except msgspec.ValidationError as error:
-            rejected.append(RejectedBar(bytes(raw).decode(errors="replace")[:300], str(error)))
+            sent = bytes(raw).decode(errors="replace")[:300]
+            rejected.append(RejectedBar(sent, str(error), _timestamp_of(raw)))
     return bars
+
+
+def _timestamp_of(raw: msgspec.Raw) -> int | None:
+    try:
+        return _known_time(msgspec.json.decode(raw, type=_Timestamp).t)
+    except msgspec.ValidationError:
+        return None
+
+
+def _known_time(timestamp: int) -> int | None:
+    return timestamp if FIRST_MS <= timestamp < END_MS else None
 
 
 def _is_correct(bar: Bar, rejected: list[RejectedBar]) -> bool:
     fault = fault_of(bar)
     if fault:
-        rejected.append(RejectedBar(msgspec.json.encode(bar).decode(), fault))
+        rejected.append(RejectedBar(msgspec.json.encode(bar).decode(), fault, _known_time(bar.timestamp)))
     return fault is None
 
 

@@ -2,16 +2,20 @@
 
     Terminal
     ├── MassiveKeyMissing   MASSIVE_API_KEY is not set
+    ├── FileKeysMissing     MASSIVE_S3_ACCESS_KEY or MASSIVE_S3_SECRET_KEY is not set
+    ├── OtherMassive        a SourceRefused: the job names another address than this fetcher uses
     ├── MassiveKeyRefused   401, or authentication on the websocket failed
     ├── NotEntitled         403: the plan does not include the data, or no history that old
     ├── SymbolUnknown       404
+    ├── NoSnapshots         200, and none of the symbols is among its snapshots
     ├── FlatFileRefused     403 or 404 for a flat file of an earlier day
     ├── RequestRefused      400 and other statuses that a retry will not change
     └── MalformedAnswer     200, but not what the vendor documents
-    Transient, of the stream
-    ├── TooManyConnections  the account has another one
-    └── NotSubscribed       the vendor answered otherwise
-    Transient, all Deferred: none is a fault of the job
+    Transient
+    ├── SnapshotsRejected   no snapshot of the job is correct, or within the limits of age and spread
+    ├── TooManyConnections  of the stream: the account has another one
+    └── NotSubscribed       of the stream: the vendor answered otherwise
+    Deferred: no fault of the job
     ├── DayNotOver          403: the plan has the data after the day only
     ├── RateLimited         429, or no free slot of the plan's calls a minute
     └── FlatFileNotYet      403 or 404 for a recent day: published around 11:00 in New York on the next day
@@ -25,6 +29,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Final
 
+from services.fetcher.errors import SourceRefused
 from shared.errors import Deferred, Terminal, Transient
 
 KEY_SETTING: Final = "MASSIVE_API_KEY"
@@ -36,6 +41,32 @@ class MassiveKeyMissing(Terminal):
 
     def __init__(self, host: str) -> None:
         super().__init__(f"{host} is asked with a key, and there is none: set {KEY_SETTING}, {_THEN}")
+
+
+class FileKeysMissing(Terminal):
+    """The keys of the flat files are not set."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"{host} gives flat files to those with keys only, and there are none: set MASSIVE_S3_ACCESS_KEY "
+            f"and MASSIVE_S3_SECRET_KEY, {_THEN}"
+        )
+
+
+class OtherMassive(SourceRefused):
+    """The job's URL is of none of the addresses that this fetcher uses; no key is sent.
+
+    Args:
+        base_url: of the job.
+        api: the address of REST that this fetcher uses.
+        files: that of the flat files.
+    """
+
+    def __init__(self, base_url: str, api: str, files: str) -> None:
+        super().__init__(
+            f"{base_url} is no URL of bars or snapshots at {api} or {files}: give intake and fetcher "
+            "the same GEXLAKE_MASSIVE_API and GEXLAKE_MASSIVE_FILES, then ask for it again"
+        )
 
 
 class MassiveKeyRefused(Terminal):
@@ -60,7 +91,7 @@ class NotEntitled(Terminal):
 
     def __init__(self, host: str, what: str, text: str) -> None:
         super().__init__(
-            f"the plan of the key in {KEY_SETTING} does not include {what} ({host} answered 403: {text!r}): "
+            f"the plan of the key in {KEY_SETTING} does not include {what} ({host}: HTTP 403: {text!r}): "
             "ask for a later start, or change the plan"
         )
 
@@ -77,13 +108,24 @@ class SymbolUnknown(Terminal):
         )
 
 
+class NoSnapshots(Terminal):
+    """The vendor has no snapshot of any of the symbols."""
+
+    field = "symbol"
+    is_refusal = True
+
+    def __init__(self, host: str, what: str) -> None:
+        super().__init__(f"{host} has no snapshot of {what}: write symbols as the vendor does, case included")
+
+
 class FlatFileRefused(Terminal):
     """There is no flat file of a day, or not for this key."""
 
-    def __init__(self, host: str, day: date) -> None:
+    def __init__(self, host: str, day: date, status: int) -> None:
         super().__init__(
-            f"{host} refuses the flat file of {day}: the day had no trading, the plan does not include it, "
-            "or the keys in MASSIVE_S3_ACCESS_KEY and MASSIVE_S3_SECRET_KEY are wrong; it does not say which"
+            f"{host} refuses the flat file of {day} (HTTP {status}): the day had no trading, the plan "
+            "does not include it, or the keys in MASSIVE_S3_ACCESS_KEY and MASSIVE_S3_SECRET_KEY are wrong; "
+            "it does not say which"
         )
 
 
@@ -112,6 +154,18 @@ class MalformedAnswer(Terminal):
         )
 
 
+class SnapshotsRejected(Transient):
+    """No snapshot of the job is stored; the next one may be right.
+
+    Args:
+        what: whose.
+        reason: what is wrong with one of them, naming the field.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"the snapshot of {what} is rejected: {reason}")
+
+
 class DayNotOver(Deferred):
     """The plan has the data of a day only when it is over."""
 
@@ -128,15 +182,15 @@ class RateLimited(Deferred):
 
     Args:
         what: who refused, as the beginning of the message.
-        retry_after_s: seconds until the next attempt.
+        retry_after_s: seconds until the next attempt; None for a delay that grows with each one.
     """
 
-    max_retry_delay_s = 60.0
+    max_retry_delay_s = 120.0
 
-    def __init__(self, what: str, retry_after_s: float) -> None:
+    def __init__(self, what: str, retry_after_s: float | None = None) -> None:
+        when = "later" if retry_after_s is None else f"in {retry_after_s:.0f} s"
         super().__init__(
-            f"{what}: the plan's calls a minute are used up (POLYGON_CALLS_PER_MINUTE): "
-            f"tried again in {retry_after_s:.0f} s"
+            f"{what}: the plan's calls a minute are used up (POLYGON_CALLS_PER_MINUTE): tried again {when}"
         )
         self.retry_after_s = retry_after_s
 
@@ -146,9 +200,10 @@ class FlatFileNotYet(Deferred):
 
     max_retry_delay_s = 1800.0
 
-    def __init__(self, host: str, day: date) -> None:
+    def __init__(self, host: str, day: date, status: int) -> None:
         super().__init__(
-            f"{host} has no flat file of {day} yet: it is published around 11:00 in New York on the day after"
+            f"{host} has no flat file of {day} yet (HTTP {status}): it is published around 11:00 "
+            "in New York on the day after"
         )
 
 

@@ -16,7 +16,7 @@ from obstore.store import S3Store
 from pydantic import SecretStr
 
 from services.fetcher.errors import SignatureRejected, SourceMissing
-from services.fetcher.massive.errors import FlatFileNotYet, FlatFileRefused
+from services.fetcher.massive.errors import FileKeysMissing, FlatFileNotYet, FlatFileRefused
 from services.fetcher.sources.response_policy import host_of
 from services.fetcher.sources.source import Body, ResumePoint, Source
 from shared.errors import GexlakeError
@@ -36,7 +36,7 @@ class FlatFiles:
     Args:
         source: opens URLs.
         endpoint: the address of the S3 interface.
-        access_key: of the flat files, which is not the API key.
+        access_key: of the flat files, which is not the API key; without one every request fails.
         secret_key: of the flat files.
         clock: returns the time (UTC).
     """
@@ -45,24 +45,34 @@ class FlatFiles:
         self,
         source: Source,
         endpoint: str,
-        access_key: SecretStr,
-        secret_key: SecretStr,
+        access_key: SecretStr | None,
+        secret_key: SecretStr | None,
         clock: Callable[[], datetime],
     ) -> None:
         self._source = source
         self._host = host_of(endpoint)
         self._clock = clock
-        self._store = S3Store(
-            BUCKET,
-            endpoint=endpoint,
-            region=_REGION,
-            access_key_id=access_key.get_secret_value(),
-            secret_access_key=secret_key.get_secret_value(),
-            virtual_hosted_style_request=False,
+        self._store = (
+            S3Store(
+                BUCKET,
+                endpoint=endpoint,
+                region=_REGION,
+                access_key_id=access_key.get_secret_value(),
+                secret_access_key=secret_key.get_secret_value(),
+                virtual_hosted_style_request=False,
+            )
+            if access_key and secret_key
+            else None
         )
 
     def signed_url(self, day: date) -> str:
-        """Return the signed URL of a day's file; it is a secret."""
+        """Return the signed URL of a day's file; it is a secret.
+
+        Raises:
+            FileKeysMissing: there are no keys.
+        """
+        if self._store is None:
+            raise FileKeysMissing(self._host)
         return obstore.sign(self._store, "GET", key_of(day), SIGNED_FOR)
 
     @asynccontextmanager
@@ -78,9 +88,11 @@ class FlatFiles:
         try:
             async with self._source.open(self.signed_url(day), resume_from) as body:
                 yield body
-        except (SignatureRejected, SourceMissing) as error:
-            raise self._refusal(day) from error
+        except SignatureRejected as error:
+            raise self._refusal(day, error.status) from error
+        except SourceMissing as error:
+            raise self._refusal(day, 404) from error
 
-    def _refusal(self, day: date) -> GexlakeError:
+    def _refusal(self, day: date, status: int) -> GexlakeError:
         is_recent = self._clock() < datetime.combine(day, time.min, UTC) + PUBLISHED_WITHIN
-        return (FlatFileNotYet if is_recent else FlatFileRefused)(self._host, day)
+        return (FlatFileNotYet if is_recent else FlatFileRefused)(self._host, day, status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from itertools import groupby
 from typing import Final
 
@@ -44,6 +44,17 @@ class BarPublisher:
         messages = [bars_message(Bars(symbol, source, part, adjusted), now) for part in _parts(bars)]
         await self._publish(messages)
         return len(messages)
+
+    async def complete(self, symbol: str, ranges: Iterable[tuple[date, date]]) -> None:
+        """Publish that all bars as traded of ranges of days were published; both ends are included.
+
+        Raises:
+            BrokerUnavailable: no ack in time; the same may be published again.
+            StreamFull: CHRONOX is at its byte cap.
+        """
+        now = self._clock()
+        answers = (Bars(symbol, BarSource.REST, [], complete_days=(first, last)) for first, last in ranges)
+        await self._publish([bars_message(answer, now) for answer in answers])
 
     async def streamed(
         self, bars: Sequence[StreamBar], missing_since: Callable[[str], int | None] = lambda _: None

@@ -42,17 +42,21 @@ class RateSlots:
         self._count, self.held_s = slots_of(calls_per_minute)
         self._wait_s = wait_s
 
-    async def wait(self) -> None:
+    async def wait(self, wait_s: float | None = None) -> None:
         """Return once a slot is this call's.
+
+        Args:
+            wait_s: how long to wait for it, if not as long as usual.
 
         Raises:
             RateLimited: all slots were taken until the wait was over.
             BrokerUnavailable: the broker did not reply in time; a slot may be used up.
         """
-        deadline = time.monotonic() + self._wait_s
+        deadline = time.monotonic() + (self._wait_s if wait_s is None else wait_s)
         while not await self._take_any():
             if time.monotonic() > deadline:
-                raise RateLimited("other requests were before this one", self.held_s / self._count)
+                # Each attempt leaves events, so a long queue of jobs must not try every few seconds.
+                raise RateLimited("other requests were before this one")
             await asyncio.sleep(random.uniform(*_RETRY_S))  # noqa: S311 (no secret)
 
     async def _take_any(self) -> bool:

@@ -6,9 +6,9 @@ whatever host it names, and redirects are not followed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import httpx
@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from services.fetcher.errors import SourceBusy
 from services.fetcher.massive import decode
-from services.fetcher.massive.decode import BarPage
+from services.fetcher.massive.decode import BarPage, SnapshotPage
 from services.fetcher.massive.errors import (
     DayNotOver,
     MalformedAnswer,
@@ -30,18 +30,22 @@ from services.fetcher.massive.errors import (
 from services.fetcher.sources.http_errors import translate_errors
 from services.fetcher.sources.response_policy import host_of, retry_after_s
 from shared.errors import GexlakeError
-from shared.massive.snapshots import MarketSnapshot
 from shared.process.redaction import HIDDEN
 
 MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
 PAGE_LIMIT: Final = 50_000
 """The most that the vendor gives: about a month and a half of a liquid symbol, extended hours included."""
-MAX_SYMBOLS_A_CALL: Final = 250
 _RETRY_S: Final = 20.0
 _BUSY: Final = frozenset({408, 425})
 _BEFORE_END_OF_DAY: Final = "before end of day"
 _SNAPSHOTS: Final = "/v2/snapshot/locale/us/markets/stocks/tickers"
 _Decoded = TypeVar("_Decoded")
+Received: TypeAlias = Callable[[int], Awaitable[None]]
+"""Called with the size of each chunk of a response, as it was sent."""
+
+
+async def _ignore(_size_bytes: int) -> None:
+    """Do nothing."""
 
 
 class DayRange(NamedTuple):
@@ -71,6 +75,7 @@ class MassiveRest:
         base: the address of the API, without a slash at its end.
         key: the API key; without one every request fails.
         wait_for_turn: returns when the plan allows another call.
+        received: may wait, to limit the bandwidth.
     """
 
     def __init__(
@@ -79,14 +84,18 @@ class MassiveRest:
         base: str,
         key: SecretStr | None,
         wait_for_turn: Callable[[], Awaitable[None]],
+        received: Received = _ignore,
     ) -> None:
         self._client = client
         self._base = base
         self._key = key
         self._wait_for_turn = wait_for_turn
+        self._received = received
         self._host = host_of(base)
 
-    async def minute_bars(self, symbol: str, days: DayRange, *, adjusted: bool) -> AsyncIterator[BarPage]:
+    async def minute_bars(
+        self, symbol: str, days: DayRange, *, adjusted: bool
+    ) -> AsyncGenerator[BarPage, None]:
         """Yield the minute bars of a range of days, at most a month, in the order of time.
 
         Args:
@@ -113,7 +122,7 @@ class MassiveRest:
             if path in seen:
                 raise MalformedAnswer(self._host, what, "next_url names a page that was read before")
 
-    async def snapshot(self, symbol: str) -> MarketSnapshot:
+    async def snapshot(self, symbol: str) -> SnapshotPage:
         """Return the snapshot of a symbol.
 
         Raises:
@@ -123,19 +132,15 @@ class MassiveRest:
         content = await self._get(f"{_SNAPSHOTS}/{quote(symbol, safe='')}", symbol, what)
         return self._decoded(what, decode.snapshot, content)
 
-    async def snapshots(self, symbols: Sequence[str] = ()) -> list[MarketSnapshot]:
-        """Return the snapshots of symbols, or of all; one that the vendor does not know is left out.
+    async def snapshots(self, symbols: Sequence[str] = ()) -> SnapshotPage:
+        """Return the snapshots of up to 250 symbols, or of all; those that the vendor lacks are left out.
 
         Raises:
             GexlakeError: as ``minute_bars``.
         """
-        found: list[MarketSnapshot] = []
-        for start in range(0, max(1, len(symbols)), MAX_SYMBOLS_A_CALL):
-            part = symbols[start : start + MAX_SYMBOLS_A_CALL]
-            query = f"?{urlencode({'tickers': ','.join(part)})}" if part else ""
-            content = await self._get(_SNAPSHOTS + query, "", "snapshots")
-            found += self._decoded("snapshots", decode.snapshots, content)
-        return found
+        query = f"?{urlencode({'tickers': ','.join(symbols)})}" if symbols else ""
+        content = await self._get(_SNAPSHOTS + query, "", "snapshots")
+        return self._decoded("snapshots", decode.snapshots, content)
 
     async def _get(self, path: str, symbol: str, what: str) -> bytes:
         if self._key is None:
@@ -152,27 +157,27 @@ class MassiveRest:
             ) as response:
                 content = await self._read(response, what)
         if response.status_code != 200:
-            raise self._refusal(response, self._key, decode.error_text(content), symbol, what)
+            raise self._refusal(response, decode.error_text(content), symbol, what)
         return content
 
     async def _read(self, response: httpx.Response, what: str) -> bytes:
-        content = bytearray()
+        content, received_bytes = bytearray(), 0
         async for chunk in response.aiter_bytes():
             content += chunk
+            await self._received(response.num_bytes_downloaded - received_bytes)
+            received_bytes = response.num_bytes_downloaded
             if len(content) > MAX_RESPONSE_BYTES:
                 raise MalformedAnswer(self._host, what, f"more than {MAX_RESPONSE_BYTES} bytes")
         return bytes(content)
 
-    def _refusal(
-        self, response: httpx.Response, key: SecretStr, text: str, symbol: str, what: str
-    ) -> GexlakeError:
+    def _refusal(self, response: httpx.Response, text: str, symbol: str, what: str) -> GexlakeError:
         status = response.status_code
         wait_s = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
         if status == 429:
             return RateLimited(f"{self._host} answered 429", _RETRY_S if wait_s is None else wait_s)
         if status in _BUSY or status >= 500:
             return SourceBusy(self._host, status, wait_s)
-        return self._final(status, text.replace(key.get_secret_value(), HIDDEN), symbol, what)
+        return self._final(status, self._without_key(text), symbol, what)
 
     def _final(self, status: int, text: str, symbol: str, what: str) -> GexlakeError:
         match status:
@@ -190,7 +195,10 @@ class MassiveRest:
         try:
             return decoder(content)
         except ValueError as error:
-            raise MalformedAnswer(self._host, what, str(error)) from error
+            raise MalformedAnswer(self._host, what, self._without_key(str(error))) from None
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._key.get_secret_value(), HIDDEN) if self._key else text
 
 
 def _path_of(next_url: str) -> str:

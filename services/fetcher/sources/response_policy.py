@@ -38,6 +38,7 @@ _FIT_TYPES: Final = frozenset(
         "application/x-gzip",
         "application/octet-stream",
         "binary/octet-stream",
+        "text/csv",
         "text/json",
         "text/plain",
     }

@@ -11,6 +11,7 @@ from typing import Final
 from services.importer.errors import TooLargeUnpacked, UnreadableFile
 from services.importer.interruption import Interruption
 from services.importer.reader.source import OpenFile
+from shared.massive.flat_files import columns_of
 
 TYPES: Final = {
     "ticker": "VARCHAR",
@@ -21,7 +22,6 @@ TYPES: Final = {
     "transactions": "BIGINT",
 }
 """The columns that are read, by the vendor's names; files of indices lack the last three."""
-_REQUIRED: Final = ("ticker", "open", "close", "high", "low", "window_start")
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _BLOCK_BYTES: Final = 1 << 20
 _MAX_HEADER_BYTES: Final = 1 << 16
@@ -107,12 +107,7 @@ def _columns(name: str, header: bytes) -> tuple[str, ...]:
     Raises:
         UnreadableFile: it lacks one, or has one twice.
     """
-    text = header.decode("utf-8-sig", "replace").strip()
-    columns = tuple(column.strip().strip('"') for column in text.split(","))
-    missing = [column for column in _REQUIRED if column not in columns]
-    if missing:
-        problem = f"its first line has no column {', '.join(missing)}: {text[:200]!r}"
-        raise UnreadableFile(name, problem)
-    if len(set(columns)) < len(columns):
-        raise UnreadableFile(name, f"its first line has a column twice: {text[:200]!r}")
-    return columns
+    try:
+        return columns_of(header)
+    except ValueError as error:
+        raise UnreadableFile(name, str(error)) from error

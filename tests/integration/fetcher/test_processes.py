@@ -7,8 +7,6 @@ import gzip
 import hashlib
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from shared.bus.messages import FetchFile, FileStaged, ImportFile, Job, JobFaile
 from shared.paths import LakePaths, is_partial, partial_path
 from shared.process.settings import Settings
 from simulator.vendor import Fault, Vendor
+from tests.support.fetcher.processes import Fetchers
 from tests.support.poll import eventually
 from tests.support.repository import ROOT
 from tests.support.values import a_fetch, a_job
@@ -37,42 +36,6 @@ FAILPOINTS = (
     "fetcher.command_published",
     "fetcher.event_published",
 )
-
-
-class Fetchers:
-    """Fetcher processes on one broker and one data folder."""
-
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
-        self._environment = environment
-        self._log = log
-        self._running: list[subprocess.Popen[bytes]] = []
-
-    def start(self, failpoint: str = "") -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "services.fetcher"],
-                env={**self._environment, "GEXLAKE_ACK_WAIT_S": "1", "GEXLAKE_FAILPOINT": failpoint},
-                stdout=log,
-                stderr=log,
-            )
-        self._running.append(process)
-        return process
-
-    def stop(self) -> list[int]:
-        """End those that still run as a supervisor would; return their exit codes."""
-        running = [process for process in self._running if process.poll() is None]
-        for process in running:
-            process.send_signal(signal.SIGTERM)
-        return [process.wait(timeout=20) for process in running]
-
-    def kill(self) -> None:
-        """End those that still run at once."""
-        for process in self._running:
-            process.kill()
-            process.wait(timeout=20)
-
-    def output(self) -> str:
-        return self._log.read_text()
 
 
 @pytest.fixture
@@ -285,7 +248,7 @@ async def test_an_unusable_setting_or_folder_stops_the_start_with_one_line(
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "source").write_text("not a folder")
     assert fetchers.start().wait(timeout=20) == 1
-    fetchers._environment["GEXLAKE_ALLOWED_SOURCES"] = "http://hist.gex.bot/"
+    fetchers.environment["GEXLAKE_ALLOWED_SOURCES"] = "http://hist.gex.bot/"
     assert fetchers.start().wait(timeout=20) == 1
     lines = [line for line in fetchers.output().splitlines() if line.startswith("gexlake: ")]
     assert "the staging folder" in lines[0]

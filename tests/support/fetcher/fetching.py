@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.fetcher.settings import FetcherSettings
-from services.fetcher.wiring import locations, new_worker, sources
+from services.fetcher.wiring import new_worker
 from shared.bus.connection import Bus
 from shared.bus.consumer.worker import Worker
 
@@ -16,8 +16,7 @@ from shared.bus.consumer.worker import Worker
 async def fetching(bus: Bus, settings: FetcherSettings) -> AsyncIterator[Worker]:
     """Fetch what is asked for meanwhile."""
     stop = asyncio.Event()
-    async with sources(settings) as source, locations(bus, settings) as found:
-        worker = new_worker(bus, settings, source, found)
+    async with new_worker(bus, settings) as worker:
         working = asyncio.create_task(worker.run(stop, drain_timeout_s=1))
         try:
             yield worker

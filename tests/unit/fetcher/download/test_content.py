@@ -159,3 +159,33 @@ def test_plain_json_is_complete_when_it_ends_in_its_bracket(
 def test_what_the_source_says_is_the_whole_may_end_anywhere() -> None:
     """The importer tells what is wrong with it, and where."""
     taken("day.json", [b'[{"a":1},']).finish(HOST)
+
+
+COLUMNS = b"ticker,volume,open,close,high,low,window_start,transactions\n"
+
+
+@pytest.mark.parametrize("step", [7, 10_000])
+def test_a_flat_file_is_gzip_data_with_the_needed_columns_in_any_order(step: int) -> None:
+    text = b'\xef\xbb\xbf"low","high","open","close","window_start","ticker","extra"\r\n'
+    packed = gzip.compress(text + b"1,1,1,1,1,A,x\r\n")
+    for whole in (packed, gzip.compress(COLUMNS), gzip.compress(COLUMNS.strip())):
+        content = taken("2026-06-05.csv.gz", [whole[at : at + step] for at in range(0, len(whole), step)])
+        content.finish(HOST)
+        assert content.is_complete
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (COLUMNS, "is not gzip data"),
+        (b"<?xml version='1.0'?><Error/>", "is not gzip data"),
+        (gzip.compress(b"[]"), "has no column ticker, open, close, high, low, window_start"),
+        (gzip.compress(b""), "has no column ticker"),
+        (gzip.compress(COLUMNS.replace(b"low", b"lo")), "its first line has no column low"),
+        (gzip.compress(COLUMNS.replace(b"volume", b"open")), "has a column twice"),
+        (gzip.compress(COLUMNS)[:-4], "it breaks off"),
+    ],
+)
+def test_what_is_no_flat_file_is_refused(content: bytes, what: str) -> None:
+    with pytest.raises(NotAHistoryFile, match=what):
+        taken("2026-06-05.csv.gz", [content]).finish(HOST)

@@ -34,6 +34,17 @@ from services.fetcher.gexbot.errors import (
     VendorRefused,
 )
 from services.fetcher.health.source_outcomes import Outcome, count_request, outcome_of
+from services.fetcher.massive.errors import (
+    DayNotOver,
+    FileKeysMissing,
+    FlatFileNotYet,
+    FlatFileRefused,
+    MalformedAnswer,
+    MassiveKeyMissing,
+    NotEntitled,
+    RateLimited,
+    SnapshotsRejected,
+)
 from shared.errors import BrokerUnavailable, StreamFull
 from shared.gexbot.partition import Partition
 from shared.sources.record import SourceRecord
@@ -61,6 +72,15 @@ NEW = SourceRecord(base_url=HOST)
         (ErrorInsteadOfFile(HOST, "day.json", "not subscribed"), Outcome.ANSWERED),
         (NoSignedUrl(HOST, "a web page"), Outcome.UNUSABLE),
         (VendorKeyMissing(HOST), None),
+        (DayNotOver(HOST, "minute bars"), Outcome.ANSWERED),
+        (FlatFileNotYet(HOST, DAY.trading_day, 403), Outcome.ANSWERED),
+        (FlatFileRefused(HOST, DAY.trading_day, 403), Outcome.ANSWERED),
+        (NotEntitled(HOST, "minute bars", "upgrade"), Outcome.ANSWERED),
+        (SnapshotsRejected("AAPL", "updated: too old"), Outcome.UNUSABLE),
+        (MalformedAnswer(HOST, "minute bars", "no JSON"), Outcome.UNUSABLE),
+        (RateLimited(HOST), None),
+        (MassiveKeyMissing(HOST), None),
+        (FileKeysMissing(HOST), None),
         (LeaseTaken("NQ_NDX", "gex_zero"), None),
         (SourceUnavailable(HOST, "sent nothing"), Outcome.FAILED),
         (SourceUnreachable(HOST, "could not be reached"), Outcome.FAILED),

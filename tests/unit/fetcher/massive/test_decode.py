@@ -51,6 +51,7 @@ def test_a_volume_may_have_a_fraction_and_unknown_fields_are_named() -> None:
 def test_a_bar_that_is_not_correct_is_rejected_and_the_others_stay() -> None:
     found = bar_page(page({**BAR, "o": None}, BAR, {**BAR, "l": 3.0}, {**BAR, "t": 1_577_941_200_001}))
     assert [bar.open for bar in found.bars] == [1.5]
+    assert [rejected.timestamp for rejected in found.rejected] == [BAR["t"]] * 2 + [1_577_941_200_001]
     reasons = [rejected.reason for rejected in found.rejected]
     assert reasons[0].startswith("Expected `float`, got `null` - at `$.o`")
     assert reasons[1:] == [
@@ -73,7 +74,9 @@ def test_an_error_with_status_200_is_refused_in_the_vendors_words() -> None:
 
 
 def test_the_published_snapshots_are_read_value_for_value() -> None:
-    assert snapshot(published.SNAPSHOT.encode()) == MarketSnapshot(
+    (apple,), rejected, unknown = snapshot(published.SNAPSHOT.encode())
+    assert (rejected, unknown) == ({}, frozenset())
+    assert apple == MarketSnapshot(
         symbol="AAPL",
         updated_at_ns=1605195918306274000,
         minute=Bar(1684428720000, 120.435, 120.468, 120.37, 120.4201, 270796, 120.4129, 762),
@@ -84,22 +87,30 @@ def test_the_published_snapshots_are_read_value_for_value() -> None:
         trade=LastTrade(120.47, 236, 1605195918306274000),
         quote=LastQuote(120.46, 8, 120.47, 4, 1605195918507251700),
     )
-    (found,) = snapshots(published.SNAPSHOTS.encode())
+    (found,), rejected, unknown = snapshots(published.SNAPSHOTS.encode())
+    assert (rejected, unknown) == ({}, frozenset())
     assert (found.symbol, found.change, found.day) == (
         "BCAT",
         -0.124,
         DayBar(20.64, 20.64, 20.506, 20.506, 37216, 20.616),
     )
-    assert [fault_of_snapshot(each) for each in (found, snapshot(published.SNAPSHOT.encode()))] == [
-        None,
-        None,
-    ]
+    assert [fault_of_snapshot(each) for each in (found, apple)] == [None, None]
 
 
 def test_zeros_before_the_first_trade_are_no_values() -> None:
     zeros = dict.fromkeys("ohlcv", 0)
     ticker = {"ticker": "A", "updated": 0, "day": zeros, "prevDay": zeros, "min": {**zeros, "t": 0, "n": 0}}
-    assert snapshot(json.dumps({"status": "OK", "ticker": ticker}).encode()) == MarketSnapshot("A")
+    page = snapshot(json.dumps({"status": "OK", "ticker": ticker}).encode())
+    assert page.snapshots == [MarketSnapshot("A")]
+
+
+def test_of_several_snapshots_one_that_cannot_be_read_is_rejected_and_unknown_fields_are_named() -> None:
+    good = {"ticker": "A", "fmv": 1, "mood": 1, "min": {"av": 1, "c": 1, "spin": 2}}
+    bad = {"ticker": "B", "day": {"o": "high"}}
+    page = snapshots(json.dumps({"tickers": [good, bad]}).encode())
+    assert [found.symbol for found in page.snapshots] == ["A"]
+    assert page.rejected == {"B": "Expected `float`, got `str` - at `$.day.o`"}
+    assert page.unknown_fields == {"mood", "min.spin"}
 
 
 def test_a_snapshot_without_a_ticker_is_refused() -> None:

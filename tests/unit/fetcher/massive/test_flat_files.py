@@ -80,7 +80,11 @@ async def test_the_secret_is_not_sent(files: FlatFiles) -> None:
     ("day", "kind", "text"),
     [
         (date(2026, 6, 8), FlatFileNotYet, "no flat file of 2026-06-08 yet"),
-        (date(2026, 6, 4), FlatFileRefused, "refuses the flat file of 2026-06-04: the day had no trading"),
+        (
+            date(2026, 6, 4),
+            FlatFileRefused,
+            "refuses the flat file of 2026-06-04 \\(HTTP 403\\): the day had no trading",
+        ),
     ],
 )
 async def test_a_file_that_is_refused_is_waited_for_only_if_its_day_is_recent(

@@ -144,9 +144,10 @@ async def test_history_before_the_start_of_the_plan_is_refused_for_good(
 
 
 async def test_a_key_in_an_error_is_not_shown(rest: MassiveRest, massive: FakeMassive) -> None:
-    massive.answer_next(Answer(400, {"status": "ERROR", "error": f"bad key {massive.key}"}))
-    with pytest.raises(RequestRefused, match=r"bad key \[redacted\]"):
-        await bars_of(rest, "AAPL", FRIDAY)
+    for status, kind in ((400, RequestRefused), (200, MalformedAnswer)):
+        massive.answer_next(Answer(status, {"status": "ERROR", "error": f"bad key {massive.key}"}))
+        with pytest.raises(kind, match=r"bad key \[redacted\]"):
+            await bars_of(rest, "AAPL", FRIDAY)
 
 
 async def test_pages_that_repeat_end_in_an_error(rest: MassiveRest, massive: FakeMassive) -> None:
@@ -173,7 +174,7 @@ async def test_no_connection_is_no_fault_of_the_job() -> None:
 
 async def test_a_snapshot_has_the_latest_minute_and_the_day_so_far(rest: MassiveRest) -> None:
     today = [bar for bar in MARKET.bars("AAPL", date(2026, 7, 1)) if bar.timestamp < NOON]
-    found = await rest.snapshot("AAPL")
+    ((found,), _, _) = await rest.snapshot("AAPL")
     assert found.day is not None
     assert found.previous_day is not None
     assert found.minute == today[-1]
@@ -186,17 +187,16 @@ async def test_snapshots_of_a_cheaper_plan_lack_trade_and_quote(
     rest: MassiveRest, massive: FakeMassive
 ) -> None:
     massive.rest.has_trades = massive.rest.has_quotes = False
-    found = await rest.snapshot("AAPL")
+    ((found,), _, _) = await rest.snapshot("AAPL")
     assert (found.trade, found.quote) == (None, None)
 
 
 async def test_snapshots_are_those_of_the_symbols_that_the_vendor_knows(
-    rest: MassiveRest, massive: FakeMassive, monkeypatch: pytest.MonkeyPatch
+    rest: MassiveRest, massive: FakeMassive
 ) -> None:
-    assert [found.symbol for found in await rest.snapshots()] == ["AAPL", "THIN"]
-    monkeypatch.setattr("services.fetcher.massive.rest.MAX_SYMBOLS_A_CALL", 1)
-    assert [found.symbol for found in await rest.snapshots(["THIN", "GONE"])] == ["THIN"]
-    assert [request.query for request in massive.requests] == ["", "tickers=THIN", "tickers=GONE"]
+    assert [found.symbol for found in (await rest.snapshots()).snapshots] == ["AAPL", "THIN"]
+    assert [found.symbol for found in (await rest.snapshots(["THIN", "GONE"])).snapshots] == ["THIN"]
+    assert [request.query for request in massive.requests] == ["", "tickers=THIN%2CGONE"]
     with pytest.raises(SymbolUnknown, match="does not know the symbol GONE"):
         await rest.snapshot("GONE")
 
