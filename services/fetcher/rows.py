@@ -17,9 +17,9 @@ from services.fetcher.errors import CircuitOpenError, SourceTooSlow, SourceUnrea
 from services.fetcher.health.outage import raise_if_gone
 from services.fetcher.health.source_health_nats import SourceHealthStore, TrackedRequest
 from services.fetcher.massive.decode import BarPage, RejectedBar
-from services.fetcher.massive.errors import NoSnapshots, SnapshotsRejected
+from services.fetcher.massive.errors import NoSnapshots, RateLimited, SnapshotsRejected
 from services.fetcher.massive.publisher import BarPublisher
-from services.fetcher.massive.rate_slots_nats import WAIT_S, RateSlots
+from services.fetcher.massive.rate_slots_nats import OTHERS_FIRST, WAIT_S, RateSlots
 from services.fetcher.massive.rejects import publish_rejected
 from services.fetcher.massive.rest import DayRange, MassiveRest, Received
 from services.fetcher.massive.snapshot_limits import SnapshotLimits
@@ -37,6 +37,9 @@ from shared.process.failpoints import failpoint
 NewRest: TypeAlias = Callable[[Callable[[], Awaitable[None]], Received], MassiveRest]
 """Returns a client that calls these: before each request, and with the size of each chunk."""
 _DAY: Final = timedelta(days=1)
+_MAX_TURNS: Final = 30
+"""A deferred job is tried again after the time of so many calls at the latest: runs queue about 60 jobs,
+which then try twice as often as the plan allows calls."""
 
 log = structlog.get_logger(__name__)
 
@@ -197,11 +200,16 @@ class _Attempt:
     def wait_for_turn(self, request: TrackedRequest) -> Callable[[], Awaitable[None]]:
         """Return what waits for the plan's permission of the next call.
 
-        The jobs of a backfill do not wait in a slot of the worker, which others may use.
+        The jobs of a backfill do not wait in a slot of the worker, which others may use. Each attempt leaves
+        events, so the delay grows with the queue of jobs, and with it the time between their attempts.
         """
 
         async def wait() -> None:
-            await self._slots.wait(0.0 if self._priority is Priority.LOW else WAIT_S)
+            try:
+                await self._slots.wait(0.0 if self._priority is Priority.LOW else WAIT_S)
+            except RateLimited as error:
+                max_delay_s = _MAX_TURNS * (error.retry_after_s or 1.0)
+                raise RateLimited(OTHERS_FIRST, max_retry_delay_s=max_delay_s) from error
             request.restart_timer()
 
         return wait

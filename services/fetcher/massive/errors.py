@@ -183,15 +183,17 @@ class RateLimited(Deferred):
     Args:
         what: who refused, as the beginning of the message.
         retry_after_s: seconds until the next attempt; None for a delay that grows with each one.
+        max_retry_delay_s: up to which it grows.
     """
 
-    max_retry_delay_s = 120.0
-
-    def __init__(self, what: str, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, what: str, retry_after_s: float | None = None, max_retry_delay_s: float = 60.0
+    ) -> None:
         when = "later" if retry_after_s is None else f"in {retry_after_s:.0f} s"
         super().__init__(
             f"{what}: the plan's calls a minute are used up (POLYGON_CALLS_PER_MINUTE): tried again {when}"
         )
+        self.max_retry_delay_s = max_retry_delay_s
         self.retry_after_s = retry_after_s
 
 

@@ -20,6 +20,7 @@ from shared.bus.connection import Bus, translate_errors
 
 WAIT_S: Final = 5.0
 """How long a call waits for a slot before its job is deferred."""
+OTHERS_FIRST: Final = "other requests were before this one"
 _MAX_SLOTS: Final = 60
 _MINUTE_S: Final = 60
 _RETRY_S: Final = (0.2, 0.6)
@@ -55,8 +56,7 @@ class RateSlots:
         deadline = time.monotonic() + (self._wait_s if wait_s is None else wait_s)
         while not await self._take_any():
             if time.monotonic() > deadline:
-                # Each attempt leaves events, so a long queue of jobs must not try every few seconds.
-                raise RateLimited("other requests were before this one")
+                raise RateLimited(OTHERS_FIRST, self.held_s / self._count)
             await asyncio.sleep(random.uniform(*_RETRY_S))  # noqa: S311 (no secret)
 
     async def _take_any(self) -> bool:

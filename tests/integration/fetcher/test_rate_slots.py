@@ -27,7 +27,9 @@ async def test_two_fetchers_together_make_no_more_calls_than_the_plan_allows(
     calls = await asyncio.gather(*(slots.wait() for slots in (here, there) * 4), return_exceptions=True)
     refused = [call for call in calls if call is not None]
     assert len(calls) - len(refused) == 3
-    assert [type(error) for error in refused] == [RateLimited] * 5
+    assert [(type(error), error.retry_after_s) for error in refused if isinstance(error, RateLimited)] == [
+        (RateLimited, 20)
+    ] * 5
 
 
 async def test_a_slot_is_free_again_after_its_time(bus: Bus) -> None:
