@@ -17,7 +17,7 @@ from shared.massive.snapshots import MarketSnapshot
 
 MAX_BARS: Final = 1000
 """Bars in a message: a trading day has up to 960."""
-_AT_ONCE: Final = 1000
+AT_ONCE: Final = 1000
 """Messages that are published together; the publisher takes more waiting ones, and not without limit."""
 
 
@@ -27,11 +27,15 @@ class BarPublisher:
     Args:
         messages: publishes to CHRONOX.
         clock: returns the time (UTC).
+        at_once: how many messages are published together, in no order.
     """
 
-    def __init__(self, messages: FeedPublisher, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, messages: FeedPublisher, clock: Callable[[], datetime], at_once: int = AT_ONCE
+    ) -> None:
         self._messages = messages
         self._clock = clock
+        self._at_once = at_once
 
     async def history(self, symbol: str, bars: Iterable[Bar], source: BarSource, *, adjusted: bool) -> int:
         """Publish bars of a symbol, one message a trading day, and return how many messages.
@@ -112,8 +116,8 @@ class BarPublisher:
         await self._publish([snapshot_message(snapshot, now) for snapshot in snapshots])
 
     async def _publish(self, messages: Sequence[ChronoxMessage]) -> None:
-        for start in range(0, len(messages), _AT_ONCE):
-            part = messages[start : start + _AT_ONCE]
+        for start in range(0, len(messages), self._at_once):
+            part = messages[start : start + self._at_once]
             await asyncio.gather(*(self._messages.publish(encoded(message)) for message in part))
 
 

@@ -23,6 +23,8 @@ from shared.symbol_registry import SymbolRegistry
 
 MAX_BATCH: Final = 1000
 """Streamed bars are small, and thousands arrive at the end of a minute."""
+AT_ONCE: Final = 4 * MAX_BATCH
+"""One batch is prepared while the broker writes another."""
 PUBLISH_WITHIN_S: Final = 4.0
 """Less than the margin of the lease: what is published later may come after the next owner's."""
 
@@ -52,7 +54,7 @@ def new_supervisor(
         lambda: bus, answer_within_s=PUBLISH_WITHIN_S, stream=subjects.CHRONOX, max_batch=MAX_BATCH
     )
     storage = StreamStorage(
-        BarPublisher(messages, bus.clock),
+        BarPublisher(messages, bus.clock, AT_ONCE),
         rest,
         partial(last_streamed, bus),
         lease.require,
