@@ -146,6 +146,11 @@ class _Gauges:
         self._feed_pending = Gauge(
             "gexlake_feed_pending", "Live payloads that are not stored in the lake yet", registry=registry
         )
+        self._chronox_pending = Gauge(
+            "gexlake_chronox_pending",
+            "Messages of bars and snapshots that are not stored in the lake yet",
+            registry=registry,
+        )
         self._broker = Gauge("gexlake_broker_up", "Whether the broker answers", registry=registry)
         self._age = Gauge(
             "gexlake_heartbeat_age_seconds",
@@ -168,6 +173,8 @@ class _Gauges:
         self._to_rebuild.set(float("nan") if to_rebuild is None else to_rebuild)
         pending = broker_state.feed_pending if broker_state else None
         self._feed_pending.set(float("nan") if pending is None else pending)
+        pending = broker_state.chronox_pending if broker_state else None
+        self._chronox_pending.set(float("nan") if pending is None else pending)
         self._age.clear()
         for beat in projection.heartbeats():
             self._age.labels(beat.service, beat.instance).set((now - beat.at).total_seconds())

@@ -39,6 +39,8 @@ class BrokerState:
     dead_letters_stored: int
     feed_pending: int | None = None
     """How many live messages are not stored in the lake; None if the importer was never there."""
+    chronox_pending: int | None = None
+    """The same of CHRONOX."""
 
 
 async def read_broker_state(link: BrokerLink, dead_letters: DeadLetters) -> BrokerState | None:
@@ -53,13 +55,15 @@ async def read_broker_state(link: BrokerLink, dead_letters: DeadLetters) -> Brok
 
 async def _read(bus: Bus, dead_letters: DeadLetters) -> BrokerState:
     pairs = [(stage, priority) for stage in Stage for priority in Priority]
-    stored, depths, feed_pending = await asyncio.gather(
+    stored, depths, feed_pending, chronox_pending = await asyncio.gather(
         _stored_letters(bus),
         asyncio.gather(*(_depth(bus, stage, priority) for stage, priority in pairs)),
-        _feed_pending(bus),
+        _pending(bus, subjects.FEED),
+        _pending(bus, subjects.CHRONOX),
     )
     queue = dict(zip(pairs, depths, strict=True))
-    return BrokerState(queue, dead_letters.unresolved(stored), stored.messages, feed_pending)
+    unresolved = dead_letters.unresolved(stored)
+    return BrokerState(queue, unresolved, stored.messages, feed_pending, chronox_pending)
 
 
 async def _stored_letters(bus: Bus) -> StoredLetters:
@@ -80,9 +84,9 @@ async def _depth(bus: Bus, stage: Stage, priority: Priority) -> int:
     return await _unfinished(bus, subjects.JOBS, subjects.durable(stage, priority))
 
 
-async def _feed_pending(bus: Bus) -> int | None:
+async def _pending(bus: Bus, stream: str) -> int | None:
     try:
-        return await _unfinished(bus, subjects.FEED, subjects.FEED_CONSUMER)
+        return await _unfinished(bus, stream, subjects.FEED_CONSUMER)
     except NotFoundError:
         return None
 

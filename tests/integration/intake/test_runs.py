@@ -14,10 +14,11 @@ from gexlake.api.chronox.bars import DayRange
 from gexlake.api.chronox.runs import CHECK_STREAMS, EXECUTE, CheckStreams, Execute
 from gexlake.api.rpc import call
 from services.intake.settings import IntakeSettings
+from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.massive.resources import MinuteBars, Snapshots
 from tests.support.intake.fake_chronox import FakeChronox, fake_chronox
-from tests.support.intake.running import RunningIntake, running_intake
+from tests.support.intake.running import RunningIntake, messages_in, running_intake
 from tests.support.poll import eventually
 
 EXECUTE_PATH = "/api/v1/registry/execute"
@@ -242,3 +243,19 @@ async def test_streams_are_checked_over_nats(intake: RunningIntake, bus: Bus) ->
     checked = await call(bus.client, CHECK_STREAMS, CheckStreams(), 5)
     assert (checked.streaming, checked.fresh) == (2, 1)
     assert (await intake.get("/api/v1/symbols/AAPL"))["last_stream"] is not None
+
+
+async def test_many_symbols_have_few_jobs_at_a_time(settings: IntakeSettings, bus: Bus) -> None:
+    few = settings.model_copy(update={"bars_max_jobs": 4})
+    async with running_intake(few) as intake, fake_chronox(bus) as vendor:
+        vendor.held.clear()
+        symbols = [f"S{number}" for number in range(10)]
+        await add(intake, "flatpack_api", *symbols)
+        await add(intake, "stream", "LIVE")
+        await execute(intake, **NOVEMBER)
+        assert (await ended(intake, "LIVE"))["streaming"]  # it waits for no other
+        await eventually(lambda: len(vendor.fetched) == 4)
+        assert await messages_in(bus, subjects.JOBS) == 4
+        vendor.held.set()
+        for symbol in symbols:
+            assert (await ended(intake, symbol))["status"] == "idle"

@@ -216,7 +216,11 @@ def test_only_what_happens_while_intake_runs_is_counted(
     projection._on_event(live(staged(), NOON + timedelta(seconds=3)))
     queue = {(stage, priority): 0 for stage in Stage for priority in Priority}
     broker_state = BrokerState(
-        queue | {(Stage.IMPORT, Priority.MEDIUM): 2}, dead_letters=1, dead_letters_stored=3, feed_pending=5
+        queue | {(Stage.IMPORT, Priority.MEDIUM): 2},
+        dead_letters=1,
+        dead_letters_stored=3,
+        feed_pending=5,
+        chronox_pending=7,
     )
     found = values(metrics.expose(projection, broker_state, clock.now))
     assert found["gexlake_fetched_bytes_total[]"] == 70
@@ -225,6 +229,7 @@ def test_only_what_happens_while_intake_runs_is_counted(
     assert found["gexlake_queue_depth['import', 'medium']"] == 2
     assert (found["gexlake_dead_letters[]"], found["gexlake_broker_up[]"]) == (1, 1)
     assert found["gexlake_feed_pending[]"] == 5
+    assert found["gexlake_chronox_pending[]"] == 7
     assert view_status(projection, KnownSources(), broker_state, clock.now).feed_pending == 5
 
 
