@@ -55,15 +55,14 @@ def names(symbols: int) -> tuple[str, ...]:
 
 
 def plant(symbols: int, sessions: dict[date, Session], count: int) -> list[PlantedGap]:
-    """Return gaps, at most one a symbol and day; every third is on a half day or after a holiday."""
+    """Return gaps, at most one a symbol and day; a third is on half days and after holidays."""
     draw = random.Random(7)
-    special = [day for day in sessions if _is_special(day)]
-    gaps: dict[tuple[str, date], PlantedGap] = {}
-    while len(gaps) < count:
-        symbol = draw.choice(names(symbols))
-        day = draw.choice(special if len(gaps) % 3 == 0 else list(sessions))
-        gaps[symbol, day] = PlantedGap(symbol, *_minutes(draw, sessions[day]))
-    return sorted(gaps.values())
+    pairs = [(symbol, day) for symbol in names(symbols) for day in sessions]
+    special = [pair for pair in pairs if _is_special(pair[1])]
+    chosen = draw.sample(special, min(count // 3, len(special)))
+    taken = set(chosen)
+    chosen += draw.sample([pair for pair in pairs if pair not in taken], count - len(chosen))
+    return sorted(PlantedGap(symbol, *_minutes(draw, sessions[day])) for symbol, day in chosen)
 
 
 def fill(lake: Lake, symbols: int, sessions: dict[date, Session], gaps: Sequence[PlantedGap]) -> int:
