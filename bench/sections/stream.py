@@ -48,7 +48,7 @@ _COLUMNS: Final = (
 _SERVICES: Final = ("nats", "importer", "fetcher")
 
 
-class _Answer(NamedTuple):
+class QueryAnswer(NamedTuple):
     """What a query has seen."""
 
     at_s: float
@@ -57,10 +57,12 @@ class _Answer(NamedTuple):
 
 
 @dataclass
-class _Measured:
+class Measured:
+    """What was sent, and what queries saw of it."""
+
     sent_s: list[float] = field(default_factory=list)
     """When each frame was sent, on the monotonic clock."""
-    answers: list[_Answer] = field(default_factory=list)
+    answers: list[QueryAnswer] = field(default_factory=list)
 
     @property
     def bars_a_frame(self) -> int:
@@ -96,7 +98,7 @@ def measured(bench: Workbench) -> list[Table]:
     return [_table(figures, seconds, usage, peak)]
 
 
-def _table(measured: _Measured, seconds: int, cpu_s: dict[str, float], peak_bytes: int) -> Table:
+def _table(measured: Measured, seconds: int, cpu_s: dict[str, float], peak_bytes: int) -> Table:
     latencies = measured.latencies_ms()
     p95 = _quantile(latencies, 0.95)
     return Table(
@@ -139,7 +141,7 @@ def _running(folder: Path) -> Iterator[tuple[Stack, FakeStream]]:
             stack.stop()
 
 
-async def _stream(stack: Stack, vendor: FakeStream, seconds: int) -> _Measured:
+async def _stream(stack: Stack, vendor: FakeStream, seconds: int) -> Measured:
     bus = await Bus.connect(Settings(nats_url=stack.nats_url), "bench")
     try:
         await bus.apply_streams()
@@ -147,7 +149,7 @@ async def _stream(stack: Stack, vendor: FakeStream, seconds: int) -> _Measured:
         await _register(bus, symbols)
         async with asyncio.timeout(_ARRIVES_WITHIN_S):
             await _ready(bus, vendor)
-        measured = _Measured()
+        measured = Measured()
         polling = asyncio.create_task(_poll(bus, measured, seconds * BARS_A_SECOND))
         await asyncio.to_thread(_send, vendor, symbols, seconds, measured)
         async with asyncio.timeout(_ARRIVES_WITHIN_S):
@@ -185,7 +187,7 @@ async def _register(bus: Bus, symbols: Sequence[str]) -> None:
     await asyncio.gather(*map(write, symbols))
 
 
-def _send(vendor: FakeStream, symbols: Sequence[str], seconds: int, measured: _Measured) -> None:
+def _send(vendor: FakeStream, symbols: Sequence[str], seconds: int, measured: Measured) -> None:
     """Send a minute of all symbols each second, in frames at even intervals."""
     first_ms = bounds_ms(trading_day_of(time.time_ns() // 1_000_000))[0] + 4 * 60 * MINUTE_MS
     began_s = time.monotonic()
@@ -202,10 +204,10 @@ def _frame(symbols: Sequence[str], minute: int) -> str:
     return msgspec.json.encode([minute_event(symbol, bar) for symbol in symbols]).decode()
 
 
-async def _poll(bus: Bus, measured: _Measured, until: int) -> None:
+async def _poll(bus: Bus, measured: Measured, until: int) -> None:
     while not measured.answers or measured.answers[-1].bars < until:
         bars = await _count(bus, "SELECT count(*) FROM ohlcv_1m")
-        measured.answers.append(_Answer(time.monotonic(), bars))
+        measured.answers.append(QueryAnswer(time.monotonic(), bars))
         await asyncio.sleep(_POLL_S)
 
 
