@@ -227,6 +227,22 @@ async def test_calls_over_the_plans_are_deferred_and_the_health_of_the_api_is_re
     assert (record.requests, record.successes) == (2, 1)
 
 
+async def test_a_job_without_a_free_slot_of_the_plan_is_deferred_without_a_request(
+    bus: Bus, settings: FetcherSettings, massive: FakeMassive
+) -> None:
+    first, second = (
+        command_for(settings.massive, MinuteBars(symbol, FRIDAY, FRIDAY), priority=Priority.LOW)
+        for symbol in ("AAPL", "BRK.B")
+    )
+    async with fetching(bus, settings.model_copy(update={"massive_calls_per_minute": 1})):
+        await bus.publish_command(first)
+        await event_of(bus, RowsPublished, first.job)
+        await bus.publish_command(second)
+        deferred = await event_of(bus, JobFailed, second.job)
+    assert (deferred.failures, deferred.final, len(massive.requests)) == (0, False, 1)
+    assert "the plan's calls a minute are used up" in deferred.error
+
+
 async def test_a_superseded_job_asks_for_no_further_page(
     bus: Bus, settings: FetcherSettings, massive: FakeMassive, monkeypatch: pytest.MonkeyPatch
 ) -> None:

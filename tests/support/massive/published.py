@@ -1,4 +1,4 @@
-"""Responses as the vendor publishes them: in its API description, and in the tests of its client."""
+"""Responses as the vendor publishes them: in its documentation, and in the tests of its client."""
 
 from __future__ import annotations
 
@@ -42,3 +42,8 @@ SNAPSHOTS: Final = """{"count": 1, "status": "OK", "tickers": [{
 MINUTE_EVENT: Final = """[{"ev": "AM", "sym": "GTE", "v": 4110, "av": 9470157, "op": 0.4372, "vw": 0.4488,
 "o": 0.4488, "c": 0.4486, "h": 0.4489, "l": 0.4486, "a": 0.4352, "z": 685,
 "s": 1610144640000, "e": 1610144700000}]"""
+
+FLAT_FILE: Final = """ticker,volume,open,close,high,low,window_start,transactions
+AAPL,4930,200.29,200.5,200.63,200.29,1744792500000000000,129
+AAPL,1815,200.39,200.34,200.61,200.34,1744792560000000000,57
+"""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,9 +19,11 @@ from services.importer.flat_files.recovery import finish_flat_files
 from shared.bus.connection import Bus
 from shared.bus.messages import JobSkipped, PartitionImported
 from shared.massive.bars import BarSource
+from shared.massive.resources import FlatFile, MassiveUrls
 from tests.support.importer.bars import BarsOnLake, a_bar, bars
-from tests.support.importer.flat_files import DAY, a_flat_job, a_line, import_lines
+from tests.support.importer.flat_files import DAY, a_flat_job, a_line, import_flat_file, import_lines
 from tests.support.importer.lake import LakeOnDisk
+from tests.support.massive import published
 from tests.support.values import NOON
 
 BARS = "SELECT symbol, (timestamp - 1763130600000) // 60000, close, source FROM ohlcv_1m ORDER BY ALL"
@@ -64,6 +67,17 @@ def test_the_bars_of_all_symbols_are_rows_and_one_sorted_file(lake: LakeOnDisk) 
     ledger = "SELECT status, records_processed, parquet_path, counts FROM gex_history_queue"
     counts = '{"bars": 4, "symbols": 3, "rejected": 0}'
     assert lake.rows(ledger) == [("completed", 4, event.parquet_path, counts)]
+
+
+def test_the_published_flat_file_is_read_value_for_value(lake: LakeOnDisk) -> None:
+    day = date(2025, 4, 16)
+    job = a_flat_job(trading_day=day).model_copy(update={"base_url": MassiveUrls().url_of(FlatFile(day))})
+    import_flat_file(lake, lake.stage(gzip.compress(published.FLAT_FILE.encode()), job))
+    columns = "symbol, timestamp, open, high, low, close, volume, vwap, trades"
+    assert lake.rows(f"SELECT {columns} FROM ohlcv_1m ORDER BY timestamp") == [
+        ("AAPL", 1744792500000, 200.29, 200.63, 200.29, 200.5, 4930, None, 129),
+        ("AAPL", 1744792560000, 200.39, 200.61, 200.34, 200.34, 1815, None, 57),
+    ]
 
 
 def test_only_registered_symbols_are_imported_and_those_without_trades_are_complete_too(
