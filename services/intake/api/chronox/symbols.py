@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import ValidationError
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from gexlake.api.chronox.bars import DayRange
 from gexlake.api.chronox.symbols import (
@@ -34,6 +35,14 @@ from services.intake.symbols.csv_rows import symbols_in
 from services.intake.symbols.store import no_symbol
 from shared.symbol_registry import SymbolRevision
 
+
+class _SymbolConvertor(StringConvertor):
+    """A symbol in a path may have a slash, as in BRK/B; the paths of other routes are none."""
+
+    regex = r"(?!bulk$)(?!.*/status$).+"
+
+
+register_url_convertor("symbol", _SymbolConvertor())
 router = APIRouter(prefix="/api/v1/symbols", tags=["symbols"], dependencies=[Depends(require_key)])
 _HISTORY_BEGINS: Final = date(2000, 1, 1)
 """Before the vendor's first bar."""
@@ -106,7 +115,6 @@ async def post_symbols(request: Request, context: Context, client: ClientName) -
     return BulkResult(rows=rows, **counts)
 
 
-# A symbol may have a slash, as in BRK/B.
 @router.put(
     "/{symbol:path}/status",
     summary="Set the status of a symbol",
@@ -128,7 +136,7 @@ async def put_status(
     return _tagged(response, found)
 
 
-@router.get("/{symbol:path}", summary="Show a symbol", responses=documented(401, 404, 422, 503))
+@router.get("/{symbol:symbol}", summary="Show a symbol", responses=documented(401, 404, 422, 503))
 async def get_symbol(symbol: str, response: Response, context: Context) -> SymbolDetails:
     """Show a symbol, and what the lake has of its bars; its ETag is its revision."""
     context.symbols.require_read()
@@ -142,7 +150,7 @@ async def get_symbol(symbol: str, response: Response, context: Context) -> Symbo
 
 
 @router.patch(
-    "/{symbol:path}",
+    "/{symbol:symbol}",
     summary="Change a symbol",
     responses=documented(400, 401, 404, 412, 413, 415, 422, 503),
     openapi_extra=described_body(SymbolChanges),
@@ -164,7 +172,7 @@ async def patch_symbol(
 
 
 @router.delete(
-    "/{symbol:path}",
+    "/{symbol:symbol}",
     status_code=204,
     summary="Delete a symbol",
     responses=documented(401, 404, 412, 422, 503),
