@@ -35,11 +35,11 @@ class Importers:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, failpoint: str = "") -> subprocess.Popen[bytes]:
+    def start(self, failpoint: str = "", **settings: str) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "services.importer"],
-                env={**self._environment, "GEXLAKE_FAILPOINT": failpoint},
+                env={**self._environment, **settings, "GEXLAKE_FAILPOINT": failpoint},
                 stdout=log,
                 stderr=log,
             )
