@@ -102,6 +102,7 @@ async def test_gaps_are_found_filled_within_the_limit_and_ended(
         metrics = (await intake.http.get("/metrics")).text
         assert 'gexlake_bar_gaps{status="no_trades"} 2.0' in metrics
         assert "gexlake_bar_missing_minutes 780.0" in metrics
+        assert "gexlake_chronox_pending 0.0" in metrics
 
 
 async def test_a_refused_fill_is_not_asked_for_again(bus: Bus, intake: RunningIntake, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from gexlake.api.chronox.bars import DayRange
 from gexlake.api.chronox.runs import CHECK_STREAMS, EXECUTE, CheckStreams, Execute
+from gexlake.api.chronox.symbols import RegisteredSymbol
 from gexlake.api.rpc import call
 from services.intake.settings import IntakeSettings
 from shared.bus import subjects
@@ -259,3 +260,16 @@ async def test_many_symbols_have_few_jobs_at_a_time(settings: IntakeSettings, bu
         vendor.held.set()
         for symbol in symbols:
             assert (await ended(intake, symbol))["status"] == "idle"
+
+
+async def test_a_running_that_no_run_belongs_to_becomes_idle(intake: RunningIntake, bus: Bus) -> None:
+    await add(intake, "stream", "AAPL")
+    found = await intake.get("/api/v1/symbols/AAPL")
+    left = RegisteredSymbol.model_validate({**found, "status": "running"})
+    await bus.js.publish("$KV.SYMBOLS.AAPL", left.model_dump_json().encode())
+
+    async def status() -> bool:
+        symbol = await intake.get("/api/v1/symbols/AAPL")
+        return bool(symbol["revision"] >= 3 and symbol["status"] == "idle")
+
+    await eventually(status)
