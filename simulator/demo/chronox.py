@@ -44,6 +44,9 @@ _NEVER_SENT: Final = 12
 _CORRECTED: Final = 8
 _OUTAGE_MINUTES: Final = 25
 _WITHIN_S: Final = 90.0
+_MAX_ROWS: Final = 10_000
+_MAX_DAYS: Final = 9
+"""Of history: a symbol has up to 960 bars a day, and a query returns up to 10,000."""
 _CHART_ROWS: Final = 13
 _CHART_WIDTH: Final = 50
 
@@ -51,8 +54,8 @@ Minutes: TypeAlias = dict[tuple[str, int], list[Any]]
 """Open, high, low, close and volume, by symbol and minute."""
 
 _HELD: Final = """
-SELECT symbol, "timestamp", open, high, low, close, volume FROM ohlcv_1m WHERE NOT adjusted
-ORDER BY symbol, "timestamp" """
+SELECT symbol, "timestamp", open, high, low, close, volume FROM ohlcv_1m
+WHERE symbol = '{symbol}' AND NOT adjusted"""
 
 
 @dataclass
@@ -93,7 +96,7 @@ class Lake:
 
     def rows(self, query: str) -> list[list[Any]]:
         """Return the rows of a query."""
-        answer = self.ask("POST", "/api/v1/sql", {"query": query, "max_rows": 100_000})
+        answer = self.ask("POST", "/api/v1/sql", {"query": query, "max_rows": _MAX_ROWS})
         if answer["truncated"]:
             raise DemoFailed("the lake has more bars than a query may return")
         rows: list[list[Any]] = answer["rows"]
@@ -297,7 +300,8 @@ def _await_equal(lake: Lake, massive: FakeMassive, days: Days) -> Minutes:
 
     def is_equal() -> bool:
         held.clear()
-        held.update({(row[0], row[1]): row[2:] for row in lake.rows(_HELD)})
+        for symbol in STRATEGIES:
+            held.update({(row[0], row[1]): row[2:] for row in lake.rows(_HELD.format(symbol=symbol))})
         return wanted <= held.keys() and all(known.get(key) == values for key, values in held.items())
 
     try:
@@ -359,8 +363,8 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=0.03, help="seconds between two streamed minutes")
     parser.add_argument("--keep", action="store_true", help="keep the folder")
     options = parser.parse_args()
-    if options.days < 1:
-        parser.error("--days: at least one")
+    if not 1 <= options.days <= _MAX_DAYS:
+        parser.error(f"--days: 1 to {_MAX_DAYS}")
     run_in_folder(partial(run, options.days, options.pause), keep=options.keep)
 
 

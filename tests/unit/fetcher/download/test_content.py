@@ -185,6 +185,7 @@ def test_a_flat_file_is_gzip_data_with_the_needed_columns_in_any_order(step: int
         (gzip.compress(COLUMNS.replace(b"volume", b"open")), "has a column twice"),
         (gzip.compress(COLUMNS)[:-4], "it breaks off"),
     ],
+    ids=["plain", "XML", "JSON", "empty", "other columns", "a column twice", "cut"],  # gzip data has the time
 )
 def test_what_is_no_flat_file_is_refused(content: bytes, what: str) -> None:
     with pytest.raises(NotAHistoryFile, match=what):
