@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import obstore
 from obstore.store import S3Store
@@ -22,12 +22,34 @@ from services.fetcher.sources.source import Body, ResumePoint, Source
 from shared.errors import GexlakeError
 from shared.massive.flat_files import BUCKET, key_of
 
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
+
 PUBLISHED_WITHIN: Final = timedelta(days=4)
 """For so long after the start of its day, a file that is refused is taken for one that is not published yet:
 it is due on the next day, and the vendor may be late."""
 SIGNED_FOR: Final = timedelta(hours=1)
 _REGION: Final = "us-east-1"
 """Part of the signature; the vendor has no regions."""
+
+
+class _Credentials:
+    """Provides the keys of the flat files, and nothing else.
+
+    Keys that are given to the store as such are completed from the environment: with ``AWS_SESSION_TOKEN``,
+    a token of somebody else's account would be sent to the vendor.
+    """
+
+    def __init__(self, access_key: SecretStr, secret_key: SecretStr) -> None:
+        self._access_key = access_key
+        self._secret_key = secret_key
+
+    def __call__(self) -> S3Credential:
+        return {
+            "access_key_id": self._access_key.get_secret_value(),
+            "secret_access_key": self._secret_key.get_secret_value(),
+            "expires_at": None,
+        }
 
 
 class FlatFiles:
@@ -57,9 +79,9 @@ class FlatFiles:
                 BUCKET,
                 endpoint=endpoint,
                 region=_REGION,
-                access_key_id=access_key.get_secret_value(),
-                secret_access_key=secret_key.get_secret_value(),
+                credential_provider=_Credentials(access_key, secret_key),
                 virtual_hosted_style_request=False,
+                skip_signature=False,
             )
             if access_key and secret_key
             else None

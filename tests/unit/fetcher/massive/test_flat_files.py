@@ -98,3 +98,18 @@ async def test_a_server_that_fails_is_asked_again_later(files: FlatFiles, massiv
     massive.answer_next(Answer(503, b"SlowDown"))
     with pytest.raises(SourceBusy, match="answered 503"):
         await read(files, FRIDAY)
+
+
+async def test_nothing_of_the_environment_is_signed_or_sent(
+    massive: FakeMassive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "of-another-account")
+    gate = SourceGate.parse((massive.base,))
+    async with new_client(5, 5, GatedBackend(gate)) as client:
+        keys = SecretStr(ACCESS_KEY), SecretStr(SECRET_KEY)
+        files = FlatFiles(HttpSource(client, gate), massive.base, *keys, lambda: NOW)
+        assert await read(files, FRIDAY)
+        url = files.signed_url(FRIDAY)
+    assert "of-another-account" not in url
+    assert "Security-Token" not in url
