@@ -39,6 +39,7 @@ _RETRY_S: Final = 20.0
 _BUSY: Final = frozenset({408, 425})
 _BEFORE_END_OF_DAY: Final = "before end of day"
 _SNAPSHOTS: Final = "/v2/snapshot/locale/us/markets/stocks/tickers"
+_Sent = TypeVar("_Sent", bytes, str)
 _Decoded = TypeVar("_Decoded")
 Received: TypeAlias = Callable[[int], Awaitable[None]]
 """Called with the size of each chunk of a response, as it was sent."""
@@ -118,7 +119,7 @@ class MassiveRest:
             yield page
             if page.next_url is None:
                 return
-            path = _path_of(page.next_url)
+            path = self._decoded(what, _path_of, page.next_url)
             if path in seen:
                 raise MalformedAnswer(self._host, what, "next_url names a page that was read before")
 
@@ -191,7 +192,7 @@ class MassiveRest:
                 return SymbolUnknown(self._host, symbol)
         return RequestRefused(self._host, what, status, text)
 
-    def _decoded(self, what: str, decoder: Callable[[bytes], _Decoded], content: bytes) -> _Decoded:
+    def _decoded(self, what: str, decoder: Callable[[_Sent], _Decoded], content: _Sent) -> _Decoded:
         try:
             return decoder(content)
         except ValueError as error:
@@ -202,7 +203,13 @@ class MassiveRest:
 
 
 def _path_of(next_url: str) -> str:
-    """Return the path and query of a URL, without a key."""
+    """Return the path and query of a URL, without a key.
+
+    Raises:
+        ValueError: it is no URL; appended to the address of the API, the text might name another host.
+    """
     parts = urlsplit(next_url)
+    if not parts.path.startswith("/"):
+        raise ValueError(f"next_url is no URL with a path: {next_url[:100]!r}")
     fields = [(name, value) for name, value in parse_qsl(parts.query) if name.lower() != "apikey"]
     return f"{parts.path}?{urlencode(fields)}"

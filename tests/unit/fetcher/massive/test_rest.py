@@ -64,6 +64,15 @@ async def test_a_month_of_bars_is_read_value_for_value(rest: MassiveRest, adjust
     )
 
 
+@pytest.mark.parametrize("next_url", ["@elsewhere.example/v2/x", ".elsewhere.example/v2/x", "http://[v2", ""])
+async def test_a_next_url_that_is_none_is_not_appended_to_the_address(
+    rest: MassiveRest, massive: FakeMassive, next_url: str
+) -> None:
+    massive.answer_next(Answer(200, {"status": "OK", "next_url": next_url}))
+    with pytest.raises(MalformedAnswer):
+        await bars_of(rest, "AAPL", FRIDAY)
+
+
 async def test_pages_are_read_from_the_api_whatever_host_next_url_names(
     rest: MassiveRest, massive: FakeMassive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
