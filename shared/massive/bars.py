@@ -13,6 +13,8 @@ FIRST_MS: Final = 946_684_800_000
 """2000-01-01: the vendor has no bar before 2003, and an earlier time is in another unit than milliseconds."""
 END_MS: Final = 4_102_444_800_000
 """2100-01-01: a later time is in another unit than milliseconds."""
+_MAX_TRADES: Final = 2**63 - 1
+"""More do not fit into the column: the whole message, a day of bars, would be a dead letter."""
 
 
 class BarSource(StrEnum):
@@ -76,6 +78,6 @@ def _fault_of_amounts(bar: Bar) -> str | None:
         return f"volume: {bar.volume} is no number of shares"
     if bar.vwap is not None and not math.isfinite(bar.vwap):
         return f"vwap: {bar.vwap} is no price"
-    if bar.trades is not None and bar.trades < 0:
-        return f"trades: {bar.trades} is below 0"
+    if bar.trades is not None and not 0 <= bar.trades <= _MAX_TRADES:
+        return f"trades: {bar.trades} is below 0" if bar.trades < 0 else "trades: over 64 bits"
     return None

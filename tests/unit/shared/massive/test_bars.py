@@ -37,6 +37,7 @@ def test_a_correct_bar_has_no_fault() -> None:
         ("volume", math.nan, "volume: nan is no number of shares"),
         ("vwap", math.inf, "vwap: inf is no price"),
         ("trades", -1, "trades: -1 is below 0"),
+        ("trades", 2**63, "trades: over 64 bits"),
     ],
 )
 def test_a_fault_names_the_field_and_its_value(field: str, value: float, fault: str) -> None:
