@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -25,7 +26,7 @@ from shared.massive.resources import FlatFile, MinuteBars
 _JOBS_A_RUN: Final = 8
 """How many of its jobs a run waits for at a time."""
 _MAX_FAILED: Final = 3
-"""After so many failed jobs a backfill queues no further ones: the rest would fail for the same reason."""
+"""After so many failed jobs a backfill has failed: the rest would fail for the same reason."""
 _IMPORTER_WITHIN_S: Final = 300.0
 _PROGRESS_S: Final = 5.0
 """How often the progress of a run is written."""
@@ -33,6 +34,10 @@ _HEARTBEATS_POLL_S: Final = 0.25
 _HEARTBEATS_POLLS: Final = int(2 * HEARTBEAT_INTERVAL_S / _HEARTBEATS_POLL_S)
 Progress = Callable[[int, int], Awaitable[None]]
 """Takes the number of jobs that have ended, and of all."""
+
+
+class _TooManyFailed(Exception):
+    """A backfill waits for no further jobs: one of a recent flat file may be tried again for days."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +107,12 @@ class Phases:
             last=max(days.last for days in ranges.values()),
         )
         covered = await self._coverage.of(tuple(ranges), widest)
-        return {
-            symbol.symbol: len(
-                self._plan(symbol, ranges[symbol.symbol], covered.get(symbol.symbol), adjusted=asked.adjusted)
-            )
-            for symbol in symbols
-        }
+        counts: dict[str, int] = {}
+        for symbol in symbols:
+            name = symbol.symbol
+            counts[name] = len(self._plan(symbol, ranges[name], covered.get(name), adjusted=asked.adjusted))
+            await asyncio.sleep(0)  # planning thousands of symbols takes seconds
+        return counts
 
     async def _backfill(self, symbol: RegisteredSymbol, run: Run, progress: Progress) -> PhaseEnd:
         days = self._days(symbol, Asked(run.start, run.end, run.adjusted))
@@ -135,26 +140,22 @@ class Phases:
         progress: Progress,
     ) -> list[JobEnd]:
         ends: list[JobEnd] = []
-        slots, written_s = asyncio.Semaphore(_JOBS_A_RUN), time.monotonic() - _PROGRESS_S
+        waiting, written_s = iter(resources), time.monotonic() - _PROGRESS_S
 
-        async def fetch(resource: MinuteBars | FlatFile) -> None:
+        async def fetch_one_after_the_other() -> None:
             nonlocal written_s
-            async with slots:
-                if sum(end.error is not None for end in ends) >= _MAX_FAILED:
-                    return
+            for resource in waiting:
                 ends.append(await self._jobs.bars(resource, symbol.created_at, run.started_at, run.priority))
+                if sum(end.error is not None for end in ends) >= _MAX_FAILED:
+                    raise _TooManyFailed
                 if time.monotonic() - written_s >= _PROGRESS_S:
                     written_s = time.monotonic()
                     await progress(len(ends), len(resources))
 
         if resources:
             await progress(0, len(resources))
-        tasks = [asyncio.create_task(fetch(resource)) for resource in resources]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
+        with suppress(_TooManyFailed):
+            await _together([fetch_one_after_the_other() for _ in range(min(_JOBS_A_RUN, len(resources)))])
         return ends
 
     async def _covered(self, symbol: str, days: DayRange) -> SymbolCoverage | None:
@@ -189,6 +190,16 @@ class Phases:
         fetchers = [beat for beat in self._heartbeats() if beat.service == "fetcher"]
         lacks = bool(fetchers) and all(beat.has_massive_file_keys is False for beat in fetchers)
         return way_of(symbol.strategy, has_file_keys=not lacks)
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Await all; the first error ends the others."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _bars_in(covered: SymbolCoverage | None) -> int:

@@ -18,6 +18,8 @@ from shared.massive.resources import FlatFile, MinuteBars
 
 HISTORY_START: Final = "history_start"
 """The metadata of a symbol that names the first day of its history."""
+_FIRST_DAY: Final = date(2003, 1, 1)
+"""The vendor has no bar before."""
 _FILES_AT: Final = time(11, 30)
 """When the flat file of a day is there, in New York on the next day: around 11:00."""
 
@@ -45,7 +47,7 @@ class Asked:
 
 
 def history_of(symbol: RegisteredSymbol, asked: Asked, now: datetime, history_days: int) -> DayRange:
-    """Return the first and the last day of a backfill.
+    """Return the first and the last day of a backfill; it has no day if the last is before the first.
 
     Args:
         symbol: its ``metadata.history_start`` counts unless the request names a start.
@@ -59,7 +61,7 @@ def history_of(symbol: RegisteredSymbol, asked: Asked, now: datetime, history_da
     today = now.astimezone(NEW_YORK).date()
     last = min(asked.end or today - timedelta(days=1), today)
     first = asked.start or _own_start(symbol) or today - timedelta(days=history_days)
-    return DayRange(first=first, last=last)
+    return DayRange(first=max(first, _FIRST_DAY), last=last)
 
 
 def plan_backfill(
@@ -78,8 +80,9 @@ def plan_backfill(
     """
     trading = [day for day in days_between(days.first, days.last) if why_closed(day) is None]
     missing = [day for day in trading if not any(known.first <= day <= known.last for known in complete)]
-    filed = [day for day in missing if way is Way.FILES and day <= last_filed(now)]
-    by_rest = [day for day in missing if day not in set(filed)]
+    filed_to = last_filed(now) if way is Way.FILES else date.min
+    filed = [day for day in missing if day <= filed_to]
+    by_rest = [day for day in missing if day > filed_to]
     found: list[MinuteBars | FlatFile] = [FlatFile(day) for day in filed]
     found += _by_month(symbol, by_rest, adjusted=False)
     if adjusted:  # the lake does not know which of those it has completely
