@@ -14,7 +14,9 @@ from shared.bus.connection import translate_errors
 
 _ANSWER_WITHIN_S: Final = 15.0
 _SYMBOLS: Final = 250
-"""How many one request names."""
+"""How many one request names at most."""
+_SYMBOL_DAYS: Final = 250_000
+"""How many days of symbols one request names: a holiday ends a range, and a response has at most 1 MB."""
 _AT_ONCE: Final = 4
 
 
@@ -37,8 +39,9 @@ class BarCoverage:
             BrokerUnavailable: the connection was lost.
         """
         found: dict[str, SymbolCoverage] = {}
-        for start in range(0, len(symbols), _SYMBOLS):
-            part = tuple(symbols[start : start + _SYMBOLS])
+        at_once = min(_SYMBOLS, max(1, _SYMBOL_DAYS // max(1, (days.last - days.first).days)))
+        for start in range(0, len(symbols), at_once):
+            part = tuple(symbols[start : start + at_once])
             request = BarCoverageRequest(symbols=part, first=days.first, last=days.last)
             async with self._slots:
                 found |= await self._ask(request)

@@ -68,14 +68,14 @@ class Executions:
         """Begin runs; they go on after this returns, whatever becomes of this intake.
 
         Raises:
-            Unprocessable: the last day is in the future, or a history begins on no day.
+            Unprocessable: a day is in the future, or a history begins on no day.
             Conflict: no fetcher has a key of the vendor; no run is begun.
             NotReady: intake does not know yet which symbols there are.
             BrokerUnavailable: no acks in time; some runs may have begun.
         """
         self._known.require_read()
         self._projection.require_rebuilt()
-        self._check_end(asked)
+        self._check_days(asked)
         names = asked.symbols or [found.symbol.symbol for found in self._known.all if found.symbol.enabled]
         if asked.dry_run:
             executions = await self._planned(names, asked)
@@ -142,11 +142,12 @@ class Executions:
             for one in planned
         ]
 
-    def _check_end(self, asked: Execute) -> None:
+    def _check_days(self, asked: Execute) -> None:
         today = self._clock().astimezone(NEW_YORK).date()
-        if asked.end is not None and asked.end > today:
-            message = f"end: {asked.end} is in the future (in New York it is {today})"
-            raise Unprocessable("end", "future", message)
+        for field, day in (("start", asked.start), ("end", asked.end)):
+            if day is not None and day > today:
+                message = f"{field}: {day} is in the future (in New York it is {today})"
+                raise Unprocessable(field, "future", message)
 
     def _require_key(self, symbols: Sequence[str]) -> None:
         if symbols and no_key_anywhere(self._projection.heartbeats(), self._clock()):

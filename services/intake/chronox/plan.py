@@ -61,7 +61,7 @@ def history_of(symbol: RegisteredSymbol, asked: Asked, now: datetime, history_da
     today = now.astimezone(NEW_YORK).date()
     last = min(asked.end or today - timedelta(days=1), today)
     first = asked.start or _own_start(symbol) or today - timedelta(days=history_days)
-    return DayRange(first=max(first, _FIRST_DAY), last=last)
+    return DayRange(first=min(max(first, _FIRST_DAY), today), last=last)
 
 
 def plan_backfill(

@@ -211,6 +211,7 @@ async def test_without_a_key_nothing_is_begun(bus: Bus, intake: RunningIntake) -
 
 async def test_wrong_requests_name_the_field(intake: RunningIntake) -> None:
     assert (await execute(intake, status=422, end="2099-01-01"))["error"]["field"] == "end"
+    assert (await execute(intake, status=422, start="9999-12-31"))["error"]["field"] == "start"
     assert (await execute(intake, status=422, phases=["fast"]))["error"]["field"] == "phases.0"
     await add(intake, "flatpack", "AAPL", metadata={"history_start": "soon"})
     refused = await execute(intake, status=422, dry_run=True)

@@ -85,5 +85,7 @@ def test_a_history_begins_where_the_request_the_symbol_or_the_setting_says() -> 
     assert history_of(a_symbol(), Asked(), MONDAY, 10) == ten_days
     everything = Asked(date.min)
     assert history_of(a_symbol(), everything, MONDAY, 10).first == date(2003, 1, 1)
+    later = history_of(a_symbol(metadata={"history_start": "9999-12-31"}), Asked(), MONDAY, 10)
+    assert later == DayRange(first=MONDAY.date(), last=date(2025, 11, 16))
     with pytest.raises(PhaseFailed, match=r"metadata.history_start: '14.11.2025' is not a day"):
         history_of(a_symbol(metadata={"history_start": "14.11.2025"}), Asked(), MONDAY, 10)
