@@ -159,6 +159,7 @@ async def test_the_runs_of_an_intake_that_stops_are_taken_over(settings: IntakeS
             await eventually(lambda: len(vendor.fetched) == 2)
             (running,) = (await one.get("/api/v1/registry/runs?in_progress_only=true"))["runs"]
             assert (running["phase"], running["jobs_done"], running["jobs_total"]) == ("backfill", 0, 2)
+            assert (await one.get("/api/v1/symbols/AAPL"))["status"] == "running"
         async with running_intake(settings) as other:
             await eventually(lambda: other.context.symbols.is_read)
             vendor.held.set()

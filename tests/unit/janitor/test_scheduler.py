@@ -158,6 +158,8 @@ async def test_a_janitor_stopped_before_its_start_runs_no_duty() -> None:
         ("GEXLAKE_PRUNE_INTERVAL_S", "prune_interval_s", 3600),
         ("GEXLAKE_STRANDED_AFTER_S", "stranded_after_s", 600),
         ("GEXLAKE_REQUEUE_INTERVAL_S", "requeue_interval_s", 60),
+        ("GEXLAKE_SNAPSHOT_REFRESH_S", "snapshot_refresh_s", 300),
+        ("GEXLAKE_STREAM_MONITORING_S", "stream_monitoring_s", 60),
     ],
 )
 def test_each_setting_has_its_name_and_default(
@@ -169,6 +171,12 @@ def test_each_setting_has_its_name_and_default(
     monkeypatch.setenv(name, "-1")
     with pytest.raises(CannotStart, match=f"the setting {name} is unusable"):
         load(JanitorSettings)
+
+
+def test_gaps_are_looked_for_at_midnight_unless_another_time_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(JanitorSettings).gap_detection_at == time(0, 0)
+    monkeypatch.setenv("GEXLAKE_GAP_DETECTION_AT", "06:30")
+    assert load(JanitorSettings).gap_detection_at == time(6, 30)
 
 
 async def test_a_daily_duty_catches_up_after_the_start_and_then_waits_for_its_time() -> None:
