@@ -5,12 +5,14 @@ the database open. A view reads the files that it finds when it is queried: the 
 partitions, the copies of their records, and copies of the small tables, which are made when a query needs
 them and the database was written since.
 
-There are two catalogs: in one, the views read the live rows too, from files that variables list.
+There are two catalogs: in one, the views read the live rows too, from files that variables list. It is a copy
+of the other with the views that read such files in place of theirs, made for the first query that needs it.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import threading
 from collections.abc import Iterable, Iterator
 from graphlib import TopologicalSorter
@@ -47,6 +49,7 @@ class Catalog:
         self._folder = lake.paths.catalog
         self._lock = threading.Lock()
         self._made_of: tuple[bool, ...] | None = None
+        self._live_made_of: tuple[bool, ...] | None = None
         self._bars_found = False
         self._copied: dict[str, int] = {}
         self._small: dict[str, set[str]] = {}
@@ -65,6 +68,8 @@ class Catalog:
         try:
             with self._lock, self._lake.reading() as connection:
                 self._make(connection)
+                if live:
+                    self._make_live(connection)
                 folded = query.casefold()
                 for table, names in self._small.items():
                     if any(name in folded for name in names):
@@ -102,20 +107,27 @@ class Catalog:
         self._small[RECENT] |= {BARS, *(name for name, sql in views.items() if BARS in sql)}
         for table in self._small:
             self._copy(connection, table)
+        self._write(_NAME, self._statements(connection, tables, views))
+        self._made_of = found
+
+    def _make_live(self, connection: duckdb.DuckDBPyConnection) -> None:
+        if self._live_made_of == self._made_of:
+            return
         for table in LIVE_TABLES:
             query = f"SELECT *, 0::BIGINT AS sequence FROM {table} WHERE false"  # noqa: S608 (of ours)
             connection.execute(f"COPY ({query}) TO {quoted(str(self._empty(table)))} (FORMAT parquet)")
-        self._write(_NAME, self._statements(connection, tables, views, live=False))
-        self._write(_LIVE_NAME, self._statements(connection, tables, views, live=True))
-        self._made_of = found
+        self._write(_LIVE_NAME, self._live_statements(connection), _NAME)
+        self._live_made_of = self._made_of
 
-    def _write(self, name: str, statements: Iterable[str]) -> None:
+    def _write(self, name: str, statements: Iterable[str], copy_of: str | None = None) -> None:
         hidden = self._folder / f"{name}.new"
         hidden.unlink(missing_ok=True)
+        if copy_of:
+            shutil.copyfile(self._folder / copy_of, hidden)
         with duckdb.connect(str(hidden)) as catalog:
-            set_variables(catalog, self._no_live_rows())
-            # In one transaction, and by one call: hundreds of comments would each be flushed to the disk.
-            catalog.execute(";\n".join(("BEGIN", *statements, "COMMIT")))
+            set_variables(catalog, self._no_live_rows() if copy_of else {})
+            # Hundreds of comments: each would be flushed to the disk, and optimized for longer than executed.
+            catalog.execute(";\n".join(("PRAGMA disable_optimizer", "BEGIN", *statements, "COMMIT")))
         hidden.replace(self._folder / name)
 
     def _empty(self, table: str) -> Path:
@@ -131,18 +143,21 @@ class Catalog:
         self._copied[table] = writes
 
     def _statements(
-        self, connection: duckdb.DuckDBPyConnection, tables: list[str], views: dict[str, str], *, live: bool
+        self, connection: duckdb.DuckDBPyConnection, tables: list[str], views: dict[str, str]
     ) -> Iterator[str]:
         columns = columns_by_table(connection)
         yield from _macros(connection)
         for table in tables:
-            source = self._source(table, columns[table])
-            if live and table in LIVE_TABLES:
-                source = with_live_rows(table, columns[table], source)
-            yield f"CREATE VIEW {table} AS {source or _no_rows(columns[table])}"
+            yield f"CREATE VIEW {table} AS {self._source(table, columns[table]) or _no_rows(columns[table])}"
         yield from views.values()
-        for name in (*tables, *views):
-            yield from _comments(connection, name, columns[name])
+        yield from _comments(connection, (*tables, *views), columns)
+
+    def _live_statements(self, connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+        columns = columns_by_table(connection)
+        for table in LIVE_TABLES:
+            source = with_live_rows(table, columns[table], self._source(table, columns[table]))
+            yield f"CREATE OR REPLACE VIEW {table} AS {source}"
+        yield from _comments(connection, LIVE_TABLES, columns)
 
     def _source(self, table: str, columns: dict[str, tuple[str, str]]) -> str | None:
         """Return the query that stands for a table; None if it has no files yet."""
@@ -230,16 +245,18 @@ def _macros(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
 
 
 def _comments(
-    connection: duckdb.DuckDBPyConnection, name: str, columns: dict[str, tuple[str, str]]
+    connection: duckdb.DuckDBPyConnection,
+    names: Iterable[str],
+    columns: dict[str, dict[str, tuple[str, str]]],
 ) -> Iterator[str]:
     found = connection.execute(
-        "SELECT comment FROM duckdb_tables() WHERE table_name = $name "
-        "UNION ALL SELECT comment FROM duckdb_views() WHERE view_name = $name",
-        {"name": name},
+        "SELECT table_name, comment FROM duckdb_tables() WHERE database_name = current_database() "
+        "UNION ALL SELECT view_name, comment FROM duckdb_views() WHERE database_name = current_database()"
     ).fetchall()
-    for (comment,) in found:
-        if comment:
-            yield f"COMMENT ON VIEW {name} IS {quoted(comment)}"
-    for column, (_, comment) in columns.items():
-        if comment:
-            yield f'COMMENT ON COLUMN {name}."{column}" IS {quoted(comment)}'
+    comments = dict(found)
+    for name in names:
+        if comments[name]:
+            yield f"COMMENT ON VIEW {name} IS {quoted(comments[name])}"
+        for column, (_, comment) in columns[name].items():
+            if comment:
+                yield f'COMMENT ON COLUMN {name}."{column}" IS {quoted(comment)}'
