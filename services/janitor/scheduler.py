@@ -99,6 +99,7 @@ class Scheduler:
             raise AlreadyRunning(name)
         task = asyncio.create_task(self._run_round(rounds))
         self._running.add(task)
+        task.add_done_callback(self._running.discard)  # also if another round was faster
 
     async def run(self, stop: asyncio.Event, drain_timeout_s: float) -> None:
         """Run the duties until ``stop`` is set, then wait for the running ones and cancel late ones."""

@@ -218,7 +218,8 @@ async def test_a_duty_can_be_run_beside_its_schedule_but_not_twice() -> None:
     async with running([duty]) as (scheduler, _):
         await eventually(lambda: duty.rounds == 1 and not scheduler.busy)
         scheduler.stop()
-        scheduler.run_now("recorded")
+        for _ in range(2):  # before the first of them has begun
+            scheduler.run_now("recorded")
         await eventually(lambda: duty.rounds == 2)
         assert scheduler.status.jobs[0].running
         with pytest.raises(AlreadyRunning):
