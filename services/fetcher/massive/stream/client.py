@@ -7,6 +7,7 @@ subscription, the handler gets the new symbols before their bars, and fills what
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ from services.fetcher.sources.response_policy import host_of
 from shared.errors import Transient
 
 _MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
+_CONNECTION_LOG: Final = logging.getLogger("websockets.massive")
+_CONNECTION_LOG.setLevel(
+    logging.INFO
+)  # at DEBUG it has frames, long ones cut: parts of a key are not redacted
 
 log = structlog.get_logger(__name__)
 
@@ -135,6 +140,7 @@ class BarStream:
             close_timeout=1,
             max_size=_MAX_FRAME_BYTES,
             proxy=None,
+            logger=_CONNECTION_LOG,
             user_agent_header=f"gexlake/{gexlake.__version__}",
         ) as connection:
             exchange = _Exchange(connection, FrameBuffer(options.max_buffered), Subscription())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import date
@@ -136,6 +137,15 @@ async def test_too_many_connections_are_waited_for(vendor: FakeStream) -> None:
         await eventually(arrived)
         stop.set()
         await running
+
+
+async def test_no_part_of_a_long_key_is_logged(vendor: FakeStream, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "websockets.client")
+    caplog.set_level(logging.DEBUG, "websockets")
+    with pytest.raises(MassiveKeyRefused):
+        await BarStream(vendor.url, SecretStr("key-of-client" * 8), Handler(), LIMITS).run(asyncio.Event())
+    sent = [record.getMessage() for record in caplog.records if record.name != "websockets.server"]
+    assert not any("key-of-client" in text for text in sent)
 
 
 async def test_a_key_that_is_refused_ends_it(vendor: FakeStream) -> None:
