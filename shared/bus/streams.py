@@ -133,7 +133,7 @@ STREAMS: Final = (
     Stream(
         subjects.CHRONOX,
         (subjects.ALL_BARS,),
-        2 * _DAY_S,
+        7 * _DAY_S,
         1024 * _MIB,
         _HOUR_S / 6,
         refuses_when_full=True,
