@@ -101,6 +101,7 @@ class RunsFollower:
                 self._log.write(
                     LogLevel.WARN, "symbol_execution_stopped", symbol=seen.symbol if seen else None
                 )
+        self._seen = {run_id: seen for run_id, seen in self._seen.items() if run_id in runs}
         self._is_first = False
         unfinished = sum(run.outcome is None for run in runs.values())
         return Look(
