@@ -22,9 +22,9 @@ def test_the_queries_of_the_page_return_rows(tmp_path: Path) -> None:
     lake = LakeOnDisk(tmp_path)
     now = datetime.now(UTC)
     BarsOnLake(lake.lake).put(bars(a_bar(), a_bar(1), at=now), bars(a_bar(), symbol="MSFT", at=now))
-    found = []
+    found, catalog = [], Catalog(lake.lake)
     for query in QUERIES:
-        with duckdb.connect(str(Catalog(lake.lake).current(query)), read_only=True) as connection:
+        with duckdb.connect(str(catalog.current(query)), read_only=True) as connection:
             found.append(connection.execute(query).fetchall())
     lake.close()
     gamma, rate = found
