@@ -284,6 +284,6 @@ async def test_over_http_the_same_refusals_are_json(intake: RunningIntake) -> No
 @pytest.mark.usefixtures("intake")
 async def test_the_endpoint_describes_itself_to_the_nats_cli(bus: Bus) -> None:
     told = json.loads((await bus.client.request("$SRV.INFO.intake", b"", timeout=5)).data)
-    (endpoint,) = told["endpoints"]
-    assert (endpoint["name"], endpoint["subject"]) == ("replay", "gex.svc.jobs.replay")
+    (endpoint,) = (one for one in told["endpoints"] if one["name"] == "replay")
+    assert endpoint["subject"] == "gex.svc.jobs.replay"
     assert "job_id" in endpoint["metadata"]["request"]

@@ -93,10 +93,8 @@ async def test_few_messages_are_published_without_a_batch(
     assert sent.sizes == [1] * len(wanted)
 
 
-async def test_more_than_fit_one_batch_are_all_stored(
-    bus: Bus, publisher: FeedPublisher, sent: Sent, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batch_publisher, "MAX_BATCH", MIN_BATCH)
+async def test_more_than_fit_one_batch_are_all_stored(bus: Bus, sent: Sent) -> None:
+    publisher = FeedPublisher(lambda: bus, sent, answer_within_s=PATIENCE_S, max_batch=MIN_BATCH)
     wanted = messages(MIN_BATCH * (MAX_IN_FLIGHT + 2))
     assert await publish(publisher, wanted) == [None] * len(wanted)
     assert sorted(one.id for one in await stored(bus)) == sorted(one.id for one in wanted)

@@ -27,6 +27,8 @@ LIMITS = {
     "SOURCES": (90 * DAY_S, 120, "old"),
     "TURNS": (60, 60, "new"),
     "KV_RULES": (0, 120, "new"),
+    "CHRONOX": (7 * DAY_S, 600, "new"),
+    "KV_SYMBOLS": (0, 120, "new"),
 }
 
 
