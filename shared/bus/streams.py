@@ -178,7 +178,7 @@ STREAMS: Final = (
         64 * _MIB,
         120.0,
         refuses_when_full=True,
-        max_per_subject=5,
+        max_per_subject=1,  # of thousands of symbols, each written often
         is_bucket=True,
     ),
 )
