@@ -205,7 +205,7 @@ def error_text(content: bytes) -> str:
         return ""
     if not isinstance(found, dict):
         return ""
-    return str(found.get("error") or found.get("message") or found.get("status") or "")[:300]
+    return str(found.get("error") or found.get("message") or found.get("status") or "")
 
 
 def _snapshot_page(tickers: list[msgspec.Raw]) -> SnapshotPage:

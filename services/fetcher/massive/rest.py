@@ -36,6 +36,8 @@ MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
 PAGE_LIMIT: Final = 50_000
 """The most that the vendor gives: about a month and a half of a liquid symbol, extended hours included."""
 _RETRY_S: Final = 20.0
+_MAX_TEXT: Final = 300
+"""Of the vendor's words in an error; the key is redacted before, so no part of it is left at the end."""
 _BUSY: Final = frozenset({408, 425})
 _BEFORE_END_OF_DAY: Final = "before end of day"
 _SNAPSHOTS: Final = "/v2/snapshot/locale/us/markets/stocks/tickers"
@@ -178,7 +180,7 @@ class MassiveRest:
             return RateLimited(f"{self._host} answered 429", _RETRY_S if wait_s is None else wait_s)
         if status in _BUSY or status >= 500:
             return SourceBusy(self._host, status, wait_s)
-        return self._final(status, self._without_key(text), symbol, what)
+        return self._final(status, self._without_key(text)[:_MAX_TEXT], symbol, what)
 
     def _final(self, status: int, text: str, symbol: str, what: str) -> GexlakeError:
         match status:

@@ -159,6 +159,15 @@ async def test_a_key_in_an_error_is_not_shown(rest: MassiveRest, massive: FakeMa
             await bars_of(rest, "AAPL", FRIDAY)
 
 
+async def test_no_part_of_a_key_is_left_at_the_end_of_a_long_text(
+    rest: MassiveRest, massive: FakeMassive
+) -> None:
+    massive.answer_next(Answer(403, {"status": "ERROR", "error": f"{'x' * 295}{massive.key}"}))
+    with pytest.raises(NotEntitled) as refused:
+        await bars_of(rest, "AAPL", FRIDAY)
+    assert massive.key[:4] not in str(refused.value)
+
+
 async def test_pages_that_repeat_end_in_an_error(rest: MassiveRest, massive: FakeMassive) -> None:
     again = {"status": "OK", "next_url": "https://api.massive.com/v2/x?cursor=1&apiKey=secret"}
     massive.answer_next(Answer(200, again), times=2)
