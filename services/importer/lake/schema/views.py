@@ -83,10 +83,11 @@ class ParquetViews:
         Raises:
             duckdb.Error: they cannot be made, and are unchanged.
         """
+        columns = columns_by_table(connection)
         for kind in kinds:
             found = self._has(kind)
             with transaction(connection):
-                for statement in _statements(connection, self._root, kind, found=found):
+                for statement in _statements(self._root, kind, columns[kind.table], found=found):
                     connection.execute(statement)
             self._made[kind] = found
 
@@ -103,9 +104,8 @@ class ParquetViews:
 
 
 def _statements(
-    connection: duckdb.DuckDBPyConnection, root: Path, kind: ParquetKind, *, found: bool
+    root: Path, kind: ParquetKind, every: dict[str, tuple[str, str]], *, found: bool
 ) -> Iterator[str]:
-    every = columns_of(connection, kind.table)
     known = {name: every[name] for name in kind.columns}
     pattern = f"{root}/*/*/*.{kind.kind}.parquet"
     source = read_files(pattern, known) if found else _no_files(kind)
