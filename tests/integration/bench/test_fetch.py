@@ -14,6 +14,7 @@ from bench.workbench import Workbench
 from bench.workloads.fetching import fetching
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the section compares with curl")
 def test_fetches_are_compared_with_curl_and_sha256sum(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bench.sections import pipeline
 from bench.workbench import Workbench
 
 
+@pytest.mark.slow
 def test_a_day_is_timed_from_its_post_to_its_import(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -109,6 +109,7 @@ async def test_all_processes_start_and_ctrl_c_stops_them_without_a_traceback(ter
     assert "SIGKILL" not in terminal.output
 
 
+@pytest.mark.slow
 async def test_one_process_that_dies_stops_all(terminal: Terminal) -> None:
     await eventually(terminal.ready, within_s=60, what=lambda: terminal.output)
     os.kill(terminal.pids["fetcher"], signal.SIGKILL)

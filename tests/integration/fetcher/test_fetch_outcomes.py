@@ -285,6 +285,7 @@ def is_documented(name: str, verdict: str) -> bool:
     return (name, verdict) in documented()
 
 
+@pytest.mark.slow
 async def test_a_day_of_150_mb_over_connections_cut_every_20_mb_comes_whole_and_once(
     vendor: Vendor, tmp_path: Path
 ) -> None:

@@ -208,6 +208,7 @@ async def test_a_fresh_signature_that_is_rejected_too_is_tried_again_later(
     assert api.statuses == {200: 3}
 
 
+@pytest.mark.slow
 async def test_fetchers_together_ask_once_a_second_and_end_with_all_days(
     bus: Bus, settings: FetcherSettings, vendor: Vendor, api: FakeVendorApi
 ) -> None:

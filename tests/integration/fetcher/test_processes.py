@@ -151,6 +151,7 @@ async def test_a_fetcher_killed_at_every_step_loses_nothing_and_does_nothing_twi
     assert (await bus.js.stream_info(subjects.DEAD)).state.messages == 0
 
 
+@pytest.mark.slow
 async def test_a_fetcher_killed_half_way_loses_no_more_than_the_last_second(
     bus: Bus, fetchers: Fetchers, vendor: Vendor, paths: LakePaths
 ) -> None:

@@ -123,6 +123,7 @@ def test_an_import_with_wrong_counts_fails(bench: Workbench, tmp_path: Path) -> 
         bench.import_into(tmp_path / "lake", source)
 
 
+@pytest.mark.slow
 def test_a_filled_lake_has_all_days_and_days_in_it_can_be_replaced(bench: Workbench) -> None:
     source, lake = bench.input(), bench.scratch / "lake"
     copies = [date(2025, 10, 31), date(2025, 11, 13)]  # the clocks changed in between
@@ -169,7 +170,14 @@ def test_the_program_prints_its_sections_and_leaves_nothing_but_the_input(tmp_pa
     assert [path.suffix for path in (tmp_path / "kept").iterdir()] == [".json"]
 
 
-@pytest.mark.parametrize("words", [["--only", "nothing"], ["--runs", "0"], ["--snapshots", "many"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--only", "nothing"],
+        pytest.param(["--runs", "0"], marks=pytest.mark.slow),
+        pytest.param(["--snapshots", "many"], marks=pytest.mark.slow),
+    ],
+)
 def test_the_program_refuses_unknown_sections(tmp_path: Path, words: list[str]) -> None:
     finished = bench_program(tmp_path, *words)
     assert (finished.returncode, finished.stdout) == (2, "")

@@ -204,6 +204,7 @@ def test_of_a_file_and_the_table_the_later_content_stays(lake: LakeOnDisk, feed:
     assert compare(lake.lake) == Comparison()
 
 
+@pytest.mark.slow
 def test_a_chain_that_moved_is_removed_from_a_file_that_was_not_exported_since(
     lake: LakeOnDisk, feed: FeedOnLake
 ) -> None:
