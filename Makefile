@@ -48,15 +48,15 @@ sql: $(VENV)/.ready ## Query the lake: make sql Q="SELECT ..." [FORMAT=json]
 test: $(VENV)/.ready ## Run the quick tests, without containers, on all cores [WORKERS=3]
 	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
-test-slow: $(VENV)/.ready ## Run the tests with large files, random kills and full disks [WORKERS=3]
-	$(BIN)/pytest $(PARALLEL) -m slow
+test-slow: $(VENV)/.ready ## Run the tests with large files, random kills and full disks, and properties in full [WORKERS=3]
+	HYPOTHESIS_PROFILE=full $(BIN)/pytest $(PARALLEL) -m "slow or hypothesis"
 
 test-integration: $(VENV)/.ready ## Run the container tests on compose.yaml, and Schemathesis against OpenAPI
 	$(BIN)/pytest tests/e2e
 
 coverage: $(VENV)/.ready ## Run the quick and the slow tests, and print which lines and branches they cover [WORKERS=3]
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(PARALLEL)
+	HYPOTHESIS_PROFILE=full $(BIN)/coverage run -m pytest $(PARALLEL)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered
 	@$(BIN)/coverage json --quiet -o - | $(BIN)/python -c 'import json, sys; of = json.load(sys.stdin)["totals"]; \

@@ -7,13 +7,18 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from shared.bus.connection import Bus, connected
 from shared.process.settings import Settings
 from simulator.nats_server import NatsServer
 from simulator.stack import is_setting
 from tests.support.broker import accounts
+from tests.support.examples import examples
 from tests.support.values import URL_KEY
+
+hypothesis_settings.register_profile("of this run", max_examples=examples(100), deadline=None)
+hypothesis_settings.load_profile("of this run")
 
 
 @pytest.hookimpl(optionalhook=True)

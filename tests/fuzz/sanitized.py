@@ -38,7 +38,7 @@ def _tested() -> int:
         **os.environ,
         "LD_PRELOAD": f"{_library('libasan.so')} {_library('libubsan.so')}",
         "ASAN_OPTIONS": "detect_leaks=0",  # Python's own are many
-        "HYPOTHESIS_PROFILE": "quick",
+        "HYPOTHESIS_PROFILE": "full",
         "GEXLAKE_TEST_READER": str(_READER),
     }
     command = [sys.executable, "-m", "pytest", "-p", "tests.fuzz.other_reader", "--timeout=0", *_TESTS]

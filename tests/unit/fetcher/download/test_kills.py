@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from services.fetcher.download.partial_files import PartialFile
 from shared.paths import is_partial
+from tests.support.examples import examples
 
 SOURCE = "https://hist.gex.bot"
 JOB = UUID("5973d48f-4509-5573-aedc-12fa76e9a0a4")
@@ -68,7 +69,7 @@ def live_and_be_killed(
     return kept
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.sampled_from([("day.json", PLAIN), ("day.json.gz", PACKED)]), st.booleans(), lives)
 def test_kills_at_any_byte_cost_only_what_was_not_durable(
     named: tuple[str, bytes], announces: bool, lives: list[tuple[list[int], int, bool, int]]

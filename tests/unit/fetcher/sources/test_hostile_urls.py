@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from services.fetcher.errors import SourceRefused, UnusableAnswer
 from shared.errors import GexlakeError
 from shared.sources.gate import SourceGate
+from tests.support.examples import examples
 from tests.support.fetcher.wire import A_FILE, OUTSIDE, Names, Wire, fetch, redirect
 
 GATE: Final = SourceGate.parse(
@@ -327,7 +328,7 @@ def assert_nothing_inside_was_asked(wire: Wire) -> None:
         assert host in LISTED or host.endswith(".blob.test")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(urls, answers)
 async def test_no_url_that_passes_the_gate_resolves_inside(url: str, addresses: list[str]) -> None:
     wire = Wire()
@@ -336,7 +337,7 @@ async def test_no_url_that_passes_the_gate_resolves_inside(url: str, addresses: 
     assert_nothing_inside_was_asked(wire)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     urls | st.builds("/{}".format, paths),
     st.sampled_from([START, "http://127.0.0.1:9000/day.json"]),
@@ -354,7 +355,7 @@ async def test_no_redirect_that_passes_the_gate_resolves_inside(
     assert start != START or inside == []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(urls | st.builds("/{}".format, paths), st.sampled_from([START, "http://127.0.0.1:9000/day.json"]))
 def test_what_the_gate_reads_is_what_httpx_asks(location: str, start: str) -> None:
     """One reader for the check and another for the request must not see different hosts."""

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from services.importer.feeds.merge import VALUES
 from services.intake.live.payload import read_snapshot
 from shared.bus.feeds.live_messages import Snapshot
+from tests.support.examples import examples
 from tests.support.importer.feeding import FeedOnLake, message_of
 from tests.support.importer.lake import LakeOnDisk
 from tests.support.live_payloads import NOW, Payload, payloads
@@ -35,7 +36,7 @@ def stored(lake: LakeOnDisk, snapshot: Snapshot) -> tuple[dict[str, Any], list[t
     return dict(zip(VALUES, rows[0][4:], strict=True)), strikes
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(payloads())
 def test_the_stored_row_equals_the_payload(lake: LakeOnDisk, payload: Payload) -> None:
     with lake.lake.writing() as connection:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.importer.feeds.merge import VALUES
 from shared.bus.feeds.live_messages import Snapshot, SnapshotPart, Strike
+from tests.support.examples import examples
 from tests.support.importer.feeding import OPEN_MS, FeedOnLake, split
 from tests.support.importer.lake import LakeOnDisk, a_record
 from tests.support.values import a_job
@@ -94,7 +95,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.lists(SNAPSHOTS, min_size=1, max_size=25),
     st.lists(st.integers(1, 10), max_size=6),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from services.importer.reader import arrow_stream
 from shared.gexbot.partition import Partition
+from tests.support.examples import examples
 from tests.support.files.oracle_orderflow import NAMES, orderflow
 from tests.support.files.oracle_state import Row, readable, state_contracts, state_greeks
 from tests.support.importer.lake import LakeOnDisk
@@ -139,7 +140,7 @@ def assert_the_oracle_is_right(lake: LakeOnDisk, case: Case, file: File) -> None
     assert [readable(row) for row in pq.ParquetFile(path).read().to_pylist()] == of_parquet(file.plain)
 
 
-few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @few

@@ -6,23 +6,23 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 
+from tests.support.examples import PROFILE, examples
 from tests.support.files.corrupt_files import damaged_files, files_with_a_spoilt_record
 from tests.support.files.history_files import HistoryFile, good_files
 from tests.support.files.history_oracle import MAX_RECORD_BYTES, Expected
 from tests.support.importer.import_trials import Trials
 from tests.support.importer.lake import a_record
 
-_PROFILES = {
-    "quick": settings(max_examples=100, derandomize=True, database=None, deadline=None),
-    "fuzz": settings(max_examples=3400, deadline=None, print_blob=True),
-}
-as_profiled = _PROFILES[os.environ.get("HYPOTHESIS_PROFILE", "quick")]
+as_profiled = (
+    settings(max_examples=3400, deadline=None, print_blob=True)
+    if PROFILE == "fuzz"
+    else settings(max_examples=examples(100), derandomize=True, database=None, deadline=None)
+)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from services.importer.feeds.messages import decoded
 from services.importer.feeds.webhooks.tables import rows_of
 from shared.bus.feeds.chain_messages import LiveChain
 from shared.bus.feeds.live_messages import LiveSnapshot, LiveWebhook
+from tests.support.examples import examples
 from tests.support.intake.live_routes import LiveRoutes, live_routes
 from tests.support.repository import GOLDEN
 
@@ -119,7 +120,7 @@ def door() -> Iterator[Door]:
 
 
 @pytest.mark.parametrize("route", MESSAGES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(body=bodies, content_type=st.sampled_from(["application/json", "text/plain", "image/png"]))
 def test_any_body_is_refused_or_can_be_stored(door: Door, route: str, body: bytes, content_type: str) -> None:
     answer, published = door.post(route, body, content_type)

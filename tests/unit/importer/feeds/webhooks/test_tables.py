@@ -22,6 +22,7 @@ from services.importer.feeds.webhooks.tables import (
 )
 from shared.bus.feeds.live_messages import LiveWebhook, Webhook, decode, encode, live_webhook
 from shared.errors import MalformedMessage, Terminal
+from tests.support.examples import examples
 from tests.support.repository import ROOT
 
 RECEIVED = datetime(2026, 1, 7, 20, 0, 33, tzinfo=UTC)
@@ -247,7 +248,7 @@ def test_what_is_not_recognized_is_kept_raw_alone(topic: str | None, payload: An
     assert json.loads(rows.webhook[4]) == payload
 
 
-@settings(max_examples=50, deadline=None)  # DuckDB takes some 20 ms for each
+@settings(max_examples=examples(50), deadline=None)  # DuckDB takes some 20 ms for each
 @given(
     topic=st.none() | st.sampled_from(["option_trades_super_algo", "market_agg_socket"]) | st.text(),
     payload=json_values | fields | fields.map(lambda record: {**TRADE, **record}),
