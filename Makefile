@@ -52,7 +52,7 @@ test-slow: $(VENV)/.ready ## Run the tests with large files, random kills and fu
 	HYPOTHESIS_PROFILE=full $(BIN)/pytest $(PARALLEL) -m "slow or hypothesis"
 
 test-integration: $(VENV)/.ready ## Run the container tests on compose.yaml, and Schemathesis against OpenAPI
-	HYPOTHESIS_PROFILE=full $(BIN)/pytest tests/e2e
+	$(BIN)/pytest tests/e2e
 
 coverage: $(VENV)/.ready ## Run the quick and the slow tests, and print which lines and branches they cover [WORKERS=3]
 	$(BIN)/coverage erase
