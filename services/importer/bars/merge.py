@@ -1,7 +1,8 @@
 """Merge the bars of a batch into ``ohlcv_1m``: the official bar stays, a correction replaces.
 
 Of two bars of a symbol, minute and adjustment, the one with the higher rank is kept, and of equal ranks the
-later one. A bar that lacks ``vwap`` or ``trades`` keeps those of an equal bar, as flat files lack the former.
+later one; of two official ones, that which was received later. A bar that lacks ``vwap`` or ``trades`` keeps
+those of an equal bar, as flat files lack the former.
 """
 
 from __future__ import annotations
@@ -121,6 +122,9 @@ def _drop_losers(connection: duckdb.DuckDBPyConnection) -> None:
     rank = "CAST(held.source <> 'stream' AS INTEGER)"
     connection.execute(
         f"DELETE FROM {BATCH} AS batch USING held_bars AS held "  # noqa: S608 (constants)
-        f"WHERE {_SAME_KEY} AND ({rank} > batch.rank OR ({rank} = batch.rank AND {_SAME_PRICES} "
+        f"WHERE {_SAME_KEY} AND ({rank} > batch.rank "
+        # After a loss of the database, messages come again on top of the bars of files.
+        f"OR (batch.rank = 1 AND {rank} = 1 AND batch.received_at < held.received_at) "
+        f"OR ({rank} = batch.rank AND {_SAME_PRICES} "
         "AND batch.vwap IS NOT DISTINCT FROM held.vwap AND batch.trades IS NOT DISTINCT FROM held.trades))"
     )

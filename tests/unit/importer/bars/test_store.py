@@ -72,6 +72,16 @@ def test_an_official_bar_beats_that_of_the_stream_in_any_order(
     assert closes(lake) == [270.2] * 3
 
 
+def test_an_official_bar_that_was_received_earlier_undoes_no_correction(
+    lake: LakeOnDisk, store: BarsOnLake
+) -> None:
+    store.put(bars(a_bar(close=270.2), source=FLAT, at=NOON))
+    store.put(bars(a_bar(close=270.1), source=REST, at=NOON - timedelta(minutes=1)))
+    assert closes(lake) == [270.2]
+    store.put(bars(a_bar(close=270.3), source=REST, at=NOON + timedelta(minutes=1)))
+    assert closes(lake) == [270.3]
+
+
 def test_an_equal_bar_changes_nothing_but_an_official_one_replaces_its_source(
     lake: LakeOnDisk, store: BarsOnLake
 ) -> None:
