@@ -104,6 +104,7 @@ def left_over(paths: LakePaths) -> list[Path]:
     return [path for path in paths.staging_root.rglob("*") if is_partial(path)]
 
 
+@pytest.mark.slow
 async def test_two_fetchers_side_by_side_do_each_job_once(
     bus: Bus, fetchers: Fetchers, vendor: Vendor, paths: LakePaths
 ) -> None:

@@ -127,6 +127,7 @@ def test_a_chain_that_is_sent_again_for_another_symbol_and_day_moves(
     assert is_read(lake)
 
 
+@pytest.mark.slow
 def test_chains_are_read_before_and_after_their_export(lake: LakeOnDisk, feed: FeedOnLake) -> None:
     feed.put(a_chain(1), a_chain(2, 5))
     feed.put(a_chain(2, 5, strikes=OTHER), a_chain(3, market_symbol="^VIX"))
