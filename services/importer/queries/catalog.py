@@ -6,7 +6,8 @@ partitions, the copies of their records, and copies of the small tables, which a
 them and the database was written since.
 
 There are two catalogs: in one, the views read the live rows too, from files that variables list. It is a copy
-of the other with the views that read such files in place of theirs, made for the first query that needs it.
+of the other with the views that read such files in place of theirs. Both are made together, so that queries
+go on while the disk is full.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _PATH_OF_CHAINS: Final = {
     "market_symbol": "parse_path(filename)[-3]",
     "snapshot_date": "CAST(try_strptime(parse_path(filename)[-2], '%Y%m%d') AS DATE)",
 }
+_WORD: Final = re.compile(r"\w+")
 _NAME: Final = "catalog.duckdb"
 _LIVE_NAME: Final = "live.duckdb"
 
@@ -49,7 +51,6 @@ class Catalog:
         self._folder = lake.paths.catalog
         self._lock = threading.Lock()
         self._made_of: tuple[bool, ...] | None = None
-        self._live_made_of: tuple[bool, ...] | None = None
         self._bars_found = False
         self._copied: dict[str, int] = {}
         self._small: dict[str, set[str]] = {}
@@ -68,11 +69,10 @@ class Catalog:
         try:
             with self._lock, self._lake.reading() as connection:
                 self._make(connection)
-                if live:
-                    self._make_live(connection)
-                folded = query.casefold()
+                # Whole words: a query of gex_snapshots does not mean the table snapshots.
+                words = set(_WORD.findall(query.casefold()))
                 for table, names in self._small.items():
-                    if any(name in folded for name in names):
+                    if not words.isdisjoint(names):
                         self._copy(connection, table)
         except (duckdb.Error, OSError) as error:
             raise trouble("preparing the query", error) from error
@@ -108,16 +108,14 @@ class Catalog:
         for table in self._small:
             self._copy(connection, table)
         self._write(_NAME, self._statements(connection, tables, views))
+        self._make_live(connection)
         self._made_of = found
 
     def _make_live(self, connection: duckdb.DuckDBPyConnection) -> None:
-        if self._live_made_of == self._made_of:
-            return
         for table in LIVE_TABLES:
             query = f"SELECT *, 0::BIGINT AS sequence FROM {table} WHERE false"  # noqa: S608 (of ours)
             connection.execute(f"COPY ({query}) TO {quoted(str(self._empty(table)))} (FORMAT parquet)")
         self._write(_LIVE_NAME, self._live_statements(connection), _NAME)
-        self._live_made_of = self._made_of
 
     def _write(self, name: str, statements: Iterable[str], copy_of: str | None = None) -> None:
         hidden = self._folder / f"{name}.new"

@@ -127,11 +127,11 @@ async def test_a_fetcher_killed_at_every_step_loses_no_row_and_completes_every_j
         await bus.publish_command(command)
         assert await asyncio.to_thread(fetchers.start(failpoint).wait, 20) == -signal.SIGKILL
     fetchers.start()
-    found = None
-    for command in commands:
+    counts = [(await rows_published(bus, command)).counts for command in commands]
+    found = await published(bus)
+    for command, counted in zip(commands, counts, strict=True):
         symbol, bars = command.job.ticker, list(MARKET.bars(command.job.ticker, FRIDAY))
-        assert (await rows_published(bus, command)).counts == {"bars": len(bars)}
-        found = found or await published(bus)
+        assert counted == {"bars": len(bars)}
         stored_bars = found.bars[symbol, BarSource.REST, False]
         assert stored_bars == bars * max(1, len(stored_bars) // len(bars)), (
             "again by each attempt, as a whole"
