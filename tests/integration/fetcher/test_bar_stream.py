@@ -37,6 +37,7 @@ CUTS, IMPORTER_KILLS, FETCHER_KILLS = 20, 5, 3
 MINUTES_BETWEEN_FAULTS = (2, 6)
 SECONDS_A_MINUTE = 0.15
 FAULTS = (Answer(503, b""), Answer(429, b"", {"Retry-After": "0"}))
+DIRTY_DAYS = "SELECT count(*) FROM bar_days WHERE last_sequence > exported_sequence"
 COLUMNS = "symbol, timestamp, open, high, low, close, volume, vwap, trades"
 
 
@@ -185,7 +186,11 @@ async def test_a_stream_that_is_cut_again_and_again_ends_as_the_vendor_has_it(
                 seen[:] = await query_lake(bus, query)
             return seen == expected
 
+        async def is_exported() -> bool:
+            return await query_lake(bus, DIRTY_DAYS) == [[0]]
+
         await eventually(held, within_s=90, what=lambda: str(_difference(seen, expected)))
+        await eventually(is_exported, within_s=90)
         assert vendor.stream.accepted > CUTS + FETCHER_KILLS
     paths = LakePaths.under(stack.data_dir)
     with duckdb.connect(str(paths.database), read_only=True) as database:
