@@ -1,7 +1,7 @@
 """The errors of requests to Massive.
 
     Terminal
-    ├── MassiveKeyMissing   MASSIVE_API_KEY is not set
+    ├── MassiveKeyMissing   POLYGON_API_KEY is not set
     ├── FileKeysMissing     MASSIVE_S3_ACCESS_KEY or MASSIVE_S3_SECRET_KEY is not set
     ├── OtherMassive        a SourceRefused: the job names another address than this fetcher uses
     ├── MassiveKeyRefused   401, or authentication on the websocket failed
@@ -32,7 +32,7 @@ from typing import Final
 from services.fetcher.errors import SourceRefused
 from shared.errors import Deferred, Terminal, Transient
 
-KEY_SETTING: Final = "MASSIVE_API_KEY"
+KEY_SETTING: Final = "POLYGON_API_KEY"
 _THEN: Final = "restart the fetcher and replay the job"
 
 

@@ -98,7 +98,7 @@ async def test_delayed_data_are_marked(rest: MassiveRest, massive: FakeMassive) 
     ("answer", "kind", "text"),
     [
         (Answer(400, {"status": "ERROR", "error": "bad from"}), RequestRefused, "HTTP 400: 'bad from'"),
-        (Answer(401, {"status": "ERROR", "error": "Unknown API Key"}), MassiveKeyRefused, "MASSIVE_API_KEY"),
+        (Answer(401, {"status": "ERROR", "error": "Unknown API Key"}), MassiveKeyRefused, "POLYGON_API_KEY"),
         (Answer(403, {"status": "NOT_AUTHORIZED", "message": "upgrade"}), NotEntitled, "403: 'upgrade'"),
         (Answer(404, {"status": "NOT_FOUND"}), SymbolUnknown, "does not know the symbol AAPL"),
         (Answer(302, b"", {"Location": "http://127.0.0.1:9/"}), RequestRefused, "HTTP 302"),
@@ -178,7 +178,7 @@ async def test_pages_that_repeat_end_in_an_error(rest: MassiveRest, massive: Fak
 
 async def test_without_a_key_nothing_is_asked(massive: FakeMassive) -> None:
     async with new_client(5, 5, GatedBackend(SourceGate.parse((massive.base,)))) as client:
-        with pytest.raises(MassiveKeyMissing, match="set MASSIVE_API_KEY"):
+        with pytest.raises(MassiveKeyMissing, match="set POLYGON_API_KEY"):
             await bars_of(MassiveRest(client, massive.base, None, no_wait), "AAPL", FRIDAY)
     assert massive.requests == []
 

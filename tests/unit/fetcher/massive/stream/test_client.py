@@ -150,7 +150,7 @@ async def test_no_part_of_a_long_key_is_logged(vendor: FakeStream, caplog: pytes
 
 async def test_a_key_that_is_refused_ends_it(vendor: FakeStream) -> None:
     stream = BarStream(vendor.url, SecretStr("wrong"), Handler(), LIMITS)
-    with pytest.raises(MassiveKeyRefused, match="does not accept the key in MASSIVE_API_KEY"):
+    with pytest.raises(MassiveKeyRefused, match="does not accept the key in POLYGON_API_KEY"):
         await stream.run(asyncio.Event())
 
 

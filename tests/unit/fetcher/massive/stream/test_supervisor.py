@@ -28,5 +28,5 @@ async def test_without_a_key_it_is_said_once_that_the_stream_is_not_followed() -
             await eventually(lambda: bool(logs))
         stop.set()
         await running
-    assert [each["reason"] for each in logs] == ["MASSIVE_API_KEY is not set"]
+    assert [each["reason"] for each in logs] == ["POLYGON_API_KEY is not set"]
     assert supervisor.report is None
