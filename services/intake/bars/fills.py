@@ -15,6 +15,7 @@ from gexlake.api.jobs import Priority
 from services.intake.bars.lake import LakeBars
 from services.intake.bars.metrics import GapMetrics
 from services.intake.bars.under_way import UnderWay
+from services.intake.bars.vendor_key import no_key_anywhere
 from services.intake.errors import Unprocessable
 from services.intake.history.commands import JobCommands
 from services.intake.history.request import HistoryRequest
@@ -70,7 +71,7 @@ class GapFills:
         self._one_at_a_time = asyncio.Lock()
 
     async def detect(self, asked: DetectGaps) -> GapsDetected:
-        """Find the gaps of symbols, and queue fills as far as the limit a day allows.
+        """Find the gaps of symbols, and queue fills as far as the limit a day allows; none without a key.
 
         Raises:
             NotFound: a named symbol is not registered.
@@ -82,15 +83,18 @@ class GapFills:
         self._symbols.require_read()
         self._projection.require_rebuilt()
         symbols, days = self._symbols_of(asked), self._days_of(asked)
+        is_filled = asked.fill and not no_key_anywhere(self._projection.heartbeats(), self._clock())
+        if asked.fill and not is_filled:
+            log.warning("gaps_not_filled", reason="no fetcher has a key of Massive: set POLYGON_API_KEY")
         async with self._one_at_a_time:
             found = await self._lake.detect(
                 DetectGapsRequest(
                     symbols=symbols,
                     days=tuple(TradingDay(day=day, closes_early=bool(early_close(day))) for day in days),
                     extended=self._settings.bars_extended_hours,
-                    max_fills=min(self._remaining(), _MAX_FILLS) if asked.fill else 0,
+                    max_fills=min(self._remaining(), _MAX_FILLS) if is_filled else 0,
                     from_the_start=asked.first is not None,
-                    again=asked.fill and bool(asked.symbols),
+                    again=is_filled and bool(asked.symbols),
                 )
             )
             self._metrics.found(found)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -18,6 +18,7 @@ from gexlake.api.chronox.runs import (
     SymbolExecution,
 )
 from gexlake.api.chronox.symbols import Phase, RegisteredSymbol
+from services.intake.bars.vendor_key import no_key_anywhere
 from services.intake.chronox.errors import PhaseFailed
 from services.intake.chronox.phases import Phases
 from services.intake.chronox.plan import Asked
@@ -26,13 +27,11 @@ from services.intake.chronox.snapshots import SnapshotBatches
 from services.intake.errors import Conflict, Unprocessable
 from services.intake.state.projection import Projection
 from services.intake.symbols.known import KnownSymbols
-from shared.bus.reports.presence import HEARTBEAT_INTERVAL_S, Heartbeat
 from shared.gexbot.trading_day import NEW_YORK
 from shared.massive.symbols import check_symbol
 
 _AT_ONCE: Final = 64
 """How many runs are begun at a time: the broker flushes its disk for each."""
-_ALIVE_WITHIN: Final = timedelta(seconds=3 * HEARTBEAT_INTERVAL_S)
 log = structlog.get_logger(__name__)
 
 
@@ -157,17 +156,6 @@ class Executions:
                 "no fetcher has a key of Massive, so nothing is begun: set POLYGON_API_KEY where it runs (in "
                 ".env), start gexlake again and repeat the request",
             )
-
-
-def no_key_anywhere(heartbeats: Iterable[Heartbeat], now: datetime) -> bool:
-    """Return whether there is a fetcher, and every one says that it has no key of Massive.
-
-    Args:
-        heartbeats: the last of every service; the service of an old one may be gone.
-        now: the present moment (UTC).
-    """
-    fetchers = [beat for beat in heartbeats if beat.service == "fetcher" and now - beat.at < _ALIVE_WITHIN]
-    return bool(fetchers) and all(beat.has_massive_key is False for beat in fetchers)
 
 
 def _checked(text: str) -> str:

@@ -17,6 +17,7 @@ from shared.bus import subjects
 from shared.bus.connection import Bus
 from shared.bus.feeds import bar_messages
 from shared.bus.messages import FetchFile, JobFailed
+from shared.bus.reports.presence import announce_service
 from shared.massive.bars import BarSource
 from tests.support.importer.bars import a_bar, bars
 from tests.support.importer.importing import importing
@@ -103,6 +104,19 @@ async def test_gaps_are_found_filled_within_the_limit_and_ended(
         assert 'gexlake_bar_gaps{status="no_trades"} 2.0' in metrics
         assert "gexlake_bar_missing_minutes 780.0" in metrics
         assert "gexlake_chronox_pending 0.0" in metrics
+
+
+async def test_without_a_key_gaps_are_found_and_none_is_asked_for(
+    bus: Bus, intake: RunningIntake, tmp_path: Path
+) -> None:
+    lake = LakeOnDisk(tmp_path)
+    async with importing(bus, lake), announce_service(bus, "fetcher", "no key", has_massive_key=False):
+        await post(bus, 10)
+        await eventually(lambda: lake.rows("SELECT count(*) FROM ohlcv_1m") == [(779,)])
+        await eventually(intake.context.projection.heartbeats)
+        found = await detect(intake, symbols=["AAPL"])
+    assert (found["open"], found["fills_queued"]) == (1, 0)
+    assert await messages_in(bus, subjects.JOBS) == 0
 
 
 async def test_a_refused_fill_is_not_asked_for_again(bus: Bus, intake: RunningIntake, tmp_path: Path) -> None:
